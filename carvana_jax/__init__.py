@@ -1,0 +1,1 @@
+"""Removes the studio background from photos of cars, in JAX and Flax."""

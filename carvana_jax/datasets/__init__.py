@@ -1,0 +1,1 @@
+"""TFDS builders: `carvana` (real photos) and `studio` (rendered ones)."""

@@ -1,0 +1,104 @@
+"""What both builders agree on: names, sizes, features, folds and splits."""
+
+import hashlib
+import re
+from typing import NamedTuple
+
+import tensorflow_datasets as tfds
+
+from carvana_jax.errors import UserError
+
+VIEWS = 16  # photos of one turn of the turntable, 22.5 degrees apart
+FOLDS = 10
+TEST_FOLD = 0
+VALIDATION_FOLD = 1
+
+# The size of the challenge's photos: kept as the original bytes.
+ORIGINAL_SIZE = '1280x1918'
+SIZES = (
+  '128x128',
+  '128x192',
+  '256x256',
+  '256x384',
+  '512x512',
+  '512x768',
+  '1024x1536',
+  ORIGINAL_SIZE,
+)
+
+_PHOTO = re.compile(r'(?P<car>[0-9a-f]{12})_(?P<view>[0-9]{2})')
+
+
+class Photo(NamedTuple):
+  """A photo's place in the data set, as its name tells it."""
+
+  car_id: str  # 12 hexadecimal digits
+  view: int  # 1..16
+
+
+def parse_size(size: str) -> tuple[int, int]:
+  """'HEIGHTxWIDTH' -> (height, width); `UserError` if it is anything else."""
+  match = re.fullmatch(r'([1-9][0-9]*)x([1-9][0-9]*)', size)
+  if not match:
+    raise UserError(
+      f'size {size!r} is not HEIGHTxWIDTH; use for example 128x192.'
+    )
+  return int(match[1]), int(match[2])
+
+
+def parse_photo(stem: str) -> Photo | None:
+  """'<car>_<view>' -> `Photo`; None where the name follows another pattern."""
+  match = _PHOTO.fullmatch(stem)
+  if not match or not 1 <= int(match['view']) <= VIEWS:
+    return None
+  return Photo(match['car'], int(match['view']))
+
+
+def photo_name(car_id: str, view: int) -> str:
+  """The photo's file name without its ending: `<car>_<01..16>`."""
+  return f'{car_id}_{view:02d}'
+
+
+def fold_of(car_id: str) -> int:
+  """The car's fold, 0..9: a hash of its id alone.
+
+  No other car has a say in it, so adding cars to a data set moves none of
+  those already there to another split.
+  """
+  digest = hashlib.md5(f'fold:{car_id}'.encode(), usedforsecurity=False)
+  return int(digest.hexdigest(), 16) % FOLDS
+
+
+def split_of(car_id: str) -> str:
+  """The split that all views of a labelled car belong to."""
+  names = {TEST_FOLD: 'test', VALIDATION_FOLD: 'validation'}
+  return names.get(fold_of(car_id), 'train')
+
+
+def features(size: str) -> tfds.features.FeaturesDict:
+  """The features of one photo, for a builder config of this size.
+
+  The original size keeps the photo's own JPG bytes; smaller ones are PNG, so
+  nothing is lost twice. `mask` is 0..255: the share of the pixel that is car,
+  where it was reduced. In the split `unlabeled` it is all zero.
+  """
+  height, width = parse_size(size)
+  encoding = 'jpeg' if size == ORIGINAL_SIZE else 'png'
+  return tfds.features.FeaturesDict(
+    {
+      'image': tfds.features.Image(
+        shape=(height, width, 3), encoding_format=encoding
+      ),
+      'mask': tfds.features.Image(
+        shape=(height, width, 1), encoding_format='png'
+      ),
+      'filename': tfds.features.Text(),  # '<car>_<view>.jpg'
+      'car_id': tfds.features.Text(),
+      'view': tfds.features.Scalar('int32'),  # 1..16
+      'make': tfds.features.Text(),  # '' where the metadata lack the car
+      'model': tfds.features.Text(),
+      'year': tfds.features.Text(),
+      'trim': tfds.features.Text(),
+      'fold': tfds.features.Scalar('int32'),  # 0..9
+    }
+  )
