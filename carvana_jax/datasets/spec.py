@@ -4,6 +4,7 @@ import hashlib
 import re
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow_datasets as tfds
 
 from carvana_jax.errors import UserError
@@ -94,11 +95,11 @@ def features(size: str) -> tfds.features.FeaturesDict:
       ),
       'filename': tfds.features.Text(),  # '<car>_<view>.jpg'
       'car_id': tfds.features.Text(),
-      'view': tfds.features.Scalar('int32'),  # 1..16
+      'view': tfds.features.Scalar(np.int32),  # 1..16
       'make': tfds.features.Text(),  # '' where the metadata lack the car
       'model': tfds.features.Text(),
       'year': tfds.features.Text(),
       'trim': tfds.features.Text(),
-      'fold': tfds.features.Scalar('int32'),  # 0..9
+      'fold': tfds.features.Scalar(np.int32),  # 0..9
     }
   )

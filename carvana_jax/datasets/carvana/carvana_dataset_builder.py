@@ -1,0 +1,158 @@
+"""The Carvana Image Masking Challenge as a TFDS data set."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import tensorflow_datasets as tfds
+from etils import epath
+
+from carvana_jax.datasets import images, spec, workers
+from carvana_jax.datasets.carvana import check, kaggle
+from carvana_jax.datasets.carvana import source as sources
+from carvana_jax.errors import UserError
+
+_DESCRIPTION = """
+Photos of cars in a turntable studio, 16 views of each, with masks of the car.
+The labelled cars are split by car into `train`, `validation` and `test`;
+`unlabeled` are the challenge's own test images.
+"""
+
+_CITATION = """
+@misc{carvana-image-masking-challenge,
+  author = {Brian Shaler and DanGill and Maggie and Mark McDonald and Patricia
+            and Will Cukierski},
+  title = {Carvana Image Masking Challenge},
+  year = {2017},
+  publisher = {Kaggle},
+  url = {https://www.kaggle.com/c/carvana-image-masking-challenge}
+}
+"""
+
+_NO_METADATA = {'make': '', 'model': '', 'year': '', 'trim': ''}
+
+
+class Builder(tfds.core.GeneratorBasedBuilder):
+  """Packages the photos of a manual folder; see `source.py` for its forms.
+
+  A builder config names the size, `HEIGHTxWIDTH`. At the original size photos
+  keep their own bytes; at others photo and mask are averaged over areas.
+  Every file is checked before anything is written.
+  """
+
+  VERSION = tfds.core.Version('1.0.0')
+  RELEASE_NOTES = {'1.0.0': 'Initial release.'}  # noqa: RUF012 - TFDS's own
+  BUILDER_CONFIGS = [  # noqa: RUF012 - TFDS's own
+    tfds.core.BuilderConfig(name=size, description=f'Images of {size} pixels.')
+    for size in spec.SIZES
+  ]
+  MANUAL_DOWNLOAD_INSTRUCTIONS = (
+    f'Accept the rules at {sources.HOMEPAGE}, download its data and put'
+    f' {sources.COMPETITION}.zip, or the archives or folders train and'
+    ' train_masks and, if wanted, test and metadata.csv, into the folder.'
+  )
+
+  # What every photo must measure, as (height, width).
+  PHOTO_SIZE = spec.parse_size(spec.ORIGINAL_SIZE)
+
+  def __init__(
+    self, *, unlabeled: bool = True, kaggle: bool = False, **kwargs: Any
+  ):
+    """Constructs the builder.
+
+    Args:
+      unlabeled: package the challenge's test images, where they are there.
+      kaggle: fetch the files with the Kaggle client where they are missing.
+      **kwargs: of `tfds.core.GeneratorBasedBuilder`.
+    """
+    self._unlabeled = unlabeled
+    self._kaggle = kaggle
+    super().__init__(**kwargs)
+
+  def download_and_prepare(
+    self,
+    *,
+    download_config: tfds.download.DownloadConfig | None = None,
+    **kwargs: Any,
+  ) -> None:
+    """Prepares the data; `UserError` if the files are missing or broken."""
+    if self._kaggle and not self.data_path.exists():
+      if not download_config or not download_config.manual_dir:
+        raise UserError('kaggle needs a manual_dir to download to: set it.')
+      # Here and not later, because TFDS refuses an empty manual folder.
+      kaggle.fetch_if_missing(download_config.manual_dir)
+    super().download_and_prepare(download_config=download_config, **kwargs)
+
+  def _info(self) -> tfds.core.DatasetInfo:
+    return self.dataset_info_from_configs(
+      description=_DESCRIPTION,
+      features=spec.features(self.builder_config.name),
+      homepage=sources.HOMEPAGE,
+      citation=_CITATION,
+    )
+
+  def _split_generators(
+    self, dl_manager: tfds.download.DownloadManager
+  ) -> dict[str, Iterator[tuple[str, dict[str, Any]]]]:
+    source = sources.find(_manual_dir(dl_manager), self._unlabeled)
+    check.check(source, *self.PHOTO_SIZE)
+    splits = {'train': {}, 'validation': {}, 'test': {}}
+    for stem, photo in sorted(source.photos.items()):
+      splits[spec.split_of(spec.parse_photo(stem).car_id)][stem] = photo
+    splits['unlabeled'] = source.test
+    # TFDS cannot write a split without examples.
+    return {
+      split: self._generate_examples(
+        photos,
+        masks={} if split == 'unlabeled' else source.masks,
+        metadata=source.metadata,
+      )
+      for split, photos in splits.items()
+      if photos
+    }
+
+  def _generate_examples(
+    self,
+    photos: dict[str, sources.File],
+    masks: dict[str, sources.File],
+    metadata: dict[str, dict[str, str]],
+  ) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yields (stem, example) with encoded images, computed on all cores."""
+
+    def example(stem: str) -> tuple[str, dict[str, Any]]:
+      car_id, view = spec.parse_photo(stem)
+      return stem, {
+        'image': self._encode_photo(photos[stem]),
+        'mask': self._encode_mask(masks.get(stem)),
+        'filename': photos[stem].path.name,
+        'car_id': car_id,
+        'view': view,
+        'fold': spec.fold_of(car_id),
+        **metadata.get(car_id, _NO_METADATA),
+      }
+
+    return workers.ordered_map(example, photos)
+
+  def _encode_photo(self, file: sources.File) -> bytes:
+    if self.builder_config.name == spec.ORIGINAL_SIZE:
+      return file.read()
+    photo = images.decode_photo(file.read())
+    return images.encode_png(images.reduce(photo, *self._size))
+
+  def _encode_mask(self, file: sources.File | None) -> bytes:
+    """PNG bytes of the reduced mask; all zero for a photo that has none."""
+    if file is None:
+      return images.encode_png(np.zeros(self._size, np.uint8))
+    mask = check.decode_mask(file.read())
+    return images.encode_png(images.reduce(mask, *self._size))
+
+  @property
+  def _size(self) -> tuple[int, int]:
+    return spec.parse_size(self.builder_config.name)
+
+
+def _manual_dir(dl_manager: tfds.download.DownloadManager) -> epath.Path:
+  try:
+    return dl_manager.manual_dir
+  except AssertionError as error:  # the folder is absent or empty
+    raise UserError(' '.join(str(error).split())) from error

@@ -1,0 +1,70 @@
+"""Fetches the competition's files with the Kaggle client, when asked to."""
+
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+from etils import epath
+
+from carvana_jax.datasets.carvana import source
+from carvana_jax.errors import UserError
+
+_RULES = f'accept the rules at {source.HOMEPAGE}/rules'
+
+
+def fetch_if_missing(manual_dir: epath.PathLike) -> None:
+  """Downloads the competition, 24 GB in one archive, unless it is there.
+
+  Raises:
+    UserError: no Kaggle client, no credentials, or the client fails.
+  """
+  try:
+    source.find(manual_dir, unlabeled=False)
+  except source.MissingFilesError:
+    _fetch(epath.Path(manual_dir).expanduser())
+
+
+def _fetch(folder: epath.Path) -> None:
+  client = _client()
+  if not client:
+    raise UserError(
+      f'there is no Kaggle client to fetch {source.COMPETITION}: pip install'
+      f' kaggle, then {_RULES}.'
+    )
+  if not _has_credentials():
+    raise UserError(
+      f'no Kaggle credentials to fetch {source.COMPETITION}: create an API'
+      ' token at https://www.kaggle.com/settings, save it as'
+      f' ~/.kaggle/kaggle.json, and {_RULES}.'
+    )
+  folder.mkdir(parents=True, exist_ok=True)
+  command = [client, 'competitions', 'download']
+  command += ['-c', source.COMPETITION, '-p', str(folder)]
+  # Its output stays on the terminal: the download takes hours.
+  code = subprocess.run(command, check=False).returncode
+  if code:
+    raise UserError(
+      f'`kaggle competitions download` ended with code {code}, see its output'
+      f' above: {_RULES} and check your Kaggle credentials.'
+    )
+
+
+def _client() -> str | None:
+  """The client on the PATH or, where it is not active, of this environment."""
+  environment = pathlib.Path(sys.executable).parent
+  return shutil.which('kaggle') or shutil.which('kaggle', path=environment)
+
+
+def _has_credentials() -> bool:
+  """Whether the client would find a token, in a variable or in a file."""
+  if 'KAGGLE_API_TOKEN' in os.environ:
+    return True
+  if {'KAGGLE_USERNAME', 'KAGGLE_KEY'} <= os.environ.keys():
+    return True
+  folder = os.environ.get('KAGGLE_CONFIG_DIR', '~/.kaggle')
+  names = ('kaggle.json', 'access_token')
+  return any(
+    (epath.Path(folder).expanduser() / name).exists() for name in names
+  )

@@ -1,0 +1,1 @@
+"""The rendered turntable studio: `studio/<size>`."""

@@ -1,0 +1,179 @@
+"""From rays to the car's picture: find, march, shade, average.
+
+The kernels are jitted for blocks of `BLOCK` rays, so they compile once for
+all sizes, and NumPy picks the rays that each of them still has to see: most
+of a picture is room, and most rays are done after a few steps.
+"""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from carvana_jax.datasets.studio import scene, shape, surface
+from carvana_jax.datasets.studio.vec import Vec
+
+BLOCK = 8192  # rays a kernel works on
+TILE = 8  # pixels, each way, that share their first steps
+STEPS = 6  # of a ray before those that are done are sorted out
+ROUNDS = 12
+HIT = 0.001  # metres at which a ray has met the surface
+NEAR = 0.003  # and at which it has, when its rounds are over
+
+
+class View(NamedTuple):
+  """All that the kernels must know of a photo; a pytree of arrays."""
+
+  shape: shape.Shape
+  look: tuple  # cars.Look
+  studio: scene.Studio
+  place: scene.Placement
+  camera: scene.Camera  # in the car's frame
+
+
+class Layer(NamedTuple):
+  """The car alone, over black."""
+
+  light: np.ndarray  # float32 [H, W, 3], times coverage
+  coverage: np.ndarray  # float32 [H, W], 0..1
+
+
+def _box(car: shape.Shape, eye: Vec, ray: Vec, margin):
+  """Where rays enter and leave the car's box, widened by `margin`."""
+  low, high = shape.bounds(car)
+  start, end = jnp.zeros_like(ray.x), jnp.full_like(ray.x, 1e3)
+  for axis in range(3):
+    speed = jnp.where(jnp.abs(ray[axis]) < 1e-6, 1e-6, ray[axis])
+    a = (low[axis] - margin - eye[axis]) / speed
+    b = (high[axis] + margin - eye[axis]) / speed
+    start = jnp.maximum(start, jnp.minimum(a, b))
+    end = jnp.minimum(end, jnp.maximum(a, b))
+  return start, end
+
+
+@jax.jit
+def _advance(view: View, u, v, t, spread):
+  """Moves rays [N] on by up to `STEPS` steps of sphere tracing.
+
+  With a `spread` above zero the rays are cones of that half-angle, which stop
+  before anything that any ray within them could meet.
+
+  Returns how far they are, how far the car still is, and whether they are
+  still inside the car's box.
+  """
+  eye, ray = view.camera.eye, view.camera.ray(u, v)
+  start, end = _box(view.shape, eye, ray, 14 * spread)
+  pace = shape.SAFETY / (1 + spread)
+
+  def gap_at(t):
+    return shape.distance(view.shape, *eye.along(ray, t)) - spread * t
+
+  def advance(state):
+    count, t, _ = state
+    gap = gap_at(t)
+    return count + 1, jnp.where((gap > HIT) & (t < end), t + pace * gap, t), gap
+
+  def going(state):
+    count, t, gap = state
+    return (count < STEPS) & jnp.any((gap > HIT) & (t < end))
+
+  state = 0, jnp.maximum(t, start), jnp.full_like(t, 1e3)
+  _, t, gap = jax.lax.while_loop(going, advance, state)
+  return t, gap, t < end
+
+
+@jax.jit
+def _shade(view: View, u, v, t, soft, behind):
+  """Light [N, 3] of hits at the distance t; `behind` is the room's [N, 3]."""
+  ray = view.camera.ray(u, v)
+  point = view.camera.eye.along(ray, t)
+  light = surface.shade(
+    *view[:4], point, ray, soft * t, [behind[:, i] for i in range(3)]
+  )
+  return jnp.stack(light, axis=-1)
+
+
+def _in_blocks(kernel, *rays):
+  """Runs a kernel over any number of rays [N, ...], block by block."""
+  count = len(rays[0])
+  parts = []
+  for start in range(0, count, BLOCK):
+    block = [part[start : start + BLOCK] for part in rays]
+    missing = BLOCK - len(block[0])
+    if missing:
+      block = [np.pad(b, [(0, missing)] + [(0, 0)] * (b.ndim - 1), 'edge')
+               for b in block]
+    parts.append(kernel(*block))
+  whole = jax.tree.map(lambda *p: np.concatenate(p)[:count], *parts)
+  return whole
+
+
+def _meet(view: View, u, v, start, spread: float):
+  """Marches rays (or cones): (distance [N], met the car [N])."""
+  kernel = functools.partial(_advance, view)
+  t = start.copy()
+  met = np.zeros(len(t), bool)
+  todo = np.arange(len(t))
+  for last in [False] * (ROUNDS - 1) + [True]:
+    if not len(todo):
+      break
+    spreads = np.full(len(todo), spread, np.float32)
+    now, gap, inside = _in_blocks(kernel, u[todo], v[todo], t[todo], spreads)
+    t[todo] = now
+    met[todo] = inside & (gap <= (NEAR if last else HIT))
+    todo = todo[inside & (gap > HIT)]
+  return t, met
+
+
+def _tiles(view: View, height: int, width: int, zoom: float):
+  """Tiles that may hold the car: rows, columns, distance free of it."""
+  row, column = np.mgrid[0:height:TILE, 0:width:TILE].reshape(2, -1)
+  u = (2 * (column + TILE / 2) / width - 1).astype(np.float32)
+  v = (2 * (row + TILE / 2) / height - 1).astype(np.float32)
+  spread = 1.02 * zoom * np.hypot(TILE / width, TILE / height / scene.ASPECT)
+  t, met = _meet(view, u, v, np.zeros_like(u), spread)
+  return row[met], column[met], t[met]
+
+
+def trace(view: View, behind: np.ndarray, samples: int) -> Layer:
+  """The car as the view's camera sees it.
+
+  Args:
+    view: car, room and camera.
+    behind: float32 [H, W, 3], what the car's windows let through.
+    samples: of a pixel, each way.
+
+  Returns:
+    The car's layer, [H, W].
+  """
+  height, width = behind.shape[:2]
+  zoom = float(view.studio.zoom)
+  top, left, free = _tiles(view, height, width, zoom)
+  steps = np.arange(TILE * samples)
+  shape_ = (len(top), len(steps), len(steps))
+  row = np.broadcast_to(top[:, None, None] * samples + steps[:, None], shape_)
+  column = np.broadcast_to(left[:, None, None] * samples + steps, shape_)
+  inside = (row < height * samples) & (column < width * samples)
+  row, column = row[inside], column[inside]
+  start = np.broadcast_to(free[:, None, None], shape_)[inside]
+  u = ((2 * column + 1) / (samples * width) - 1).astype(np.float32)
+  v = ((2 * row + 1) / (samples * height) - 1).astype(np.float32)
+
+  t, met = _meet(view, u, v, start, 0.0)
+  u, v, t = u[met], v[met], t[met]
+  pixel = row[met] // samples * width + column[met] // samples
+  soft = np.full(len(t), 2 * zoom / (width * samples), np.float32)
+  spots = behind.reshape(-1, 3)[pixel]
+  light = np.zeros((0, 3), np.float32)
+  if len(t):
+    light = _in_blocks(functools.partial(_shade, view), u, v, t, soft, spots)
+
+  def average(weights):
+    total = np.bincount(pixel, weights, minlength=height * width)
+    return (total / samples**2).astype(np.float32).reshape(height, width)
+
+  return Layer(
+    np.stack([average(light[:, i]) for i in range(3)], axis=-1), average(None)
+  )

@@ -1,0 +1,104 @@
+"""The renderer: the room, the car before it, and what a camera makes of it."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from carvana_jax.datasets.studio import lettering, march, scene
+from carvana_jax.datasets.studio.cars import Car
+from carvana_jax.datasets.studio.vec import Vec
+
+SAMPLES = 2  # a pixel, each way
+REFLECTION = (48, 72)  # pixels of the floor's blurred reflection, at any size
+GLEAM = 0.10  # share of the light that the floor reflects
+NOISE = 2.6  # grey levels, at the width of the real photos
+
+
+@functools.partial(jax.jit, static_argnames=('height', 'width'))
+def _room(view: march.View, texture, *, height: int, width: int):
+  """The empty room [H, W, 3], and where its polished floor is [H, W]."""
+  u = (2 * jnp.arange(width) + 1) / width - 1
+  v = (2 * jnp.arange(height)[:, None] + 1) / height - 1
+  ray = scene.room_camera(view.studio).ray(*jnp.broadcast_arrays(u, v))
+  light, floor = scene.room(
+    texture, view.studio, view.place, view.shape, ray, 2 * view.studio.zoom / width
+  )
+  return jnp.stack(light, axis=-1), floor
+
+
+def _mirror(camera: scene.Camera) -> scene.Camera:
+  """The camera below the floor that sees what the floor reflects."""
+  return scene.Camera(*(Vec(a.x, a.y, -a.z) for a in camera))
+
+
+def _encode(light):
+  """Linear light -> 0..255, with a soft shoulder and the sRGB curve."""
+  light = jnp.maximum(light, 0)
+  bright = 0.8 + 0.2 * jnp.tanh((light - 0.8) / 0.2)
+  light = jnp.where(light > 0.8, bright, light)
+  curve = 1.055 * jnp.maximum(light, 0.0031308) ** (1 / 2.4) - 0.055
+  return 255 * jnp.where(light < 0.0031308, 12.92 * light, curve)
+
+
+@jax.jit
+def _develop(studio, empty, floor, car, reflection, key):
+  """Layers -> photo uint8 [H, W, 3] and mask uint8 [H, W]."""
+  height, width = floor.shape
+  blurred = jnp.concatenate(
+    [reflection.light, reflection.coverage[..., None]], axis=-1
+  )
+  blurred = jax.image.resize(blurred, (height, width, 4), 'cubic')
+  gleam = GLEAM * floor[..., None]
+  empty = empty * (1 - gleam * blurred[..., 3:]) + gleam * blurred[..., :3]
+  light = empty * (1 - car.coverage[..., None]) + car.light
+  u = (2 * jnp.arange(width) + 1) / width - 1
+  v = (2 * jnp.arange(height)[:, None] + 1) / height - 1
+  light = light * scene.fall_off(studio, u, v)[..., None] * studio.balance
+  # Reduced photos hold less noise, for their pixels are averages.
+  grain = jax.random.normal(key, light.shape) * (NOISE * width / 1918 + 0.4)
+  photo = jnp.clip(jnp.round(_encode(light) + grain), 0, 255)
+  mask = jnp.round(255 * car.coverage)
+  return photo.astype(jnp.uint8), mask.astype(jnp.uint8)
+
+
+@jax.jit
+def _prepare(car, look, studio, number) -> tuple[march.View, march.View]:
+  """The photo's view and that of its reflection."""
+  place = scene.placement(studio, number)
+  camera = scene.room_camera(studio)
+  views = (
+    march.View(car, look, studio, place, scene.camera_in_car(place, one))
+    for one in (camera, _mirror(camera))
+  )
+  return tuple(views)
+
+
+def render(
+  car: Car, view: int, height: int, width: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+  """One photo of the studio.
+
+  Args:
+    car: what `cars.sample_car` gave.
+    view: 1..16; 1 is the front, 5 has the nose on the left, 9 is the rear.
+    height: of the picture in pixels.
+    width: of the picture in pixels; the scene is squeezed to fit both.
+    seed: of the noise, together with the car and the view.
+
+  Returns:
+    The photo, uint8 [H, W, 3], and the share of every pixel that is car, uint8
+    [H, W], 0..255.
+  """
+  photo, reflected = _prepare(
+    car.shape, car.look, car.studio, np.float32(view)
+  )
+  empty, floor = _room(photo, lettering.texture(), height=height, width=width)
+  layer = march.trace(photo, np.asarray(empty), SAMPLES)
+  grey = np.full((*REFLECTION, 3), 0.3, np.float32)
+  reflection = march.trace(reflected, grey, SAMPLES)
+  key = jax.random.fold_in(jax.random.key(seed), car.index)
+  key = jax.random.fold_in(key, view)
+  image, mask = _develop(car.studio, empty, floor, layer, reflection, key)
+  return np.asarray(image), np.asarray(mask)

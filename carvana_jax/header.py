@@ -1,0 +1,50 @@
+"""What a run was started with: the first lines of its log."""
+
+import importlib.metadata
+import pathlib
+import shlex
+import subprocess
+import sys
+
+import jax
+
+_PACKAGES = ('jax', 'flax', 'optax', 'orbax-checkpoint', 'tensorflow')
+
+
+def describe(config, workdir: pathlib.Path) -> str:
+  """Command, commit, versions, devices and config, a line each."""
+  devices = jax.devices()
+  versions = (
+    f'{name} {importlib.metadata.version(name)}' for name in _PACKAGES
+  )
+  lines = {
+    'command': shlex.join(['python', *sys.orig_argv[1:]]),
+    'commit': commit(),
+    'versions': f'python {sys.version.split()[0]}, {", ".join(versions)}',
+    'devices': (
+      f'{len(devices)} x {devices[0].device_kind}, '
+      f'{jax.process_count()} process(es)'
+    ),
+    'workdir': str(workdir),
+    'config': config.to_json(),
+  }
+  return '\n'.join(f'{name:9} {text}' for name, text in lines.items())
+
+
+def commit() -> str:
+  """The checked-out git commit, with '+' where files were changed since."""
+
+  def git(*command):
+    return subprocess.run(
+      ['git', *command],
+      cwd=pathlib.Path(__file__).parent,
+      capture_output=True,
+      text=True,
+      check=True,
+    ).stdout.strip()
+
+  try:
+    changed = '+' if git('status', '--porcelain') else ''
+    return git('rev-parse', '--short', 'HEAD') + changed
+  except (OSError, subprocess.CalledProcessError):
+    return 'not under git'

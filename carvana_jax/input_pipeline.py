@@ -1,0 +1,104 @@
+"""Prepared data set -> batches, in an order that any step can compute.
+
+Which examples make up the batch of a step follows from (seed, step) alone.
+So a run that starts at step 1000 reads nothing of the steps before, and
+several processes read disjoint parts of the same global batch.
+"""
+
+import functools
+from collections.abc import Iterator
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from carvana_jax.host_tensorflow import tf
+
+
+def steps_per_epoch(examples: int, batch_size: int) -> int:
+  """Batches in which every example is seen once."""
+  return -(-examples // batch_size)
+
+
+@functools.lru_cache(maxsize=2)
+def _order(seed: int | None, epoch: int, examples: int) -> np.ndarray:
+  if seed is None:
+    return np.arange(examples)
+  return np.random.default_rng([seed, epoch]).permutation(examples)
+
+
+def plan(
+  step: int, *, examples: int, batch_size: int, seed: int | None
+) -> tuple[np.ndarray, np.ndarray]:
+  """Which examples make up the batch of a step.
+
+  Args:
+    step: counted from 0 over all epochs.
+    examples: how many there are.
+    batch_size: of all processes together.
+    seed: of the order, which differs from epoch to epoch; None: as stored.
+
+  Returns:
+    Indices int64 [batch_size] and weights float32 [batch_size]. The last
+    batch of an epoch is filled up with example 0, of weight 0.
+  """
+  epoch, position = divmod(step, steps_per_epoch(examples, batch_size))
+  start = position * batch_size
+  chosen = _order(seed, epoch, examples)[start : start + batch_size]
+  missing = batch_size - len(chosen)
+  indices = np.pad(chosen, (0, missing)).astype(np.int64)
+  weights = np.pad(np.ones(len(chosen), np.float32), (0, missing))
+  return indices, weights
+
+
+def batches(
+  builder: tfds.core.DatasetBuilder,
+  split: str,
+  *,
+  batch_size: int,
+  steps: range,
+  seed: int | None = None,
+  process: tuple[int, int] = (0, 1),
+) -> Iterator[dict[str, np.ndarray]]:
+  """The batches of the given steps.
+
+  Args:
+    builder: a prepared data set in random-access files.
+    split: of it.
+    batch_size: of all processes together.
+    steps: which ones, counted from 0 over all epochs.
+    seed: of the order; None: as stored.
+    process: (index, count); this process gets its part of every batch.
+
+  Yields:
+    image uint8 [b, h, w, 3], mask uint8 [b, h, w] and weight float32 [b]
+    (0 for padding), with b = batch_size / processes.
+  """
+  source = builder.as_data_source(
+    split, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES
+  )
+  index, count = process
+  part = slice(index * batch_size // count, (index + 1) * batch_size // count)
+
+  def read(step):
+    indices, weights = plan(
+      int(step), examples=len(source), batch_size=batch_size, seed=seed
+    )
+    return source.__getitems__(indices[part].tolist()), weights[part]
+
+  def read_step(step):
+    records, weights = tf.numpy_function(
+      read, [step], (tf.string, tf.float32), stateful=False
+    )
+    shape = [part.stop - part.start]
+    return tf.ensure_shape(records, shape), tf.ensure_shape(weights, shape)
+
+  def decode(record, weight):
+    example = builder.info.features.deserialize_example(record)
+    mask = example['mask'][..., 0]
+    return {'image': example['image'], 'mask': mask, 'weight': weight}
+
+  dataset = tf.data.Dataset.range(steps.start, steps.stop)
+  dataset = dataset.map(read_step, num_parallel_calls=2).unbatch()
+  dataset = dataset.map(decode, num_parallel_calls=tf.data.AUTOTUNE)
+  dataset = dataset.batch(part.stop - part.start, drop_remainder=True)
+  return dataset.prefetch(2).as_numpy_iterator()

@@ -1,0 +1,80 @@
+"""A run's records: metrics.jsonl, TensorBoard, sample pictures."""
+
+import json
+import os
+import pathlib
+
+import numpy as np
+from PIL import Image
+
+from carvana_jax.host_tensorflow import tf
+
+
+class Logbook:
+  """Writes scalars to `metrics.jsonl` and TensorBoard, pictures to both."""
+
+  def __init__(self, workdir: pathlib.Path, first_step: int):
+    """Opens the records of a run that starts or goes on at a step.
+
+    Lines of later steps, from a run that was cut off after its last
+    checkpoint, are dropped: those steps will be made again.
+    """
+    self._pictures = workdir / 'pictures'
+    self._path = workdir / 'metrics.jsonl'
+    if self._path.exists():
+      self._drop_after(first_step)
+    self._board = tf.summary.create_file_writer(str(workdir / 'tensorboard'))
+
+  def __enter__(self):
+    return self
+
+  def __exit__(self, *_):
+    self._board.close()
+
+  def scalars(self, step: int, values: dict[str, float]) -> None:
+    """Records numbers, such as {'train/loss': 0.1}."""
+    with self._path.open('a') as file:
+      file.write(json.dumps({'step': step, **values}) + '\n')
+    with self._board.as_default(step):
+      for name, value in values.items():
+        tf.summary.scalar(name, value)
+    self._board.flush()
+
+  def pictures(self, step: int, epoch: int, strips: np.ndarray) -> None:
+    """Records sample predictions.
+
+    Args:
+      step: of the run.
+      epoch: of the run, names the file.
+      strips: uint8 [N, H, W, 3], one a sample: input, target, prediction.
+    """
+    with self._board.as_default(step):
+      tf.summary.image('input, target, prediction', strips, max_outputs=99)
+    self._pictures.mkdir(exist_ok=True)
+    sheet = Image.fromarray(np.concatenate(strips))
+    sheet.save(self._pictures / f'epoch_{epoch:03d}.png')
+
+  def _drop_after(self, step):
+    lines = self._path.read_text().splitlines()
+    kept = [line for line in lines if json.loads(line)['step'] <= step]
+    aside = self._path.with_suffix('.tmp')
+    aside.write_text(''.join(line + '\n' for line in kept))
+    os.replace(aside, self._path)
+
+
+def strips(
+  image: np.ndarray, mask: np.ndarray, probability: np.ndarray
+) -> np.ndarray:
+  """Input, target and prediction side by side.
+
+  Args:
+    image: uint8 [N, H, W, 3].
+    mask: uint8 [N, H, W].
+    probability: float [N, H, W], 0..1.
+
+  Returns:
+    uint8 [N, H, 3 W, 3].
+  """
+  colour = lambda x: np.repeat(x[..., None], 3, axis=-1)
+  predicted = np.round(probability * 255).astype(np.uint8)
+  return np.concatenate([image, colour(mask), colour(predicted)], axis=2)

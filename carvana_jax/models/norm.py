@@ -1,0 +1,52 @@
+"""Batch normalisation whose statistics count every real example once."""
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+
+class BatchNorm(nn.Module):
+  """Batch normalisation over all devices (Ioffe & Szegedy 2015).
+
+  Linen's own layer averages the devices' means, which is wrong as soon as the
+  devices hold different numbers of real examples, as with a padded last
+  batch. This one sums over devices first. Names and shapes of parameters
+  (`scale`, `bias`) and statistics (`mean`, `var`) are Linen's.
+  """
+
+  train: bool
+  axis_name: str
+  momentum: float = 0.9
+  epsilon: float = 1e-5
+
+  @nn.compact
+  def __call__(self, x: jax.Array, weight: jax.Array) -> jax.Array:
+    """x [B, H, W, C], weight [B] (0: padding, 1: real) -> [B, H, W, C]."""
+    shape = x.shape[-1:]
+    scale = self.param('scale', nn.initializers.ones, shape)
+    bias = self.param('bias', nn.initializers.zeros, shape)
+    mean = self.variable('batch_stats', 'mean', jnp.zeros, shape)
+    var = self.variable('batch_stats', 'var', jnp.ones, shape)
+    if self.train and not self.is_initializing():
+      batch_mean, batch_var = self._statistics(x.astype(jnp.float32), weight)
+      keep = self.momentum
+      mean.value = keep * mean.value + (1 - keep) * batch_mean
+      var.value = keep * var.value + (1 - keep) * batch_var
+    else:
+      batch_mean, batch_var = mean.value, var.value
+    # One multiplication and one addition a pixel, in the dtype of x.
+    factor = scale * jax.lax.rsqrt(batch_var + self.epsilon)
+    offset = bias - batch_mean * factor
+    return x * factor.astype(x.dtype) + offset.astype(x.dtype)
+
+  def _statistics(self, x, weight):
+    """Mean and (biased) variance, each [C], over the pixels of all devices."""
+    pixels = x.shape[1] * x.shape[2]
+    total = jnp.einsum('bhwc,b->c', x, weight)  # [C]
+    squares = jnp.einsum('bhwc,b->c', x * x, weight)  # [C]
+    count = pixels * weight.sum()
+    total, squares, count = jax.lax.psum(
+      (total, squares, count), self.axis_name
+    )
+    mean = total / count
+    return mean, jnp.maximum(squares / count - mean * mean, 0.0)

@@ -1,0 +1,111 @@
+"""One U-Net (Ronneberger et al. 2015) for all the published variants."""
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from carvana_jax.models.norm import BatchNorm
+
+NORMS = ('none', 'batch', 'group')
+UPSAMPLINGS = ('nearest', 'nearest_conv', 'transposed')
+
+
+class UNet(nn.Module):
+  """Encoder, decoder and a skip connection at every level but the lowest.
+
+  Level 0 works at the size of the input and has `first_width` channels; each
+  level below has half the size and twice the channels. Any input size will
+  do: it is padded to a multiple of 2 ** (levels - 1) and the result cropped.
+  """
+
+  levels: int = 5  # resolutions, so `levels - 1` poolings
+  first_width: int = 16  # channels of level 0
+  encoder_convs: int = 2  # 3x3 convolutions a level on the way down
+  decoder_convs: int = 2  # and on the way up
+  norm: str = 'batch'  # one of NORMS, after every 3x3 convolution
+  upsampling: str = 'nearest'  # one of UPSAMPLINGS
+  dropout: float = 0.0  # rate
+  dropout_levels: tuple[int, ...] = ()  # encoder levels that end in dropout
+  head_width: int = 0  # channels of a 3x3 conv + ReLU before the last, 0: none
+  dtype: jnp.dtype = jnp.float32  # of the computation; parameters are float32
+  axis_name: str = 'batch'  # the devices' axis, for batch statistics
+
+  @nn.compact
+  def __call__(
+    self, x: jax.Array, *, train: bool, weight: jax.Array | None = None
+  ) -> jax.Array:
+    """Logits of the mask.
+
+    Args:
+      x: [B, H, W, C], in 0..1.
+      train: whether dropout acts and batch statistics are taken.
+      weight: [B], 1 for a real example, 0 for padding; None: all are real.
+
+    Returns:
+      [B, H, W], float32.
+    """
+    height, width = x.shape[1:3]
+    if weight is None:
+      weight = jnp.ones(x.shape[0])
+
+    def convs(x, level, count):
+      for _ in range(count):
+        x = nn.Conv(self._width(level), (3, 3), dtype=self.dtype)(x)
+        x = nn.relu(self._normalize(x, train, weight))
+      return x
+
+    x = _pad(x.astype(self.dtype), 2 ** (self.levels - 1))
+    skips = []
+    for level in range(self.levels):
+      if level > 0:
+        x = max_pool(x)
+      x = convs(x, level, self.encoder_convs)
+      if level in self.dropout_levels:
+        x = nn.Dropout(self.dropout, deterministic=not train)(x)
+      skips.append(x)
+    skips.pop()  # the lowest level is not skipped, it goes on
+    for level in reversed(range(self.levels - 1)):
+      x = jnp.concatenate([skips.pop(), self._upsample(x, level)], axis=-1)
+      x = convs(x, level, self.decoder_convs)
+    if self.head_width:
+      x = nn.relu(nn.Conv(self.head_width, (3, 3), dtype=self.dtype)(x))
+    # No normalisation here: logits need their scale.
+    x = nn.Conv(1, (1, 1), dtype=self.dtype)(x)  # [B, H', W', 1]
+    return x[:, :height, :width, 0].astype(jnp.float32)
+
+  def _width(self, level):
+    return self.first_width * 2**level
+
+  def _normalize(self, x, train, weight):
+    if self.norm == 'batch':
+      return BatchNorm(train, self.axis_name)(x, weight)
+    if self.norm == 'group':
+      groups = min(8, x.shape[-1])
+      return nn.GroupNorm(groups, dtype=self.dtype)(x)
+    return x
+
+  def _upsample(self, x, level):
+    """[B, H, W, C] -> [B, 2H, 2W, C or the level's width]."""
+    if self.upsampling == 'transposed':
+      width = self._width(level)
+      return nn.ConvTranspose(width, (2, 2), (2, 2), dtype=self.dtype)(x)
+    x = x.repeat(2, axis=1).repeat(2, axis=2)
+    if self.upsampling == 'nearest_conv':
+      x = nn.relu(nn.Conv(self._width(level), (2, 2), dtype=self.dtype)(x))
+    return x
+
+
+def max_pool(x: jax.Array) -> jax.Array:
+  """Largest of every 2x2 pixels: [B, H, W, C] -> [B, H / 2, W / 2, C].
+
+  Same values as `nn.max_pool`, whose backward pass is slow on CPUs.
+  """
+  top = jnp.maximum(x[:, ::2, ::2], x[:, ::2, 1::2])
+  bottom = jnp.maximum(x[:, 1::2, ::2], x[:, 1::2, 1::2])
+  return jnp.maximum(top, bottom)
+
+
+def _pad(x, multiple):
+  """Repeats the last row and column until both sizes divide by `multiple`."""
+  below, right = (-size % multiple for size in x.shape[1:3])
+  return jnp.pad(x, ((0, 0), (0, below), (0, right), (0, 0)), mode='edge')

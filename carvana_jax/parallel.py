@@ -1,0 +1,83 @@
+"""Devices: mesh, placement and batches. The only file that names pmap.
+
+`jax.pmap` is `jit(shard_map)` since JAX 0.8. It stays fast if the state is
+placed once under the mesh's own sharding and batches arrive in one transfer.
+"""
+
+import collections
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+AXIS = 'batch'  # the devices' axis in steps
+
+
+def mesh() -> Mesh:
+  """This process's devices in a row."""
+  return Mesh(np.array(jax.local_devices()), (AXIS,))
+
+
+def replicated() -> NamedSharding:
+  """The placement of a state: a whole copy on every device."""
+  return NamedSharding(mesh(), PartitionSpec())
+
+
+def create(function: Callable[..., Any], *args) -> Any:
+  """`function(*args)` computed straight into replicated placement."""
+  return jax.jit(function, out_shardings=replicated())(*args)
+
+
+def train_step(step: Callable) -> Callable:
+  """Runs `step(state, batch) -> (state, metrics)` on all devices.
+
+  The state is replicated and donated, batches are split (`to_devices`). What
+  the step returns must be equal on all devices: JAX doesn't check it.
+  """
+  return jax.pmap(
+    step,
+    axis_name=AXIS,
+    in_axes=(None, 0),
+    out_axes=(None, None),
+    donate_argnums=(0,),
+  )
+
+
+def eval_step(step: Callable) -> Callable:
+  """Runs `step(variables, batch) -> per-example values` on all devices.
+
+  Values come back as [devices, batch / devices, ...], see `to_host`. The step
+  must not communicate between devices: nothing orders one call after another.
+  """
+  return jax.pmap(step, axis_name=AXIS, in_axes=(None, 0))
+
+
+def to_devices(
+  batches: Iterable[dict[str, np.ndarray]], ahead: int = 2
+) -> Iterator[dict[str, jax.Array]]:
+  """Splits batches over the devices and keeps `ahead` of them in flight.
+
+  Args:
+    batches: arrays [B, ...] where B divides by the number of local devices.
+    ahead: how many batches are sent before the first one is needed.
+
+  Yields:
+    Arrays [devices, B / devices, ...].
+  """
+  devices = jax.local_device_count()
+  sharding = NamedSharding(mesh(), PartitionSpec(AXIS))
+  split = lambda x: x.reshape(devices, -1, *x.shape[1:])
+  waiting = collections.deque()
+  for batch in batches:
+    waiting.append(jax.device_put(jax.tree.map(split, batch), sharding))
+    if len(waiting) > ahead:
+      yield waiting.popleft()
+  yield from waiting
+
+
+def to_host(values: Any) -> Any:
+  """[devices, B / devices, ...] on devices -> [B, ...] in NumPy."""
+  merge = lambda x: np.asarray(x).reshape(-1, *x.shape[2:])
+  return jax.tree.map(merge, values)

@@ -1,0 +1,96 @@
+"""What training changes, and the optimizer that changes it."""
+
+from typing import Any
+
+import flax
+import jax
+import jax.numpy as jnp
+import optax
+
+from carvana_jax.errors import UserError
+
+
+@flax.struct.dataclass
+class TrainState:
+  """All that a run needs to go on exactly where it stopped."""
+
+  step: jax.Array  # int32, steps done
+  key: jax.Array  # the run's random key; steps fold their number into it
+  params: Any
+  batch_stats: Any  # {} for networks without batch normalisation
+  opt_state: Any
+  average: Any  # moving average of the variables, {} where it is off
+
+  @property
+  def variables(self) -> dict[str, Any]:
+    """Parameters and statistics as trained."""
+    return {'params': self.params, 'batch_stats': self.batch_stats}
+
+  @property
+  def best_variables(self) -> dict[str, Any]:
+    """The variables to evaluate: the average where there is one."""
+    return self.average or self.variables
+
+
+def create(model, optimizer, image_shape, seed: int, averaged: bool):
+  """A new state.
+
+  Args:
+    model: a Linen network.
+    optimizer: an optax transformation.
+    image_shape: (height, width, channels) of its input.
+    seed: of everything random in the run.
+    averaged: whether a moving average of the variables is kept.
+  """
+  init_key, key = jax.random.split(jax.random.key(seed))
+  variables = model.init(init_key, jnp.zeros((1, *image_shape)), train=False)
+  params = variables['params']
+  batch_stats = variables.get('batch_stats', {})
+  state = TrainState(
+    step=jnp.int32(0),  # strongly typed: a weak type compiles twice
+    key=key,
+    params=params,
+    batch_stats=batch_stats,
+    opt_state=optimizer.init(params),
+    average={},
+  )
+  if averaged:
+    # Copies, as the step donates both and a buffer can be donated once only.
+    state = state.replace(average=jax.tree.map(jnp.copy, state.variables))
+  return state
+
+
+def schedule(config, total_steps: int) -> optax.Schedule:
+  """The learning rate as a function of the step, from `config.optimizer`."""
+  peak = config.learning_rate
+  match config.schedule:
+    case 'constant':
+      return optax.constant_schedule(peak)
+    case 'cosine':
+      return optax.cosine_decay_schedule(peak, total_steps)
+    case 'one_cycle':  # Smith & Topin 2017
+      return optax.cosine_onecycle_schedule(total_steps, peak)
+  raise UserError(
+    f'config.optimizer.schedule={config.schedule!r} is unknown; '
+    'choose from constant, cosine, one_cycle.'
+  )
+
+
+def make_optimizer(config, total_steps: int) -> optax.GradientTransformation:
+  """The optax chain of `config.optimizer`."""
+  rate = schedule(config, total_steps)
+  match config.name:
+    case 'adam':
+      update = optax.adam(rate)
+    case 'adamw':
+      update = optax.adamw(rate, weight_decay=config.weight_decay)
+    case 'sgd':
+      update = optax.sgd(rate, momentum=0.9, nesterov=True)
+    case _:
+      raise UserError(
+        f'config.optimizer.name={config.name!r} is unknown; '
+        'choose from adam, adamw, sgd.'
+      )
+  if config.clip_norm > 0:
+    return optax.chain(optax.clip_by_global_norm(config.clip_norm), update)
+  return update

@@ -1,0 +1,64 @@
+"""Every field of a config, with the values that hold unless overridden.
+
+The other files in this folder change a few of them, and the command line any:
+
+    python -m carvana_jax.main --config=configs/studio.py \\
+        --config.train.epochs=5 --config.data.size=256x256
+"""
+
+from ml_collections import ConfigDict
+
+
+def get_config() -> ConfigDict:
+  """A U-Net at 128x192 with the training that suits most sizes."""
+  config = ConfigDict()
+
+  config.seed = 0  # of parameters, data order, augmentation and dropout
+
+  config.data = data = ConfigDict()
+  data.dataset = 'carvana'  # carvana (the real photos) or studio (rendered)
+  data.size = '128x192'  # HEIGHTxWIDTH that the network sees
+  # HEIGHTxWIDTH of the final evaluation; '' is the data set's own full size:
+  # 1280x1918 for carvana, 256x384 for studio.
+  data.full_size = ''
+  data.data_dir = 'data'  # where prepared data sets are kept
+  data.manual_dir = ''  # folder of the Kaggle files; '': DATA_DIR/manual
+  data.unlabeled = False  # also prepare the challenge's test photos
+  data.kaggle = False  # fetch missing files with the Kaggle client
+
+  config.model = model = ConfigDict()
+  model.name = 'unet'
+  model.levels = 5  # resolutions, so levels - 1 poolings
+  model.first_width = 16  # channels at full resolution, doubled a level
+  model.encoder_convs = 2  # 3x3 convolutions a level on the way down
+  model.decoder_convs = 2  # and on the way up
+  model.norm = 'batch'  # none, batch or group
+  model.upsampling = 'nearest'  # nearest, nearest_conv or transposed
+  model.dropout = 0.0  # rate
+  model.dropout_levels = ()  # encoder levels that end in dropout, 0: the top
+  model.head_width = 0  # channels of a conv + ReLU before the last, 0: none
+  model.dtype = 'float32'  # of the computation: float32 or bfloat16
+
+  config.augment = ConfigDict()
+  config.augment.flip = True  # left-right, probability 0.5
+
+  config.optimizer = optimizer = ConfigDict()
+  optimizer.name = 'adamw'  # adam, adamw or sgd (Nesterov, momentum 0.9)
+  optimizer.learning_rate = 3e-3  # at its peak
+  optimizer.schedule = 'one_cycle'  # constant, cosine or one_cycle
+  optimizer.weight_decay = 1e-4  # adamw only
+  optimizer.clip_norm = 1.0  # largest norm of the gradient, 0: unlimited
+
+  config.train = train = ConfigDict()
+  train.batch_size = 16  # on all devices together
+  train.epochs = 20
+  train.max_minutes = 0.0  # stop training after that time, 0: never
+  train.loss = 'bce_dice'  # bce, dice or bce_dice
+  train.average_decay = 0.98  # moving average of the variables, 0: none
+  train.picture_epochs = 5  # sample predictions every so many epochs, 0: never
+
+  config.eval = ConfigDict()
+  config.eval.batch_size = 16  # on all devices together
+  config.eval.threshold = 0.5  # probability from which a pixel is car
+
+  return config

@@ -1,0 +1,17 @@
+"""The default run: a small BatchNorm U-Net on the rendered studio.
+
+    bash run.sh
+
+Needs no download.
+"""
+
+from configs import default
+
+
+def get_config():
+  """0.49 M parameters at 128x192, scored at 256x384."""
+  config = default.get_config()
+  config.data.dataset = 'studio'
+  config.model.first_width = 8
+  config.train.epochs = 8
+  return config
