@@ -1,6 +1,7 @@
 """From a data set's name and a size to prepared files, made when missing."""
 
 import pathlib
+import sys
 
 import tensorflow_datasets as tfds
 
@@ -53,6 +54,8 @@ def dataset(data_config, size: str) -> tfds.core.DatasetBuilder:
   builder = builder_class(
     config=size, data_dir=where, file_format='array_record', **options
   )
+  if not sys.stderr.isatty():
+    tfds.disable_progress_bar()
   builder.download_and_prepare(download_config=download)
   return builder
 
@@ -66,10 +69,16 @@ def _studio(data_config):
 
 def _carvana(data_config):
   """The same for the real photos, in a folder of their own for every source."""
-  from carvana_jax.datasets.carvana import carvana_dataset_builder, source
+  from carvana_jax.datasets.carvana import (
+    carvana_dataset_builder,
+    kaggle,
+    source,
+  )
 
   root = _root(data_config)
   manual_dir = pathlib.Path(data_config.manual_dir or root / 'manual')
+  if data_config.kaggle:
+    kaggle.fetch_if_missing(manual_dir)
   files = source.find(manual_dir, data_config.unlabeled)
   return (
     carvana_dataset_builder.Builder,

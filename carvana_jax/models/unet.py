@@ -42,7 +42,7 @@ class UNet(nn.Module):
       weight: [B], 1 for a real example, 0 for padding; None: all are real.
 
     Returns:
-      [B, H, W], float32.
+      [B, H, W], float32 or better.
     """
     height, width = x.shape[1:3]
     if weight is None:
@@ -71,7 +71,8 @@ class UNet(nn.Module):
       x = nn.relu(nn.Conv(self.head_width, (3, 3), dtype=self.dtype)(x))
     # No normalisation here: logits need their scale.
     x = nn.Conv(1, (1, 1), dtype=self.dtype)(x)  # [B, H', W', 1]
-    return x[:, :height, :width, 0].astype(jnp.float32)
+    x = x[:, :height, :width, 0]
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
   def _width(self, level):
     return self.first_width * 2**level

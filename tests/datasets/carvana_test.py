@@ -443,6 +443,13 @@ class SplitsTest(FolderTest):
     builder = prepare(self.manual, self.data, unlabeled=False)
     self.assertEqual(list(builder.info.splits), ['train'])
 
+  def test_unlabeled_photos_have_no_mask_whatever_their_name(self):
+    same = stems(TRAIN, (1,))
+    write_folders(compete(same, same), self.manual)
+    examples = read(prepare(self.manual, self.data))
+    self.assertEqual(examples['train'][same[0]]['mask'].max(), 255)
+    self.assertEqual(examples['unlabeled'][same[0]]['mask'].max(), 0)
+
   def test_incomplete_cars_are_named(self):
     labelled = stems(TRAIN, range(1, 16)) + stems(OTHER)
     write_folders(compete(labelled), self.manual)
@@ -594,6 +601,13 @@ class BadInputTest(FolderTest):
     flipped = photo[:300] + bytes([photo[300] ^ 1]) + photo[301:]
     (self.manual / 'train.zip').write_bytes(data.replace(photo, flipped))
     self.assert_refused(f'train.zip:{TRAIN}_01.jpg', 'CRC', 'download it')
+
+  def test_file_that_vanishes_after_the_check(self):
+    write_folders(compete(stems(TRAIN, (1,))), self.manual)
+    found = source.find(self.manual, unlabeled=True)
+    (self.manual / 'train' / f'{TRAIN}_01.jpg').unlink()
+    with self.assertRaisesRegex(UserError, f'^train/{TRAIN}_01.jpg cannot be'):
+      found.photos[f'{TRAIN}_01'].read()
 
   @parameterized.parameters('train.zip', 'carvana-image-masking-challenge.zip')
   def test_cut_archive(self, name):

@@ -45,15 +45,20 @@ def decode_mask(data: bytes) -> np.ndarray:
       and 255).
     OSError: it cannot be decoded.
   """
+  values = np.asarray(_open_mask(data))
+  return (values != 0).view(np.uint8) * np.uint8(255)
+
+
+def _open_mask(data: bytes) -> Image.Image:
+  """A decoded and sound mask; raises what `decode_mask` does."""
   with Image.open(io.BytesIO(data)) as image:
     if image.mode not in ('1', 'L', 'P'):
       raise ValueError(f'the mode is {image.mode}, not one channel of 8 bits')
     counts = image.histogram()  # much faster than NumPy on the pixels
-    values = np.asarray(image)
   present = {value for value, count in enumerate(counts) if count}
   if not (present <= {0, 1} or present <= {0, 255}):
     raise ValueError('there are values other than 0 and 1')
-  return (values != 0).view(np.uint8) * np.uint8(255)
+  return image
 
 
 def _raise_first(problems: list[str]) -> None:
@@ -87,7 +92,12 @@ def _broken(source: Source, height: int, width: int) -> list[str]:
   jobs += [(photo, file) for file in source.test.values()]
   problems = workers.ordered_map(lambda job: job[0](job[1]), jobs)
   progress = tqdm.tqdm(
-    problems, desc='Checking images', total=len(jobs), unit=' images'
+    problems,
+    desc='checking images',
+    total=len(jobs),
+    unit=' images',
+    leave=False,
+    disable=None,
   )
   return [problem for problem in progress if problem]
 
@@ -126,9 +136,7 @@ def _check_photo(data: bytes, height: int, width: int) -> None:
 
 
 def _check_mask(data: bytes, height: int, width: int) -> None:
-  with Image.open(io.BytesIO(data)) as image:
-    _check_size(image, height, width)
-  decode_mask(data)
+  _check_size(_open_mask(data), height, width)
 
 
 def _check_size(image: Image.Image, height: int, width: int) -> None:

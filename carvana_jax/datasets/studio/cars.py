@@ -10,7 +10,7 @@ from carvana_jax.datasets.studio.shape import Shape
 
 
 class BodyType(NamedTuple):
-  """Side profiles (x, z in metres, clockwise) and sizes of a typical car."""
+  """Side profiles (x, z in metres, over the top) and sizes of a typical car."""
 
   hull: tuple  # 10 points: chin, up the nose, hood, belt, down the tail
   cabin: tuple  # 6 points: foot of the windscreen to foot of the rear window
@@ -70,7 +70,7 @@ BODY_TYPES = {
       *((1.62, 1.14), (0.88, 1.76), (0.42, 1.88), (-0.70, 1.87)),
       *((-1.02, 1.80), (-1.16, 1.20)),
     ),
-    *(0.99, 1.78, 0.40, 0.24, (0.14, 0.05), 1.24, (0.10, -0.86)),
+    *(0.99, 1.78, 0.40, 0.24, (0.14, 0.02), 1.24, (0.10, -0.86)),
   ),
   'van': BodyType(
     (
@@ -167,23 +167,23 @@ class Car(NamedTuple):
   studio: Studio  # the room as it was on the day of this car's photos
 
 
+# How much the edges of the profiles bulge, per metre and metre of y.
+_HULL_BULGE = (0.05, 0.06, 0.06, 0.05, 0.05, 0.05, 0.05, 0.05, 0.04, 0.0)
+_CABIN_BULGE = (0.13, 0.03, 0.03, 0.03, 0.06, 0.0)
+
+
 def car_id_of(seed: int, index: int) -> str:
   digest = hashlib.md5(f'studio:{seed}:{index}'.encode(), usedforsecurity=False)
   return digest.hexdigest()[:12]
 
 
 def _edges(points: np.ndarray, bulge) -> np.ndarray:
-  """Clockwise convex polygon [N, 2] -> half-spaces [N, 4] of `Shape`."""
+  """Convex polygon [N, 2], nose to tail -> half-spaces [N, 4] of `Shape`."""
   run = np.roll(points, -1, axis=0) - points
-  # Clockwise from the chin over the roof to the tail: outward is to the right.
-  normal = np.stack([-run[:, 1], run[:, 0]], axis=1)
-  normal = -normal / np.linalg.norm(normal, axis=1, keepdims=True)
+  normal = np.stack([run[:, 1], -run[:, 0]], axis=1)
+  normal = normal / np.linalg.norm(normal, axis=1, keepdims=True)
   offset = np.sum(normal * points, axis=1)
   return np.column_stack([normal, offset, bulge]).astype(np.float32)
-
-
-def _hull_bulge(points: np.ndarray) -> np.ndarray:
-  return np.array([0.05, 0.06, 0.06, 0.05, 0.05, 0.05, 0.05, 0.05, 0.04, 0.0])
 
 
 def _aerial(rng, name: str, body: BodyType, cabin: np.ndarray) -> list[float]:
@@ -213,22 +213,24 @@ def _shape(rng, name: str, body: BodyType) -> Shape:
   roof = cabin[:, 1].max()
   bed = (9.0, -9.0, 9.0)
   if name == 'pickup':
-    bed = (hull[8, 0] + 0.09, cabin[5, 0] - 0.10, 0.78)
-  rails = -9.0
+    bed = (hull[8, 0] + 0.16, cabin[5, 0] - 0.10, 0.78)
+  rails = (0.0, 0.0, -9.0)
   if name in ('SUV', 'van') and rng.uniform() < 0.6:
-    rails = roof + 0.015
+    rails = (cabin[4, 0] + 0.25, cabin[1, 0] - 0.25, roof - 0.005)
   spoiler = (0.0, -9.0)
   if name in ('hatchback', 'SUV') and rng.uniform() < 0.7:
-    spoiler = (cabin[4, 0] - 0.16, cabin[4, 1] + 0.01)
+    spoiler = (cabin[4, 0] - 0.10, cabin[4, 1] + 0.015)
   if name == 'coupe' and rng.uniform() < 0.35:
     spoiler = (hull[6, 0] - 0.06, hull[6, 1] + 0.09)
-  mirror_x = cabin[0, 0] - 0.42
   belt = body.belt * stretch[1]
+  mirror_z = belt + 0.09
+  # A little behind the windscreen at that height (x falls as z rises).
+  mirror_x = np.interp(mirror_z, cabin[:2, 1], cabin[:2, 0]) - 0.26
   shape = Shape(
-    hull=_edges(hull, _hull_bulge(hull)),
-    cabin=_edges(cabin, [0.13, 0.03, 0.03, 0.03, 0.06, 0.0]),
+    hull=_edges(hull, _HULL_BULGE),
+    cabin=_edges(cabin, _CABIN_BULGE),
     half_width=half_width,
-    shoulder=0.68 * belt,
+    shoulder=belt - rng.uniform(0.20, 0.26),
     cabin_half_width=half_width - 0.085,
     belt=belt,
     tumblehome=body.tumblehome,
@@ -241,7 +243,7 @@ def _shape(rng, name: str, body: BodyType) -> Shape:
     tyre_width=rng.uniform(0.10, 0.12),
     rim=wheel * rng.uniform(0.68, 0.76),
     bed=bed,
-    mirror=(mirror_x, belt + 0.09, rng.uniform(0.105, 0.125)),
+    mirror=(mirror_x, mirror_z, rng.uniform(0.105, 0.125)),
     aerial=_aerial(rng, name, body, cabin),
     rails=rails,
     spoiler=spoiler,
@@ -267,7 +269,7 @@ def _look(rng, name: str, body: BodyType, shape: Shape, paint: str) -> Look:
     rim=rims[rng.choice(3, p=[0.45, 0.35, 0.2])],
     spokes=rng.choice([5, 6, 7, 10]),
     twist=rng.uniform(0, 6.28, 2),
-    tint=rng.uniform(0.08, 0.45),
+    tint=rng.uniform(0.06, 0.36),
     pillars=body.pillars,
     lamps=(
       nose_top - 0.03,
@@ -296,6 +298,8 @@ def sample_car(seed: int, index: int) -> Car:
   paint = PAINT_CYCLE[index % len(PAINT_CYCLE)]
   body = BODY_TYPES[name]
   shape = _shape(rng, name, body)
+  length = float(shape.nose - shape.tail)
+  middle = float(shape.nose + shape.tail) / 2
   return Car(
     car_id=car_id_of(seed, index),
     index=index,
@@ -305,5 +309,5 @@ def sample_car(seed: int, index: int) -> Car:
     trim=paint,
     shape=shape,
     look=_look(rng, name, body, shape, paint),
-    studio=sample_studio(rng),
+    studio=sample_studio(rng, length, middle),
   )

@@ -15,10 +15,11 @@ import numpy as np
 from carvana_jax.datasets.studio import scene, shape, surface
 from carvana_jax.datasets.studio.vec import Vec
 
-BLOCK = 8192  # rays a kernel works on
+BLOCK = 4096  # rays a kernel works on
 TILE = 8  # pixels, each way, that share their first steps
 STEPS = 6  # of a ray before those that are done are sorted out
-ROUNDS = 12
+CONE_ROUNDS = 6
+RAY_ROUNDS = 40  # rays that graze the car take many steps; they are few
 HIT = 0.001  # metres at which a ray has met the surface
 NEAR = 0.003  # and at which it has, when its rounds are over
 
@@ -85,46 +86,48 @@ def _advance(view: View, u, v, t, spread):
 
 
 @jax.jit
-def _shade(view: View, u, v, t, soft, behind):
-  """Light [N, 3] of hits at the distance t; `behind` is the room's [N, 3]."""
+def _shade(view: View, u, v, t, soft, red, green, blue):
+  """Light of hits at the distance t: three arrays [N].
+
+  `red`, `green`, `blue` are the empty room's light. Colours stay apart, for
+  stacked in here they make XLA compute most of it over and over.
+  """
   ray = view.camera.ray(u, v)
   point = view.camera.eye.along(ray, t)
-  light = surface.shade(
-    *view[:4], point, ray, soft * t, [behind[:, i] for i in range(3)]
-  )
-  return jnp.stack(light, axis=-1)
+  behind = (red, green, blue)
+  return surface.shade(*view[:4], point, ray, soft * t, behind)
 
 
 def _in_blocks(kernel, *rays):
-  """Runs a kernel over any number of rays [N, ...], block by block."""
+  """Runs a kernel over any number of rays [N], block by block."""
   count = len(rays[0])
-  parts = []
-  for start in range(0, count, BLOCK):
-    block = [part[start : start + BLOCK] for part in rays]
-    missing = BLOCK - len(block[0])
-    if missing:
-      block = [np.pad(b, [(0, missing)] + [(0, 0)] * (b.ndim - 1), 'edge')
-               for b in block]
-    parts.append(kernel(*block))
-  whole = jax.tree.map(lambda *p: np.concatenate(p)[:count], *parts)
-  return whole
+  missing = -count % BLOCK
+  rays = [np.pad(part, (0, missing), 'edge') for part in rays]
+  blocks = [
+    kernel(*(part[start : start + BLOCK] for part in rays))
+    for start in range(0, count, BLOCK)
+  ]
+  return jax.tree.map(lambda *parts: np.concatenate(parts)[:count], *blocks)
 
 
-def _meet(view: View, u, v, start, spread: float):
-  """Marches rays (or cones): (distance [N], met the car [N])."""
+def _meet(view: View, u, v, start, spread: float, rounds: int, near: float):
+  """Marches rays (or cones): (distance [N], met the car [N]).
+
+  Those not done after all the rounds have met what is less than `near` away.
+  """
   kernel = functools.partial(_advance, view)
-  t = start.copy()
-  met = np.zeros(len(t), bool)
+  t, gap = start.copy(), np.full_like(start, np.inf)
+  inside = np.ones(len(t), bool)
   todo = np.arange(len(t))
-  for last in [False] * (ROUNDS - 1) + [True]:
+  for _ in range(rounds):
     if not len(todo):
       break
     spreads = np.full(len(todo), spread, np.float32)
-    now, gap, inside = _in_blocks(kernel, u[todo], v[todo], t[todo], spreads)
-    t[todo] = now
-    met[todo] = inside & (gap <= (NEAR if last else HIT))
-    todo = todo[inside & (gap > HIT)]
-  return t, met
+    t[todo], gap[todo], inside[todo] = _in_blocks(
+      kernel, u[todo], v[todo], t[todo], spreads
+    )
+    todo = todo[inside[todo] & (gap[todo] > HIT)]
+  return t, inside & (gap < near)
 
 
 def _tiles(view: View, height: int, width: int, zoom: float):
@@ -133,7 +136,7 @@ def _tiles(view: View, height: int, width: int, zoom: float):
   u = (2 * (column + TILE / 2) / width - 1).astype(np.float32)
   v = (2 * (row + TILE / 2) / height - 1).astype(np.float32)
   spread = 1.02 * zoom * np.hypot(TILE / width, TILE / height / scene.ASPECT)
-  t, met = _meet(view, u, v, np.zeros_like(u), spread)
+  t, met = _meet(view, u, v, np.zeros_like(u), spread, CONE_ROUNDS, np.inf)
   return row[met], column[met], t[met]
 
 
@@ -152,28 +155,26 @@ def trace(view: View, behind: np.ndarray, samples: int) -> Layer:
   zoom = float(view.studio.zoom)
   top, left, free = _tiles(view, height, width, zoom)
   steps = np.arange(TILE * samples)
-  shape_ = (len(top), len(steps), len(steps))
-  row = np.broadcast_to(top[:, None, None] * samples + steps[:, None], shape_)
-  column = np.broadcast_to(left[:, None, None] * samples + steps, shape_)
+  grid = (len(top), len(steps), len(steps))
+  row = np.broadcast_to(top[:, None, None] * samples + steps[:, None], grid)
+  column = np.broadcast_to(left[:, None, None] * samples + steps, grid)
   inside = (row < height * samples) & (column < width * samples)
   row, column = row[inside], column[inside]
-  start = np.broadcast_to(free[:, None, None], shape_)[inside]
+  start = np.broadcast_to(free[:, None, None], grid)[inside]
   u = ((2 * column + 1) / (samples * width) - 1).astype(np.float32)
   v = ((2 * row + 1) / (samples * height) - 1).astype(np.float32)
 
-  t, met = _meet(view, u, v, start, 0.0)
+  t, met = _meet(view, u, v, start, 0.0, RAY_ROUNDS, NEAR)
   u, v, t = u[met], v[met], t[met]
   pixel = row[met] // samples * width + column[met] // samples
   soft = np.full(len(t), 2 * zoom / (width * samples), np.float32)
-  spots = behind.reshape(-1, 3)[pixel]
-  light = np.zeros((0, 3), np.float32)
+  spots = behind.reshape(-1, 3)[pixel].T
+  light = [np.zeros(0)] * 3
   if len(t):
-    light = _in_blocks(functools.partial(_shade, view), u, v, t, soft, spots)
+    light = _in_blocks(functools.partial(_shade, view), u, v, t, soft, *spots)
 
   def average(weights):
     total = np.bincount(pixel, weights, minlength=height * width)
     return (total / samples**2).astype(np.float32).reshape(height, width)
 
-  return Layer(
-    np.stack([average(light[:, i]) for i in range(3)], axis=-1), average(None)
-  )
+  return Layer(np.stack([*map(average, light)], axis=-1), average(None))

@@ -6,26 +6,32 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from carvana_jax.datasets.studio import lettering, march, scene
+from carvana_jax.datasets.studio import lettering, march, room, scene
 from carvana_jax.datasets.studio.cars import Car
 from carvana_jax.datasets.studio.vec import Vec
 
 SAMPLES = 2  # a pixel, each way
 REFLECTION = (48, 72)  # pixels of the floor's blurred reflection, at any size
-GLEAM = 0.10  # share of the light that the floor reflects
+GLEAM = 0.07  # share of the light that the floor reflects
 NOISE = 2.6  # grey levels, at the width of the real photos
 
 
 @functools.partial(jax.jit, static_argnames=('height', 'width'))
-def _room(view: march.View, texture, *, height: int, width: int):
-  """The empty room [H, W, 3], and where its polished floor is [H, W]."""
+def _survey(view: march.View, texture, *, height: int, width: int):
+  ray = scene.room_camera(view.studio).ray(*_grid(height, width))
+  pixel = 2 * view.studio.zoom / width
+  return room.survey(texture, view.studio, view.place, view.shape, ray, pixel)
+
+
+# Apart from `_survey`, or XLA would survey the room for every colour again.
+_paint = jax.jit(room.paint)
+
+
+def _grid(height: int, width: int):
+  """u and v of the pixels' centres, -1..1, each [H, W]."""
   u = (2 * jnp.arange(width) + 1) / width - 1
-  v = (2 * jnp.arange(height)[:, None] + 1) / height - 1
-  ray = scene.room_camera(view.studio).ray(*jnp.broadcast_arrays(u, v))
-  light, floor = scene.room(
-    texture, view.studio, view.place, view.shape, ray, 2 * view.studio.zoom / width
-  )
-  return jnp.stack(light, axis=-1), floor
+  v = (2 * jnp.arange(height) + 1) / height - 1
+  return jnp.meshgrid(u, v)
 
 
 def _mirror(camera: scene.Camera) -> scene.Camera:
@@ -43,19 +49,21 @@ def _encode(light):
 
 
 @jax.jit
-def _develop(studio, empty, floor, car, reflection, key):
+def _develop(studio, empty, seen: room.Survey, car, reflection, key):
   """Layers -> photo uint8 [H, W, 3] and mask uint8 [H, W]."""
-  height, width = floor.shape
+  height, width = seen.floor.shape
   blurred = jnp.concatenate(
     [reflection.light, reflection.coverage[..., None]], axis=-1
   )
   blurred = jax.image.resize(blurred, (height, width, 4), 'cubic')
-  gleam = GLEAM * floor[..., None]
+  gleam = GLEAM * (seen.floor * (1 - seen.beyond))[..., None]
   empty = empty * (1 - gleam * blurred[..., 3:]) + gleam * blurred[..., :3]
   light = empty * (1 - car.coverage[..., None]) + car.light
-  u = (2 * jnp.arange(width) + 1) / width - 1
-  v = (2 * jnp.arange(height)[:, None] + 1) / height - 1
-  light = light * scene.fall_off(studio, u, v)[..., None] * studio.balance
+  light = (
+    light
+    * scene.fall_off(studio, *_grid(height, width))[..., None]
+    * studio.balance
+  )
   # Reduced photos hold less noise, for their pixels are averages.
   grain = jax.random.normal(key, light.shape) * (NOISE * width / 1918 + 0.4)
   photo = jnp.clip(jnp.round(_encode(light) + grain), 0, 255)
@@ -91,14 +99,17 @@ def render(
     The photo, uint8 [H, W, 3], and the share of every pixel that is car, uint8
     [H, W], 0..255.
   """
-  photo, reflected = _prepare(
-    car.shape, car.look, car.studio, np.float32(view)
-  )
-  empty, floor = _room(photo, lettering.texture(), height=height, width=width)
-  layer = march.trace(photo, np.asarray(empty), SAMPLES)
-  grey = np.full((*REFLECTION, 3), 0.3, np.float32)
-  reflection = march.trace(reflected, grey, SAMPLES)
-  key = jax.random.fold_in(jax.random.key(seed), car.index)
-  key = jax.random.fold_in(key, view)
-  image, mask = _develop(car.studio, empty, floor, layer, reflection, key)
-  return np.asarray(image), np.asarray(mask)
+  # On the CPU everywhere, so that pixels do not depend on the accelerator.
+  with jax.default_device(jax.local_devices(backend='cpu')[0]):
+    photo, reflected = _prepare(
+      car.shape, car.look, car.studio, np.float32(view)
+    )
+    seen = _survey(photo, lettering.texture(), height=height, width=width)
+    empty = _paint(car.studio, seen)
+    layer = march.trace(photo, np.asarray(empty), SAMPLES)
+    grey = np.full((*REFLECTION, 3), 0.3, np.float32)
+    reflection = march.trace(reflected, grey, SAMPLES)
+    key = jax.random.fold_in(jax.random.key(seed), car.index)
+    key = jax.random.fold_in(key, view)
+    image, mask = _develop(car.studio, empty, seen, layer, reflection, key)
+    return np.asarray(image), np.asarray(mask)

@@ -1,4 +1,4 @@
-"""The room: camera, floor, turntable, wall, lettering and light.
+"""The studio: its measures, the camera, where the car stands, the light.
 
 The room's frame: the turntable's axis is the z axis, the floor z = 0, and the
 camera stands at (-distance, 0, height) and looks along +x; +y is to its left.
@@ -11,12 +11,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from carvana_jax.datasets.studio.shape import Shape
-from carvana_jax.datasets.studio.vec import Vec, dot, length, mix, step, unit
+from carvana_jax.datasets.studio.vec import Vec, dot, mix, step, unit
 
 # Photos are this much wider than high, also where they are stored squeezed.
 ASPECT = 1918 / 1280
-TURNTABLE = 3.4  # radius in metres
 
 
 class Studio(NamedTuple):
@@ -24,6 +22,7 @@ class Studio(NamedTuple):
 
   distance: np.ndarray  # of the camera from the turntable's axis, metres
   height: np.ndarray  # of the camera, metres
+  table_radius: np.ndarray  # metres
   aim: np.ndarray  # [2] y and z of the point it looks at, above the axis
   roll: np.ndarray  # radians
   zoom: np.ndarray  # half the picture's width, at distance one
@@ -38,26 +37,36 @@ class Studio(NamedTuple):
   edge: np.ndarray  # distance at which the floor ends before the camera
 
 
-def sample_studio(rng: np.random.Generator) -> Studio:
-  """A room with the small differences that days of work leave."""
+def sample_studio(
+  rng: np.random.Generator, length: float, middle: float
+) -> Studio:
+  """A room with the small differences that days of work leave.
+
+  Args:
+    rng: what is drawn, is drawn from it.
+    length: of the car in metres; long ones make the photographer step back.
+    middle: x of the car's middle in its own frame.
+  """
   warm = rng.beta(0.7, 0.9)  # 0: blue-grey floor, 1: beige
   cool, beige = np.array([0.40, 0.42, 0.455]), np.array([0.56, 0.53, 0.46])
   warm_table = rng.uniform(0.2, 1.0)
+  parking = rng.normal(0, (0.10, 0.10, 0.03))
   studio = Studio(
-    distance=rng.uniform(9.2, 10.0),
+    distance=rng.uniform(9.2, 10.0) + max(0.0, 1.4 * (length - 4.9)),
     height=rng.uniform(1.95, 2.2),
+    table_radius=rng.uniform(3.2, 3.8),
     aim=(rng.normal(0, 0.12), rng.uniform(0.42, 0.66)),
     roll=rng.normal(0, 0.004),
     zoom=rng.uniform(0.315, 0.345),
     wall=rng.uniform(9.6, 11.5),
     sign=(rng.normal(0.0, 0.015), 0.34, 1.62, 11.6),
-    parking=(*rng.normal(0, 0.10, 2), rng.normal(0, 0.03)),
+    parking=parking - (middle, 0, 0),
     floor=(cool + (beige - cool) * warm) * rng.uniform(0.92, 1.06),
     table=1 + warm_table * np.array([0.05, 0.02, -0.05]),
     balance=rng.uniform(0.95, 1.04) * (1 + rng.normal(0, 0.012, 3)),
     slope=rng.normal(0, (0.05, 0.03)),
     vignette=rng.uniform(0.05, 0.16),
-    edge=rng.uniform(3.7, 4.6),
+    edge=rng.uniform(3.6, 5.2),
   )
   return Studio(*(np.asarray(value, np.float32) for value in studio))
 
@@ -145,123 +154,19 @@ def surroundings(studio: Studio, direction: Vec) -> list[jax.Array]:
   flat = jnp.maximum(up, 0.05)
   # Two long rows of lamps under the ceiling, seen from the car.
   x, y = direction.x / flat, direction.y / flat
-  row = step(0.75, 0.45, jnp.abs(jnp.abs(y) - 0.75)) * step(
-    2.6, 1.9, jnp.abs(x)
+  row = step(0.62, 0.42, jnp.abs(jnp.abs(y) - 0.85)) * step(
+    2.4, 1.9, jnp.abs(x)
   )
-  lamps = 1.5 * row * step(0.2, 0.4, up)
-  above = 0.62 + 0.25 * step(0.0, 0.5, up) + lamps
+  lamps = 2.6 * row * step(0.2, 0.4, up)
+  # The hall is dark behind the camera, white elsewhere.
+  hall = mix(0.16, 0.80, step(-0.75, 0.35, direction.x))
+  above = mix(hall, 0.55, step(0.15, 0.75, up)) + lamps
   # The wall ends at the floor a little below the horizon.
-  share = step(-0.16, 0.0, up)
-  near = step(-1.0, -0.15, up)  # the car's own shadow darkens the floor below
+  share = step(-0.10, 0.02, up)
+  near = step(-0.9, -0.1, up)  # the car's own shadow darkens the floor below
   return [
-    mix(studio.floor[i] * mix(0.12, 0.85, near), above, share) for i in range(3)
+    mix(studio.floor[i] * mix(0.10, 0.75, near), above, share) for i in range(3)
   ]
-
-
-def _shadow(place: Placement, car: Shape, p: Vec):
-  """What is left of the light on the floor around the car, 0..1."""
-  near = place.to_car(p)
-  middle, half_length = 0.5 * (car.nose + car.tail), 0.5 * (car.nose - car.tail)
-  dx = jnp.abs(near.x - middle) - half_length + 0.25
-  dy = jnp.abs(near.y) - car.half_width + 0.22
-  outside = length(jnp.maximum(dx, 0), jnp.maximum(dy, 0))
-  gap = outside + jnp.minimum(jnp.maximum(dx, dy), 0)
-  under = step(0.30, -0.22, gap)
-  around = jnp.exp(-jnp.maximum(gap, 0) / 0.55)
-  wheel = length(
-    jnp.abs(near.x) - car.half_base, jnp.abs(near.y) - car.half_width + 0.13
-  )
-  contact = jnp.exp(-((wheel / 0.24) ** 2))
-  return (1 - 0.86 * under) * (1 - 0.34 * around) * (1 - 0.5 * contact)
-
-
-def _stains(place: Placement, p: Vec):
-  """Uneven traces of tyres and water that turn with the table."""
-  q = place.to_car(p)
-  wave = jnp.sin(1.7 * q.x + 1.3 * jnp.sin(1.1 * q.y)) * jnp.sin(
-    2.3 * q.y + 1.7 * jnp.sin(0.9 * q.x)
-  )
-  fine = jnp.sin(5.1 * q.x + 2.0 * wave) * jnp.sin(1.9 * q.y - 3.0 * wave)
-  lanes = jnp.exp(-(((jnp.abs(q.y) - 0.8) / 0.3) ** 2)) * step(1.5, 3.2, q.x)
-  return 0.5 * wave + 0.3 * fine + 1.2 * lanes
-
-
-def letters(texture, studio: Studio, azimuth, z, footprint):
-  """How much of a wall point is lettering, 0..1."""
-  rows, columns = texture.shape
-  middle, foot, cap, width = studio.sign
-  scale = columns / width  # texels a metre
-  column = (0.5 - (azimuth - middle) * studio.wall / width) * columns - 0.5
-  row = (1 - (z - foot) / cap) * rows - 0.5
-  inside = (column > 0) & (column < columns - 1) & (row > 0) & (row < rows - 1)
-  left = jnp.clip(column, 0, columns - 2).astype(jnp.int32)
-  top = jnp.clip(row, 0, rows - 2).astype(jnp.int32)
-  fx = jnp.clip(column - left, 0, 1)
-  fy = jnp.clip(row - top, 0, 1)
-  flat = texture.reshape(-1)
-  at = top * columns + left
-  upper = mix(flat[at], flat[at + 1], fx)
-  lower = mix(flat[at + columns], flat[at + columns + 1], fx)
-  distance = mix(upper, lower, fy) / scale
-  return jnp.where(inside, jnp.clip(0.5 - distance / footprint, 0, 1), 0.0)
-
-
-def room(texture, studio: Studio, place: Placement, car: Shape, ray: Vec, pixel):
-  """The empty room: colours [3] x [N], and where its floor is, 0..1.
-
-  The car leaves its shadow only; `pixel` is the angle that a pixel covers.
-  """
-  eye = room_camera(studio).eye
-  # Floor.
-  t_floor = jnp.where(ray.z < -1e-4, -eye.z / jnp.minimum(ray.z, -1e-4), 1e4)
-  # Wall: from inside the cylinder, the far crossing.
-  a = ray.x**2 + ray.y**2
-  b = eye.x * ray.x + eye.y * ray.y
-  c = eye.x**2 + eye.y**2 - studio.wall**2
-  t_wall = (-b + jnp.sqrt(jnp.maximum(b * b - a * c, 0))) / a
-  on_floor = jnp.clip(
-    0.5 + (t_wall - t_floor) / (0.25 + t_wall * pixel * 9), 0, 1
-  )
-
-  p = eye.along(ray, t_floor)
-  from_axis = length(p.x, p.y)
-  blur = jnp.maximum(t_floor * pixel / jnp.maximum(-ray.z, 0.02), 0.01)
-  on_table = jnp.clip(0.5 + (TURNTABLE - from_axis) / blur, 0, 1)
-  rim_width = 0.018
-  rim = jnp.clip(
-    (blur + rim_width - jnp.abs(from_axis - TURNTABLE)) / blur, 0, 1
-  )
-  rim = rim * jnp.minimum(rim_width * 2 / blur, 1)
-  shade = _shadow(place, car, p)
-  stains = _stains(place, p)
-  # Grazing light from the wall, lamps over the middle.
-  light = 0.94 + 0.14 * jnp.exp(-((from_axis / 3.5) ** 2))
-  light = light - 0.16 * step(6.0, studio.wall, from_axis)
-  light = light * shade * (1 - 0.45 * rim)
-  beyond = step(
-    0.0, 1.0, (studio.distance - studio.edge + 0.06 * p.y + p.x * 0)
-  )
-  del beyond
-  before = length(p.x, p.y) - (studio.distance - studio.edge)
-  over = jnp.clip(0.5 + before / blur, 0, 1) * (p.x < 0)
-  lip = jnp.exp(-((before / 0.05) ** 2)) * (p.x < 0)
-
-  q = eye.along(ray, t_wall)
-  azimuth = jnp.arctan2(q.y, q.x)
-  ink = letters(texture, studio, azimuth, q.z, t_wall * pixel)
-  wall = 0.83 + 0.06 * step(0.0, 2.5, q.z) - 0.10 * jnp.abs(azimuth)
-
-  colours = []
-  for i in range(3):
-    table = mix(
-      1.0, studio.table[i] * (1 + 0.035 * stains * (3 - i) / 3), on_table
-    )
-    floor = studio.floor[i] * light * table
-    floor = mix(floor, 0.80, over)
-    floor = floor * (1 - 0.5 * lip * (1 + 0.2 * i))
-    paper = mix(wall, (0.085, 0.080, 0.085)[i], ink)
-    colours.append(mix(paper, floor, on_floor))
-  return colours, on_floor * (1 - over)
 
 
 def fall_off(studio: Studio, u, v):

@@ -43,7 +43,7 @@ class Shape(NamedTuple):
   )  # [3] load bed: x from, x to, z of its floor; x from > to: none
   mirror: jax.Array  # [3] x, z, size (0: none)
   aerial: jax.Array  # [6] x, y, z of the foot; length, lean in x, radius
-  rails: jax.Array  # height of the roof rails (below the ground: none)
+  rails: jax.Array  # [3] x from, x to, z of the roof rails; z below 0: none
   spoiler: jax.Array  # [2] x, z of its rear edge (below the ground: none)
 
 
@@ -61,9 +61,11 @@ def profile(edges, x, ay, z) -> list:
 
 
 def hull_side(shape: Shape, x, ay, z):
-  rise = z - shape.shoulder
-  swell = jnp.where(rise > 0, 0.16, 0.22) * rise * rise
-  return ay - shape.half_width + swell + 0.010 * x * x
+  # A crease at the shoulder, a hollow in the doors below it.
+  rise = z - shape.shoulder - 0.02 * (shape.nose - x)
+  swell = 0.18 * rise * rise + 0.07 * (length(rise, 0.025) - 0.025)
+  hollow = jnp.maximum(1 - ((rise + 0.30) / 0.16) ** 2, 0)
+  return ay - shape.half_width + swell + 0.012 * hollow**2 + 0.010 * x * x
 
 
 def cabin_side(shape: Shape, x, ay, z):
@@ -104,12 +106,17 @@ def wheel_offset(shape: Shape, x):
   return jnp.abs(x) - shape.half_base
 
 
+def bed_side(shape: Shape, x, ay):
+  """Distance to the load bed's side walls, negative between them."""
+  return ay - shape.half_width + 0.11 + 0.014 * x * x
+
+
 def body(shape: Shape, x, ay, z):
   """Sheet metal and glass."""
   lower = hull(shape, x, ay, z)
   inside = jnp.maximum(
     jnp.maximum(x - shape.bed[1], shape.bed[0] - x),
-    jnp.maximum(ay - shape.half_width + 0.13, shape.bed[2] - z),
+    jnp.maximum(bed_side(shape, x, ay), shape.bed[2] - z),
   )
   lower = smooth_max(lower, -inside, 0.03)
   distance = -smooth_max(-lower, -cabin(shape, x, ay, z), 0.07)
@@ -156,20 +163,32 @@ def aerial(shape: Shape, x, y, z):
   return jnp.where(rod > 0, axis - radius * (1.6 - 0.8 * t), 9.0)
 
 
+def _roof_edge(shape: Shape):
+  """y of the roof's edge."""
+  return shape.cabin_half_width - shape.tumblehome * (shape.roof - shape.belt)
+
+
+def rails(shape: Shape, x, ay, z):
+  """Two bars along the roof, whose ends bend down to it."""
+  rail_from, rail_to, rail_z = shape.rails
+  dx = x - jnp.clip(x, rail_from, rail_to)
+  end = jnp.minimum(x - rail_from, rail_to - x)
+  bend = 0.06 * jnp.maximum(1 - end / 0.12, 0)
+  dy = ay - _roof_edge(shape) + 0.10
+  return 0.85 * (length(dx, dy, z - rail_z + bend) - 0.02)
+
+
+def spoiler(shape: Shape, x, ay, z):
+  """A blade that rises a little towards its rear edge."""
+  dx = x - shape.spoiler[0]
+  lift = z - shape.spoiler[1] + 0.12 * dx
+  blade = jnp.maximum(jnp.abs(dx - 0.13) - 0.13, jnp.abs(lift) - 0.02)
+  return jnp.maximum(blade, ay - _roof_edge(shape) + 0.08 + 0.15 * dx)
+
+
 def extras(shape: Shape, x, ay, z):
-  """Roof rails and a spoiler."""
-  rail_y = (
-    shape.cabin_half_width - shape.tumblehome * (shape.roof - shape.belt) - 0.06
-  )
-  along = jnp.clip(x, -0.30 * (shape.nose - shape.tail), 0.15)
-  rail = length(x - along, ay - rail_y, z - shape.rails) - 0.022
-  spoiler_x, spoiler_z = shape.spoiler
-  lift = z - spoiler_z + 0.12 * (x - spoiler_x)
-  blade = jnp.maximum(
-    jnp.maximum(jnp.abs(x - spoiler_x - 0.13) - 0.13, jnp.abs(lift) - 0.016),
-    ay - rail_y - 0.02 + 0.15 * (x - spoiler_x),
-  )
-  return jnp.minimum(rail, blade)
+  """Roof rails and spoiler."""
+  return jnp.minimum(rails(shape, x, ay, z), spoiler(shape, x, ay, z))
 
 
 def distance(shape: Shape, x, y, z):

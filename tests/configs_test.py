@@ -1,0 +1,126 @@
+"""Every config can be run; optimizer, schedules and models refuse nonsense."""
+
+import importlib
+import pathlib
+
+import chex
+import jax
+import numpy as np
+import optax
+from absl.testing import parameterized
+
+from carvana_jax import checkpoint, losses, models, prepare, train_state
+from carvana_jax.datasets import spec
+from carvana_jax.errors import UserError
+from configs import default
+
+FILES = sorted(
+  path.stem
+  for path in (pathlib.Path(__file__).parents[1] / 'configs').glob('*.py')
+  if path.stem != '__init__'
+)
+
+
+class ConfigsTest(chex.TestCase):
+  @parameterized.parameters(*FILES)
+  def test_builds_all_that_a_run_needs(self, name):
+    module = importlib.import_module(f'configs.{name}')
+    self.assertTrue(module.__doc__)
+    config = module.get_config()
+    model = models.build(config.model)
+    optimizer = train_state.make_optimizer(config.optimizer, 100)
+    create = checkpoint.state_creator(config, model, optimizer)
+    state = checkpoint.abstract(create)
+    self.assertEqual(state.step.dtype, np.int32)
+    losses.by_name(config.train.loss)
+    spec.parse_size(prepare.full_size(config.data))
+
+  @parameterized.parameters(*FILES)
+  def test_has_the_fields_of_the_default(self, name):
+    fields = lambda config: {
+      section: sorted(config[section].keys())
+      if hasattr(config[section], 'keys')
+      else None
+      for section in config
+    }
+    config = importlib.import_module(f'configs.{name}').get_config()
+    self.assertEqual(fields(config), fields(default.get_config()))
+
+  @parameterized.parameters(
+    ('norm', 'bacth'), ('upsampling', 'x'), ('dtype', 'f8'), ('name', 'net')
+  )
+  def test_unknown_choice(self, field, value):
+    config = default.get_config().model
+    config[field] = value
+    with self.assertRaisesRegex(UserError, f'{field}={value!r} is unknown'):
+      models.build(config)
+
+  def test_too_few_levels(self):
+    config = default.get_config().model
+    config.levels = 0
+    with self.assertRaisesRegex(UserError, 'levels must be at least 1'):
+      models.build(config)
+
+  @parameterized.parameters(('name', 'lion'), ('schedule', 'linear'))
+  def test_unknown_optimizer(self, field, value):
+    config = default.get_config().optimizer
+    config[field] = value
+    with self.assertRaisesRegex(UserError, f'{field}={value!r} is unknown'):
+      train_state.make_optimizer(config, 10)
+
+  def test_unknown_dataset(self):
+    config = default.get_config().data
+    config.dataset = 'cars'
+    with self.assertRaisesRegex(UserError, "dataset='cars' is unknown"):
+      prepare.full_size(config)
+
+
+class OptimizerTest(chex.TestCase):
+  def test_schedules_at_their_boundaries(self):
+    config = default.get_config().optimizer
+    config.learning_rate = 0.5
+    rates = {}
+    for name in ('constant', 'cosine', 'one_cycle'):
+      config.schedule = name
+      rates[name] = train_state.schedule(config, 100)
+    at = lambda name, step: float(rates[name](step))
+    self.assertEqual((at('constant', 0), at('constant', 99)), (0.5, 0.5))
+    self.assertEqual(at('cosine', 0), 0.5)
+    self.assertAlmostEqual(at('cosine', 50), 0.25, 6)
+    self.assertAlmostEqual(at('cosine', 100), 0, 6)
+    # Up from 1/25 of the peak in 30 % of the steps, then down to 1/10000.
+    self.assertAlmostEqual(at('one_cycle', 0), 0.02, 6)
+    self.assertAlmostEqual(at('one_cycle', 30), 0.5, 6)
+    self.assertAlmostEqual(at('one_cycle', 100), 0.5 / 25 / 1e4, 6)
+    for step in range(100):
+      self.assertGreater(at('one_cycle', step), 0)
+
+  @parameterized.parameters('adam', 'adamw', 'sgd')
+  def test_lowers_a_loss(self, name):
+    config = default.get_config().optimizer
+    config.update(name=name, schedule='constant', learning_rate=0.05)
+    optimizer = train_state.make_optimizer(config, 100)
+    loss = lambda x: (x - 3) ** 2
+
+    @jax.jit
+    def step(x, state):
+      change, state = optimizer.update(jax.grad(loss)(x), state, x)
+      return optax.apply_updates(x, change), state
+
+    x, state = 0.0, optimizer.init(0.0)
+    for _ in range(100):
+      x, state = step(x, state)
+    self.assertLess(float(loss(x)), 0.5)
+
+  def test_clips_the_whole_gradient(self):
+    config = default.get_config().optimizer
+    config.update(name='sgd', schedule='constant', learning_rate=1.0)
+    config.clip_norm = 0.5
+    optimizer = train_state.make_optimizer(config, 10)
+    params = {'a': np.zeros(2), 'b': np.zeros(1)}
+    gradient = {'a': np.array([3.0, 0.0]), 'b': np.array([4.0])}
+    change, _ = optimizer.update(gradient, optimizer.init(params), params)
+    # The first Nesterov step is 1.9 times the clipped gradient.
+    self.assertAlmostEqual(
+      float(optax.global_norm(change)), 1.9 * 0.5, places=5
+    )

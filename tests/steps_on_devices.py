@@ -1,0 +1,70 @@
+"""Trains a few steps on N host devices; run by `steps_test.py`.
+
+    python -m tests.steps_on_devices N FILE.npz
+
+Writes every leaf of the final state and of the metrics, and fails if the
+devices disagree or the step is traced more than once.
+"""
+
+import sys
+
+import chex
+import jax
+import numpy as np
+
+from carvana_jax import models, parallel, steps, train_state
+from configs import default
+
+BATCH, SIZE, STEPS = 8, (16, 24), 4
+
+
+def batch_of(step: int) -> dict[str, np.ndarray]:
+  """A global batch; the last three examples are padding in the last step."""
+  rng = np.random.default_rng(step)
+  weight = np.ones(BATCH, np.float32)
+  if step == STEPS - 1:
+    weight[-3:] = 0
+  return {
+    'image': rng.integers(0, 256, (BATCH, *SIZE, 3), np.uint8),
+    'mask': rng.integers(0, 256, (BATCH, *SIZE), np.uint8),
+    'weight': weight,
+  }
+
+
+def main(devices: int, path: str) -> None:
+  """Trains and writes."""
+  chex.set_n_cpu_devices(devices)
+  config = default.get_config()
+  config.model.levels, config.model.first_width = 3, 4
+  # Before a BatchNorm a bias has no gradient but rounding errors, which an
+  # optimizer that divides by their size, such as Adam, would blow up.
+  config.optimizer.name = 'sgd'
+  model = models.build(config.model)
+  optimizer = train_state.make_optimizer(config.optimizer, STEPS)
+  step = steps.make_train_step(
+    model, optimizer, 'bce_dice', flip=False, decay=0.9
+  )
+  step = parallel.train_step(chex.assert_max_traces(step, n=1))
+  state = parallel.create(
+    lambda: train_state.create(model, optimizer, (*SIZE, 3), 0, True)
+  )
+  # As after a restore: new arrays in the same placement.
+  state = jax.device_put(state, parallel.replicated())
+  batches = parallel.to_devices(map(batch_of, range(STEPS)))
+  for batch in batches:
+    assert len(batch['image'].devices()) == devices
+    with jax.transfer_guard('disallow'):
+      state, metrics = step(state, batch)
+  state = state.replace(key=jax.random.key_data(state.key))
+  arrays = {}
+  for path_, leaf in jax.tree_util.tree_leaves_with_path((state, metrics)):
+    copies = [np.asarray(shard.data) for shard in leaf.addressable_shards]
+    assert len(copies) == devices
+    for copy in copies:
+      np.testing.assert_array_equal(copy, copies[0], str(path_))
+    arrays[jax.tree_util.keystr(path_)] = copies[0]
+  np.savez(path, **arrays)
+
+
+if __name__ == '__main__':
+  main(int(sys.argv[1]), sys.argv[2])

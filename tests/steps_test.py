@@ -1,0 +1,243 @@
+"""Steps: the same on any number of devices, blind to padding, traced once."""
+
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl.testing import parameterized
+
+from carvana_jax import (
+  augment,
+  losses,
+  metrics,
+  models,
+  parallel,
+  steps,
+  train_state,
+)
+from configs import default
+from tests import steps_on_devices
+
+ROOT = pathlib.Path(__file__).parents[1]
+SIZE = (16, 24)
+
+
+def small_config():
+  config = default.get_config()
+  config.model.levels, config.model.first_width = 3, 4
+  config.optimizer.schedule = 'constant'
+  return config
+
+
+class Trainer:
+  """A state and its step, on this process's devices."""
+
+  def __init__(self, config=None, loss='bce_dice', flip=False):
+    config = config or small_config()
+    self.model = models.build(config.model)
+    optimizer = train_state.make_optimizer(config.optimizer, 10)
+    decay = config.train.average_decay
+    self.state = parallel.create(
+      lambda: train_state.create(
+        self.model, optimizer, (*SIZE, 3), 0, decay > 0
+      )
+    )
+    step = steps.make_train_step(self.model, optimizer, loss, flip, decay)
+    self.traces = 0
+
+    def counted(state, batch):
+      self.traces += 1
+      return step(state, batch)
+
+    self._step = parallel.train_step(counted)
+
+  def __call__(self, batch):
+    for placed in parallel.to_devices([batch]):
+      self.state, values = self._step(self.state, placed)
+    return {name: float(value) for name, value in values.items()}
+
+
+def example_batch(size=8, seed=0):
+  """A noisy picture with a bright square that is the mask."""
+  rng = np.random.default_rng(seed)
+  image = rng.integers(0, 100, (size, *SIZE, 3), np.uint8)
+  mask = np.zeros((size, *SIZE), np.uint8)
+  for i, (y, x) in enumerate(rng.integers(0, 8, (size, 2))):
+    mask[i, y : y + 8, x : x + 12] = 255
+  image[mask > 0] += 120
+  return {'image': image, 'mask': mask, 'weight': np.ones(size, np.float32)}
+
+
+class DevicesTest(chex.TestCase):
+  def test_1_2_and_8_devices_end_with_the_same_state(self):
+    results = []
+    with tempfile.TemporaryDirectory() as folder:
+      for devices in (1, 2, 8):
+        path = f'{folder}/{devices}.npz'
+        subprocess.run(
+          [sys.executable, '-m', 'tests.steps_on_devices', str(devices), path],
+          cwd=ROOT,
+          check=True,
+        )
+        with np.load(path) as file:
+          results.append(dict(file))
+    one, two, eight = results
+    self.assertTrue(any('batch_stats' in name for name in one))
+    self.assertTrue(any('average' in name for name in one))
+    for other in (two, eight):
+      self.assertEqual(one.keys(), other.keys())
+      for name, value in one.items():
+        np.testing.assert_allclose(
+          other[name], value, rtol=2e-3, atol=2e-5, err_msg=name
+        )
+
+
+class TrainStepTest(chex.TestCase):
+  def test_padding_counts_for_nothing(self):
+    batch = example_batch()
+    batch['weight'][-3:] = 0
+    changed = jax.tree.map(np.copy, batch)
+    changed['image'][-3:] = 255 - changed['image'][-3:]
+    changed['mask'][-3:] = 255 - changed['mask'][-3:]
+    first, second = Trainer(), Trainer()
+    chex.assert_trees_all_equal(first(batch), second(changed))
+    chex.assert_trees_all_equal(first.state.params, second.state.params)
+    chex.assert_trees_all_equal(
+      first.state.batch_stats, second.state.batch_stats
+    )
+
+  def test_a_padded_batch_gives_what_the_shorter_one_gives(self):
+    batch = example_batch()
+    shorter = jax.tree.map(lambda x: x[:4], batch)
+    padded = jax.tree.map(np.copy, batch)
+    padded['weight'][4:] = 0
+    first, second = Trainer(), Trainer()
+    chex.assert_trees_all_close(first(padded), second(shorter), rtol=1e-4)
+    chex.assert_trees_all_close(
+      first.state.batch_stats, second.state.batch_stats, rtol=1e-4, atol=1e-6
+    )
+
+  def test_metrics_are_those_of_the_whole_batch(self):
+    config = small_config()
+    config.model.norm = 'none'  # so that inference computes the same logits
+    trainer = Trainer(config)
+    batch = example_batch()
+    variables = jax.tree.map(np.asarray, trainer.state.variables)
+    values = trainer(batch)
+    image, mask = steps.unit(batch['image']), steps.unit(batch['mask'])
+    logits = trainer.model.apply(variables, image, train=False)
+    expected = {'loss': losses.bce_dice(logits, mask).mean()}
+    for name, value in metrics.scores(logits, mask).items():
+      expected[name] = value.mean()
+    for name, value in expected.items():
+      self.assertAlmostEqual(values[name], float(value), 5)
+
+  @parameterized.parameters('none', 'batch', 'group')
+  def test_learns(self, norm):
+    config = small_config()
+    config.model.norm = norm
+    trainer = Trainer(config, flip=True)
+    measured = [trainer(example_batch(seed=seed)) for seed in range(80)]
+    self.assertLess(measured[-1]['loss'], measured[0]['loss'] / 2)
+    self.assertGreater(measured[-1]['dice'], 0.9)
+    self.assertEqual(int(trainer.state.step), 80)
+    self.assertEqual(trainer.traces, 1)
+
+  def test_average_follows_the_variables(self):
+    trainer = Trainer()
+    first = jax.tree.map(np.asarray, trainer.state.variables)
+    trainer(example_batch())
+    second = jax.tree.map(np.asarray, trainer.state.variables)
+    decay = (1 + 1) / (10 + 1)  # after the first step, still below 0.98
+    expected = jax.tree.map(
+      lambda a, b: decay * a + (1 - decay) * b, first, second
+    )
+    chex.assert_trees_all_close(trainer.state.average, expected, rtol=1e-5)
+    self.assertIs(trainer.state.best_variables, trainer.state.average)
+
+  def test_without_average_the_variables_are_the_best(self):
+    config = small_config()
+    config.train.average_decay = 0.0
+    trainer = Trainer(config)
+    trainer(example_batch())
+    self.assertEqual(trainer.state.average, {})
+    chex.assert_trees_all_equal(
+      trainer.state.best_variables, trainer.state.variables
+    )
+
+  def test_repeats_bit_by_bit(self):
+    first, second = Trainer(flip=True), Trainer(flip=True)
+    for seed in range(3):
+      first(example_batch(seed=seed))
+      second(example_batch(seed=seed))
+    chex.assert_trees_all_equal(first.state.params, second.state.params)
+
+
+class EvalStepTest(chex.TestCase):
+  def test_logits_are_enlarged_to_the_size_of_the_mask(self):
+    model = models.build(small_config().model)
+    image = example_batch(2)['image']
+    variables = model.init(jax.random.key(0), steps.unit(image), train=False)
+    logits = model.apply(variables, steps.unit(image), train=False)
+    size = (40, 63)
+    enlarged = steps.predict_logits(model, variables, image, size)
+    expected = jax.image.resize(logits, (2, *size), 'cubic')
+    chex.assert_trees_all_close(enlarged, expected, atol=1e-5)
+
+  def test_enlarging_shifts_nothing(self):
+    # A mask whose border lies between two pixels stays where it was.
+    logits = jnp.where(jnp.arange(8) < 3, 1.0, -1.0) * jnp.ones((1, 8, 8))
+    enlarged = jax.image.resize(logits, (1, 80, 80), 'cubic')
+    car = np.asarray(enlarged[0] >= 0)
+    self.assertTrue(car[:, :30].all())
+    self.assertFalse(car[:, 30:].any())
+
+  def test_any_batch_size_gives_the_same_scores(self):
+    model = models.build(small_config().model)
+    batch = example_batch(8)
+    variables = parallel.create(
+      lambda: model.init(
+        jax.random.key(0), jnp.zeros((1, *SIZE, 3)), train=False
+      )
+    )
+    step = parallel.eval_step(steps.make_eval_step(model, 'bce', 0.5))
+
+    def scores(size):
+      parts = [
+        {name: batch[name][i : i + size] for name in ('image', 'mask')}
+        for i in range(0, 8, size)
+      ]
+      values = [
+        parallel.to_host(step(variables, part))
+        for part in parallel.to_devices(parts)
+      ]
+      return jax.tree.map(lambda *x: np.concatenate(x), *values)
+
+    chex.assert_trees_all_close(scores(2), scores(8), rtol=1e-6)
+
+
+class FlipTest(chex.TestCase):
+  def test_image_and_mask_move_together(self):
+    image = np.random.default_rng(0).uniform(size=(64, 3, 5, 3))
+    mask = image[..., 0]
+    key = jax.random.key(0)
+    flipped, flipped_mask = augment.flip_left_right(key, image, mask)
+    chex.assert_trees_all_equal(flipped[..., 0], flipped_mask)
+    changed = np.any(np.asarray(flipped_mask != mask), (1, 2))
+    self.assertBetween(changed.sum(), 20, 44)
+    chex.assert_trees_all_close(
+      flipped[changed], image[changed, :, ::-1].astype(np.float32)
+    )
+    again = augment.flip_left_right(key, image, mask)
+    chex.assert_trees_all_equal(again, (flipped, flipped_mask))
+
+
+class DevicesScriptTest(chex.TestCase):
+  def test_its_last_batch_is_padded(self):
+    weight = steps_on_devices.batch_of(steps_on_devices.STEPS - 1)['weight']
+    self.assertEqual(weight.sum(), steps_on_devices.BATCH - 3)
