@@ -29,6 +29,8 @@ from carvana_jax.errors import UserError
 # Fields that may differ between the parts of a run that was interrupted.
 _FREE_FIELDS = ('train.max_minutes', 'data.data_dir', 'data.manual_dir')
 
+_CONFIG_FILE = 'config.json'
+
 _TABLE = '{:>5} {:>7} {:>10} {:>10} {:>9} {:>9} {:>8}'
 _TABLE_HEAD = _TABLE.format(
   'epoch', 'step', 'loss', 'val loss', 'val Dice*', 'images/s', 'minutes'
@@ -46,8 +48,8 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> None:
     UserError: the config can't be run, the folder holds another run, or the
       loss stopped being a number.
   """
-  _claim(config, workdir)
   _check(config)
+  _refuse_other_config(config, workdir)
   print(header.describe(config, workdir), flush=True)
   builder = prepare.dataset(config.data, config.data.size)
   data = _Data(builder, config)
@@ -64,6 +66,7 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> None:
     )
   )
   validation = _Validation(config, model, data)
+  _write_config(config, workdir)
 
   with Checkpoints(workdir) as checkpoints:
     seconds = 0.0  # spent in training steps, over all parts of the run
@@ -258,39 +261,44 @@ class _Validation:
 def _check(config):
   """Refuses values that would fail later and less clearly."""
   losses.by_name(config.train.loss)
-  devices = jax.local_device_count()
+  for size in (prepare.full_size(config.data), config.data.size):
+    prepare.check_size(config.data, size)
+  devices = jax.device_count()
   for section in ('train', 'eval'):
     size = config[section].batch_size
-    if size < 1 or size % jax.device_count():
+    if size < 1 or size % devices:
       raise UserError(
-        f'config.{section}.batch_size={size} does not divide by the '
-        f'{jax.device_count()} devices; choose a multiple of {devices}.'
+        f'config.{section}.batch_size={size} cannot be split over '
+        f'{devices} devices; choose a multiple of {devices}.'
       )
   if config.train.epochs < 1:
     raise UserError('config.train.epochs must be at least 1.')
 
 
-def _claim(config, workdir):
-  """Writes the config into the folder, or compares it with the one there."""
-  path = workdir / 'config.json'
-  if path.exists():
-    there = _flat(ConfigDict(json.loads(path.read_text())))
-    here = _flat(ConfigDict(json.loads(config.to_json())))
-    differing = [
-      f'{field} ({there.get(field)!r} there, {here.get(field)!r} here)'
-      for field in sorted(there.keys() | here.keys())
-      if there.get(field) != here.get(field) and field not in _FREE_FIELDS
-    ]
-    if differing:
-      raise UserError(
-        f'{workdir} holds a run of another config: {", ".join(differing)}. '
-        'Choose another --workdir.'
-      )
+def _refuse_other_config(config, workdir):
+  """Raises a `UserError` if the folder holds a run of another config."""
+  path = workdir / _CONFIG_FILE
+  if not path.exists():
     return
+  there = _flat(ConfigDict(json.loads(path.read_text())))
+  here = _flat(ConfigDict(json.loads(config.to_json())))
+  differing = [
+    f'{field} ({there.get(field)!r} there, {here.get(field)!r} here)'
+    for field in sorted(there.keys() | here.keys())
+    if there.get(field) != here.get(field) and field not in _FREE_FIELDS
+  ]
+  if differing:
+    raise UserError(
+      f'{workdir} holds a run of another config: {", ".join(differing)}. '
+      'Choose another --workdir.'
+    )
+
+
+def _write_config(config, workdir):
   workdir.mkdir(parents=True, exist_ok=True)
-  aside = path.with_suffix('.tmp')
+  aside = workdir / (_CONFIG_FILE + '.tmp')
   aside.write_text(config.to_json(indent=2) + '\n')
-  os.replace(aside, path)
+  os.replace(aside, workdir / _CONFIG_FILE)
 
 
 def _flat(config, prefix=''):

@@ -5,39 +5,9 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from carvana_jax import input_pipeline
-from carvana_jax.datasets import images, spec
+from tests import numbered
 
-EXAMPLES, BATCH = 10, 4
-SIZE = '4x6'
-
-
-class Numbered(tfds.core.GeneratorBasedBuilder):
-  """Examples whose pixels all hold the example's number."""
-
-  VERSION = tfds.core.Version('1.0.0')
-
-  def _info(self):
-    return tfds.core.DatasetInfo(builder=self, features=spec.features(SIZE))
-
-  def _split_generators(self, dl_manager):
-    return {'train': self._generate_examples()}
-
-  def _generate_examples(self):
-    for number in range(EXAMPLES):
-      picture = np.full((*spec.parse_size(SIZE), 3), number, np.uint8)
-      text = dict.fromkeys(
-        ('filename', 'car_id', 'make', 'model', 'year', 'trim'), ''
-      )
-      yield (
-        number,
-        {
-          'image': images.encode_png(picture),
-          'mask': images.encode_png(picture[..., 0]),
-          'view': 1,
-          'fold': 0,
-          **text,
-        },
-      )
+EXAMPLES, BATCH = numbered.SPLITS['train'], 4
 
 
 def plan(step, seed=0):
@@ -79,8 +49,7 @@ class BatchesTest(chex.TestCase):
   def setUpClass(cls):
     super().setUpClass()
     folder = cls.enterClassContext(tfds.testing.tmp_dir())
-    cls.builder = Numbered(data_dir=folder, file_format='array_record')
-    cls.builder.download_and_prepare()
+    cls.builder = numbered.prepare(folder)
     source = cls.builder.as_data_source('train')
     # TFDS shuffles once while it writes.
     cls.stored = [int(example['image'][0, 0, 0]) for example in source]
@@ -97,8 +66,8 @@ class BatchesTest(chex.TestCase):
     for step, batch in zip(range(7), self.batches(range(7)), strict=True):
       indices, weights = plan(step)
       numbers = [self.stored[index] for index in indices]
-      chex.assert_shape(batch['image'], (BATCH, 4, 6, 3))
-      chex.assert_shape(batch['mask'], (BATCH, 4, 6))
+      chex.assert_shape(batch['image'], (BATCH, 64, 96, 3))
+      chex.assert_shape(batch['mask'], (BATCH, 64, 96))
       self.assertEqual(batch['image'].dtype, np.uint8)
       self.assertEqual(batch['image'][:, 1, 2, 0].tolist(), numbers)
       self.assertEqual(batch['mask'][:, 3, 5].tolist(), numbers)

@@ -221,7 +221,7 @@ def _shape(rng, name: str, body: BodyType) -> Shape:
   if name in ('hatchback', 'SUV') and rng.uniform() < 0.7:
     spoiler = (cabin[4, 0] - 0.10, cabin[4, 1] + 0.015)
   if name == 'coupe' and rng.uniform() < 0.35:
-    spoiler = (hull[6, 0] - 0.06, hull[6, 1] + 0.09)
+    spoiler = (hull[6, 0] - 0.06, hull[6, 1] + 0.035)
   belt = body.belt * stretch[1]
   mirror_z = belt + 0.09
   # A little behind the windscreen at that height (x falls as z rises).

@@ -80,14 +80,22 @@ def _cabin_margins(car, x, ay, z):
   return screen, top, rear, shape.cabin_side(car, x, ay, z)
 
 
-def side_window(car, look, x, z, soft):
-  """Where the side of the cabin is glass, 0..1."""
+def _opening(car, x, z, soft):
+  """Where the side of the cabin is glass or pillar, 0..1."""
   screen, top, rear, _ = _cabin_margins(car, x, 0.0, z)
   frame = jnp.maximum(jnp.maximum(screen + 0.07, top + 0.055), rear + 0.13)
-  pane = below(frame, 0.0, soft) * below(car.belt + 0.035, z, soft)
-  for i, half in enumerate((0.035, 0.03)):
-    pane = pane * (1 - within(x, look.pillars[i], half, soft))
-  return pane
+  return below(frame, 0.0, soft) * below(car.belt + 0.035, z, soft)
+
+
+def _pillars(look, x, soft):
+  """Where the B or the C pillar is, 0..1."""
+  b, c = look.pillars
+  return jnp.maximum(within(x, b, 0.035, soft), within(x, c, 0.03, soft))
+
+
+def side_window(car, look, x, z, soft):
+  """Where the side of the cabin is glass, 0..1."""
+  return _opening(car, x, z, soft) * (1 - _pillars(look, x, soft))
 
 
 def glass(car, look, p: Vec, n: Vec, cabin, soft):
@@ -213,11 +221,9 @@ def _window_frames(coat: Coat, car, look, at: Spot) -> Coat:
   on_side = at.cabin * at.side
   line = within(at.p.z, car.belt + 0.02, 0.016, at.soft) * on_side
   coat = coat.cover(line, [mix(0.008, 0.5, look.chrome)] * 3, 1.0)
-  pillars = jnp.maximum(
-    within(at.p.x, look.pillars[0], 0.04, at.soft),
-    within(at.p.x, look.pillars[1], 0.04, at.soft),
-  )
-  return coat.cover(pillars * on_side * (at.p.z > car.belt), BLACK, 0.8)
+  pillars = _pillars(look, at.p.x, at.soft)
+  pillars = pillars * _opening(car, at.p.x, at.p.z, at.soft)
+  return coat.cover(pillars * on_side, BLACK, 0.8)
 
 
 def body_coat(car, look, at: Spot) -> Coat:

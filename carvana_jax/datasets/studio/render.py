@@ -59,11 +59,8 @@ def _develop(studio, empty, seen: room.Survey, car, reflection, key):
   gleam = GLEAM * (seen.floor * (1 - seen.beyond))[..., None]
   empty = empty * (1 - gleam * blurred[..., 3:]) + gleam * blurred[..., :3]
   light = empty * (1 - car.coverage[..., None]) + car.light
-  light = (
-    light
-    * scene.fall_off(studio, *_grid(height, width))[..., None]
-    * studio.balance
-  )
+  exposure = scene.fall_off(studio, *_grid(height, width))[..., None]
+  light = light * exposure * studio.balance
   # Reduced photos hold less noise, for their pixels are averages.
   grain = jax.random.normal(key, light.shape) * (NOISE * width / 1918 + 0.4)
   photo = jnp.clip(jnp.round(_encode(light) + grain), 0, 255)

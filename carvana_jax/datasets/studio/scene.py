@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from carvana_jax.datasets.studio.vec import Vec, dot, mix, step, unit
+from carvana_jax.datasets.studio.vec import Vec, dot, mix, step, turn, unit
 
 # Photos are this much wider than high, also where they are stored squeezed.
 ASPECT = 1918 / 1280
@@ -104,39 +104,34 @@ def room_camera(studio: Studio) -> Camera:
   return Camera(eye, forward, right, down)
 
 
-def heading(studio: Studio, view) -> jax.Array:
-  """The angle of the car's x axis in the room; view 1..16.
+class Placement(NamedTuple):
+  """Where the car stands in the room."""
+
+  cos: jax.Array  # of the angle from the room's x axis to the car's
+  sin: jax.Array
+  x: jax.Array  # of the car's origin in the room, metres
+  y: jax.Array
+
+  def to_car(self, point: Vec) -> Vec:
+    """A point of the room in the car's frame."""
+    return self.turn_to_car(Vec(point.x - self.x, point.y - self.y, point.z))
+
+  def turn_to_car(self, direction: Vec) -> Vec:
+    """A direction of the room in the car's frame."""
+    return turn(direction, self.cos, -self.sin)
+
+  def turn_to_room(self, direction: Vec) -> Vec:
+    """A direction of the car's frame in the room."""
+    return turn(direction, self.cos, self.sin)
+
+
+def placement(studio: Studio, view) -> Placement:
+  """Where the car stands in a view, 1..16.
 
   View 1 looks the car in the face; every step turns it by 22.5 degrees, so
   that view 5 has its nose on the left and view 9 shows its tail.
   """
-  return jnp.pi - (view - 1) * (jnp.pi / 8) + studio.parking[2]
-
-
-class Placement(NamedTuple):
-  """Where the car stands in the room."""
-
-  cos: jax.Array
-  sin: jax.Array
-  x: jax.Array
-  y: jax.Array
-
-  def to_car(self, point: Vec) -> Vec:
-    return self.turn_to_car(Vec(point.x - self.x, point.y - self.y, point.z))
-
-  def turn_to_car(self, a: Vec) -> Vec:
-    return Vec(
-      self.cos * a.x + self.sin * a.y, self.cos * a.y - self.sin * a.x, a.z
-    )
-
-  def turn_to_room(self, a: Vec) -> Vec:
-    return Vec(
-      self.cos * a.x - self.sin * a.y, self.sin * a.x + self.cos * a.y, a.z
-    )
-
-
-def placement(studio: Studio, view) -> Placement:
-  angle = heading(studio, view)
+  angle = jnp.pi - (view - 1) * (jnp.pi / 8) + studio.parking[2]
   cos, sin = jnp.cos(angle), jnp.sin(angle)
   x, y, _ = studio.parking
   return Placement(cos, sin, cos * x - sin * y, sin * x + cos * y)
@@ -176,4 +171,5 @@ def fall_off(studio: Studio, u, v):
 
 
 def facing(ray: Vec, normal: Vec):
+  """Cosine of the angle between a surface and the one who sees it, 0..1."""
   return jnp.clip(-dot(ray, normal), 0, 1)

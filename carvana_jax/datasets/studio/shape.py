@@ -1,7 +1,7 @@
 """The car's surface as a signed distance function, in metres.
 
 The car stands on z = 0, looks along +x, and x = 0 lies half-way between its
-axles. Everything is symmetric in y, so functions take |y|.
+axles. All but the aerial is symmetric in y, so functions take `ay` = |y|.
 
 The body is a smooth intersection of half-spaces that bulge a little (hull)
 with a second, narrower one on top of it (the cabin). Half-spaces are cheap,
@@ -38,9 +38,7 @@ class Shape(NamedTuple):
   wheel: jax.Array  # radius of the tyre
   tyre_width: jax.Array  # half of it
   rim: jax.Array  # radius of the rim
-  bed: (
-    jax.Array
-  )  # [3] load bed: x from, x to, z of its floor; x from > to: none
+  bed: jax.Array  # [3] x from, x to, z of the load bed; from > to: none
   mirror: jax.Array  # [3] x, z, size (0: none)
   aerial: jax.Array  # [6] x, y, z of the foot; length, lean in x, radius
   rails: jax.Array  # [3] x from, x to, z of the roof rails; z below 0: none
@@ -61,6 +59,7 @@ def profile(edges, x, ay, z) -> list:
 
 
 def hull_side(shape: Shape, x, ay, z):
+  """Distance to the side of the hull."""
   # A crease at the shoulder, a hollow in the doors below it.
   rise = z - shape.shoulder - 0.02 * (shape.nose - x)
   swell = 0.18 * rise * rise + 0.07 * (length(rise, 0.025) - 0.025)
@@ -69,6 +68,7 @@ def hull_side(shape: Shape, x, ay, z):
 
 
 def cabin_side(shape: Shape, x, ay, z):
+  """Distance to the side of the cabin."""
   return (
     ay
     - shape.cabin_half_width
@@ -192,7 +192,7 @@ def extras(shape: Shape, x, ay, z):
 
 
 def distance(shape: Shape, x, y, z):
-  """Signed distance to the car (below it by at most a few per cent)."""
+  """Signed distance to the car; `SAFETY` times it is a safe step."""
   ay = jnp.abs(y)
   parts = [
     body(shape, x, ay, z),

@@ -1,0 +1,229 @@
+"""The commands as a user runs them, from preparing data to the last table."""
+
+import csv
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+import chex
+import numpy as np
+from PIL import Image
+
+from carvana_jax import checkpoint
+from carvana_jax.datasets import spec
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+def python(*arguments, devices=2):
+  """Runs `python -m …` in the repository."""
+  flags = f'--xla_force_host_platform_device_count={devices}'
+  return subprocess.run(
+    [sys.executable, '-m', *map(str, arguments)],
+    cwd=ROOT,
+    env=os.environ | {'XLA_FLAGS': flags},
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+
+
+def jsonl(path):
+  return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+class MainTest(chex.TestCase):
+  """One debug run, and what can be done with it."""
+
+  @classmethod
+  def setUpClass(cls):
+    super().setUpClass()
+    folder = tempfile.TemporaryDirectory()
+    cls.addClassCleanup(folder.cleanup)
+    cls.root = pathlib.Path(folder.name)
+    cls.workdir = cls.root / 'runs' / 'whole'
+    cls.result = cls.main(cls.workdir)
+    assert cls.result.returncode == 0, cls.result.stderr
+
+  @classmethod
+  def main(cls, workdir, *overrides):
+    return python(
+      'carvana_jax.main',
+      '--config=configs/debug.py',
+      f'--workdir={workdir}',
+      f'--config.data.data_dir={cls.root / "data"}',
+      *overrides,
+    )
+
+  def evaluate(self, *arguments):
+    return python(
+      'carvana_jax.evaluate', f'--workdir={self.workdir}', *arguments
+    )
+
+  def assert_one_line(self, result, *parts):
+    """The command ended with code 2 and one line holding all parts."""
+    self.assertEqual(result.returncode, 2, result.stderr)
+    lines = result.stderr.strip().splitlines()
+    self.assertLen(lines, 1)
+    self.assertStartsWith(lines[0], 'error: ')
+    for part in parts:
+      self.assertIn(part, lines[0])
+
+  def test_header_names_what_ran(self):
+    for word in ('command ', 'commit ', 'jax 0.', '2 x cpu', '"epochs": 2'):
+      self.assertIn(word, self.result.stdout)
+
+  def test_ends_with_the_table_and_its_place(self):
+    tail = self.result.stdout.splitlines()[-6:]
+    self.assertLess(max(map(len, tail[:-1])), 81)
+    self.assertStartsWith(tail[0], 'studio/64x96/1.0.0 test')
+    self.assertIn(str(self.workdir / 'evaluation' / 'studio-test'), tail[-1])
+
+  def test_records(self):
+    lines = jsonl(self.workdir / 'metrics.jsonl')
+    self.assertEqual([line['epoch'] for line in lines], [1, 2])
+    for name in ('train/loss', 'train/dice', 'validation/loss',
+                 'validation/dice', 'validation/iou', 'validation/accuracy',
+                 'images_per_second'):  # fmt: skip
+      self.assertIn(name, lines[0])
+    self.assertLess(lines[1]['train/loss'], lines[0]['train/loss'])
+    self.assertNotEmpty(list((self.workdir / 'tensorboard').iterdir()))
+    with Image.open(self.workdir / 'pictures' / 'epoch_002.png') as picture:
+      self.assertEqual(picture.size, (3 * 96, 4 * 64))
+
+  def test_summary_and_images(self):
+    folder = self.workdir / 'evaluation' / 'studio-test'
+    summary = json.loads((folder / 'summary.json').read_text())
+    with (folder / 'images.csv').open() as file:
+      rows = list(csv.DictReader(file))
+    dice = [float(row['dice']) for row in rows]
+    self.assertEqual(dice, sorted(dice))
+    self.assertEqual(summary['images'], len(rows))
+    self.assertEqual(summary['cars'], len({row['car_id'] for row in rows}))
+    self.assertEqual(len(rows), 16 * summary['cars'])
+    self.assertEqual(summary['size'], '64x96')
+    self.assertEqual(summary['threshold'], 0.5)
+    self.assertAlmostEqual(summary['dice_mean'], np.mean(dice))
+    self.assertAlmostEqual(summary['dice_median'], np.median(dice))
+    self.assertEqual(summary['dice_worst'], dice[0])
+    self.assertIn('iou_mean', summary)
+    self.assertEqual({spec.split_of(row['car_id']) for row in rows}, {'test'})
+
+  def test_a_finished_run_is_only_evaluated_again(self):
+    files = ('metrics.jsonl', 'evaluation/studio-test/images.csv')
+    before = [(self.workdir / name).read_bytes() for name in files]
+    result = self.main(self.workdir)
+    self.assertEqual(result.returncode, 0, result.stderr)
+    self.assertIn('going on from step', result.stdout)
+    after = [(self.workdir / name).read_bytes() for name in files]
+    self.assertEqual(before, after)
+
+  def test_goes_on_where_it_stopped(self):
+    """Stopped after the first step and in the second epoch, then finished."""
+    workdir = self.root / 'runs' / 'parts'
+    result = self.main(workdir, '--config.train.max_minutes=1e-9')
+    self.assertIn('minutes are over', result.stdout)
+    self.assertEqual(jsonl(workdir / 'metrics.jsonl')[-1]['step'], 1)
+    result = self.main(workdir)
+    self.assertEqual(result.returncode, 0, result.stderr)
+    self.assertIn('going on from step 1', result.stdout)
+    whole, parts = (checkpoint.load(path) for path in (self.workdir, workdir))
+    chex.assert_trees_all_equal(whole.variables, parts.variables)
+    last = [
+      jsonl(path / 'metrics.jsonl')[-1] for path in (self.workdir, workdir)
+    ]
+    for name in ('step', 'epoch', 'train/loss', 'validation/dice'):
+      self.assertEqual(last[0][name], last[1][name])
+
+  def test_evaluates_another_split(self):
+    result = self.evaluate('--split=all')
+    self.assertEqual(result.returncode, 0, result.stderr)
+    path = self.workdir / 'evaluation' / 'studio-all' / 'summary.json'
+    self.assertEqual(json.loads(path.read_text())['cars'], 56)
+
+  def test_evaluation_is_the_same_on_another_number_of_devices(self):
+    folder = self.workdir / 'evaluation'
+    csvs = []
+    for devices in (1, 4):
+      result = python(
+        'carvana_jax.evaluate',
+        f'--workdir={self.workdir}',
+        '--split=validation',
+        devices=devices,
+      )
+      self.assertEqual(result.returncode, 0, result.stderr)
+      csvs.append((folder / 'studio-validation' / 'images.csv').read_text())
+    self.assertEqual(*csvs)
+
+  def test_another_config_is_refused(self):
+    result = self.main(self.workdir, '--config.train.loss=bce')
+    self.assert_one_line(result, "train.loss ('bce_dice' there, 'bce' here)")
+
+  def test_wrong_flags(self):
+    for flag, *parts in (
+      ('--config.trian.epochs=3', 'trian', "'train'"),
+      ('--config.train.epoch=3', 'epoch', "'epochs'"),
+      ('--config.train.epochs=many', 'config.train.epochs', 'many'),
+      ('--config.train.epochs=0', 'config.train.epochs', 'at least 1'),
+      ('--config.train.loss=bcee', 'bcee', 'bce_dice'),
+      ('--config.train.batch_size=3', 'batch_size=3', '2 devices'),
+      ('--config.data.size=64', 'HEIGHTxWIDTH'),
+      ('--config.data.size=65x96', '65x96', '64x96'),
+      ('--config.data.dataset=cars', 'cars', 'carvana'),
+      ('--wokdir=x', 'wokdir', 'workdir'),
+      ('stray', "'stray' is not a flag"),
+    ):
+      with self.subTest(flag):
+        workdir = self.root / 'runs' / 'none'
+        self.assert_one_line(self.main(workdir, flag), *parts)
+        self.assertFalse(workdir.exists())
+
+  def test_missing_files_and_folders(self):
+    self.assert_one_line(python('carvana_jax.main'), '--config is missing')
+    result = python('carvana_jax.main', '--config=configs/none.py')
+    self.assert_one_line(result, 'configs/none.py')
+    result = python('carvana_jax.evaluate', f'--workdir={self.root}/none')
+    self.assert_one_line(result, 'none', 'holds no checkpoint')
+    self.assert_one_line(self.evaluate('--split=tset'), 'tset', 'validation')
+    result = self.main(
+      self.root / 'runs' / 'none',
+      '--config.data.dataset=carvana',
+      f'--config.data.manual_dir={self.root}/nowhere',
+    )
+    self.assert_one_line(result, 'nowhere', 'train.zip', 'kaggle')
+
+  def test_debug_shows_the_traceback(self):
+    result = self.evaluate('--split=tset', '--debug')
+    self.assertIn('Traceback', result.stderr)
+
+  def test_help(self):
+    for module in ('main', 'evaluate'):
+      result = python(f'carvana_jax.{module}', '--help')
+      self.assertIn('--workdir', result.stdout)
+
+  def test_run_sh(self):
+    """The script passes its words on; the environment is a stand-in."""
+    folder = self.root / 'checkout'
+    python_stub = folder / '.venv' / 'bin' / 'python'
+    python_stub.parent.mkdir(parents=True)
+    python_stub.write_text('#!/bin/sh\necho "$@"\n')
+    python_stub.chmod(0o755)
+    shutil.copy(ROOT / 'run.sh', folder)
+    shutil.copy(ROOT / 'requirements.txt', folder)
+    shutil.copy(ROOT / 'requirements.txt', folder / '.venv')
+    for words, expected in (
+      ([], '-m carvana_jax.main --config=configs/studio.py'),
+      (['test', '-k', 'x'], '-m pytest -k x'),
+      (['--config=c.py', '--workdir=a b'],
+       '-m carvana_jax.main --config=c.py --workdir=a b'),
+      (['evaluate', '--workdir=a'], '-m carvana_jax.evaluate --workdir=a'),
+    ):  # fmt: skip
+      output = subprocess.run(
+        ['bash', folder / 'run.sh', *words],
+        capture_output=True, text=True, check=True,
+      ).stdout  # fmt: skip
+      self.assertEqual(output.strip(), expected)
