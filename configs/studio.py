@@ -13,5 +13,5 @@ def get_config():
   config = default.get_config()
   config.data.dataset = 'studio'
   config.model.first_width = 8
-  config.train.epochs = 8
+  config.train.epochs = 10
   return config
