@@ -1,9 +1,7 @@
 """The training loop: resume, step, log, validate, save, stop."""
 
 import collections
-import json
 import math
-import os
 import pathlib
 import time
 
@@ -13,6 +11,7 @@ from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from carvana_jax import (
+  checkpoint,
   header,
   input_pipeline,
   logbook,
@@ -23,16 +22,12 @@ from carvana_jax import (
   steps,
   train_state,
 )
-from carvana_jax.checkpoint import Checkpoints, abstract, state_creator
+from carvana_jax import workdir as run_folder
+from carvana_jax.datasets import spec
 from carvana_jax.errors import UserError
 
-# Fields that may differ between the parts of a run that was interrupted.
-_FREE_FIELDS = ('train.max_minutes', 'data.data_dir', 'data.manual_dir')
-
-_CONFIG_FILE = 'config.json'
-
-_TABLE = '{:>5} {:>7} {:>10} {:>10} {:>9} {:>9} {:>8}'
-_TABLE_HEAD = _TABLE.format(
+_ROW = '{:>5} {:>7} {:>9} {:>9} {:>10} {:>9} {:>8}'
+_HEAD = _ROW.format(
   'epoch', 'step', 'loss', 'val loss', 'val Dice*', 'images/s', 'minutes'
 )
 
@@ -49,14 +44,16 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> None:
       loss stopped being a number.
   """
   _check(config)
-  _refuse_other_config(config, workdir)
+  run_folder.refuse_other_config(config, workdir)
   print(header.describe(config, workdir), flush=True)
+  # The second is needed at the end; better to learn now if it can't be made.
   builder = prepare.dataset(config.data, config.data.size)
+  prepare.dataset(config.data, prepare.full_size(config.data))
   data = _Data(builder, config)
   model = models.build(config.model)
   optimizer = train_state.make_optimizer(config.optimizer, data.total_steps)
-  create = state_creator(config, model, optimizer)
-  step_function = parallel.train_step(
+  create = checkpoint.state_creator(config, model, optimizer)
+  train_step = parallel.train_step(
     steps.make_train_step(
       model,
       optimizer,
@@ -66,76 +63,54 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> None:
     )
   )
   validation = _Validation(config, model, data)
-  _write_config(config, workdir)
+  run_folder.write_config(config, workdir)
+  limit = 60 * config.train.max_minutes or math.inf
 
-  with Checkpoints(workdir) as checkpoints:
-    seconds = 0.0  # spent in training steps, over all parts of the run
-    if checkpoints.latest is None:
-      state = parallel.create(create)
-    else:
-      state = checkpoints.state(checkpoints.latest, abstract(create))
-      seconds = checkpoints.notes(checkpoints.latest)['train_seconds']
-      print(f'going on from step {checkpoints.latest}', flush=True)
+  with checkpoint.Checkpoints(workdir) as checkpoints:
+    state, seconds = _first_or_latest(checkpoints, create)
     with logbook.Logbook(workdir, int(state.step)) as book:
-      _loop(
-        config, data, step_function, validation, checkpoints, book,
-        state, seconds,
-      )  # fmt: skip
+      batches = parallel.to_devices(data.training(int(state.step)))
+      if int(state.step) < data.total_steps:
+        print(_HEAD + '   *at network size', flush=True)
+      while int(state.step) < data.total_steps:
+        if seconds >= limit:
+          print(f'stopped: {config.train.max_minutes} minutes are over')
+          break
+        # Whatever happens in an epoch happens in this order.
+        first_step, started = int(state.step), time.monotonic()
+        epoch = first_step // data.steps_per_epoch + 1
+        state, measured = _train_epoch(
+          state, train_step, batches, data.steps_per_epoch, epoch,
+          started + limit - seconds, checkpoints,
+        )  # fmt: skip
+        elapsed = time.monotonic() - started
+        step = int(state.step)
+        seconds += elapsed
+        valid = validation.scores(state.best_variables)
+        rate = (step - first_step) * config.train.batch_size / elapsed
+        _log(book, step, epoch, measured, valid, rate, seconds)
+        every = config.train.picture_epochs
+        if every and (epoch % every == 0 or step == data.total_steps):
+          strips = validation.pictures(state.best_variables)
+          book.pictures(step, epoch, strips)
+        notes = {'config': config.to_dict(), 'train_seconds': seconds}
+        checkpoints.save(state, notes, valid)
 
 
-def _loop(
-  config, data, step_function, validation, checkpoints, book, state, seconds
+def _first_or_latest(checkpoints, create):
+  """A state, and the seconds that were spent in training it."""
+  step = checkpoints.latest
+  if step is None:
+    return parallel.create(create), 0.0
+  print(f'going on from step {step}', flush=True)
+  state = checkpoints.state(step, checkpoint.abstract(create))
+  return state, checkpoints.notes(step)['train_seconds']
+
+
+def _train_epoch(
+  state, train_step, batches, count, epoch, deadline, checkpoints
 ):
-  """Epochs: train, then in this order validate, log, draw, save."""
-  first_epoch = int(state.step) // data.steps_per_epoch
-  limit = config.train.max_minutes * 60 or math.inf
-  batches = parallel.to_devices(data.training(int(state.step)))
-  if first_epoch < config.train.epochs and seconds < limit:
-    print(_TABLE_HEAD + '   *at network size', flush=True)
-  for epoch in range(first_epoch + 1, config.train.epochs + 1):
-    if seconds >= limit:
-      print(f'stopped: {config.train.max_minutes} minutes are over')
-      break
-    started = time.monotonic()
-    first_step = int(state.step)
-    state, measured = _epoch(
-      state, step_function, batches, data.steps_per_epoch,
-      epoch, started + limit - seconds, checkpoints,
-    )  # fmt: skip
-    elapsed = time.monotonic() - started
-    seconds += elapsed
-    rate = (int(state.step) - first_step) * config.train.batch_size / elapsed
-    valid = validation.scores(state.best_variables)
-    book.scalars(
-      int(state.step),
-      {
-        'epoch': epoch,
-        **{f'train/{name}': value for name, value in measured.items()},
-        **{f'validation/{name}': value for name, value in valid.items()},
-        'images_per_second': rate,
-        'train_seconds': seconds,
-      },
-    )
-    row = (
-      epoch,
-      int(state.step),
-      f'{measured["loss"]:.5f}',
-      f'{valid["loss"]:.5f}',
-      f'{valid["dice"]:.5f}',
-      f'{rate:.1f}',
-      f'{seconds / 60:.1f}',
-    )
-    tqdm.write(_TABLE.format(*row))
-    every = config.train.picture_epochs
-    if every and (epoch % every == 0 or epoch == config.train.epochs):
-      strips = validation.pictures(state.best_variables)
-      book.pictures(int(state.step), epoch, strips)
-    notes = {'config': config.to_dict(), 'train_seconds': seconds}
-    checkpoints.save(state, notes, valid)
-
-
-def _epoch(state, step_function, batches, count, epoch, deadline, checkpoints):
-  """Trains to the end of an epoch or to the deadline.
+  """Trains to the end of an epoch of `count` steps, or to the deadline.
 
   Returns:
     The new state, and each metric's mean over the steps.
@@ -147,11 +122,16 @@ def _epoch(state, step_function, batches, count, epoch, deadline, checkpoints):
 
   def settle(step, values):
     values = {name: float(value) for name, value in values.items()}
-    if not all(math.isfinite(value) for value in values.values()):
+    if not all(map(math.isfinite, values.values())):
+      saved = checkpoints.latest
       raise UserError(
         f'the loss or its gradient stopped being a number at step {step}; '
-        f'step {checkpoints.latest} is the last good checkpoint. Lower '
-        'config.optimizer.learning_rate or set config.optimizer.clip_norm.'
+        + (
+          f'step {saved} is the last good checkpoint. '
+          if saved
+          else 'no checkpoint was saved yet. '
+        )
+        + 'Lower config.optimizer.learning_rate or config.optimizer.clip_norm.'
       )
     for name, value in values.items():
       measured[name].append(value)
@@ -167,7 +147,7 @@ def _epoch(state, step_function, batches, count, epoch, deadline, checkpoints):
     disable=None,
   ) as bar:
     for position in range(done, count):
-      state, values = step_function(state, next(batches))
+      state, values = train_step(state, next(batches))
       waiting.append(((epoch - 1) * count + position + 1, values))
       if len(waiting) > 2:
         settle(*waiting.popleft())
@@ -179,45 +159,67 @@ def _epoch(state, step_function, batches, count, epoch, deadline, checkpoints):
   return state, {name: float(np.mean(v)) for name, v in measured.items()}
 
 
+def _log(book, step, epoch, measured, valid, rate, seconds):
+  """Records an epoch, and prints its row."""
+  book.scalars(
+    step,
+    {
+      'epoch': epoch,
+      **{f'train/{name}': value for name, value in measured.items()},
+      **{f'validation/{name}': value for name, value in valid.items()},
+      'images_per_second': rate,
+      'train_seconds': seconds,
+    },
+  )
+  row = _ROW.format(
+    epoch,
+    step,
+    f'{measured["loss"]:.5f}',
+    f'{valid["loss"]:.5f}',
+    f'{valid["dice"]:.5f}',
+    f'{rate:.1f}',
+    f'{seconds / 60:.1f}',
+  )
+  print(row, flush=True)
+
+
 class _Data:
   """The batches of a run."""
 
   def __init__(self, builder, config):
-    splits = builder.info.splits
-    for split in ('train', 'validation'):
-      if split not in splits or not splits[split].num_examples:
-        raise UserError(
-          f'the {split} split of {builder.info.full_name} holds no car; '
-          'add cars to the folder (the split follows from the car ids).'
-        )
     self._builder = builder
     self._config = config
     self._process = (jax.process_index(), jax.process_count())
-    self.steps_per_epoch = input_pipeline.steps_per_epoch(
-      splits['train'].num_examples, config.train.batch_size
-    )
+    self.steps_per_epoch = self._steps('train')
     self.total_steps = self.steps_per_epoch * config.train.epochs
 
   def training(self, first_step):
     """Shuffled batches from a step to the end of the run."""
-    return input_pipeline.batches(
-      self._builder,
-      'train',
-      batch_size=self._config.train.batch_size,
-      steps=range(first_step, self.total_steps),
-      seed=self._config.seed,
-      process=self._process,
-    )
+    steps_left = range(first_step, self.total_steps)
+    return self._batches('train', steps_left, self._config.seed)
 
   def validation(self):
     """All validation examples once, in their order."""
-    size = self._config.train.batch_size
-    examples = self._builder.info.splits['validation'].num_examples
+    return self._batches('validation', range(self._steps('validation')), None)
+
+  def _steps(self, split):
+    info = self._builder.info
+    if split not in info.splits:
+      raise UserError(
+        f'{info.full_name} has no car in its {split} split, which follows '
+        "from the cars' ids; add cars to the folder."
+      )
+    return input_pipeline.steps_per_epoch(
+      info.splits[split].num_examples, self._config.train.batch_size
+    )
+
+  def _batches(self, split, which, seed):
     return input_pipeline.batches(
       self._builder,
-      'validation',
-      batch_size=size,
-      steps=range(input_pipeline.steps_per_epoch(examples, size)),
+      split,
+      batch_size=self._config.train.batch_size,
+      steps=which,
+      seed=seed,
       process=self._process,
     )
 
@@ -232,7 +234,7 @@ class _Validation:
     self._score = parallel.eval_step(
       steps.make_eval_step(model, config.train.loss, config.eval.threshold)
     )
-    size = prepare.spec.parse_size(config.data.size)
+    size = spec.parse_size(config.data.size)
     self._predict = parallel.eval_step(steps.make_predict_step(model, size))
 
   def scores(self, variables) -> dict[str, float]:
@@ -248,11 +250,12 @@ class _Validation:
     return {name: value / images for name, value in sums.items()}
 
   def pictures(self, variables) -> np.ndarray:
-    """Strips of the first batch, from evenly spread positions in it."""
+    """Strips of a few photos, spread evenly over the first batch."""
     batch = next(iter(parallel.to_devices(self._data.validation(), ahead=0)))
     probability = parallel.to_host(self._predict(variables, batch['image']))
     batch = parallel.to_host(batch)
-    chosen = np.linspace(0, len(probability) - 1, self.SAMPLES).astype(int)
+    real = int(batch['weight'].sum())
+    chosen = np.linspace(0, real - 1, self.SAMPLES).astype(int)
     return logbook.strips(
       batch['image'][chosen], batch['mask'][chosen], probability[chosen]
     )
@@ -273,40 +276,3 @@ def _check(config):
       )
   if config.train.epochs < 1:
     raise UserError('config.train.epochs must be at least 1.')
-
-
-def _refuse_other_config(config, workdir):
-  """Raises a `UserError` if the folder holds a run of another config."""
-  path = workdir / _CONFIG_FILE
-  if not path.exists():
-    return
-  there = _flat(ConfigDict(json.loads(path.read_text())))
-  here = _flat(ConfigDict(json.loads(config.to_json())))
-  differing = [
-    f'{field} ({there.get(field)!r} there, {here.get(field)!r} here)'
-    for field in sorted(there.keys() | here.keys())
-    if there.get(field) != here.get(field) and field not in _FREE_FIELDS
-  ]
-  if differing:
-    raise UserError(
-      f'{workdir} holds a run of another config: {", ".join(differing)}. '
-      'Choose another --workdir.'
-    )
-
-
-def _write_config(config, workdir):
-  workdir.mkdir(parents=True, exist_ok=True)
-  aside = workdir / (_CONFIG_FILE + '.tmp')
-  aside.write_text(config.to_json(indent=2) + '\n')
-  os.replace(aside, workdir / _CONFIG_FILE)
-
-
-def _flat(config, prefix=''):
-  """{'train.epochs': 20, …}"""
-  flat = {}
-  for name, value in config.items():
-    if isinstance(value, ConfigDict):
-      flat |= _flat(value, f'{prefix}{name}.')
-    else:
-      flat[prefix + name] = value
-  return flat

@@ -5,6 +5,7 @@ import pathlib
 
 import chex
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 from absl.testing import parameterized
@@ -117,8 +118,8 @@ class OptimizerTest(chex.TestCase):
     config.update(name='sgd', schedule='constant', learning_rate=1.0)
     config.clip_norm = 0.5
     optimizer = train_state.make_optimizer(config, 10)
-    params = {'a': np.zeros(2), 'b': np.zeros(1)}
-    gradient = {'a': np.array([3.0, 0.0]), 'b': np.array([4.0])}
+    params = {'a': jnp.zeros(2), 'b': jnp.zeros(1)}
+    gradient = {'a': jnp.array([3.0, 0.0]), 'b': jnp.array([4.0])}
     change, _ = optimizer.update(gradient, optimizer.init(params), params)
     # The first Nesterov step is 1.9 times the clipped gradient.
     self.assertAlmostEqual(

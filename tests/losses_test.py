@@ -48,7 +48,7 @@ class LossesTest(chex.TestCase):
 
   def test_sum(self):
     rng = np.random.default_rng(0)
-    logits, target = rng.normal(size=(3, 4, 5)), rng.uniform(size=(3, 4, 5))
+    logits, target = rng.normal(size=(2, 3, 4, 5)).astype(np.float32)
     chex.assert_trees_all_close(
       losses.bce_dice(logits, target),
       losses.bce(logits, target) + losses.dice(logits, target),
@@ -57,7 +57,7 @@ class LossesTest(chex.TestCase):
   @parameterized.parameters(*NAMES)
   def test_one_value_an_image_whatever_the_others(self, name):
     rng = np.random.default_rng(0)
-    logits, target = rng.normal(size=(3, 4, 5)), rng.uniform(size=(3, 4, 5))
+    logits, target = rng.normal(size=(2, 3, 4, 5)).astype(np.float32)
     together = losses.by_name(name)(logits, target)
     chex.assert_shape(together, (3,))
     alone = [losses.by_name(name)(logits[i : i + 1], target[i : i + 1])[0]

@@ -192,6 +192,8 @@ class MainTest(chex.TestCase):
     result = self.main(
       self.root / 'runs' / 'none',
       '--config.data.dataset=carvana',
+      '--config.data.size=128x128',
+      '--config.data.full_size=128x128',
       f'--config.data.manual_dir={self.root}/nowhere',
     )
     self.assert_one_line(result, 'nowhere', 'train.zip', 'kaggle')

@@ -1,0 +1,54 @@
+"""A run's folder: which config it belongs to."""
+
+import json
+import os
+import pathlib
+
+from ml_collections import ConfigDict
+
+from carvana_jax.errors import UserError
+
+# Fields that may differ between the parts of a run that was interrupted.
+_FREE_FIELDS = ('train.max_minutes', 'data.data_dir', 'data.manual_dir')
+
+
+def refuse_other_config(config: ConfigDict, workdir: pathlib.Path) -> None:
+  """Raises a `UserError` if the folder holds a run of another config."""
+  path = _config_file(workdir)
+  if not path.exists():
+    return
+  there = _flat(json.loads(path.read_text()))
+  here = _flat(json.loads(config.to_json()))
+  differing = [
+    f'{field} ({there.get(field)!r} there, {here.get(field)!r} here)'
+    for field in sorted(there.keys() | here.keys())
+    if there.get(field) != here.get(field) and field not in _FREE_FIELDS
+  ]
+  if differing:
+    raise UserError(
+      f'{workdir} holds a run of another config: {", ".join(differing)}. '
+      'Choose another --workdir.'
+    )
+
+
+def write_config(config: ConfigDict, workdir: pathlib.Path) -> None:
+  """Makes the folder the config's own."""
+  workdir.mkdir(parents=True, exist_ok=True)
+  aside = _config_file(workdir).with_suffix('.tmp')
+  aside.write_text(config.to_json(indent=2) + '\n')
+  os.replace(aside, _config_file(workdir))
+
+
+def _config_file(workdir):
+  return workdir / 'config.json'
+
+
+def _flat(tree, prefix=''):
+  """{'train': {'epochs': 20}} -> {'train.epochs': 20}"""
+  flat = {}
+  for name, value in tree.items():
+    if isinstance(value, dict):
+      flat |= _flat(value, f'{prefix}{name}.')
+    else:
+      flat[prefix + name] = value
+  return flat
