@@ -1,20 +1,107 @@
-"""Random changes of images and masks, on the device, from one key."""
+"""Random changes of images and masks, on the device, from one key.
 
+Positions change image and mask together, colours the image alone. What is
+turned or shifted into the picture from outside is the picture mirrored at its
+edge, so that no black corners appear.
+"""
+
+import dm_pix
 import jax
 import jax.numpy as jnp
+from jax.scipy import ndimage
 
 
-def flip_left_right(
-  key: jax.Array, image: jax.Array, mask: jax.Array
+def augment(
+  key: jax.Array, image: jax.Array, mask: jax.Array, config
 ) -> tuple[jax.Array, jax.Array]:
-  """Mirrors half of the examples, image and mask together.
+  """Changes every example in its own way.
 
   Args:
-    key: a random key.
-    image: [B, H, W, C].
-    mask: [B, H, W].
+    key: a random key; the same key gives the same result.
+    image: [B, H, W, 3], 0..1.
+    mask: [B, H, W], 0..1.
+    config: `config.augment`, see configs/default.py for its fields.
+
+  Returns:
+    Image and mask, of the same shapes and ranges.
   """
-  flipped = jax.random.bernoulli(key, shape=(image.shape[0],))  # [B]
-  image = jnp.where(flipped[:, None, None, None], image[:, :, ::-1], image)
-  mask = jnp.where(flipped[:, None, None], mask[:, :, ::-1], mask)
-  return image, mask
+  keys = jax.random.split(key, image.shape[0])
+  one = lambda key, image, mask: _augment_one(key, image, mask, config)
+  return jax.vmap(one)(keys, image, mask)
+
+
+def _augment_one(key, image, mask, config):
+  place_key, colour_key = jax.random.split(key)
+  layers = jnp.concatenate([image, mask[..., None]], axis=-1)  # [H, W, 4]
+  layers = _place(place_key, layers, config)
+  return _colour(colour_key, layers[..., :3], config), layers[..., 3]
+
+
+def _place(key, layers, config):
+  """Flips, turns, scales and shifts [H, W, C]."""
+  keys = jax.random.split(key, 5)
+  if config.flip_left_right:
+    layers = jnp.where(jax.random.bernoulli(keys[0]), layers[:, ::-1], layers)
+  if config.flip_up_down:
+    layers = jnp.where(jax.random.bernoulli(keys[1]), layers[::-1], layers)
+  if config.rotation or config.scale or config.shift:
+    angle = jnp.deg2rad(_within(keys[2], config.rotation))
+    scale = 1 + _within(keys[3], config.scale)
+    shift = _within(keys[4], config.shift, (2,))
+    layers = warp(layers, angle, scale, shift)
+  return layers
+
+
+def _within(key, limit, shape=()):
+  return jax.random.uniform(key, shape, minval=-limit, maxval=limit)
+
+
+def warp(layers: jax.Array, angle, scale, shift) -> jax.Array:
+  """Turns, scales and shifts a picture about its centre, bilinearly.
+
+  Args:
+    layers: [H, W, C].
+    angle: in radians, counter-clockwise.
+    scale: above 1 the content gets larger.
+    shift: [2], down and right, in shares of height and width.
+
+  Returns:
+    [H, W, C]; angle 0, scale 1 and shift 0 change nothing.
+  """
+  height, width = layers.shape[:2]
+  size = jnp.array([height, width], jnp.float32)
+  centre = (size - 1) / 2  # of pixel centres 0..size - 1
+  cos, sin = jnp.cos(angle) / scale, jnp.sin(angle) / scale
+  rows, columns = jnp.meshgrid(
+    jnp.arange(height) - centre[0] - shift[0] * height,
+    jnp.arange(width) - centre[1] - shift[1] * width,
+    indexing='ij',
+  )
+  source = [
+    cos * rows + sin * columns + centre[0],
+    -sin * rows + cos * columns + centre[1],
+  ]
+  # SciPy's 'reflect' repeats the edge pixel: d c b a | a b c d.
+  sample = lambda layer: ndimage.map_coordinates(
+    layer, source, order=1, mode='reflect'
+  )
+  return jax.vmap(sample, in_axes=-1, out_axes=-1)(layers)
+
+
+def _colour(key, image, config):
+  """Brightness, contrast, saturation, hue and loss of colour: [H, W, 3]."""
+  keys = jax.random.split(key, 5)
+  amount = lambda i, limit: _within(keys[i], limit)
+  if config.brightness:
+    image = dm_pix.adjust_brightness(image, amount(0, config.brightness))
+  if config.contrast:
+    image = dm_pix.adjust_contrast(image, 1 + amount(1, config.contrast))
+  if config.saturation:
+    image = dm_pix.adjust_saturation(image, 1 + amount(2, config.saturation))
+  if config.hue:
+    image = dm_pix.adjust_hue(image, amount(3, config.hue))
+  if config.gray:
+    grey = image @ jnp.array([0.299, 0.587, 0.114])  # ITU-R BT.601 luma
+    chosen = jax.random.bernoulli(keys[4], config.gray)
+    image = jnp.where(chosen, grey[..., None], image)
+  return jnp.clip(image, 0, 1)

@@ -19,14 +19,16 @@ def unit(pixels: jax.Array) -> jax.Array:
   return pixels.astype(jnp.float32) / 255
 
 
-def make_train_step(model, optimizer, loss_name: str, flip: bool, decay: float):
+def make_train_step(
+  model, optimizer, loss_name: str, augmentation, decay: float
+):
   """The function `(state, batch) -> (state, metrics)`, to run under a pmap.
 
   Args:
     model: a Linen network.
     optimizer: the optax transformation that the state was created with.
     loss_name: see `losses.by_name`.
-    flip: whether half of the examples are mirrored.
+    augmentation: `config.augment`.
     decay: of the moving average of the variables, 0: none is kept.
   """
   loss_function = losses.by_name(loss_name)
@@ -34,11 +36,10 @@ def make_train_step(model, optimizer, loss_name: str, flip: bool, decay: float):
   def step(state, batch):
     key = jax.random.fold_in(state.key, state.step)
     key = jax.random.fold_in(key, jax.lax.axis_index(AXIS))
-    flip_key, dropout_key = jax.random.split(key)
+    augment_key, dropout_key = jax.random.split(key)
     image, mask = unit(batch['image']), unit(batch['mask'])
     weight = batch['weight']
-    if flip:
-      image, mask = augment.flip_left_right(flip_key, image, mask)
+    image, mask = augment.augment(augment_key, image, mask, augmentation)
     count = jax.lax.psum(weight.sum(), AXIS)  # real examples on all devices
 
     def loss(params):

@@ -58,7 +58,7 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> None:
       model,
       optimizer,
       config.train.loss,
-      config.augment.flip,
+      config.augment,
       config.train.average_decay,
     )
   )

@@ -39,8 +39,18 @@ def get_config() -> ConfigDict:
   model.head_width = 0  # channels of a conv + ReLU before the last, 0: none
   model.dtype = 'float32'  # of the computation: float32 or bfloat16
 
-  config.augment = ConfigDict()
-  config.augment.flip = True  # left-right, probability 0.5
+  # On the device; limits are those of a uniform choice, 0 turns a change off.
+  config.augment = augment = ConfigDict()
+  augment.flip_left_right = True  # with probability 1/2
+  augment.flip_up_down = False  # with probability 1/2
+  augment.rotation = 0.0  # degrees either way
+  augment.scale = 0.0  # 0.1: 0.9 to 1.1 times as large
+  augment.shift = 0.0  # share of height and of width, either way
+  augment.brightness = 0.0  # added, for pixels in 0..1
+  augment.contrast = 0.0  # 0.1: 0.9 to 1.1 times
+  augment.saturation = 0.0  # 0.1: 0.9 to 1.1 times
+  augment.hue = 0.0  # of a full turn of 1
+  augment.gray = 0.0  # probability of losing all colour
 
   config.optimizer = optimizer = ConfigDict()
   optimizer.name = 'adamw'  # adam, adamw or sgd (Nesterov, momentum 0.9)

@@ -41,8 +41,10 @@ def main(devices: int, path: str) -> None:
   config.optimizer.name = 'sgd'
   model = models.build(config.model)
   optimizer = train_state.make_optimizer(config.optimizer, STEPS)
+  # Every device draws its own changes, so this compares without any.
+  config.augment.flip_left_right = False
   step = steps.make_train_step(
-    model, optimizer, 'bce_dice', flip=False, decay=0.9
+    model, optimizer, 'bce_dice', config.augment, decay=0.9
   )
   step = parallel.train_step(chex.assert_max_traces(step, n=1))
   state = parallel.create(

@@ -12,7 +12,6 @@ import numpy as np
 from absl.testing import parameterized
 
 from carvana_jax import (
-  augment,
   losses,
   metrics,
   models,
@@ -39,6 +38,7 @@ class Trainer:
 
   def __init__(self, config=None, loss='bce_dice', flip=False):
     config = config or small_config()
+    config.augment.flip_left_right = flip
     self.model = models.build(config.model)
     optimizer = train_state.make_optimizer(config.optimizer, 10)
     decay = config.train.average_decay
@@ -47,7 +47,9 @@ class Trainer:
         self.model, optimizer, (*SIZE, 3), 0, decay > 0
       )
     )
-    step = steps.make_train_step(self.model, optimizer, loss, flip, decay)
+    step = steps.make_train_step(
+      self.model, optimizer, loss, config.augment, decay
+    )
     self.traces = 0
 
     def counted(state, batch):
@@ -219,22 +221,6 @@ class EvalStepTest(chex.TestCase):
       return jax.tree.map(lambda *x: np.concatenate(x), *values)
 
     chex.assert_trees_all_close(scores(2), scores(8), rtol=1e-6)
-
-
-class FlipTest(chex.TestCase):
-  def test_image_and_mask_move_together(self):
-    image = np.random.default_rng(0).uniform(size=(64, 3, 5, 3))
-    mask = image[..., 0]
-    key = jax.random.key(0)
-    flipped, flipped_mask = augment.flip_left_right(key, image, mask)
-    chex.assert_trees_all_equal(flipped[..., 0], flipped_mask)
-    changed = np.any(np.asarray(flipped_mask != mask), (1, 2))
-    self.assertBetween(changed.sum(), 20, 44)
-    chex.assert_trees_all_close(
-      flipped[changed], image[changed, :, ::-1].astype(np.float32)
-    )
-    again = augment.flip_left_right(key, image, mask)
-    chex.assert_trees_all_equal(again, (flipped, flipped_mask))
 
 
 class DevicesScriptTest(chex.TestCase):

@@ -4,34 +4,39 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from carvana_jax.errors import UserError
-from carvana_jax.models import unet
+from carvana_jax.models import cnn, unet
 
-_MODELS = {'unet': unet.UNet}
+_MODELS = {'unet': unet.UNet, 'cnn': cnn.CNN}
 _CHOICES = {
   'name': tuple(_MODELS),
   'norm': unet.NORMS,
   'upsampling': unet.UPSAMPLINGS,
   'dtype': ('float32', 'bfloat16'),
 }
+_COUNTS = ('levels', 'first_width', 'encoder_convs', 'decoder_convs')
 
 
 def build(model_config) -> nn.Module:
   """The network that `config.model` describes.
 
+  Its fields are those of the class that `name` stands for.
+
   Raises:
     UserError: a field has a value that it can't have.
   """
-  fields = dict(model_config)
+  fields = {
+    # A config that was read from JSON holds lists.
+    name: tuple(value) if isinstance(value, list) else value
+    for name, value in model_config.items()
+  }
   for field, choices in _CHOICES.items():
-    if fields[field] not in choices:
+    if field in fields and fields[field] not in choices:
       raise UserError(
         f'config.model.{field}={fields[field]!r} is unknown; '
         f'choose from {", ".join(choices)}.'
       )
-  module = _MODELS[fields.pop('name')]
-  for field in ('levels', 'first_width', 'encoder_convs', 'decoder_convs'):
-    if fields[field] < 1:
+  for field in _COUNTS:
+    if fields.get(field, 1) < 1:
       raise UserError(f'config.model.{field} must be at least 1.')
   fields['dtype'] = jnp.dtype(fields['dtype'])
-  fields['dropout_levels'] = tuple(fields['dropout_levels'])
-  return module(**fields)
+  return _MODELS[fields.pop('name')](**fields)

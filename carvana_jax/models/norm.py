@@ -28,7 +28,8 @@ class BatchNorm(nn.Module):
     mean = self.variable('batch_stats', 'mean', jnp.zeros, shape)
     var = self.variable('batch_stats', 'var', jnp.ones, shape)
     if self.train and not self.is_initializing():
-      batch_mean, batch_var = self._statistics(x.astype(jnp.float32), weight)
+      exact = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+      batch_mean, batch_var = self._statistics(exact, weight)
       keep = self.momentum
       mean.value = keep * mean.value + (1 - keep) * batch_mean
       var.value = keep * var.value + (1 - keep) * batch_var

@@ -48,10 +48,11 @@ class UNet(nn.Module):
     if weight is None:
       weight = jnp.ones(x.shape[0])
 
-    def convs(x, level, count):
-      for _ in range(count):
-        x = nn.Conv(self._width(level), (3, 3), dtype=self.dtype)(x)
-        x = nn.relu(self._normalize(x, train, weight))
+    def convs(x, name, level, count):
+      for i in range(count):
+        x = self._conv(x, 3, self._width(level), f'{name}{level}_conv{i}')
+        x = self._normalize(x, f'{name}{level}_norm{i}', train, weight)
+        x = nn.relu(x)
       return x
 
     x = _pad(x.astype(self.dtype), 2 ** (self.levels - 1))
@@ -59,40 +60,46 @@ class UNet(nn.Module):
     for level in range(self.levels):
       if level > 0:
         x = max_pool(x)
-      x = convs(x, level, self.encoder_convs)
+      x = convs(x, 'down', level, self.encoder_convs)
       if level in self.dropout_levels:
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
       skips.append(x)
     skips.pop()  # the lowest level is not skipped, it goes on
     for level in reversed(range(self.levels - 1)):
       x = jnp.concatenate([skips.pop(), self._upsample(x, level)], axis=-1)
-      x = convs(x, level, self.decoder_convs)
+      x = convs(x, 'up', level, self.decoder_convs)
     if self.head_width:
-      x = nn.relu(nn.Conv(self.head_width, (3, 3), dtype=self.dtype)(x))
+      x = nn.relu(self._conv(x, 3, self.head_width, 'head'))
     # No normalisation here: logits need their scale.
-    x = nn.Conv(1, (1, 1), dtype=self.dtype)(x)  # [B, H', W', 1]
+    x = self._conv(x, 1, 1, 'logits')  # [B, H', W', 1]
     x = x[:, :height, :width, 0]
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
   def _width(self, level):
     return self.first_width * 2**level
 
-  def _normalize(self, x, train, weight):
+  def _conv(self, x, size, width, name):
+    return nn.Conv(width, (size, size), dtype=self.dtype, name=name)(x)
+
+  def _normalize(self, x, name, train, weight):
     if self.norm == 'batch':
-      return BatchNorm(train, self.axis_name)(x, weight)
+      return BatchNorm(train, self.axis_name, name=name)(x, weight)
     if self.norm == 'group':
       groups = min(8, x.shape[-1])
-      return nn.GroupNorm(groups, dtype=self.dtype)(x)
+      return nn.GroupNorm(groups, dtype=self.dtype, name=name)(x)
     return x
 
   def _upsample(self, x, level):
     """[B, H, W, C] -> [B, 2H, 2W, C or the level's width]."""
+    width, name = self._width(level), f'up{level}_enlarge'
     if self.upsampling == 'transposed':
-      width = self._width(level)
-      return nn.ConvTranspose(width, (2, 2), (2, 2), dtype=self.dtype)(x)
+      layer = nn.ConvTranspose(
+        width, (2, 2), (2, 2), dtype=self.dtype, name=name
+      )
+      return layer(x)
     x = x.repeat(2, axis=1).repeat(2, axis=2)
     if self.upsampling == 'nearest_conv':
-      x = nn.relu(nn.Conv(self._width(level), (2, 2), dtype=self.dtype)(x))
+      x = nn.relu(self._conv(x, 2, width, name))
     return x
 
 

@@ -1,4 +1,4 @@
-"""U-Net: shapes, published parameter counts, gradients through every part."""
+"""U-Net: shapes, and gradients through every part."""
 
 import functools
 
@@ -21,10 +21,6 @@ def variables_of(model, size=(16, 16)):
   )
 
 
-def count(tree):
-  return sum(leaf.size for leaf in jax.tree.leaves(tree))
-
-
 def random_image(*shape):
   return jax.random.uniform(jax.random.key(1), shape)
 
@@ -44,28 +40,6 @@ class UNetTest(chex.TestCase):
     logits = jax.eval_shape(apply, variables, image)
     chex.assert_shape(logits, (2, *size))
     self.assertEqual(logits.dtype, jnp.float32)
-
-  @parameterized.named_parameters(
-    # Slides on tiny U-Nets at 128 and 512: three and four poolings.
-    ('tiny128', 4, 8, 2, 'none', 'nearest_conv', 2, 120_965, 0),
-    ('tiny512', 5, 8, 2, 'none', 'nearest_conv', 2, 485_957, 0),
-    # A README's BatchNorm U-Net: trainable parameters and statistics.
-    ('bn128', 5, 64, 3, 'batch', 'nearest', 0, 34_527_041, 13_696),
-  )
-  def test_parameters_as_published(
-    self, levels, width, decoder_convs, norm, upsampling, head, params, stats
-  ):
-    model = unet.UNet(
-      levels=levels,
-      first_width=width,
-      decoder_convs=decoder_convs,
-      norm=norm,
-      upsampling=upsampling,
-      head_width=head,
-    )
-    variables = jax.eval_shape(lambda: variables_of(model))
-    self.assertEqual(count(variables['params']), params)
-    self.assertEqual(count(variables.get('batch_stats', {})), stats)
 
   def test_cropping_is_exact(self):
     # An image that is its own edge padding gives the same logits either way.
@@ -92,16 +66,12 @@ class UNetTest(chex.TestCase):
       return jnp.sum(logits**2)
 
     gradient = jax.jit(jax.grad(total))(variables['params'])
-    convs = [name for name in gradient if name.startswith('Conv_')]
-    joined = []
-    for name in convs:
-      kernel = gradient[name]['kernel']  # [3, 3, in, out]
-      level_width = kernel.shape[-1]
-      if kernel.shape[:2] == (3, 3) and kernel.shape[2] > level_width:
-        skip = kernel[:, :, :level_width]  # concatenated as (skip, up)
-        self.assertGreater(float(jnp.abs(skip).max()), 0, name)
-        joined.append(level_width)
-    self.assertEqual(sorted(joined), [width * 2**i for i in (0, 1, 2)])
+    for level in range(levels - 1):
+      # The first convolution after the join sees (skip, enlarged).
+      kernel = gradient[f'up{level}_conv0']['kernel']  # [3, 3, in, out]
+      skip = kernel[:, :, : width * 2**level]
+      self.assertLess(skip.shape[2], kernel.shape[2])
+      self.assertGreater(float(jnp.abs(skip).max()), 0, level)
 
   def test_all_parameters_get_gradient(self):
     model = unet.UNet(levels=3, first_width=4, norm='group', head_width=2)

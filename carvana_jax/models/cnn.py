@@ -1,0 +1,33 @@
+"""Plain convolutional networks at one resolution, without skips."""
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+
+class CNN(nn.Module):
+  """Convolutions with ReLU, then one more to the logits, all of one size."""
+
+  widths: tuple[int, ...]  # channels of the convolutions
+  kernels: tuple[int, ...]  # their sizes
+  head_kernel: int  # size of the last convolution
+  dtype: jnp.dtype = jnp.float32  # of the computation
+
+  @nn.compact
+  def __call__(
+    self, x: jax.Array, *, train: bool, weight: jax.Array | None = None
+  ) -> jax.Array:
+    """Logits of the mask: [B, H, W, C] in 0..1 -> [B, H, W].
+
+    `train` and `weight` are there for `UNet`'s sake: nothing here differs
+    between training and inference, or mixes examples.
+    """
+    x = x.astype(self.dtype)
+    layers = zip(self.widths, self.kernels, strict=True)
+    for i, (width, size) in enumerate(layers):
+      x = nn.relu(self._conv(x, width, size, f'conv{i}'))
+    x = self._conv(x, 1, self.head_kernel, 'logits')[..., 0]
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+
+  def _conv(self, x, width, size, name):
+    return nn.Conv(width, (size, size), dtype=self.dtype, name=name)(x)

@@ -1,0 +1,109 @@
+"""Augmentation: image and mask move together, nothing shifts by itself."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl.testing import parameterized
+
+from carvana_jax import augment
+from configs import default
+
+SHAPE = (16, 12, 20)
+IMAGE = np.random.default_rng(0).uniform(size=(*SHAPE, 3)).astype(np.float32)
+MASK = IMAGE[..., 0]  # so that whatever moves one must move the other
+PLACES = ('flip_left_right', 'flip_up_down', 'rotation', 'scale', 'shift')
+COLOURS = ('brightness', 'contrast', 'saturation', 'hue', 'gray')
+
+
+def only(**fields):
+  """An augmentation with these fields alone."""
+  config = default.get_config().augment
+  config.flip_left_right = False
+  config.update(fields)
+  return config
+
+
+def strength(name):
+  return (
+    True if name.startswith('flip') else 20.0 if name == 'rotation' else 0.3
+  )
+
+
+def run(config, key=0):
+  call = jax.jit(lambda key: augment.augment(key, IMAGE, MASK, config))
+  return jax.tree.map(np.asarray, call(jax.random.key(key)))
+
+
+class AugmentTest(chex.TestCase):
+  def test_off_changes_nothing(self):
+    chex.assert_trees_all_equal(run(only()), (IMAGE, MASK))
+
+  @parameterized.parameters(*PLACES)
+  def test_image_and_mask_move_together(self, name):
+    image, mask = run(only(**{name: strength(name)}))
+    np.testing.assert_allclose(image[..., 0], mask, atol=1e-5)
+    changed = np.any(mask != MASK, axis=(1, 2))
+    self.assertGreater(changed.sum(), 2)
+
+  @parameterized.parameters(*COLOURS)
+  def test_colours_leave_the_mask(self, name):
+    image, mask = run(only(**{name: strength(name)}))
+    chex.assert_trees_all_equal(mask, MASK)
+    self.assertGreater(np.abs(image - IMAGE).max(), 0.01)
+    self.assertBetween(image.min(), 0, 1)
+    self.assertBetween(image.max(), 0, 1)
+
+  @parameterized.parameters(*PLACES, *COLOURS)
+  def test_keys_reproduce_and_examples_differ(self, name):
+    config = only(**{name: strength(name)})
+    chex.assert_trees_all_equal(run(config), run(config))
+    first, second = run(config)[0], run(config, key=1)[0]
+    self.assertGreater(np.abs(first - second).max(), 0.01)
+    # Flips and gray are yes or no; all else differs from image to image.
+    change = np.abs(first - IMAGE).mean((1, 2, 3))
+    self.assertGreater(len(np.unique(change.round(6))), 1)
+
+  @parameterized.parameters(
+    ('flip_left_right', (slice(None), slice(None, None, -1))),
+    ('flip_up_down', (slice(None, None, -1),)),
+  )
+  def test_half_of_the_examples_are_flipped(self, name, reverse):
+    image, mask = run(only(**{name: True}))
+    flipped = 0
+    for i in range(SHAPE[0]):
+      if np.array_equal(mask[i], MASK[i]):
+        continue
+      flipped += 1
+      np.testing.assert_array_equal(image[i], IMAGE[i][reverse])
+    self.assertBetween(flipped, 3, 13)
+
+
+class WarpTest(chex.TestCase):
+  def warp(self, angle=0.0, scale=1.0, shift=(0.0, 0.0), image=IMAGE[0]):
+    return np.asarray(augment.warp(image, angle, scale, jnp.array(shift)))
+
+  def test_identity_shifts_nothing(self):
+    np.testing.assert_allclose(self.warp(), IMAGE[0], atol=1e-5)
+
+  def test_half_a_turn_is_both_flips(self):
+    np.testing.assert_allclose(
+      self.warp(np.pi), IMAGE[0][::-1, ::-1], atol=1e-4
+    )
+
+  def test_a_quarter_turn_is_counter_clockwise(self):
+    square = IMAGE[0][:, :12]
+    np.testing.assert_allclose(
+      self.warp(np.pi / 2, image=square), np.rot90(square), atol=1e-4
+    )
+
+  def test_shift_by_whole_pixels_mirrors_the_edge(self):
+    shifted = self.warp(shift=(2 / 12, -3 / 20))  # 2 down, 3 left
+    np.testing.assert_allclose(shifted[2:, :-3], IMAGE[0][:-2, 3:], atol=1e-4)
+    np.testing.assert_allclose(shifted[1, :-3], IMAGE[0][0, 3:], atol=1e-4)
+    np.testing.assert_allclose(shifted[0, :-3], IMAGE[0][1, 3:], atol=1e-4)
+
+  def test_scale_keeps_the_centre(self):
+    ramp = np.linspace(-1, 1, 21)[None, :, None] * np.ones((21, 1, 1))
+    larger = self.warp(scale=2.0, image=ramp.astype(np.float32))
+    np.testing.assert_allclose(larger, ramp / 2, atol=1e-5)

@@ -1,0 +1,69 @@
+"""The layer table against counts taken in other ways."""
+
+import importlib
+import pathlib
+import subprocess
+import sys
+
+import chex
+import jax
+import jax.numpy as jnp
+from absl.testing import parameterized
+
+from carvana_jax import models, summary
+
+SHAPE = (64, 96, 3)
+
+
+def model_of(name):
+  return models.build(
+    importlib.import_module(f'configs.{name}').get_config().model
+  )
+
+
+class SummaryTest(chex.TestCase):
+  @parameterized.parameters('studio', 'tiny_unet128', 'unet256', 'cnn256')
+  def test_adds_up(self, name):
+    model = model_of(name)
+    found = summary.layers(model, SHAPE)
+    image = jnp.zeros((1, *SHAPE))
+    variables = jax.eval_shape(
+      lambda: model.init(jax.random.key(0), image, train=False)
+    )
+    count = lambda tree: sum(leaf.size for leaf in jax.tree.leaves(tree))
+    self.assertEqual(
+      sum(layer.parameters for layer in found), count(variables['params'])
+    )
+    self.assertEqual(
+      sum(layer.statistics for layer in found),
+      count(variables.get('batch_stats', {})),
+    )
+    self.assertEqual(found[-1].name, 'logits')
+    self.assertEqual(found[-1].output, (*SHAPE[:2], 1))
+
+  @parameterized.parameters('tiny_unet128', 'unet256', 'cnn256')
+  def test_flops_are_about_those_that_the_compiler_counts(self, name):
+    model = model_of(name)
+    found = summary.layers(model, SHAPE)
+    image = jnp.zeros((1, *SHAPE))
+    variables = jax.eval_shape(
+      lambda: model.init(jax.random.key(0), image, train=False)
+    )
+    apply = jax.jit(lambda v, x: model.apply(v, x, train=False))
+    counted = apply.lower(variables, image).cost_analysis()['flops']
+    ours = sum(layer.flops for layer in found)
+    # The compiler leaves out what falls on padding, and counts ReLUs.
+    self.assertBetween(ours / counted, 0.93, 1.1)
+
+  def test_command_ends_with_the_sums(self):
+    result = subprocess.run(
+      [sys.executable, '-m', 'carvana_jax.summary',
+       '--config=configs/tiny_unet128.py'],
+      cwd=pathlib.Path(__file__).parents[1],
+      capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    lines = result.stdout.splitlines()
+    self.assertEqual(
+      lines[-1], 'parameters 120965 trainable 120965 statistics 0'
+    )
+    self.assertLess(max(map(len, lines)), 80)
