@@ -11,14 +11,17 @@ _DEBUG = flags.DEFINE_bool('debug', False, 'Show tracebacks of errors.')
 
 
 def run(main: Callable[[], None]) -> None:
-  """Parses the flags and runs `main`, turning `UserError` into one line."""
+  """Parses the flags and runs `main`; errors of the user's become one line."""
 
   def guarded(_):
     if not flags.FLAGS['verbosity'].present:
       logging.set_verbosity(logging.WARNING)
     try:
       main()
-    except UserError as error:
+    except KeyboardInterrupt:
+      print('interrupted; the same command goes on', file=sys.stderr)
+      sys.exit(130)  # 128 + SIGINT, as shells have it
+    except (UserError, OSError) as error:
       if _DEBUG.value:
         raise
       _fail(error)
@@ -27,7 +30,7 @@ def run(main: Callable[[], None]) -> None:
 
 
 def _fail(reason):
-  print(f'error: {reason}', file=sys.stderr)
+  print(f'error: {" ".join(str(reason).split())}', file=sys.stderr)
   sys.exit(2)
 
 
@@ -44,11 +47,9 @@ def _parse(argv):
   except (flags.Error, KeyError, AttributeError, TypeError, OSError) as error:
     if '--debug' in argv:
       raise
-    # Config overrides name the closest field in several, quoted lines.
-    text = str(error.args[0] if error.args else error).replace('\\n', ' ')
-    hint = ' configs/default.py lists all fields.'
-    known = isinstance(error, (flags.Error, OSError))
-    if not known:
-      text = 'the config has no field ' + text.replace('"', "'")
-    _fail(' '.join(text.split()) + ('' if known else hint))
+    if isinstance(error, (flags.Error, OSError)):
+      _fail(error)
+    # An override of a field that isn't there; the text names the closest.
+    text = str(error.args[0]).replace('\\n', ' ').replace('"', "'")
+    _fail(f'the config has no field {text} configs/default.py lists them all.')
   return [argv[0]]

@@ -71,7 +71,7 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> None:
     with logbook.Logbook(workdir, int(state.step)) as book:
       batches = parallel.to_devices(data.training(int(state.step)))
       if int(state.step) < data.total_steps:
-        print(_HEAD + '   *at network size', flush=True)
+        print(_HEAD + '  *network size', flush=True)
       while int(state.step) < data.total_steps:
         if seconds >= limit:
           print(f'stopped: {config.train.max_minutes} minutes are over')

@@ -41,6 +41,17 @@ class UNetTest(chex.TestCase):
     chex.assert_shape(logits, (2, *size))
     self.assertEqual(logits.dtype, jnp.float32)
 
+  @parameterized.parameters(1, 3, 6)
+  def test_any_number_of_input_channels(self, channels):
+    model = unet.UNet(levels=2, first_width=4)
+    image = jnp.zeros((2, 8, 8, channels))
+    logits, variables = jax.eval_shape(
+      lambda: model.init_with_output(jax.random.key(0), image, train=False)
+    )
+    chex.assert_shape(logits, (2, 8, 8))
+    kernel = variables['params']['down0_conv0']['kernel']
+    chex.assert_shape(kernel, (3, 3, channels, 4))
+
   def test_cropping_is_exact(self):
     # An image that is its own edge padding gives the same logits either way.
     model = unet.UNet(levels=3, first_width=4, norm='group')
