@@ -88,9 +88,7 @@ def _labelled(builder, split):
 def _scored(run, builder, split) -> Iterator[dict]:
   """A row of results for every image, in the order of the split."""
   step = parallel.eval_step(
-    steps.make_eval_step(
-      run.model, run.config.train.loss, run.config.eval.threshold
-    )
+    steps.make_eval_step(run.model, run.config.eval.threshold)
   )
   skip = tfds.decode.SkipDecoding()
   source = builder.as_data_source(split, decoders={'image': skip, 'mask': skip})

@@ -114,18 +114,21 @@ def predict_logits(model, variables, image: jax.Array, size) -> jax.Array:
   return jax.image.resize(logits, (logits.shape[0], *size), 'cubic')
 
 
-def make_eval_step(model, loss_name: str, threshold: float):
+def make_eval_step(model, threshold: float, loss_name: str | None = None):
   """The function `(variables, batch) -> scores`, each [b], under a pmap.
 
-  Masks may be larger than images; scores are taken at the masks' size.
+  Masks may be larger than images; scores are taken at the masks' size. The
+  loss is among them only if it is named: at full size it takes longer than
+  all the rest.
   """
-  loss_function = losses.by_name(loss_name)
 
   def step(variables, batch):
     target = unit(batch['mask'])
     logits = predict_logits(model, variables, batch['image'], target.shape[1:])
     measured = metrics.scores(logits, target, threshold)
-    return measured | {'loss': loss_function(logits, target)}
+    if loss_name:
+      measured['loss'] = losses.by_name(loss_name)(logits, target)
+    return measured
 
   return step
 

@@ -232,7 +232,7 @@ class _Validation:
   def __init__(self, config, model, data):
     self._data = data
     self._score = parallel.eval_step(
-      steps.make_eval_step(model, config.train.loss, config.eval.threshold)
+      steps.make_eval_step(model, config.eval.threshold, config.train.loss)
     )
     size = spec.parse_size(config.data.size)
     self._predict = parallel.eval_step(steps.make_predict_step(model, size))

@@ -207,7 +207,7 @@ class EvalStepTest(chex.TestCase):
         jax.random.key(0), jnp.zeros((1, *SIZE, 3)), train=False
       )
     )
-    step = parallel.eval_step(steps.make_eval_step(model, 'bce', 0.5))
+    step = parallel.eval_step(steps.make_eval_step(model, 0.5, 'bce'))
 
     def scores(size):
       parts = [
