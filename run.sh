@@ -16,7 +16,7 @@ if ! cmp -s requirements.txt .venv/requirements.txt; then
     echo 'error: Python 3.11 or newer is needed; set PYTHON=python3.x' >&2
     exit 2
   }
-  [ -x "$python" ] || "${PYTHON:-python3}" -m venv .venv
+  [ -x .venv/bin/pip ] || "${PYTHON:-python3}" -m venv .venv
   "$python" -m pip install --quiet --disable-pip-version-check \
     -r requirements.txt
   cp requirements.txt .venv/requirements.txt
@@ -26,5 +26,14 @@ case "${1-}" in
   '') exec "$python" -m carvana_jax.main --config=configs/studio.py ;;
   test) exec "$python" -m pytest "${@:2}" ;;
   -*) exec "$python" -m carvana_jax.main "$@" ;;
-  *) exec "$python" -m "carvana_jax.$1" "${@:2}" ;;
+  *)
+    # Verbs are the modules with a command line.
+    verbs=$(grep -l '^  cli.run(main)' carvana_jax/*.py |
+      sed 's|.*/||; s|[.]py$||')
+    if ! grep -qx -- "$1" <<<"$verbs"; then
+      echo "error: '$1' is no verb; choose from test" $verbs >&2
+      exit 2
+    fi
+    exec "$python" -m "carvana_jax.$1" "${@:2}"
+    ;;
 esac

@@ -1,5 +1,6 @@
 """How every command starts and how it fails: one line, exit code 2."""
 
+import re
 import sys
 from collections.abc import Callable
 
@@ -21,10 +22,14 @@ def run(main: Callable[[], None]) -> None:
     except KeyboardInterrupt:
       print('interrupted; the same command goes on', file=sys.stderr)
       sys.exit(130)  # 128 + SIGINT, as shells have it
-    except (UserError, OSError) as error:
+    except UserError as error:
       if _DEBUG.value:
         raise
       _fail(error)
+    except OSError as error:  # of a path that the user gave, most likely
+      if _DEBUG.value:
+        raise
+      _fail(f'{error}; check that path (--debug shows where it was used).')
 
   app.run(guarded, flags_parser=_parse)
 
@@ -44,12 +49,22 @@ def _parse(argv):
     if 'config' in flags.FLAGS:
       # A file that could not be read raises only when it is looked into.
       flags.FLAGS.config.keys()
-  except (flags.Error, KeyError, AttributeError, TypeError, OSError) as error:
+  except (flags.Error, OSError) as error:
     if '--debug' in argv:
       raise
-    if isinstance(error, (flags.Error, OSError)):
-      _fail(error)
-    # An override of a field that isn't there; the text names the closest.
-    text = str(error.args[0]).replace('\\n', ' ').replace('"', "'")
-    _fail(f'the config has no field {text} configs/default.py lists them all.')
+    _fail(error)
+  except (KeyError, AttributeError, TypeError) as error:
+    if '--debug' in argv:
+      raise
+    _fail(_unknown_field(str(error)))
   return [argv[0]]
+
+
+def _unknown_field(text):
+  """A sentence from what ml_collections says of a field that isn't there."""
+  closest = re.search('Did you mean "(.+?)" instead of "(.+?)"', text)
+  if closest:
+    reason = f'{closest[2]!r}; did you mean {closest[1]!r}?'
+  else:
+    reason = re.sub(r'[^\w .]', '', text) + ';'
+  return f'the config has no field {reason} configs/default.py lists them all.'

@@ -63,6 +63,7 @@ def evaluate(
     'network_size': run.config.data.size,
     'threshold': run.config.eval.threshold,
     'dataset': builder.info.full_name,
+    'data': str(builder.data_path),
     'split': split,
     'step': run.step,
   }
@@ -79,8 +80,8 @@ def _labelled(builder, split):
     return '+'.join(there)
   if split not in there:
     raise UserError(
-      f'{builder.info.full_name} has no split {split!r}; '
-      f'choose from {", ".join([*there, "all"])}.'
+      f'{builder.info.full_name} has no car in its {split} split; '
+      f'it has {", ".join(there)}.'
     )
   return split
 
@@ -175,24 +176,32 @@ def _table(summary, target):
 def main() -> None:
   """The command line."""
   args = flags.FLAGS
-  workdir = pathlib.Path(args.workdir).absolute()
+  workdir = pathlib.Path(args.workdir).expanduser().absolute()
   run = checkpoint.load(workdir)
   data_config = run.config.data
-  if args.dataset and args.dataset != data_config.dataset:
+  if args.dataset:
     data_config.dataset = args.dataset
     data_config.full_size = ''
   if args.manual_dir:
+    if data_config.dataset != 'carvana':
+      raise UserError('--manual_dir is of no use without --dataset=carvana.')
     data_config.manual_dir = args.manual_dir
   evaluate(run, data_config, args.split, workdir)
 
 
 if __name__ == '__main__':
   flags.DEFINE_string('workdir', None, 'Folder of the run.', required=True)
-  flags.DEFINE_string(
-    'dataset', None, 'carvana or studio. Default: what the run trained on.'
+  flags.DEFINE_enum(
+    'dataset',
+    None,
+    list(prepare.FULL_SIZES),
+    'Scored at its own full size. Default: the one that the run trained on.',
   )
-  flags.DEFINE_string(
-    'split', 'test', 'train, validation, test, or all (all labelled images).'
+  flags.DEFINE_enum(
+    'split',
+    'test',
+    ['train', 'validation', 'test', 'all'],
+    'The images to score; all are all labelled ones.',
   )
   flags.DEFINE_string(
     'manual_dir', None, 'Folder of the Kaggle files, for carvana.'

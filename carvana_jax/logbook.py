@@ -55,10 +55,12 @@ class Logbook:
     sheet.save(self._pictures / f'epoch_{epoch:03d}.png')
 
   def _drop_after(self, step):
-    lines = self._path.read_text().splitlines()
-    kept = [line for line in lines if json.loads(line)['step'] <= step]
+    lines = self._path.read_text().splitlines(keepends=True)
+    # A line without its end was being written when the run was cut off.
+    whole = [line for line in lines if line.endswith('\n')]
+    kept = [line for line in whole if json.loads(line)['step'] <= step]
     aside = self._path.with_suffix('.tmp')
-    aside.write_text(''.join(line + '\n' for line in kept))
+    aside.write_text(''.join(kept))
     os.replace(aside, self._path)
 
 

@@ -28,11 +28,12 @@ def main() -> None:
   # Heavy imports wait until flags are known to be right.
   from carvana_jax import checkpoint, evaluate, train
 
-  name = pathlib.Path(
-    config_flags.get_config_filename(flags.FLAGS['config'])
-  ).stem
-  workdir = pathlib.Path(_WORKDIR.value or f'runs/{name}').absolute()
-  train.train(_CONFIG.value, workdir)
+  file = config_flags.get_config_filename(flags.FLAGS['config'])
+  workdir = pathlib.Path(_WORKDIR.value or f'runs/{pathlib.Path(file).stem}')
+  workdir = workdir.expanduser().absolute()
+  if not train.train(_CONFIG.value, workdir):
+    print('interrupted and saved; the same command goes on from here')
+    return
   run = checkpoint.load(workdir)
   evaluate.evaluate(run, run.config.data, 'test', workdir)
 

@@ -72,6 +72,13 @@ def dataset(data_config, size: str) -> tfds.core.DatasetBuilder:
   return builder
 
 
+def identity(builder: tfds.core.DatasetBuilder) -> str:
+  """What tells the prepared data from others: source, name, size, version."""
+  parts = pathlib.Path(builder.data_path).parts
+  known = -4 if parts[-4].startswith('carvana-') else -3
+  return '/'.join(parts[known:])
+
+
 def _builder_class(data_config):
   if data_config.dataset == 'studio':
     from carvana_jax.datasets.studio import studio_dataset_builder as module
@@ -82,10 +89,11 @@ def _builder_class(data_config):
 
 def _sources(data_config):
   """Folder of the prepared files, builder arguments, download config."""
-  root = pathlib.Path(data_config.data_dir).absolute()
+  root = pathlib.Path(data_config.data_dir).expanduser().absolute()
   if data_config.dataset == 'studio':
     return root, {}, None
   manual_dir = pathlib.Path(data_config.manual_dir or root / 'manual')
+  manual_dir = manual_dir.expanduser()
   if data_config.kaggle:
     kaggle.fetch_if_missing(manual_dir)
   files = source.find(manual_dir, data_config.unlabeled)

@@ -76,7 +76,11 @@ def make_train_step(
       name: jax.lax.psum(jnp.sum(values * weight), AXIS) / count
       for name, values in metrics.scores(logits, mask).items()
     }
-    measured |= {'loss': value, 'gradient_norm': optax.global_norm(gradient)}
+    measured |= {
+      'loss': value,
+      'gradient_norm': optax.global_norm(gradient),
+      'images': count,
+    }
     return new_state, measured
 
   return step

@@ -11,11 +11,11 @@ from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from carvana_jax import (
+  check,
   checkpoint,
   header,
   input_pipeline,
   logbook,
-  losses,
   models,
   parallel,
   prepare,
@@ -25,6 +25,7 @@ from carvana_jax import (
 from carvana_jax import workdir as run_folder
 from carvana_jax.datasets import spec
 from carvana_jax.errors import UserError
+from carvana_jax.interrupt import Interrupt
 
 _ROW = '{:>5} {:>7} {:>9} {:>9} {:>10} {:>9} {:>8}'
 _HEAD = _ROW.format(
@@ -32,18 +33,21 @@ _HEAD = _ROW.format(
 )
 
 
-def train(config: ConfigDict, workdir: pathlib.Path) -> None:
+def train(config: ConfigDict, workdir: pathlib.Path) -> bool:
   """Trains a network, from the start or from the latest checkpoint.
 
   Args:
     config: as in `configs/default.py`.
     workdir: where checkpoints and records go.
 
+  Returns:
+    Whether training is over; False after SIGINT or SIGTERM.
+
   Raises:
     UserError: the config can't be run, the folder holds another run, or the
       loss stopped being a number.
   """
-  _check(config)
+  check.check(config)
   run_folder.refuse_other_config(config, workdir)
   print(header.describe(config, workdir), flush=True)
   # The second is needed at the end; better to learn now if it can't be made.
@@ -66,8 +70,8 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> None:
   run_folder.write_config(config, workdir)
   limit = 60 * config.train.max_minutes or math.inf
 
-  with checkpoint.Checkpoints(workdir) as checkpoints:
-    state, seconds = _first_or_latest(checkpoints, create)
+  with checkpoint.Checkpoints(workdir) as checkpoints, Interrupt() as interrupt:
+    state, seconds = _first_or_latest(checkpoints, create, data.identity)
     with logbook.Logbook(workdir, int(state.step)) as book:
       batches = parallel.to_devices(data.training(int(state.step)))
       if int(state.step) < data.total_steps:
@@ -81,7 +85,7 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> None:
         epoch = first_step // data.steps_per_epoch + 1
         state, measured = _train_epoch(
           state, train_step, batches, data.steps_per_epoch, epoch,
-          started + limit - seconds, checkpoints,
+          started + limit - seconds, checkpoints, interrupt,
         )  # fmt: skip
         elapsed = time.monotonic() - started
         step = int(state.step)
@@ -93,29 +97,42 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> None:
         if every and (epoch % every == 0 or step == data.total_steps):
           strips = validation.pictures(state.best_variables)
           book.pictures(step, epoch, strips)
-        notes = {'config': config.to_dict(), 'train_seconds': seconds}
+        notes = {
+          'config': config.to_dict(),
+          'data': data.identity,
+          'train_seconds': seconds,
+        }
         checkpoints.save(state, notes, valid)
+        if interrupt.wished:
+          return False
+  return True
 
 
-def _first_or_latest(checkpoints, create):
+def _first_or_latest(checkpoints, create, identity):
   """A state, and the seconds that were spent in training it."""
   step = checkpoints.latest
   if step is None:
     return parallel.create(create), 0.0
+  notes = checkpoints.notes(step)
+  if notes['data'] != identity:
+    raise UserError(
+      f'the run was started on {notes["data"]}, but the folder now gives '
+      f'{identity}; bring back the old files or choose another --workdir.'
+    )
   print(f'going on from step {step}', flush=True)
   state = checkpoints.state(step, checkpoint.abstract(create))
-  return state, checkpoints.notes(step)['train_seconds']
+  return state, notes['train_seconds']
 
 
 def _train_epoch(
-  state, train_step, batches, count, epoch, deadline, checkpoints
+  state, train_step, batches, count, epoch, deadline, checkpoints, interrupt
 ):
-  """Trains to the end of an epoch of `count` steps, or to the deadline.
+  """Trains to the end of an epoch of `count` steps, unless stopped before.
 
   Returns:
-    The new state, and each metric's mean over the steps.
+    The new state, and each metric's mean over the images.
   """
-  measured = collections.defaultdict(list)
+  sums = collections.Counter()
   # Numbers are fetched two steps late, so that the devices never wait for
   # the host; a loss that is not a number is still noticed at once.
   waiting = collections.deque()
@@ -123,18 +140,11 @@ def _train_epoch(
   def settle(step, values):
     values = {name: float(value) for name, value in values.items()}
     if not all(map(math.isfinite, values.values())):
-      saved = checkpoints.latest
-      raise UserError(
-        f'the loss or its gradient stopped being a number at step {step}; '
-        + (
-          f'step {saved} is the last good checkpoint. '
-          if saved
-          else 'no checkpoint was saved yet. '
-        )
-        + 'Lower config.optimizer.learning_rate or config.optimizer.clip_norm.'
-      )
+      raise UserError(_not_a_number(step, checkpoints.latest))
+    images = values.pop('images')
+    sums['images'] += images
     for name, value in values.items():
-      measured[name].append(value)
+      sums[name] += value * images
     bar.set_postfix(loss=f'{values["loss"]:.4f}', refresh=False)
 
   done = int(state.step) % count
@@ -152,11 +162,21 @@ def _train_epoch(
       if len(waiting) > 2:
         settle(*waiting.popleft())
       bar.update()
-      if time.monotonic() > deadline:
+      if interrupt.wished or time.monotonic() > deadline:
         break
     while waiting:
       settle(*waiting.popleft())
-  return state, {name: float(np.mean(v)) for name, v in measured.items()}
+  images = sums.pop('images')
+  return state, {name: value / images for name, value in sums.items()}
+
+
+def _not_a_number(step, saved):
+  good = f'step {saved} is the last good one' if saved else 'none was saved'
+  return (
+    f'the loss or its gradient stopped being a number at step {step}; of the '
+    f'checkpoints, {good}. Choose another --workdir and a lower '
+    'config.optimizer.learning_rate or config.optimizer.clip_norm.'
+  )
 
 
 def _log(book, step, epoch, measured, valid, rate, seconds):
@@ -190,6 +210,7 @@ class _Data:
     self._builder = builder
     self._config = config
     self._process = (jax.process_index(), jax.process_count())
+    self.identity = prepare.identity(builder)
     self.steps_per_epoch = self._steps('train')
     self.total_steps = self.steps_per_epoch * config.train.epochs
 
@@ -259,20 +280,3 @@ class _Validation:
     return logbook.strips(
       batch['image'][chosen], batch['mask'][chosen], probability[chosen]
     )
-
-
-def _check(config):
-  """Refuses values that would fail later and less clearly."""
-  losses.by_name(config.train.loss)
-  for size in (prepare.full_size(config.data), config.data.size):
-    prepare.check_size(config.data, size)
-  devices = jax.device_count()
-  for section in ('train', 'eval'):
-    size = config[section].batch_size
-    if size < 1 or size % devices:
-      raise UserError(
-        f'config.{section}.batch_size={size} cannot be split over '
-        f'{devices} devices; choose a multiple of {devices}.'
-      )
-  if config.train.epochs < 1:
-    raise UserError('config.train.epochs must be at least 1.')

@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -139,6 +140,35 @@ class MainTest(chex.TestCase):
     for name in ('step', 'epoch', 'train/loss', 'validation/dice'):
       self.assertEqual(last[0][name], last[1][name])
 
+  def test_a_signal_saves_and_ends(self):
+    workdir = self.root / 'runs' / 'signal'
+    command = [
+      sys.executable, '-m', 'carvana_jax.main', '--config=configs/debug.py',
+      f'--workdir={workdir}', f'--config.data.data_dir={self.root / "data"}',
+      '--config.train.epochs=1000',
+    ]  # fmt: skip
+    with subprocess.Popen(
+      command, cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as process:
+      for line in process.stdout:
+        if line.split()[:1] == ['1']:  # the row of the first epoch
+          process.send_signal(signal.SIGTERM)
+          break
+      rest = process.stdout.read()
+    self.assertEqual(process.returncode, 0)
+    self.assertIn('interrupted and saved', rest)
+    step = jsonl(workdir / 'metrics.jsonl')[-1]['step']
+    with checkpoint.Checkpoints(workdir) as checkpoints:
+      self.assertEqual(checkpoints.latest, step)
+
+  def test_a_cut_off_line_of_the_records_is_dropped(self):
+    path = self.workdir / 'metrics.jsonl'
+    before = path.read_text()
+    path.write_text(before + '{"step": 45, "epo')
+    result = self.main(self.workdir)
+    self.assertEqual(result.returncode, 0, result.stderr)
+    self.assertEqual(path.read_text(), before)
+
   def test_evaluates_another_split(self):
     result = self.evaluate('--split=all')
     self.assertEqual(result.returncode, 0, result.stderr)
@@ -165,8 +195,9 @@ class MainTest(chex.TestCase):
 
   def test_wrong_flags(self):
     for flag, *parts in (
-      ('--config.trian.epochs=3', 'trian', "'train'"),
-      ('--config.train.epoch=3', 'epoch', "'epochs'"),
+      ('--config.trian.epochs=3', "no field 'trian'; did you mean 'train'?"),
+      ('--config.train.epoch=3', "no field 'epoch'; did you mean 'epochs'?"),
+      ('--config.train.qqq=3', 'no field qqq;'),
       ('--config.train.epochs=many', 'config.train.epochs', 'many'),
       ('--config.train.epochs=0', 'config.train.epochs', 'at least 1'),
       ('--config.train.loss=bcee', 'bcee', 'bce_dice'),
@@ -174,6 +205,13 @@ class MainTest(chex.TestCase):
       ('--config.data.size=64', 'HEIGHTxWIDTH'),
       ('--config.data.size=65x96', '65x96', '64x96'),
       ('--config.data.dataset=cars', 'cars', 'carvana'),
+      ('--config.data.size=1024x1536', '1024x1536', 'larger', '64x96'),
+      ('--config.seed=-1', 'config.seed=-1 must be at least 0'),
+      ('--config.eval.threshold=1.5', 'eval.threshold=1.5', '0 and 1'),
+      ('--config.model.norm=bacth', 'bacth', 'batch'),
+      ('--config.model.head_width=-1', 'head_width', 'at least 0'),
+      ('--config.model.dropout_levels=(3,)', 'level 3', '0 to 2'),
+      ('--config.optimizer.name=lion', 'lion', 'adamw'),
       ('--wokdir=x', 'wokdir', 'workdir'),
       ('stray', "'stray' is not a flag"),
     ):
@@ -189,6 +227,10 @@ class MainTest(chex.TestCase):
     result = python('carvana_jax.evaluate', f'--workdir={self.root}/none')
     self.assert_one_line(result, 'none', 'holds no checkpoint')
     self.assert_one_line(self.evaluate('--split=tset'), 'tset', 'validation')
+    self.assert_one_line(self.evaluate('--dataset=cars'), 'cars', 'carvana')
+    self.assert_one_line(
+      self.evaluate('--manual_dir=.'), '--manual_dir', '--dataset=carvana'
+    )
     result = self.main(
       self.root / 'runs' / 'none',
       '--config.data.dataset=carvana',
@@ -199,7 +241,7 @@ class MainTest(chex.TestCase):
     self.assert_one_line(result, 'nowhere', 'train.zip', 'kaggle')
 
   def test_debug_shows_the_traceback(self):
-    result = self.evaluate('--split=tset', '--debug')
+    result = self.evaluate('--manual_dir=.', '--debug')
     self.assertIn('Traceback', result.stderr)
 
   def test_help(self):
@@ -214,6 +256,7 @@ class MainTest(chex.TestCase):
     python_stub.parent.mkdir(parents=True)
     python_stub.write_text('#!/bin/sh\necho "$@"\n')
     python_stub.chmod(0o755)
+    shutil.copytree(ROOT / 'carvana_jax', folder / 'carvana_jax')
     shutil.copy(ROOT / 'run.sh', folder)
     shutil.copy(ROOT / 'requirements.txt', folder)
     shutil.copy(ROOT / 'requirements.txt', folder / '.venv')
@@ -223,9 +266,16 @@ class MainTest(chex.TestCase):
       (['--config=c.py', '--workdir=a b'],
        '-m carvana_jax.main --config=c.py --workdir=a b'),
       (['evaluate', '--workdir=a'], '-m carvana_jax.evaluate --workdir=a'),
+      (['main', '--help'], '-m carvana_jax.main --help'),
     ):  # fmt: skip
       output = subprocess.run(
         ['bash', folder / 'run.sh', *words],
         capture_output=True, text=True, check=True,
       ).stdout  # fmt: skip
       self.assertEqual(output.strip(), expected)
+    for word in ('train', 'evalaute'):
+      result = subprocess.run(
+        ['bash', folder / 'run.sh', word],
+        capture_output=True, text=True, check=False,
+      )  # fmt: skip
+      self.assert_one_line(result, f"'{word}' is no verb", 'evaluate')

@@ -20,7 +20,6 @@ from carvana_jax import (
   train_state,
 )
 from configs import default
-from tests import steps_on_devices
 
 ROOT = pathlib.Path(__file__).parents[1]
 SIZE = (16, 24)
@@ -172,6 +171,37 @@ class TrainStepTest(chex.TestCase):
       trainer.state.best_variables, trainer.state.variables
     )
 
+  def test_average_decay_holds_in_the_long_run(self):
+    state = Trainer().state
+    state = state.replace(
+      step=jnp.int32(10_000),
+      params=jax.tree.map(jnp.ones_like, state.params),
+      batch_stats=jax.tree.map(jnp.ones_like, state.batch_stats),
+    )
+    average = jax.tree.map(jnp.zeros_like, state.variables)
+    result = steps._averaged(average, state, 0.98)
+    for leaf in jax.tree.leaves(result):
+      chex.assert_trees_all_close(leaf, jnp.full_like(leaf, 0.02), rtol=1e-4)
+
+  def test_every_step_and_device_draws_its_own_numbers(self):
+    config = small_config()
+    config.model.update(norm='none', dropout=0.5, dropout_levels=(0, 1))
+    config.optimizer.update(name='sgd', learning_rate=1e-12)
+    half = jax.tree.map(lambda x: x[:4], example_batch())
+    both = jax.tree.map(lambda x: np.concatenate([x, x]), half)
+    trainer = Trainer(config)
+    first, second = trainer(both)['loss'], trainer(both)['loss']
+    self.assertGreater(abs(first - second), 1e-4)
+    # The second device holds the same examples, but other numbers.
+    both['weight'][4:] = 0
+    self.assertGreater(abs(Trainer(config)(both)['loss'] - first), 1e-4)
+
+  def test_state_is_donated(self):
+    trainer = Trainer()
+    before = jax.tree.leaves(trainer.state.params)
+    trainer(example_batch())
+    self.assertTrue(all(leaf.is_deleted() for leaf in before))
+
   def test_repeats_bit_by_bit(self):
     first, second = Trainer(flip=True), Trainer(flip=True)
     for seed in range(3):
@@ -193,11 +223,17 @@ class EvalStepTest(chex.TestCase):
 
   def test_enlarging_shifts_nothing(self):
     # A mask whose border lies between two pixels stays where it was.
-    logits = jnp.where(jnp.arange(8) < 3, 1.0, -1.0) * jnp.ones((1, 8, 8))
-    enlarged = jax.image.resize(logits, (1, 80, 80), 'cubic')
+    class Stub:
+      def apply(self, variables, image, train):
+        return jnp.where(jnp.arange(8) < 3, 1.0, -1.0) * jnp.ones((1, 8, 8))
+
+    image = np.zeros((1, 8, 8, 3), np.uint8)
+    enlarged = steps.predict_logits(Stub(), {}, image, (80, 80))
     car = np.asarray(enlarged[0] >= 0)
     self.assertTrue(car[:, :30].all())
     self.assertFalse(car[:, 30:].any())
+    # Logits, not labels: near the border they lie between the two values.
+    self.assertBetween(float(abs(enlarged[0, 40, 29])), 0.0, 0.5)
 
   def test_any_batch_size_gives_the_same_scores(self):
     model = models.build(small_config().model)
@@ -221,9 +257,3 @@ class EvalStepTest(chex.TestCase):
       return jax.tree.map(lambda *x: np.concatenate(x), *values)
 
     chex.assert_trees_all_close(scores(2), scores(8), rtol=1e-6)
-
-
-class DevicesScriptTest(chex.TestCase):
-  def test_its_last_batch_is_padded(self):
-    weight = steps_on_devices.batch_of(steps_on_devices.STEPS - 1)['weight']
-    self.assertEqual(weight.sum(), steps_on_devices.BATCH - 3)

@@ -35,7 +35,7 @@ class NotANumberTest(chex.TestCase):
       mock.patch.object(parallel, 'train_step', broken),
       self.assertRaisesRegex(
         UserError,
-        'stopped being a number at step 5; step 3 is the last good',
+        'stopped being a number at step 5; .* step 3 is the last good',
       ),
     ):
       train.train(config, workdir)

@@ -13,7 +13,14 @@ _CHOICES = {
   'upsampling': unet.UPSAMPLINGS,
   'dtype': ('float32', 'bfloat16'),
 }
-_COUNTS = ('levels', 'first_width', 'encoder_convs', 'decoder_convs')
+# The least value of a field.
+_LEAST = {
+  'levels': 1,
+  'first_width': 1,
+  'encoder_convs': 1,
+  'decoder_convs': 1,
+  'head_width': 0,
+}
 
 
 def build(model_config) -> nn.Module:
@@ -35,8 +42,16 @@ def build(model_config) -> nn.Module:
         f'config.model.{field}={fields[field]!r} is unknown; '
         f'choose from {", ".join(choices)}.'
       )
-  for field in _COUNTS:
-    if fields.get(field, 1) < 1:
-      raise UserError(f'config.model.{field} must be at least 1.')
+  for field, least in _LEAST.items():
+    if fields.get(field, least) < least:
+      raise UserError(f'config.model.{field} must be at least {least}.')
+  if not 0 <= fields.get('dropout', 0) < 1:
+    raise UserError('config.model.dropout must be in 0..1, without 1.')
+  for level in fields.get('dropout_levels', ()):
+    if not 0 <= level < fields['levels']:
+      raise UserError(
+        f'config.model.dropout_levels names level {level}; '
+        f'levels are 0 to {fields["levels"] - 1}.'
+      )
   fields['dtype'] = jnp.dtype(fields['dtype'])
   return _MODELS[fields.pop('name')](**fields)

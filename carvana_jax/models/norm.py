@@ -1,5 +1,7 @@
 """Batch normalisation whose statistics count every real example once."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
@@ -43,8 +45,9 @@ class BatchNorm(nn.Module):
   def _statistics(self, x, weight):
     """Mean and (biased) variance, each [C], over the pixels of all devices."""
     pixels = x.shape[1] * x.shape[2]
-    total = jnp.einsum('bhwc,b->c', x, weight)  # [C]
-    squares = jnp.einsum('bhwc,b->c', x * x, weight)  # [C]
+    # Accelerators would round the factors of a product of matrices.
+    add = functools.partial(jnp.einsum, 'bhwc,b->c', precision='highest')
+    total, squares = add(x, weight), add(x * x, weight)  # [C]
     count = pixels * weight.sum()
     total, squares, count = jax.lax.psum(
       (total, squares, count), self.axis_name

@@ -1,5 +1,7 @@
 """One U-Net (Ronneberger et al. 2015) for all the published variants."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
@@ -85,7 +87,7 @@ class UNet(nn.Module):
     if self.norm == 'batch':
       return BatchNorm(train, self.axis_name, name=name)(x, weight)
     if self.norm == 'group':
-      groups = min(8, x.shape[-1])
+      groups = math.gcd(8, x.shape[-1])
       return nn.GroupNorm(groups, dtype=self.dtype, name=name)(x)
     return x
 

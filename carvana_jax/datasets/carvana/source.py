@@ -147,7 +147,7 @@ def _walk(folder: epath.Path, inside: tuple[str, ...] = ()) -> Iterator[File]:
   """The files of the manual folder, and of its folders that matter."""
   for path in sorted(folder.iterdir()):
     parts = (*inside, path.name)
-    if _is_hidden(parts):
+    if _is_hidden(parts) or not path.exists():  # a link to nowhere
       continue
     if path.is_dir():
       # train/, <any>/train/ and, unpacked with one folder too many,
