@@ -37,7 +37,18 @@ def jsonl(path):
   return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-class MainTest(chex.TestCase):
+class CommandTest(chex.TestCase):
+  def assert_one_line(self, result, *parts):
+    """The command ended with code 2 and one line holding all parts."""
+    self.assertEqual(result.returncode, 2, result.stderr)
+    lines = result.stderr.strip().splitlines()
+    self.assertLen(lines, 1)
+    self.assertStartsWith(lines[0], 'error: ')
+    for part in parts:
+      self.assertIn(part, lines[0])
+
+
+class MainTest(CommandTest):
   """One debug run, and what can be done with it."""
 
   @classmethod
@@ -64,15 +75,6 @@ class MainTest(chex.TestCase):
     return python(
       'carvana_jax.evaluate', f'--workdir={self.workdir}', *arguments
     )
-
-  def assert_one_line(self, result, *parts):
-    """The command ended with code 2 and one line holding all parts."""
-    self.assertEqual(result.returncode, 2, result.stderr)
-    lines = result.stderr.strip().splitlines()
-    self.assertLen(lines, 1)
-    self.assertStartsWith(lines[0], 'error: ')
-    for part in parts:
-      self.assertIn(part, lines[0])
 
   def test_header_names_what_ran(self):
     for word in ('command ', 'commit ', 'jax 0.', '2 x cpu', '"epochs": 2'):
@@ -193,6 +195,35 @@ class MainTest(chex.TestCase):
     result = self.main(self.workdir, '--config.train.loss=bce')
     self.assert_one_line(result, "train.loss ('bce_dice' there, 'bce' here)")
 
+  def test_wrong_flags_of_evaluate(self):
+    for flag, *parts in (
+      ('--split=tset', 'tset', 'validation'),
+      ('--dataset=cars', 'cars', 'carvana'),
+      ('--manual_dir=.', '--manual_dir', '--dataset=carvana'),
+    ):
+      self.assert_one_line(self.evaluate(flag), *parts)
+
+  def test_debug_shows_the_traceback(self):
+    result = self.evaluate('--manual_dir=.', '--debug')
+    self.assertIn('Traceback', result.stderr)
+
+
+class FlagsTest(CommandTest):
+  """What is wrong is said before anything is made."""
+
+  def setUp(self):
+    super().setUp()
+    self.root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+
+  def main(self, *overrides):
+    return python(
+      'carvana_jax.main',
+      '--config=configs/debug.py',
+      f'--workdir={self.root}/run',
+      f'--config.data.data_dir={self.root}/data',
+      *overrides,
+    )
+
   def test_wrong_flags(self):
     for flag, *parts in (
       ('--config.trian.epochs=3', "no field 'trian'; did you mean 'train'?"),
@@ -216,9 +247,8 @@ class MainTest(chex.TestCase):
       ('stray', "'stray' is not a flag"),
     ):
       with self.subTest(flag):
-        workdir = self.root / 'runs' / 'none'
-        self.assert_one_line(self.main(workdir, flag), *parts)
-        self.assertFalse(workdir.exists())
+        self.assert_one_line(self.main(flag), *parts)
+        self.assertEmpty(list(self.root.iterdir()))
 
   def test_missing_files_and_folders(self):
     self.assert_one_line(python('carvana_jax.main'), '--config is missing')
@@ -226,23 +256,13 @@ class MainTest(chex.TestCase):
     self.assert_one_line(result, 'configs/none.py')
     result = python('carvana_jax.evaluate', f'--workdir={self.root}/none')
     self.assert_one_line(result, 'none', 'holds no checkpoint')
-    self.assert_one_line(self.evaluate('--split=tset'), 'tset', 'validation')
-    self.assert_one_line(self.evaluate('--dataset=cars'), 'cars', 'carvana')
-    self.assert_one_line(
-      self.evaluate('--manual_dir=.'), '--manual_dir', '--dataset=carvana'
-    )
     result = self.main(
-      self.root / 'runs' / 'none',
       '--config.data.dataset=carvana',
       '--config.data.size=128x128',
       '--config.data.full_size=128x128',
       f'--config.data.manual_dir={self.root}/nowhere',
     )
     self.assert_one_line(result, 'nowhere', 'train.zip', 'kaggle')
-
-  def test_debug_shows_the_traceback(self):
-    result = self.evaluate('--manual_dir=.', '--debug')
-    self.assertIn('Traceback', result.stderr)
 
   def test_help(self):
     for module in ('main', 'evaluate'):
