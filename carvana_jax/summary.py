@@ -1,14 +1,18 @@
 """Prints the layers of a config's network.
 
     python -m carvana_jax.summary --config=configs/studio.py
+    python -m carvana_jax.summary --config=configs/studio.py --picture=net.png
 
 FLOPs are those of the convolutions for one image, a multiplication and an
 addition counting as two; norms, poolings and activations are left out, being a
 few per cent. The last line counts parameters, those that are trained, and the
-statistics of batch normalisation.
+statistics of batch normalisation. --picture draws the network.
 """
 
 import math
+import os
+import pathlib
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import jax
@@ -16,18 +20,28 @@ from absl import flags
 from flax import linen as nn
 from ml_collections import config_flags
 
-from carvana_jax import checkpoint, cli, models
+from carvana_jax import cli, models, prepare
 from carvana_jax.datasets import spec
+from carvana_jax.errors import UserError
+from carvana_jax.models.norm import BatchNorm
+
+_KINDS = {
+  'conv': nn.Conv,
+  'transposed': nn.ConvTranspose,
+  'norm': (BatchNorm, nn.BatchNorm, nn.GroupNorm),
+}
 
 
 class Layer(NamedTuple):
   """A module that holds parameters, as called on one image."""
 
   name: str
+  kind: str  # conv, transposed, norm or other
   output: tuple[int, ...]  # [H, W, C]
   parameters: int
   statistics: int
   flops: int
+  trainable: bool  # whether training changes its parameters
 
 
 def layers(model: nn.Module, image_shape: tuple[int, ...]) -> list[Layer]:
@@ -43,7 +57,7 @@ def layers(model: nn.Module, image_shape: tuple[int, ...]) -> list[Layer]:
     output = call(*args, **kwargs)
     if context.module.scope.path and context.method_name == '__call__':
       path = context.module.scope.path
-      calls.append((path, context.module, args[0].shape, output.shape))
+      calls.append((path, context.module, args, output))
     return output
 
   def run():
@@ -52,25 +66,34 @@ def layers(model: nn.Module, image_shape: tuple[int, ...]) -> list[Layer]:
       return model.init(jax.random.key(0), image, train=False)
 
   variables = jax.eval_shape(run)
+  frozen = models.frozen_layers(model)
   found = []
-  for path, module, input_shape, output_shape in calls:
-    own = {name: _at(tree, path) for name, tree in variables.items()}
-    layer = Layer(
-      name='/'.join(path),
-      output=output_shape[1:],
-      parameters=_count(own.get('params')),
-      statistics=_count(own.get('batch_stats')),
-      flops=_flops(module, own, input_shape, output_shape),
-    )
-    if layer.parameters:
+  for path, module, args, output in calls:
+    own = {name: _own(tree, path) for name, tree in variables.items()}
+    if own.get('params'):
+      layer = Layer(
+        name='/'.join(path),
+        kind=_kind(module),
+        output=output.shape[1:],
+        parameters=_count(own['params']),
+        statistics=_count(own.get('batch_stats')),
+        flops=_flops(module, own, args[0].shape, output.shape),
+        trainable=path[0] not in frozen,
+      )
       found.append(layer)
   return found
 
 
-def _at(tree, path):
+def _own(tree, path):
+  """The variables of the module at `path`, without those of its parts."""
   for name in path:
     tree = tree.get(name, {})
-  return tree
+  return {k: v for k, v in tree.items() if not isinstance(v, Mapping)}
+
+
+def _kind(module):
+  kinds = (name for name, types in _KINDS.items() if isinstance(module, types))
+  return next(kinds, 'other')
 
 
 def _count(tree):
@@ -79,7 +102,7 @@ def _count(tree):
 
 def _flops(module, own, input_shape, output_shape):
   """2 * multiplications of a convolution, 0 for other layers."""
-  kernel = own['params'].get('kernel') if own.get('params') else None
+  kernel = own['params'].get('kernel')
   if kernel is None:
     return 0
   # A transposed convolution applies its kernel at every input pixel.
@@ -95,7 +118,7 @@ def table(found: list[Layer]) -> str:
   for layer in found:
     lines.append(
       row.format(
-        layer.name,
+        layer.name if layer.trainable else f'{layer.name} (frozen)',
         'x'.join(map(str, layer.output)),
         f'{layer.parameters:,}',
         f'{layer.flops / 1e6:,.1f}' if layer.flops else '',
@@ -107,19 +130,57 @@ def table(found: list[Layer]) -> str:
   return '\n'.join(lines)
 
 
+def totals(found: list[Layer]) -> str:
+  """One line of counts."""
+  parameters = sum(layer.parameters for layer in found)
+  trainable = sum(layer.parameters for layer in found if layer.trainable)
+  statistics = sum(layer.statistics for layer in found)
+  return (
+    f'parameters {parameters} trainable {trainable} statistics {statistics}'
+  )
+
+
+def _check_picture(path):
+  """Refuses a file that can't be written, before there is work to lose."""
+  if path.suffix not in ('.png', '.svg'):
+    raise UserError(f'--picture={path} must end in .png or .svg.')
+  if not path.parent.is_dir():
+    raise UserError(f'the folder {path.parent} does not exist; make it first.')
+  if path.exists():
+    raise UserError(f'{path} exists; choose another name.')
+
+
+def _save_picture(figure, path):
+  aside = path.with_suffix('.tmp')
+  figure.savefig(aside, format=path.suffix[1:])
+  os.replace(aside, path)
+
+
 def main() -> None:
   """The command line."""
-  config = flags.FLAGS.config
-  shape = (*spec.parse_size(config.data.size), checkpoint.CHANNELS)
-  found = layers(models.build(config.model), shape)
-  parameters = sum(layer.parameters for layer in found)
-  statistics = sum(layer.statistics for layer in found)
+  args = flags.FLAGS
+  config = args.config
+  picture = pathlib.Path(args.picture).expanduser() if args.picture else None
+  if picture:
+    _check_picture(picture)
+  shape = (*spec.parse_size(config.data.size), prepare.channels(config.data))
+  model = models.build(config.model)
+  found = layers(model, shape)
   print(table(found))
-  print(
-    f'parameters {parameters} trainable {parameters} statistics {statistics}'
-  )
+  print(totals(found))
+  if picture:
+    # Matplotlib takes longer to import than the table to make.
+    from carvana_jax import diagram
+
+    file = config_flags.get_config_filename(args['config'])
+    title = f'{pathlib.Path(file).stem} at {config.data.size}'
+    figure = diagram.draw(found, title, models.skips(model))
+    _save_picture(figure, picture)
 
 
 if __name__ == '__main__':
   config_flags.DEFINE_config_file('config', None, 'A file of configs/.')
+  flags.DEFINE_string(
+    'picture', None, 'Draws the network into this file, .png or .svg.'
+  )
   cli.run(main)

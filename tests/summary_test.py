@@ -9,6 +9,7 @@ import chex
 import jax
 import jax.numpy as jnp
 from absl.testing import parameterized
+from flax import linen as nn
 
 from carvana_jax import models, summary
 
@@ -19,6 +20,30 @@ def model_of(name):
   return models.build(
     importlib.import_module(f'configs.{name}').get_config().model
   )
+
+
+class Encoder(nn.Module):
+  """Two layers in a module of their own, which returns both features."""
+
+  @nn.compact
+  def __call__(self, x):
+    first = nn.Conv(2, (3, 3), name='conv0')(x)
+    return first, nn.Conv(4, (3, 3), strides=2, name='conv1')(first)
+
+
+class HalfFrozen(nn.Module):
+  """Layers of every kind, the first two frozen."""
+
+  @property
+  def frozen(self):
+    return ('encoder',)
+
+  @nn.compact
+  def __call__(self, x, train):
+    x = Encoder(name='encoder')(x)[-1]
+    x = nn.ConvTranspose(2, (2, 2), (2, 2), name='enlarge')(x)
+    x = nn.BatchNorm(use_running_average=not train, name='norm')(x)
+    return nn.Conv(1, (1, 1), name='logits')(x)[..., 0]
 
 
 class SummaryTest(chex.TestCase):
@@ -54,6 +79,28 @@ class SummaryTest(chex.TestCase):
     ours = sum(layer.flops for layer in found)
     # The compiler leaves out what falls on padding, and counts ReLUs.
     self.assertBetween(ours / counted, 0.93, 1.1)
+
+  def test_frozen_layers_do_not_count_as_trainable(self):
+    found = summary.layers(HalfFrozen(), SHAPE)
+    self.assertEqual(
+      [(layer.name, layer.kind, layer.trainable) for layer in found],
+      [
+        ('encoder/conv0', 'conv', False),
+        ('encoder/conv1', 'conv', False),
+        ('enlarge', 'transposed', True),
+        ('norm', 'norm', True),
+        ('logits', 'conv', True),
+      ],
+    )
+    frozen = (27 * 2 + 2) + (18 * 4 + 4)
+    trained = (4 * 4 * 2 + 2) + 4 + (2 + 1)
+    self.assertEqual(
+      summary.totals(found),
+      f'parameters {frozen + trained} trainable {trained} statistics 4',
+    )
+    marked = [line for line in summary.table(found).splitlines()
+              if '(frozen)' in line]  # fmt: skip
+    self.assertLen(marked, 2)
 
   def test_command_ends_with_the_sums(self):
     result = subprocess.run(
