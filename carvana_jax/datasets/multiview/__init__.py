@@ -1,0 +1,1 @@
+"""All views of a car compared, and cropped to it: `multiview/<size>`."""

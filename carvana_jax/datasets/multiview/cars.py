@@ -1,0 +1,32 @@
+"""Which examples of a split show the same car."""
+
+import collections
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from carvana_jax.datasets import workers
+
+
+def cars_of(source_split: Sequence[Mapping[str, Any]]) -> dict[str, list[int]]:
+  """Car id -> positions of its views, sorted by view.
+
+  Cars come in the order of their first examples.
+
+  Args:
+    source_split: a split that can be read at any position
+      (`as_data_source`). All of it is read, so skip the decoding of images.
+  """
+
+  def label(position: int) -> tuple[str, int, int]:
+    example = source_split[position]
+    return example['car_id'].decode(), int(example['view']), position
+
+  views = collections.defaultdict(list)
+  for car_id, view, position in workers.ordered_map(
+    label, range(len(source_split))
+  ):
+    views[car_id].append((view, position))
+  return {
+    car_id: [position for _, position in sorted(pairs)]
+    for car_id, pairs in views.items()
+  }

@@ -1,0 +1,112 @@
+"""Another data set's photos, cropped to the car, as a TFDS data set."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from carvana_jax.datasets import images, spec, workers
+from carvana_jax.datasets.multiview import cars, views
+
+_DESCRIPTION = """
+The photos of another data set, each compared with all views of its car: cropped
+to the car without a look at its mask, with the difference from the median over
+the views, which shows the empty studio. Splits and order are those of the other
+data set.
+"""
+
+
+class Builder(tfds.core.GeneratorBasedBuilder):
+  """Derives the crops from a prepared data set, a car at a time.
+
+  The features are those of the source and `difference`, |photo - median over
+  the car's views|, and `box`: top, left, bottom, right in the source's pixels,
+  the last two exclusive. `image`, `difference` and `mask` show what is in the
+  box, as HEIGHTxWIDTH pixels, which the builder config names; so width and
+  height of a car are stretched differently.
+  """
+
+  VERSION = tfds.core.Version('1.0.0')
+  RELEASE_NOTES = {'1.0.0': 'Initial release.'}  # noqa: RUF012 - TFDS's own
+  BUILDER_CONFIGS = [  # noqa: RUF012 - TFDS's own
+    tfds.core.BuilderConfig(name=size, description=f'Crops of {size} pixels.')
+    for size in ('64x96', '100x100', *spec.SIZES)
+    if size != spec.ORIGINAL_SIZE
+  ]
+
+  def __init__(self, *, source: tfds.core.DatasetBuilder, **kwargs: Any):
+    """Constructs the builder.
+
+    Args:
+      source: prepared in random-access files, at its full size. Its name is
+        not in the folder of the result: give each source a `data_dir`.
+      **kwargs: of `tfds.core.GeneratorBasedBuilder`.
+    """
+    self._source = source
+    super().__init__(**kwargs)
+
+  def _info(self) -> tfds.core.DatasetInfo:
+    height, width = self._size
+    return self.dataset_info_from_configs(
+      description=_DESCRIPTION,
+      features=tfds.features.FeaturesDict(
+        {
+          **spec.features(self.builder_config.name),
+          'difference': tfds.features.Image(
+            shape=(height, width, 3), encoding_format='png'
+          ),
+          'box': tfds.features.Tensor(shape=(4,), dtype=np.int32),
+        }
+      ),
+    )
+
+  def _split_generators(
+    self, dl_manager: tfds.download.DownloadManager
+  ) -> dict[str, Iterator[tuple[str, dict[str, Any]]]]:
+    del dl_manager  # nothing to download
+    return {
+      split: self._generate_examples(split)
+      for split in self._source.info.splits
+    }
+
+  def _generate_examples(
+    self, split: str
+  ) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yields (name, example) for all views of a car, then of the next."""
+    skip = tfds.decode.SkipDecoding()
+    source = self._source.as_data_source(
+      split, decoders={'image': skip, 'mask': skip}
+    )
+    for positions in cars.cars_of(source).values():
+      yield from self._crop_car([source[position] for position in positions])
+
+  def _crop_car(
+    self, examples: list[Mapping[str, Any]]
+  ) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yields (name, example), in their order, for the views of one car."""
+    photos = workers.ordered_map(
+      lambda example: images.decode_photo(example['image']), examples
+    )
+    crops = views.views(list(photos), *self._size)
+
+    def crop(
+      pair: tuple[Mapping[str, Any], views.View],
+    ) -> tuple[str, dict[str, Any]]:
+      example, view = pair
+      mask = images.decode_mask(example['mask'])
+      # The source's own keys, and so its order.
+      name = spec.photo_name(example['car_id'].decode(), int(example['view']))
+      return name, {
+        **example,
+        'image': images.encode_png(view.image),
+        'mask': images.encode_png(views.cut(mask, view.box, *self._size)),
+        'difference': images.encode_png(view.difference),
+        'box': view.box,
+      }
+
+    return workers.ordered_map(crop, zip(examples, crops, strict=True))
+
+  @property
+  def _size(self) -> tuple[int, int]:
+    return spec.parse_size(self.builder_config.name)
