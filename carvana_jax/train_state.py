@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from carvana_jax import models
 from carvana_jax.errors import UserError
 
 
@@ -16,20 +17,36 @@ class TrainState:
 
   step: jax.Array  # int32, steps done
   key: jax.Array  # the run's random key; steps fold their number into it
-  params: Any
+  params: Any  # those that training changes
   batch_stats: Any  # {} for networks without batch normalisation
   opt_state: Any
-  average: Any  # moving average of the variables, {} where it is off
+  average: Any  # moving average of params and batch_stats, {} where it is off
+  # Variables that training leaves alone, by collection: the parameters of a
+  # pretrained encoder, the scale of the input. {} for most networks.
+  frozen: Any
+
+  @property
+  def trained(self) -> dict[str, Any]:
+    """What training changes."""
+    return {'params': self.params, 'batch_stats': self.batch_stats}
 
   @property
   def variables(self) -> dict[str, Any]:
-    """Parameters and statistics as trained."""
-    return {'params': self.params, 'batch_stats': self.batch_stats}
+    """All variables of the network, as trained."""
+    return _join(self.trained, self.frozen)
 
   @property
   def best_variables(self) -> dict[str, Any]:
     """The variables to evaluate: the average where there is one."""
-    return self.average or self.variables
+    return _join(self.average or self.trained, self.frozen)
+
+
+def _join(trained, frozen):
+  """Two trees {collection: {layer: ...}} in one."""
+  return {
+    name: {**trained.get(name, {}), **frozen.get(name, {})}
+    for name in trained | frozen
+  }
 
 
 def create(model, optimizer, image_shape, seed: int, averaged: bool):
@@ -40,23 +57,30 @@ def create(model, optimizer, image_shape, seed: int, averaged: bool):
     optimizer: an optax transformation.
     image_shape: (height, width, channels) of its input.
     seed: of everything random in the run.
-    averaged: whether a moving average of the variables is kept.
+    averaged: whether a moving average of what training changes is kept.
   """
   init_key, key = jax.random.split(jax.random.key(seed))
   variables = model.init(init_key, jnp.zeros((1, *image_shape)), train=False)
-  params = variables['params']
-  batch_stats = variables.get('batch_stats', {})
+  frozen = {
+    name: tree
+    for name, tree in variables.items()
+    if name not in ('params', 'batch_stats')
+  }
+  params = dict(variables['params'])
+  if layers := models.frozen_layers(model):
+    frozen['params'] = {layer: params.pop(layer) for layer in layers}
   state = TrainState(
     step=jnp.int32(0),  # strongly typed: a weak type compiles twice
     key=key,
     params=params,
-    batch_stats=batch_stats,
+    batch_stats=variables.get('batch_stats', {}),
     opt_state=optimizer.init(params),
     average={},
+    frozen=frozen,
   )
   if averaged:
     # Copies, as the step donates both and a buffer can be donated once only.
-    state = state.replace(average=jax.tree.map(jnp.copy, state.variables))
+    state = state.replace(average=jax.tree.map(jnp.copy, state.trained))
   return state
 
 

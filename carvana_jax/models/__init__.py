@@ -4,9 +4,13 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from carvana_jax.errors import UserError
-from carvana_jax.models import cnn, unet
+from carvana_jax.models import cnn, unet, vgg_unet
 
-_MODELS = {'unet': unet.UNet, 'cnn': cnn.CNN}
+_MODELS = {
+  'unet': unet.UNet,
+  'cnn': cnn.CNN,
+  'vgg_unet': vgg_unet.VGGUNet,
+}
 _CHOICES = {
   'name': tuple(_MODELS),
   'norm': unet.NORMS,
@@ -55,3 +59,13 @@ def build(model_config) -> nn.Module:
       )
   fields['dtype'] = jnp.dtype(fields['dtype'])
   return _MODELS[fields.pop('name')](**fields)
+
+
+def frozen_layers(model: nn.Module) -> tuple[str, ...]:
+  """The top-level layers whose parameters training leaves alone."""
+  return getattr(model, 'frozen', ())
+
+
+def skips(model: nn.Module) -> tuple[tuple[str, str], ...]:
+  """Names of the layers that a skip connection leads from and to."""
+  return getattr(model, 'skips', ())

@@ -11,6 +11,7 @@ class CNN(nn.Module):
   widths: tuple[int, ...]  # channels of the convolutions
   kernels: tuple[int, ...]  # their sizes
   head_kernel: int  # size of the last convolution
+  standardize: bool = False  # by the training data's mean and std
   dtype: jnp.dtype = jnp.float32  # of the computation
 
   @nn.compact
@@ -23,11 +24,20 @@ class CNN(nn.Module):
     between training and inference, or mixes examples.
     """
     x = x.astype(self.dtype)
+    if self.standardize:
+      x = self._standardized(x)
     layers = zip(self.widths, self.kernels, strict=True)
     for i, (width, size) in enumerate(layers):
       x = nn.relu(self._conv(x, width, size, f'conv{i}'))
     x = self._conv(x, 1, self.head_kernel, 'logits')[..., 0]
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+
+  def _standardized(self, x):
+    """Mean 0 and std 1, a channel, over the training data."""
+    shape = x.shape[-1:]
+    mean = self.variable('input', 'mean', jnp.zeros, shape)
+    std = self.variable('input', 'std', jnp.ones, shape)
+    return ((x - mean.value) / std.value).astype(x.dtype)
 
   def _conv(self, x, width, size, name):
     return nn.Conv(width, (size, size), dtype=self.dtype, name=name)(x)

@@ -32,6 +32,15 @@ class UNet(nn.Module):
   dtype: jnp.dtype = jnp.float32  # of the computation; parameters are float32
   axis_name: str = 'batch'  # the devices' axis, for batch statistics
 
+  @property
+  def skips(self) -> tuple[tuple[str, str], ...]:
+    """Names of the layers that a skip connection leads from and to."""
+    last = self.encoder_convs - 1
+    return tuple(
+      (f'down{level}_conv{last}', f'up{level}_conv0')
+      for level in range(self.levels - 1)
+    )
+
   @nn.compact
   def __call__(
     self, x: jax.Array, *, train: bool, weight: jax.Array | None = None
@@ -57,7 +66,7 @@ class UNet(nn.Module):
         x = nn.relu(x)
       return x
 
-    x = _pad(x.astype(self.dtype), 2 ** (self.levels - 1))
+    x = pad_to(x.astype(self.dtype), 2 ** (self.levels - 1))
     skips = []
     for level in range(self.levels):
       if level > 0:
@@ -115,7 +124,10 @@ def max_pool(x: jax.Array) -> jax.Array:
   return jnp.maximum(top, bottom)
 
 
-def _pad(x, multiple):
-  """Repeats the last row and column until both sizes divide by `multiple`."""
+def pad_to(x: jax.Array, multiple: int) -> jax.Array:
+  """Repeats the last row and column until both sizes divide by `multiple`.
+
+  [B, H, W, C] -> [B, H', W', C], the smallest such H' >= H and W' >= W.
+  """
   below, right = (-size % multiple for size in x.shape[1:3])
   return jnp.pad(x, ((0, 0), (0, below), (0, right), (0, 0)), mode='edge')

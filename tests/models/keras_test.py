@@ -5,7 +5,9 @@ for one network the gradients, must agree. Both compute in double precision, so
 that a difference is an error and not the rounding of forty layers.
 """
 
+import functools
 import importlib
+import operator
 
 import chex
 import jax
@@ -93,6 +95,36 @@ def transposed_unet(levels=4, first_width=32):
   return keras.Model(image, L.Conv2D(1, 1)(x))
 
 
+def vgg_unet():
+  """System A, from the notebook's description."""
+  image = x = keras.Input((*SIZE, 3))
+  taps = []
+  for convs, width in ((2, 64), (2, 128), (4, 256), (4, 512), (1, 512)):
+    if x is not image:
+      x = L.MaxPooling2D(2)(x)
+    for _ in range(convs):
+      x = L.Conv2D(width, 3, padding='same', activation='relu')(x)
+      taps.append(x)
+  up = lambda width, stride, **kwargs: L.Conv2DTranspose(
+    width, 3, stride, padding='same', **kwargs
+  )
+  # In the order of `taps`: 0 and 1 are block 1, 2 and 3 block 2 and so on.
+  for width, stride, tap in (
+    (512, 1, 9),
+    (512, 2, 8),
+    (256, 1, 5),
+    (256, 2, 4),
+    (128, 1, 3),
+    (128, 2, 2),
+  ):
+    x = up(width, stride, use_bias=False)(x)
+    x = L.BatchNormalization(momentum=0.9, epsilon=1e-5)(x)
+    x = L.ReLU()(x)
+    if stride == 2:
+      x = L.Concatenate()([taps[tap], x])
+  return keras.Model(image, up(1, 2)(x))
+
+
 def model_of(name):
   config = importlib.import_module(f'configs.{name}').get_config().model
   if 'dropout' in config:
@@ -101,12 +133,12 @@ def model_of(name):
 
 
 def variables_and_order(model):
-  """Random variables, and the layers in the order of their calls."""
+  """Random variables, and the layers' paths in the order of their calls."""
   order = []
 
   def remember(call, args, kwargs, context):
-    if context.method_name == '__call__' and context.module.scope.path:
-      order.append(context.module.scope.path[0])
+    if context.method_name == '__call__':
+      order.append(context.module.scope.path)
     return call(*args, **kwargs)
 
   with norm.nn.intercept_methods(remember):
@@ -123,23 +155,33 @@ def variables_and_order(model):
     return abs(values) if name == 'var' else values
 
   variables = jax.tree_util.tree_map_with_path(draw, variables)
-  return variables, [name for name in order if name in variables['params']]
+  # Modules that only hold other modules have no leaves of their own.
+  own = {
+    tuple(key.key for key in path[:-1])
+    for path, _ in jax.tree_util.tree_leaves_with_path(variables['params'])
+  }
+  return variables, [path for path in order if path in own]
+
+
+def at(tree, path):
+  return functools.reduce(operator.getitem, path, tree)
 
 
 def copy_weights(variables, order, reference):
   """Gives Keras the same weights, layer by layer."""
   layers = [layer for layer in reference.layers if layer.weights]
   assert len(layers) == len(order)
-  for layer, name in zip(layers, order, strict=True):
-    params = variables['params'][name]
+  for layer, path in zip(layers, order, strict=True):
+    params = at(variables['params'], path)
     if 'kernel' in params:
       kernel = params['kernel']  # [h, w, in, out]
       if isinstance(layer, L.Conv2DTranspose):
         # Keras keeps the kernel of the convolution that it transposes.
         kernel = kernel[::-1, ::-1].transpose(0, 1, 3, 2)
-      layer.set_weights([kernel, params['bias']])
+      bias = [params['bias']] if 'bias' in params else []
+      layer.set_weights([kernel, *bias])
     else:
-      stats = variables['batch_stats'][name]
+      stats = at(variables['batch_stats'], path)
       layer.set_weights(
         [params['scale'], params['bias'], stats['mean'], stats['var']]
       )
@@ -151,6 +193,7 @@ CASES = (
   ('bn_unet128', bn_unet, 34_527_041 + 13_696),
   ('cnn256', plain_cnn, 371_073),
   ('unet256', transposed_unet, None),  # not published
+  ('vgg19_unet512', vgg_unet, None),  # nor this one
 )
 
 
@@ -172,12 +215,13 @@ class KerasTest(chex.TestCase):
         sum(leaf.size for leaf in jax.tree.leaves(variables)), parameters
       )
 
+    # Variables are arguments, as XLA takes its time over large constants.
     @jax.jit
-    def infer(image):
+    def infer(variables, image):
       return model.apply(variables, image, train=False)
 
     @jax.jit
-    def train(image):
+    def train(variables, image):
       step = lambda x: model.apply(
         variables, x, train=True, mutable=['batch_stats']
       )
@@ -186,13 +230,13 @@ class KerasTest(chex.TestCase):
 
     expected = reference(IMAGE, training=False)[..., 0].numpy()
     self.assertGreater(np.ptp(expected), 0.1)
-    chex.assert_trees_all_close(infer(IMAGE), expected, atol=2e-5)
-    logits, updates = train(IMAGE)
+    chex.assert_trees_all_close(infer(variables, IMAGE), expected, atol=2e-5)
+    logits, updates = train(variables, IMAGE)
     expected = reference(IMAGE, training=True)[..., 0].numpy()
     chex.assert_trees_all_close(logits, expected, atol=2e-5)
-    for path, stats in updates.get('batch_stats', {}).items():
+    for name, stats in updates.get('batch_stats', {}).items():
       layers = [layer for layer in reference.layers if layer.weights]
-      weights = layers[order.index(path)].get_weights()
+      weights = layers[order.index((name,))].get_weights()
       chex.assert_trees_all_close(
         (stats['mean'], stats['var']), tuple(weights[2:]), atol=2e-5
       )
@@ -215,8 +259,8 @@ class KerasTest(chex.TestCase):
       loss = tf.reduce_mean(loss)
     theirs = tape.gradient(loss, reference.trainable_variables)
     theirs = iter(theirs)
-    for name in order:
+    for path in order:
       for part in ('kernel', 'bias'):
         expected = next(theirs).numpy()
         self.assertGreater(np.abs(expected).max(), 1e-6)
-        chex.assert_trees_all_close(ours[name][part], expected, atol=2e-5)
+        chex.assert_trees_all_close(at(ours, path)[part], expected, atol=2e-5)
