@@ -18,7 +18,7 @@ def augment(
 
   Args:
     key: a random key; the same key gives the same result.
-    image: [B, H, W, 3], 0..1.
+    image: [B, H, W, C], 0..1; of its channels the first three are colours.
     mask: [B, H, W], 0..1.
     config: `config.augment`, see configs/default.py for its fields.
 
@@ -32,9 +32,11 @@ def augment(
 
 def _augment_one(key, image, mask, config):
   place_key, colour_key = jax.random.split(key)
-  layers = jnp.concatenate([image, mask[..., None]], axis=-1)  # [H, W, 4]
+  layers = jnp.concatenate([image, mask[..., None]], axis=-1)  # [H, W, C + 1]
   layers = _place(place_key, layers, config)
-  return _colour(colour_key, layers[..., :3], config), layers[..., 3]
+  colour = _colour(colour_key, layers[..., :3], config)
+  image = jnp.concatenate([colour, layers[..., 3:-1]], axis=-1)
+  return image, layers[..., -1]
 
 
 def _place(key, layers, config):

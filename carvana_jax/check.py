@@ -5,7 +5,7 @@ import math
 import jax
 from ml_collections import ConfigDict
 
-from carvana_jax import losses, models, prepare, train_state
+from carvana_jax import frozen, losses, models, prepare, train_state
 from carvana_jax.datasets import spec
 from carvana_jax.errors import UserError
 
@@ -14,9 +14,12 @@ _RANGES = {
   ('train', 'epochs'): ('at least 1', lambda x: x >= 1),
   ('train', 'max_minutes'): ('at least 0', lambda x: x >= 0),
   ('train', 'average_decay'): ('in 0..1, without 1', lambda x: 0 <= x < 1),
+  ('train', 'patience'): ('at least 0', lambda x: x >= 0),
+  ('train', 'monitor'): ('dice or loss', lambda x: x in ('dice', 'loss')),
   ('train', 'picture_epochs'): ('at least 0', lambda x: x >= 0),
   ('optimizer', 'learning_rate'): ('above 0', lambda x: 0 < x < math.inf),
   ('optimizer', 'clip_norm'): ('at least 0', lambda x: x >= 0),
+  ('eval', 'smooth'): ('at least 0', lambda x: x >= 0),
   ('eval', 'threshold'): ('between 0 and 1', lambda x: 0 < x < 1),
 }
 
@@ -31,15 +34,15 @@ def check(config: ConfigDict) -> None:
       raise UserError(f'config.{section}.{name}={value} must be {words}.')
   losses.by_name(config.train.loss)
   models.build(config.model)
+  frozen.check(config.model)
   train_state.make_optimizer(config.optimizer, total_steps=100)
   _check_sizes(config)
   _check_batches(config)
 
 
 def _check_sizes(config):
+  prepare.check_sizes(config.data)
   sizes = (config.data.size, prepare.full_size(config.data))
-  for size in sizes:
-    prepare.check_size(config.data, size)
   network, full = map(spec.parse_size, sizes)
   if network[0] > full[0] or network[1] > full[1]:
     raise UserError(

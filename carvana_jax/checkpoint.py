@@ -9,22 +9,20 @@ import orbax.checkpoint as ocp
 from ml_collections import ConfigDict
 from orbax.checkpoint import checkpoint_managers as policies
 
-from carvana_jax import models, parallel, train_state
+from carvana_jax import models, parallel, prepare, train_state
 from carvana_jax.datasets import spec
 from carvana_jax.errors import UserError
-
-CHANNELS = 3
 
 
 class Checkpoints:
   """Saves in the background; keeps the last two and the best one.
 
-  The best has the highest `dice` among the metrics given to `save`. Use it as
-  a context manager: leaving waits for a save that is still under way.
+  The best has the highest score, of several the first. Use it as a context
+  manager: leaving waits for a save that is still under way.
   """
 
   def __init__(self, workdir: pathlib.Path):
-    score = lambda metrics: metrics['dice']
+    score = lambda metrics: (metrics['score'], -metrics['step'])
     self._manager = ocp.CheckpointManager(
       (workdir / 'checkpoints').absolute(),
       options=ocp.CheckpointManagerOptions(
@@ -56,20 +54,21 @@ class Checkpoints:
     """The saved step of the highest validation score."""
     return self._manager.best_step()
 
-  def save(self, state, notes: dict, metrics: dict[str, float]) -> None:
+  def save(self, state, notes: dict, score: float) -> None:
     """Saves a state under its step.
 
     Args:
       state: a `TrainState`.
       notes: what else describes the run at this step, as for JSON.
-      metrics: of validation, with at least `dice`.
+      score: of validation, the higher the better.
     """
+    step = int(state.step)
     self._manager.save(
-      int(state.step),
+      step,
       args=ocp.args.Composite(
         state=ocp.args.StandardSave(state), notes=ocp.args.JsonSave(notes)
       ),
-      metrics=metrics,
+      metrics={'score': score, 'step': step},
     )
 
   def notes(self, step: int) -> dict:
@@ -85,7 +84,7 @@ class Checkpoints:
 
 def state_creator(config: ConfigDict, model, optimizer):
   """A function without arguments that makes the run's first state."""
-  shape = (*spec.parse_size(config.data.size), CHANNELS)
+  shape = (*spec.parse_size(config.data.size), prepare.channels(config.data))
   averaged = config.train.average_decay > 0
   return lambda: train_state.create(
     model, optimizer, shape, config.seed, averaged

@@ -6,26 +6,24 @@
         --manual_dir=FOLDER --split=all
 
 Photos are reduced to the network's size, its logits enlarged to the full size
-of the data set and compared with the full-size masks. Writes
+of the data set, and the masks compared with the full-size ones. Writes
 WORKDIR/evaluation/DATASET-SPLIT/summary.json and images.csv.
 """
 
-import collections
 import csv
-import itertools
 import json
 import os
 import pathlib
 from collections.abc import Iterator
 
-import jax
 import numpy as np
 import tensorflow_datasets as tfds
 from absl import flags
 from tqdm import tqdm
 
-from carvana_jax import checkpoint, cli, parallel, prepare, steps
-from carvana_jax.datasets import images, spec, workers
+from carvana_jax import checkpoint, cli, metrics, predictor, prepare
+from carvana_jax.datasets import images, workers
+from carvana_jax.datasets.multiview import cars
 from carvana_jax.errors import UserError
 
 _LABELS = ('filename', 'car_id', 'view', 'make', 'model')
@@ -47,7 +45,7 @@ def evaluate(
     The summary, as in summary.json.
   """
   size = prepare.full_size(data_config)
-  builder = prepare.dataset(data_config, size)
+  builder = prepare.for_scoring(data_config)
   rows = list(_scored(run, builder, _labelled(builder, split)))
   rows.sort(key=lambda row: row['dice'])
   dice = np.array([row['dice'] for row in rows])
@@ -87,57 +85,35 @@ def _labelled(builder, split):
 
 
 def _scored(run, builder, split) -> Iterator[dict]:
-  """A row of results for every image, in the order of the split."""
-  step = parallel.eval_step(
-    steps.make_eval_step(run.model, run.config.eval.threshold)
-  )
+  """A row of results for every image, car by car."""
   skip = tfds.decode.SkipDecoding()
   source = builder.as_data_source(split, decoders={'image': skip, 'mask': skip})
-  # The devices of this machine may be others than the run's.
-  devices = jax.local_device_count()
-  batch_size = -(-run.config.eval.batch_size // devices) * devices
-  waiting = collections.deque()  # labels of the batches under way
-
-  def pixels():
-    for labels, batch in _batches(source, run.config.data.size, batch_size):
-      waiting.append(labels)
-      yield batch
-
-  with tqdm(
-    total=len(source), desc=split, unit='image', leave=False, disable=None
-  ) as bar:
-    for batch in parallel.to_devices(pixels(), ahead=1):
-      values = parallel.to_host(step(run.variables, batch))
-      labels = waiting.popleft()
-      for position, label in enumerate(labels):
-        yield label | {name: float(x[position]) for name, x in values.items()}
-      bar.update(len(labels))
+  size = builder.info.features['image'].shape[:2]
+  given = _with_truth(source, run.config.data)
+  for (label, truth), mask in tqdm(
+    predictor.masks(run, given, size),
+    total=len(source),
+    desc=split,
+    unit='image',
+    leave=False,
+    disable=None,
+  ):
+    yield label | metrics.mask_scores(mask, truth)
 
 
-def _batches(source, network_size, batch_size):
-  """Yields labels of images and a batch of them.
+def _with_truth(source, data_config):
+  """Yields ((label, true mask), input of the network) for every image."""
+  photo = lambda index: images.decode_photo(source[index]['image'])
 
-  The batch holds photos at the network's size and full-size masks. There is a
-  label for every real image; padding has none.
-  """
-  size = spec.parse_size(network_size)
-
-  def load(index):
+  def load(item):
+    index, given = item
     example = source[index]
     label = {name: _plain(example[name]) for name in _LABELS}
-    photo = images.decode_photo(example['image'])
-    mask = images.decode_mask(example['mask'])
-    return label, images.reduce(photo, *size), mask
+    return (label, images.decode_mask(example['mask']) > 127), given
 
-  loaded = workers.ordered_map(load, range(len(source)))
-  while chunk := list(itertools.islice(loaded, batch_size)):
-    labels, photos, masks = zip(*chunk, strict=True)
-    missing = batch_size - len(chunk)
-    batch = {
-      'image': np.stack(photos + photos[:1] * missing),
-      'mask': np.stack(masks + masks[:1] * missing),
-    }
-    yield labels, batch
+  by_car = cars.cars_of(source).values()
+  given = predictor.inputs(by_car, photo, data_config)
+  return workers.ordered_map(load, given)
 
 
 def _plain(value):

@@ -70,8 +70,9 @@ def batches(
     process: (index, count); this process gets its part of every batch.
 
   Yields:
-    image uint8 [b, h, w, 3], mask uint8 [b, h, w] and weight float32 [b]
-    (0 for padding), with b = batch_size / processes.
+    image uint8 [b, h, w, C], mask uint8 [b, h, w] and weight float32 [b]
+    (0 for padding), with b = batch_size / processes. C is 3, or 6 where the
+    examples have a `difference` to their car's other views.
   """
   source = builder.as_data_source(
     split, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES
@@ -94,8 +95,14 @@ def batches(
 
   def decode(record, weight):
     example = builder.info.features.deserialize_example(record)
-    mask = example['mask'][..., 0]
-    return {'image': example['image'], 'mask': mask, 'weight': weight}
+    layers = [
+      example[name] for name in ('image', 'difference') if name in example
+    ]
+    return {
+      'image': tf.concat(layers, axis=-1),
+      'mask': example['mask'][..., 0],
+      'weight': weight,
+    }
 
   dataset = tf.data.Dataset.range(steps.start, steps.stop)
   dataset = dataset.map(read_step, num_parallel_calls=2).unbatch()

@@ -6,10 +6,14 @@ challenge, so it depends neither on the batch size nor on the devices.
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 
 def scores(
-  logits: jax.Array, target: jax.Array, threshold: float = 0.5
+  logits: jax.Array,
+  target: jax.Array,
+  threshold: float = 0.5,
+  smooth: float = 0.0,
 ) -> dict[str, jax.Array]:
   """Dice, intersection over union and pixel accuracy of hard masks.
 
@@ -19,27 +23,41 @@ def scores(
     logits: [B, H, W].
     target: [B, H, W], 0..1; a pixel is car from one half on.
     threshold: the probability from which on a pixel is predicted as car.
+    smooth: added to numerator and denominator of Dice and IoU, as some
+      published figures were taken; 0: exact.
 
   Returns:
     dice, iou and accuracy, each [B], 0..1.
   """
-  cut = jnp.log(threshold) - jnp.log1p(-threshold)
-  predicted = logits >= cut
-  actual = target >= 0.5
   # Integers: a float32 sum of a full-size mask may lose single pixels.
-  overlap = _count(predicted & actual)
-  size = _count(predicted) + _count(actual)
-  union = size - overlap
+  count = lambda pixels: jnp.sum(pixels, (1, 2), dtype=jnp.int32)
+  return _scores(hard(logits, threshold), target >= 0.5, count, smooth)
+
+
+def mask_scores(predicted: np.ndarray, actual: np.ndarray) -> dict[str, float]:
+  """The same exact scores of two masks on the host, bool [H, W] each.
+
+  NumPy counts a full-size mask in half a millisecond, XLA's CPU backend in 20.
+  """
+  return _scores(predicted, actual, np.count_nonzero, smooth=0)
+
+
+def hard(logits: jax.Array, threshold: float) -> jax.Array:
+  """Whether pixels are car, where sigmoid(logits) >= threshold."""
+  return logits >= jnp.log(threshold) - jnp.log1p(-threshold)
+
+
+def _scores(predicted, actual, count, smooth):
+  height, width = predicted.shape[-2:]
+  overlap = count(predicted & actual)
+  size = count(predicted) + count(actual)
   return {
-    'dice': _ratio(2 * overlap, size),
-    'iou': _ratio(overlap, union),
-    'accuracy': jnp.mean(predicted == actual, (1, 2)),
+    'dice': _ratio(2 * overlap, size, smooth),
+    'iou': _ratio(overlap, size - overlap, smooth),
+    'accuracy': count(predicted == actual) / (height * width),
   }
 
 
-def _count(pixels):
-  return jnp.sum(pixels, (1, 2), dtype=jnp.int32)
-
-
-def _ratio(part, whole):
-  return jnp.where(whole == 0, 1.0, part / jnp.maximum(whole, 1))
+def _ratio(part, whole, smooth):
+  empty = whole == 0  # makes 0 of 0 a whole
+  return (part + smooth + empty) / (whole + smooth + empty)

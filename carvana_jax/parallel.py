@@ -25,6 +25,11 @@ def replicated() -> NamedSharding:
   return NamedSharding(mesh(), PartitionSpec())
 
 
+def replicate(values: Any) -> Any:
+  """A whole copy of every array on every device."""
+  return jax.device_put(values, replicated())
+
+
 def create(function: Callable[..., Any], *args) -> Any:
   """`function(*args)` computed straight into replicated placement."""
   return jax.jit(function, out_shardings=replicated())(*args)

@@ -8,10 +8,16 @@ import tensorflow_datasets as tfds
 
 from carvana_jax.datasets import spec
 from carvana_jax.datasets.carvana import kaggle, source
+from carvana_jax.datasets.multiview import multiview_dataset_builder
 from carvana_jax.errors import UserError
 
 # The size in which a data set's masks are scored, unless a config says so.
 FULL_SIZES = {'carvana': spec.ORIGINAL_SIZE, 'studio': '256x384'}
+
+
+def channels(data_config) -> int:
+  """Of the network's input: colours, and differences where there are views."""
+  return 6 if data_config.multiview else 3
 
 
 def full_size(data_config) -> str:
@@ -29,15 +35,34 @@ def check_name(data_config) -> None:
     )
 
 
-def check_size(data_config, size: str) -> None:
-  """Raises a `UserError` where the data set does not come in that size."""
+def check_sizes(data_config) -> None:
+  """Raises a `UserError` where the data do not come in the config's sizes."""
+  single = _builder_class(data_config)
+  multi = multiview_dataset_builder.Builder
+  network_class = multi if data_config.multiview else single
+  _check_size(data_config.dataset, network_class, data_config.size)
+  _check_size(data_config.dataset, single, full_size(data_config))
+
+
+def _check_size(name, builder_class, size):
   spec.parse_size(size)
-  sizes = _builder_class(data_config).builder_configs
+  sizes = builder_class.builder_configs
   if size not in sizes:
     raise UserError(
-      f'{data_config.dataset} has no size {size!r}; '
-      f'choose from {", ".join(sizes)}.'
+      f'{name} has no size {size!r}; choose from {", ".join(sizes)}.'
     )
+
+
+def for_network(data_config) -> tfds.core.DatasetBuilder:
+  """The prepared data set that a network is trained on."""
+  if data_config.multiview:
+    return _multiview(data_config)
+  return dataset(data_config, data_config.size)
+
+
+def for_scoring(data_config) -> tfds.core.DatasetBuilder:
+  """The prepared data set of the full size."""
+  return dataset(data_config, full_size(data_config))
 
 
 def dataset(data_config, size: str) -> tfds.core.DatasetBuilder:
@@ -54,29 +79,50 @@ def dataset(data_config, size: str) -> tfds.core.DatasetBuilder:
     UserError: name or size are unknown, or files are missing or damaged.
   """
   check_name(data_config)
-  check_size(data_config, size)
+  _check_size(data_config.dataset, _builder_class(data_config), size)
   folder, options, download = _sources(data_config)
   # ArrayRecord files can be read at any position, so a run that goes on in
   # the middle of an epoch reads nothing of what came before.
   builder = _builder_class(data_config)(
     config=size, data_dir=folder, file_format='array_record', **options
   )
-  if not builder.data_path.exists():
-    name = f'{data_config.dataset}/{size}'
-    print(f'preparing {name} in {builder.data_path}', flush=True)
-    if not sys.stderr.isatty():
-      tfds.disable_progress_bar()
-    # TFDS speaks of a download, of which there is none.
-    with contextlib.redirect_stdout(None):
-      builder.download_and_prepare(download_config=download)
+  _prepare(builder, download)
   return builder
 
 
-def identity(builder: tfds.core.DatasetBuilder) -> str:
+def _multiview(data_config):
+  """The data set of crops and differences, made from the full-size one."""
+  source = for_scoring(data_config)
+  builder = multiview_dataset_builder.Builder(
+    source=source,
+    config=data_config.size,
+    # Within its source, on whose size the crops depend.
+    data_dir=pathlib.Path(source.data_path).parent,
+    file_format='array_record',
+  )
+  _prepare(builder, download=None)
+  return builder
+
+
+def _prepare(builder, download):
+  if builder.data_path.exists():
+    return
+  name = f'{builder.name}/{builder.builder_config.name}'
+  print(f'preparing {name} in {builder.data_path}', flush=True)
+  if not sys.stderr.isatty():
+    tfds.disable_progress_bar()
+  # TFDS speaks of a download, of which there is none.
+  with contextlib.redirect_stdout(None):
+    builder.download_and_prepare(download_config=download)
+
+
+def identity(data_config, builder: tfds.core.DatasetBuilder) -> str:
   """What tells the prepared data from others: source, name, size, version."""
-  parts = pathlib.Path(builder.data_path).parts
-  known = -4 if parts[-4].startswith('carvana-') else -3
-  return '/'.join(parts[known:])
+  return str(pathlib.Path(builder.data_path).relative_to(_root(data_config)))
+
+
+def _root(data_config):
+  return pathlib.Path(data_config.data_dir).expanduser().absolute()
 
 
 def _builder_class(data_config):
@@ -89,7 +135,7 @@ def _builder_class(data_config):
 
 def _sources(data_config):
   """Folder of the prepared files, builder arguments, download config."""
-  root = pathlib.Path(data_config.data_dir).expanduser().absolute()
+  root = _root(data_config)
   if data_config.dataset == 'studio':
     return root, {}, None
   manual_dir = pathlib.Path(data_config.manual_dir or root / 'manual')

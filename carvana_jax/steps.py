@@ -1,10 +1,10 @@
 """The training and the evaluation step: pure, for one device of several.
 
-Batches are dicts: image uint8 [b, h, w, 3], mask uint8 [b, H, W], weight
-float32 [b] (1: real, 0: padding), with b = batch / devices.
+Batches are dicts: image uint8 [b, h, w, C], mask uint8 [b, h, w], weight
+float32 [b] (1: real, 0: padding), with b = batch / devices. Photos that were
+cut to the car come with their `box` int32 [b, 4] in the full-size photo: top,
+left, bottom, right, the latter two exclusive.
 """
-
-import functools
 
 import jax
 import jax.numpy as jnp
@@ -19,19 +19,15 @@ def unit(pixels: jax.Array) -> jax.Array:
   return pixels.astype(jnp.float32) / 255
 
 
-def make_train_step(
-  model, optimizer, loss_name: str, augmentation, decay: float
-):
+def make_train_step(model, optimizer, config):
   """The function `(state, batch) -> (state, metrics)`, to run under a pmap.
 
   Args:
     model: a Linen network.
     optimizer: the optax transformation that the state was created with.
-    loss_name: see `losses.by_name`.
-    augmentation: `config.augment`.
-    decay: of the moving average of the variables, 0: none is kept.
+    config: as in configs/default.py.
   """
-  loss_function = losses.by_name(loss_name)
+  loss_function = losses.by_name(config.train.loss)
 
   def step(state, batch):
     key = jax.random.fold_in(state.key, state.step)
@@ -39,12 +35,12 @@ def make_train_step(
     augment_key, dropout_key = jax.random.split(key)
     image, mask = unit(batch['image']), unit(batch['mask'])
     weight = batch['weight']
-    image, mask = augment.augment(augment_key, image, mask, augmentation)
+    image, mask = augment.augment(augment_key, image, mask, config.augment)
     count = jax.lax.psum(weight.sum(), AXIS)  # real examples on all devices
 
     def loss(params):
       logits, updates = model.apply(
-        {'params': params, 'batch_stats': state.batch_stats},
+        state.replace(params=params).variables,
         image,
         train=True,
         weight=weight,
@@ -68,13 +64,14 @@ def make_train_step(
       batch_stats=updates.get('batch_stats', {}),
       opt_state=opt_state,
     )
-    if decay:
+    if decay := config.train.average_decay:
       new_state = new_state.replace(
         average=_averaged(state.average, new_state, decay)
       )
+    scores = metrics.scores(logits, mask, smooth=config.eval.smooth)
     measured = {
       name: jax.lax.psum(jnp.sum(values * weight), AXIS) / count
-      for name, values in metrics.scores(logits, mask).items()
+      for name, values in scores.items()
     }
     measured |= {
       'loss': value,
@@ -94,50 +91,101 @@ def _averaged(average, state, decay):
   """
   step = state.step.astype(jnp.float32)
   decay = jnp.minimum(decay, (1 + step) / (10 + step))
-  return optax.incremental_update(state.variables, average, 1 - decay)
+  return optax.incremental_update(state.trained, average, 1 - decay)
 
 
-def predict_logits(model, variables, image: jax.Array, size) -> jax.Array:
+def predict_logits(model, variables, batch, size) -> jax.Array:
   """Logits enlarged to the size in which they are scored.
 
   Logits, not labels, are enlarged: between two pixels of the network the
-  border runs where the interpolated (Keys' cubic) logit crosses the threshold.
+  border runs where the interpolated logit crosses the threshold.
 
   Args:
     model: a Linen network.
     variables: its parameters and statistics.
-    image: uint8 [b, h, w, 3] at the network's size.
-    size: (H, W).
+    batch: image at the network's size; box, where it was cut out.
+    size: (H, W) of the whole photo.
 
   Returns:
-    float32 [b, H, W].
+    float32 [b, H, W], -inf outside a box.
   """
-  logits = model.apply(variables, unit(image), train=False)  # [b, h, w]
+  logits = model.apply(variables, unit(batch['image']), train=False)
+  return enlarge(logits, size, batch.get('box'))
+
+
+def enlarge(logits: jax.Array, size, boxes=None) -> jax.Array:
+  """Enlarges logits to the photo that they are a mask of, by Keys' cubic.
+
+  Args:
+    logits: [b, h, w].
+    size: (H, W) of the whole photo.
+    boxes: int32 [b, 4], where logits belong in it; None: everywhere.
+
+  Returns:
+    [b, H, W], -inf outside the boxes.
+  """
+  if boxes is not None:
+    return jax.vmap(lambda x, box: _paste(x, box, size))(logits, boxes)
   if logits.shape[1:] == tuple(size):
     return logits
   return jax.image.resize(logits, (logits.shape[0], *size), 'cubic')
 
 
-def make_eval_step(model, threshold: float, loss_name: str | None = None):
-  """The function `(variables, batch) -> scores`, each [b], under a pmap.
+def _paste(logits, box, size):
+  """Enlarges [h, w] to its box [4] in a photo of `size` (H, W)."""
+  start, end = box[:2], box[2:]
+  full = jax.image.scale_and_translate(
+    logits, size, (0, 1), (end - start) / jnp.array(logits.shape), start,
+    'cubic',
+  )  # fmt: skip
+  rows, columns = (
+    (jnp.arange(length) >= start[axis]) & (jnp.arange(length) < end[axis])
+    for axis, length in enumerate(size)
+  )
+  return jnp.where(rows[:, None] & columns, full, -jnp.inf)
 
-  Masks may be larger than images; scores are taken at the masks' size. The
-  loss is among them only if it is named: at full size it takes longer than
-  all the rest.
+
+def make_validation_step(model, config):
+  """The function `(variables, batch) -> scores` [b] at the network's size.
+
+  The scores are those of `metrics.scores`, and the loss.
   """
+  loss_function = losses.by_name(config.train.loss)
 
   def step(variables, batch):
     target = unit(batch['mask'])
-    logits = predict_logits(model, variables, batch['image'], target.shape[1:])
-    measured = metrics.scores(logits, target, threshold)
-    if loss_name:
-      measured['loss'] = losses.by_name(loss_name)(logits, target)
-    return measured
+    logits = model.apply(variables, unit(batch['image']), train=False)
+    return {
+      'loss': loss_function(logits, target),
+      **metrics.scores(
+        logits, target, config.eval.threshold, config.eval.smooth
+      ),
+    }
 
   return step
 
 
-def make_predict_step(model, size):
-  """The function `(variables, image) -> probabilities` [b, H, W]."""
-  logits = functools.partial(predict_logits, model, size=size)
-  return lambda variables, image: jax.nn.sigmoid(logits(variables, image))
+def make_probability_step(model):
+  """The function `(variables, batch) -> probabilities` [b, h, w]."""
+
+  def step(variables, batch):
+    image = unit(batch['image'])
+    return jax.nn.sigmoid(model.apply(variables, image, train=False))
+
+  return step
+
+
+def make_mask_step(model, threshold: float, size):
+  """The function `(variables, batch) -> hard masks` bool [b, H, W].
+
+  Args:
+    model: a Linen network.
+    threshold: the probability from which on a pixel is car.
+    size: (H, W) of the masks.
+  """
+
+  def step(variables, batch):
+    logits = predict_logits(model, variables, batch, size)
+    return metrics.hard(logits, threshold)
+
+  return step

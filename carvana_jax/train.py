@@ -5,27 +5,26 @@ import math
 import pathlib
 import time
 
-import jax
-import numpy as np
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from carvana_jax import (
   check,
   checkpoint,
+  frozen,
   header,
-  input_pipeline,
   logbook,
   models,
   parallel,
   prepare,
+  run_data,
   steps,
   train_state,
 )
 from carvana_jax import workdir as run_folder
-from carvana_jax.datasets import spec
 from carvana_jax.errors import UserError
 from carvana_jax.interrupt import Interrupt
+from carvana_jax.validation import Validation
 
 _ROW = '{:>5} {:>7} {:>9} {:>9} {:>10} {:>9} {:>8}'
 _HEAD = _ROW.format(
@@ -51,27 +50,21 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> bool:
   run_folder.refuse_other_config(config, workdir)
   print(header.describe(config, workdir), flush=True)
   # The second is needed at the end; better to learn now if it can't be made.
-  builder = prepare.dataset(config.data, config.data.size)
-  prepare.dataset(config.data, prepare.full_size(config.data))
-  data = _Data(builder, config)
+  builder = prepare.for_network(config.data)
+  prepare.for_scoring(config.data)
+  data = run_data.RunData(builder, config)
   model = models.build(config.model)
   optimizer = train_state.make_optimizer(config.optimizer, data.total_steps)
   create = checkpoint.state_creator(config, model, optimizer)
   train_step = parallel.train_step(
-    steps.make_train_step(
-      model,
-      optimizer,
-      config.train.loss,
-      config.augment,
-      config.train.average_decay,
-    )
+    steps.make_train_step(model, optimizer, config)
   )
-  validation = _Validation(config, model, data)
+  validation = Validation(config, model, data)
   run_folder.write_config(config, workdir)
   limit = 60 * config.train.max_minutes or math.inf
 
   with checkpoint.Checkpoints(workdir) as checkpoints, Interrupt() as interrupt:
-    state, seconds = _first_or_latest(checkpoints, create, data.identity)
+    state, seconds = _first_or_latest(checkpoints, create, config, data)
     with logbook.Logbook(workdir, int(state.step)) as book:
       batches = parallel.to_devices(data.training(int(state.step)))
       if int(state.step) < data.total_steps:
@@ -79,6 +72,13 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> bool:
       while int(state.step) < data.total_steps:
         if seconds >= limit:
           print(f'stopped: {config.train.max_minutes} minutes are over')
+          break
+        if _patience_is_over(state, checkpoints, config, data):
+          print(
+            f'stopped: {config.train.patience} epochs without a better '
+            f'validation {config.train.monitor}; step {checkpoints.best} is '
+            'the best'
+          )
           break
         # Whatever happens in an epoch happens in this order.
         first_step, started = int(state.step), time.monotonic()
@@ -102,26 +102,39 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> bool:
           'data': data.identity,
           'train_seconds': seconds,
         }
-        checkpoints.save(state, notes, valid)
+        score = valid['dice']
+        if config.train.monitor == 'loss':
+          score = -valid['loss']
+        checkpoints.save(state, notes, score)
         if interrupt.wished:
           return False
   return True
 
 
-def _first_or_latest(checkpoints, create, identity):
+def _first_or_latest(checkpoints, create, config, data):
   """A state, and the seconds that were spent in training it."""
   step = checkpoints.latest
   if step is None:
-    return parallel.create(create), 0.0
+    state = parallel.create(create)
+    values = frozen.values(state.frozen, config.model, data.once('train'))
+    return state.replace(frozen=parallel.replicate(values)), 0.0
   notes = checkpoints.notes(step)
-  if notes['data'] != identity:
+  if notes['data'] != data.identity:
     raise UserError(
       f'the run was started on {notes["data"]}, but the folder now gives '
-      f'{identity}; bring back the old files or choose another --workdir.'
+      f'{data.identity}; bring back the old files or choose another --workdir.'
     )
   print(f'going on from step {step}', flush=True)
   state = checkpoints.state(step, checkpoint.abstract(create))
   return state, notes['train_seconds']
+
+
+def _patience_is_over(state, checkpoints, config, data):
+  """Whether the best checkpoint is `config.train.patience` epochs old."""
+  if not config.train.patience or checkpoints.best is None:
+    return False
+  age = int(state.step) - checkpoints.best
+  return age >= config.train.patience * data.steps_per_epoch
 
 
 def _train_epoch(
@@ -201,82 +214,3 @@ def _log(book, step, epoch, measured, valid, rate, seconds):
     f'{seconds / 60:.1f}',
   )
   print(row, flush=True)
-
-
-class _Data:
-  """The batches of a run."""
-
-  def __init__(self, builder, config):
-    self._builder = builder
-    self._config = config
-    self._process = (jax.process_index(), jax.process_count())
-    self.identity = prepare.identity(builder)
-    self.steps_per_epoch = self._steps('train')
-    self.total_steps = self.steps_per_epoch * config.train.epochs
-
-  def training(self, first_step):
-    """Shuffled batches from a step to the end of the run."""
-    steps_left = range(first_step, self.total_steps)
-    return self._batches('train', steps_left, self._config.seed)
-
-  def validation(self):
-    """All validation examples once, in their order."""
-    return self._batches('validation', range(self._steps('validation')), None)
-
-  def _steps(self, split):
-    info = self._builder.info
-    if split not in info.splits:
-      raise UserError(
-        f'{info.full_name} has no car in its {split} split, which follows '
-        "from the cars' ids; add cars to the folder."
-      )
-    return input_pipeline.steps_per_epoch(
-      info.splits[split].num_examples, self._config.train.batch_size
-    )
-
-  def _batches(self, split, which, seed):
-    return input_pipeline.batches(
-      self._builder,
-      split,
-      batch_size=self._config.train.batch_size,
-      steps=which,
-      seed=seed,
-      process=self._process,
-    )
-
-
-class _Validation:
-  """Scores and sample pictures at the network's size."""
-
-  SAMPLES = 4
-
-  def __init__(self, config, model, data):
-    self._data = data
-    self._score = parallel.eval_step(
-      steps.make_eval_step(model, config.eval.threshold, config.train.loss)
-    )
-    size = spec.parse_size(config.data.size)
-    self._predict = parallel.eval_step(steps.make_predict_step(model, size))
-
-  def scores(self, variables) -> dict[str, float]:
-    """Means over the validation images of loss, dice, iou and accuracy."""
-    sums = collections.Counter()
-    for batch in parallel.to_devices(self._data.validation()):
-      values = parallel.to_host(self._score(variables, batch))
-      weight = parallel.to_host(batch['weight'])
-      sums['images'] += float(weight.sum())
-      for name, value in values.items():
-        sums[name] += float((value * weight).sum())
-    images = sums.pop('images')
-    return {name: value / images for name, value in sums.items()}
-
-  def pictures(self, variables) -> np.ndarray:
-    """Strips of a few photos, spread evenly over the first batch."""
-    batch = next(iter(parallel.to_devices(self._data.validation(), ahead=0)))
-    probability = parallel.to_host(self._predict(variables, batch['image']))
-    batch = parallel.to_host(batch)
-    real = int(batch['weight'].sum())
-    chosen = np.linspace(0, real - 1, self.SAMPLES).astype(int)
-    return logbook.strips(
-      batch['image'][chosen], batch['mask'][chosen], probability[chosen]
-    )

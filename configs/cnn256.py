@@ -18,6 +18,7 @@ def get_config():
   config.model.widths = (64, 128, 256)
   config.model.kernels = (3, 3, 3)
   config.model.head_kernel = 1
+  config.model.standardize = False  # by the training data's mean and std
   config.model.dtype = 'float32'
   config.augment.flip_up_down = True
   config.optimizer.name = 'adam'
@@ -27,4 +28,5 @@ def get_config():
   config.train.loss = 'bce'
   config.train.epochs = 20
   config.train.average_decay = 0.0
+  config.eval.smooth = 1.0  # in the figures at network size, as published
   return config

@@ -23,6 +23,9 @@ def get_config() -> ConfigDict:
   data.full_size = ''
   data.data_dir = 'data'  # where prepared data sets are kept
   data.manual_dir = ''  # folder of the Kaggle files; '': DATA_DIR/manual
+  # Cut photos to the car and add, as three more channels, how they differ from
+  # the median over the car's views; needs several photos of a car.
+  data.multiview = False
   data.unlabeled = False  # also prepare the challenge's test photos
   data.kaggle = False  # fetch missing files with the Kaggle client
 
@@ -65,10 +68,16 @@ def get_config() -> ConfigDict:
   train.max_minutes = 0.0  # stop training after that time, 0: never
   train.loss = 'bce_dice'  # bce, dice or bce_dice
   train.average_decay = 0.98  # moving average of the variables, 0: none
+  train.monitor = 'dice'  # of validation, picks the best: dice or loss
+  train.patience = 0  # stop after so many epochs without a better one, 0: never
   train.picture_epochs = 5  # sample predictions every so many epochs, 0: never
 
   config.eval = ConfigDict()
   config.eval.batch_size = 16  # on all devices together
   config.eval.threshold = 0.5  # probability from which a pixel is car
+  config.eval.fill_holes = False  # a hole in a car becomes car, at full size
+  # Added to both sides of the fractions Dice and IoU while training, never at
+  # full size; 0: exact.
+  config.eval.smooth = 0.0
 
   return config

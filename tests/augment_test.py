@@ -54,6 +54,15 @@ class AugmentTest(chex.TestCase):
     self.assertBetween(image.min(), 0, 1)
     self.assertBetween(image.max(), 0, 1)
 
+  def test_more_channels_move_along_but_keep_their_values(self):
+    config = only(flip_left_right=True, brightness=0.3)
+    six = np.concatenate([IMAGE, IMAGE], axis=-1)
+    image, mask = augment.augment(jax.random.key(0), six, MASK, config)
+    chex.assert_shape(image, six.shape)
+    chex.assert_trees_all_close(image[..., 3], mask)
+    self.assertTrue(np.any(mask != MASK))
+    self.assertTrue(np.any(image[..., :3] != image[..., 3:]))
+
   @parameterized.parameters(*PLACES, *COLOURS)
   def test_keys_reproduce_and_examples_differ(self, name):
     config = only(**{name: strength(name)})

@@ -44,7 +44,7 @@ class CheckpointTest(chex.TestCase):
           params=jax.tree.map(lambda p, s=step: p + s, self.state.params),
         )
         state = jax.device_put(state, parallel.replicated())
-        checkpoints.save(state, self.notes, {'dice': dice, 'loss': 1.0})
+        checkpoints.save(state, self.notes, dice)
 
   def test_restores_bit_by_bit(self):
     self.save({7: 0.5})
@@ -65,6 +65,13 @@ class CheckpointTest(chex.TestCase):
     self.save({1: 0.5, 2: 0.9, 3: 0.6, 4: 0.7, 5: 0.8})
     with checkpoint.Checkpoints(self.workdir) as checkpoints:
       self.assertEqual((checkpoints.latest, checkpoints.best), (5, 2))
+    kept = {path.name for path in (self.workdir / 'checkpoints').iterdir()}
+    self.assertEqual(kept, {'2', '4', '5'})
+
+  def test_of_equal_scores_the_first_is_the_best(self):
+    self.save({1: 0.0, 2: 0.7, 3: 0.7, 4: 0.7, 5: 0.0})
+    with checkpoint.Checkpoints(self.workdir) as checkpoints:
+      self.assertEqual(checkpoints.best, 2)
     kept = {path.name for path in (self.workdir / 'checkpoints').iterdir()}
     self.assertEqual(kept, {'2', '4', '5'})
 

@@ -35,6 +35,23 @@ class MetricsTest(chex.TestCase):
     self.assertEqual(score([[1, 0]], [[1, 0]])['dice'], 1.0)
     self.assertEqual(score([[1, 0]], [[0, 1]])['accuracy'], 0.0)
 
+  def test_smooth_by_hand(self):
+    result = score([[1, 1, 1], [0, 0, 0]], [[0, 0, 1], [0, 0, 1]], smooth=1)
+    self.assertAlmostEqual(result['dice'], (2 + 1) / (5 + 1), 6)
+    self.assertAlmostEqual(result['iou'], (1 + 1) / (4 + 1), 6)
+    self.assertAlmostEqual(result['accuracy'], 3 / 6, 6)
+    self.assertEqual(score([[0]], [[0]], smooth=1)['dice'], 1.0)
+    self.assertEqual(score([[1]], [[0]], smooth=1)['dice'], 1 / 2)
+
+  def test_masks_on_the_host_score_the_same(self):
+    rng = np.random.default_rng(0)
+    cases = list(rng.uniform(size=(3, 2, 5, 7)) > 0.4)
+    cases += [np.zeros((2, 5, 7), bool)]
+    for predicted, actual in cases:
+      expected = score(predicted.astype(int), actual)
+      result = metrics.mask_scores(predicted, actual)
+      chex.assert_trees_all_close(result, expected, rtol=1e-6)
+
   def test_soft_target_is_car_from_one_half_on(self):
     result = score([[1, 0, 0]], [[0.5, 0.49, 0.0]])
     self.assertEqual(result['dice'], 1.0)

@@ -43,9 +43,8 @@ def main(devices: int, path: str) -> None:
   optimizer = train_state.make_optimizer(config.optimizer, STEPS)
   # Every device draws its own changes, so this compares without any.
   config.augment.flip_left_right = False
-  step = steps.make_train_step(
-    model, optimizer, 'bce_dice', config.augment, decay=0.9
-  )
+  config.train.average_decay = 0.9
+  step = steps.make_train_step(model, optimizer, config)
   step = parallel.train_step(chex.assert_max_traces(step, n=1))
   state = parallel.create(
     lambda: train_state.create(model, optimizer, (*SIZE, 3), 0, True)

@@ -35,20 +35,16 @@ def small_config():
 class Trainer:
   """A state and its step, on this process's devices."""
 
-  def __init__(self, config=None, loss='bce_dice', flip=False):
+  def __init__(self, config=None, flip=False):
     config = config or small_config()
     config.augment.flip_left_right = flip
     self.model = models.build(config.model)
     optimizer = train_state.make_optimizer(config.optimizer, 10)
-    decay = config.train.average_decay
+    averaged = config.train.average_decay > 0
     self.state = parallel.create(
-      lambda: train_state.create(
-        self.model, optimizer, (*SIZE, 3), 0, decay > 0
-      )
+      lambda: train_state.create(self.model, optimizer, (*SIZE, 3), 0, averaged)
     )
-    step = steps.make_train_step(
-      self.model, optimizer, loss, config.augment, decay
-    )
+    step = steps.make_train_step(self.model, optimizer, config)
     self.traces = 0
 
     def counted(state, batch):
@@ -159,7 +155,9 @@ class TrainStepTest(chex.TestCase):
       lambda a, b: decay * a + (1 - decay) * b, first, second
     )
     chex.assert_trees_all_close(trainer.state.average, expected, rtol=1e-5)
-    self.assertIs(trainer.state.best_variables, trainer.state.average)
+    chex.assert_trees_all_equal(
+      trainer.state.best_variables, trainer.state.average
+    )
 
   def test_without_average_the_variables_are_the_best(self):
     config = small_config()
@@ -213,11 +211,12 @@ class TrainStepTest(chex.TestCase):
 class EvalStepTest(chex.TestCase):
   def test_logits_are_enlarged_to_the_size_of_the_mask(self):
     model = models.build(small_config().model)
-    image = example_batch(2)['image']
-    variables = model.init(jax.random.key(0), steps.unit(image), train=False)
-    logits = model.apply(variables, steps.unit(image), train=False)
+    batch = example_batch(2)
+    image = steps.unit(batch['image'])
+    variables = model.init(jax.random.key(0), image, train=False)
+    logits = model.apply(variables, image, train=False)
     size = (40, 63)
-    enlarged = steps.predict_logits(model, variables, image, size)
+    enlarged = steps.predict_logits(model, variables, batch, size)
     expected = jax.image.resize(logits, (2, *size), 'cubic')
     chex.assert_trees_all_close(enlarged, expected, atol=1e-5)
 
@@ -228,22 +227,49 @@ class EvalStepTest(chex.TestCase):
         return jnp.where(jnp.arange(8) < 3, 1.0, -1.0) * jnp.ones((1, 8, 8))
 
     image = np.zeros((1, 8, 8, 3), np.uint8)
-    enlarged = steps.predict_logits(Stub(), {}, image, (80, 80))
+    enlarged = steps.predict_logits(Stub(), {}, {'image': image}, (80, 80))
     car = np.asarray(enlarged[0] >= 0)
     self.assertTrue(car[:, :30].all())
     self.assertFalse(car[:, 30:].any())
     # Logits, not labels: near the border they lie between the two values.
     self.assertBetween(float(abs(enlarged[0, 40, 29])), 0.0, 0.5)
 
+  def test_a_box_is_pasted_where_it_was_cut_out(self):
+    class Stub:
+      def apply(self, variables, image, train):
+        return image[..., 0]
+
+    # A bar across the middle of a crop, and one at its right edge.
+    image = np.zeros((2, 8, 8, 3), np.uint8)
+    image[0, 2:6] = 255
+    image[1, :, 6:] = 255
+    boxes = np.array([[20, 10, 60, 90], [0, 0, 40, 40]], np.int32)
+    batch = {'image': image, 'box': boxes}
+    enlarged = steps.predict_logits(Stub(), {}, batch, (64, 100))
+    car = np.asarray(enlarged >= 0.5)
+    expected = np.zeros((2, 64, 100), bool)
+    expected[0, 30:50, 10:90] = True
+    expected[1, :40, 30:40] = True
+    chex.assert_trees_all_equal(car, expected)
+    self.assertTrue(np.isneginf(enlarged[0, :20]).all())
+    self.assertTrue(np.isneginf(enlarged[0, :, 90:]).all())
+    # A box of the whole photo is no box.
+    batch['box'] = np.tile(np.array([0, 0, 64, 100], np.int32), (2, 1))
+    whole = steps.predict_logits(Stub(), {}, batch, (64, 100))
+    del batch['box']
+    plain = steps.predict_logits(Stub(), {}, batch, (64, 100))
+    chex.assert_trees_all_close(whole, plain, atol=1e-6)
+
   def test_any_batch_size_gives_the_same_scores(self):
-    model = models.build(small_config().model)
+    config = small_config()
+    model = models.build(config.model)
     batch = example_batch(8)
     variables = parallel.create(
       lambda: model.init(
         jax.random.key(0), jnp.zeros((1, *SIZE, 3)), train=False
       )
     )
-    step = parallel.eval_step(steps.make_eval_step(model, 0.5, 'bce'))
+    step = parallel.eval_step(steps.make_validation_step(model, config))
 
     def scores(size):
       parts = [

@@ -1,25 +1,50 @@
 """The loop's guards, which no ordinary run shows."""
 
+import contextlib
+import io
+import json
 import pathlib
 import tempfile
 from unittest import mock
 
 import chex
 import jax.numpy as jnp
+from absl.testing import parameterized
 
 from carvana_jax import checkpoint, parallel, prepare, train
 from carvana_jax.errors import UserError
+from carvana_jax.validation import Validation
 from configs import debug
 from tests import numbered
 
 
-class NotANumberTest(chex.TestCase):
-  def test_stops_and_keeps_the_last_good_checkpoint(self):
+class LoopTest(chex.TestCase):
+  """Runs of three steps an epoch on plain pictures, with tampered numbers."""
+
+  def setUp(self):
+    super().setUp()
     folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
-    config = debug.get_config()
-    config.train.batch_size = 4  # so an epoch has three steps
+    self.workdir = folder / 'run'
     builder = numbered.prepare(folder / 'data')
-    workdir = folder / 'run'
+    self.enterContext(mock.patch.object(prepare, 'dataset', lambda *_: builder))
+    self.config = debug.get_config()
+    self.config.data.data_dir = str(folder)
+    self.config.train.batch_size = 4
+    self.config.train.picture_epochs = 0
+
+  def train(self):
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):
+      train.train(self.config, self.workdir)
+    return output.getvalue()
+
+  def epochs(self):
+    lines = (self.workdir / 'metrics.jsonl').read_text().splitlines()
+    return [json.loads(line)['epoch'] for line in lines]
+
+
+class NotANumberTest(LoopTest):
+  def test_stops_and_keeps_the_last_good_checkpoint(self):
     original, bad_step = parallel.train_step, 5
 
     def broken(step):
@@ -31,14 +56,51 @@ class NotANumberTest(chex.TestCase):
       return original(wrapped)
 
     with (
-      mock.patch.object(prepare, 'dataset', lambda *_: builder),
       mock.patch.object(parallel, 'train_step', broken),
       self.assertRaisesRegex(
         UserError,
         'stopped being a number at step 5; .* step 3 is the last good',
       ),
     ):
-      train.train(config, workdir)
-    with checkpoint.Checkpoints(workdir) as checkpoints:
+      self.train()
+    with checkpoint.Checkpoints(self.workdir) as checkpoints:
       self.assertEqual(checkpoints.latest, 3)
-    chex.assert_tree_all_finite(checkpoint.load(workdir).variables)
+    chex.assert_tree_all_finite(checkpoint.load(self.workdir).variables)
+
+
+class EarlyStoppingTest(LoopTest):
+  @parameterized.parameters('dice', 'loss')
+  def test_stops_when_patience_is_over_and_the_best_is_used(self, monitor):
+    # The second epoch is the best by either number, and never equalled.
+    by_epoch = {'dice': [0.5, 0.8, 0.8, 0.7, 0.9], 'loss': [5, 2, 2, 3, 1]}
+    numbers = {name: iter(values) for name, values in by_epoch.items()}
+    fixed = {'iou': 0.0, 'accuracy': 0.0}
+
+    def scores(validation, variables):
+      del validation, variables
+      return fixed | {name: next(values) for name, values in numbers.items()}
+
+    self.config.train.update(epochs=5, patience=2, monitor=monitor)
+    with mock.patch.object(Validation, 'scores', scores):
+      output = self.train()
+      self.assertIn(
+        f'stopped: 2 epochs without a better validation {monitor}; step 6 is '
+        'the best',
+        output,
+      )
+      self.assertEqual(self.epochs(), [1, 2, 3, 4])
+      self.assertEqual(checkpoint.load(self.workdir).step, 6)
+      # Started again, it knows that it is over.
+      self.assertIn('stopped: 2 epochs', self.train())
+    self.assertEqual(self.epochs(), [1, 2, 3, 4])
+
+  def test_without_patience_all_epochs_are_made(self):
+    self.config.train.epochs = 3
+    worse = iter([0.9, 0.5, 0.4])
+    scores = lambda *_: dict.fromkeys(
+      ('loss', 'dice', 'iou', 'accuracy'), next(worse)
+    )
+    with mock.patch.object(Validation, 'scores', scores):
+      self.train()
+    self.assertEqual(self.epochs(), [1, 2, 3])
+    self.assertEqual(checkpoint.load(self.workdir).step, 3)

@@ -1,0 +1,182 @@
+"""Trains published systems one after the other under one budget.
+
+    python -m benchmarks.systems --manual_dir=FOLDER --minutes=5
+    python -m benchmarks.systems --manual_dir=FOLDER --epochs=2 \\
+        --systems=cnn256,unet256 --size=128x128
+
+All are trained and scored on the same splits by car, as their configs say but
+for the budget. Minutes are those of training: compilation counts, validation
+does not. Writes systems.md and systems.json to OUTPUT and keeps the runs there,
+so a longer budget goes on where a shorter one ended.
+"""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+from absl import flags
+
+from carvana_jax import (
+  ceiling,
+  checkpoint,
+  cli,
+  header,
+  models,
+  prepare,
+  run_data,
+  summary,
+)
+from carvana_jax.datasets import spec
+from carvana_jax.errors import UserError
+from carvana_jax.validation import Validation
+
+ROOT = pathlib.Path(__file__).parents[1]
+SYSTEMS = (
+  'tiny_unet128',
+  'tiny_unet512',
+  'median_cnn100',
+  'bn_unet128',
+  'cnn256',
+  'unet256',
+  'vgg19_unet512',
+)
+_COLUMNS = {
+  'system': '{}',
+  'size': '{}',
+  'parameters': '{:,}',
+  'epochs': '{:.1f}',
+  'seconds': '{:.0f}',
+  'Dice*': '{:.4f}',
+  'Dice': '{:.4f}',
+  'IoU': '{:.4f}',
+  'accuracy': '{:.4f}',
+  'ceiling': '{:.4f}',
+}
+
+
+def train(name: str, workdir: pathlib.Path, args) -> None:
+  """Trains one config and scores it at full size, in a process of its own."""
+  command = [
+    sys.executable, '-m', 'carvana_jax.main',
+    f'--config=configs/{name}.py', f'--workdir={workdir}',
+    f'--config.data.dataset={args.dataset}',
+    f'--config.data.data_dir={args.data_dir}',
+    f'--config.data.manual_dir={args.manual_dir}',
+  ]  # fmt: skip
+  if args.minutes:
+    # So many epochs that time is over first.
+    command += [
+      f'--config.train.max_minutes={args.minutes}',
+      '--config.train.epochs=100000',
+    ]
+  else:
+    command += [f'--config.train.epochs={args.epochs}']
+  if args.size:
+    command += [f'--config.data.size={args.size}']
+  if name == 'vgg19_unet512':
+    command += [f'--config.model.encoder_weights={args.encoder_weights}']
+  if subprocess.run(command, cwd=ROOT, check=False).returncode:
+    raise UserError(f'{name} failed, see above; leave it out of --systems.')
+
+
+def measure(name: str, workdir: pathlib.Path) -> dict:
+  """What the table says of a trained system."""
+  run = checkpoint.load(workdir)
+  config = run.config
+  data = run_data.RunData(prepare.for_network(config.data), config)
+  small = Validation(config, run.model, data, 'test').scores(run.variables)
+  folder = workdir / 'evaluation' / f'{config.data.dataset}-test'
+  full = json.loads((folder / 'summary.json').read_text())
+  last = (workdir / 'metrics.jsonl').read_text().splitlines()[-1]
+  last = json.loads(last)
+  best = ceiling.ceilings(config.data, 'test')
+  shape = (
+    *spec.parse_size(config.data.size),
+    prepare.channels(config.data),
+  )
+  layers = summary.layers(models.build(config.model), shape)
+  return {
+    'system': name,
+    'size': config.data.size,
+    'parameters': sum(layer.parameters + layer.statistics for layer in layers),
+    'epochs': last['step'] / data.steps_per_epoch,
+    'seconds': last['train_seconds'],
+    'Dice*': small['dice'],
+    'Dice': full['dice_mean'],
+    'IoU': full['iou_mean'],
+    'accuracy': full['accuracy_mean'],
+    'ceiling': best['soft'],
+    'ceiling_hard': best['hard'],
+    'full_size': full['size'],
+    'images': full['images'],
+    'cars': full['cars'],
+  }
+
+
+def markdown(rows: list[dict]) -> str:
+  """The table, with what its columns mean."""
+  lines = [list(_COLUMNS), ['---'] * len(_COLUMNS)]
+  for row in rows:
+    lines.append([form.format(row[key]) for key, form in _COLUMNS.items()])
+  table = '\n'.join(f'| {" | ".join(line)} |' for line in lines)
+  first = rows[0]
+  return (
+    f'{table}\n\n'
+    f'Test split, {first["images"]} images of {first["cars"]} cars. Dice* at '
+    "the network's size (of the crop, where there is one), Dice, IoU and "
+    f'accuracy at {first["full_size"]}; ceiling: the Dice at that size of the '
+    "true masks, area-averaged to the network's size.\n"
+  )
+
+
+def plain(rows: list[dict]) -> str:
+  """The table's numbers in 80 columns."""
+  row = '{:14}{:>11}{:>7}{:>8}' + '{:>8}' * 5
+  keys = [key for key in _COLUMNS if key != 'size']
+  lines = [
+    row.format(*(key[:7] if key != 'parameters' else key for key in keys))
+  ]
+  for values in rows:
+    lines.append(
+      row.format(*(_COLUMNS[key].format(values[key]) for key in keys))
+    )
+  return '\n'.join(lines)
+
+
+def main() -> None:
+  """The command line."""
+  args = flags.FLAGS
+  if bool(args.minutes) == bool(args.epochs):
+    raise UserError('give either --minutes or --epochs.')
+  output = pathlib.Path(args.output).expanduser().absolute()
+  rows = []
+  for name in args.systems:
+    train(name, output / name, args)
+    rows.append(measure(name, output / name))
+    # After every system, so that a table is there if a later one fails.
+    _write(output / 'systems.md', markdown(rows))
+    record = {'commit': header.commit(), 'systems': rows}
+    _write(output / 'systems.json', json.dumps(record, indent=2) + '\n')
+  print(plain(rows))
+  print(f'written to {output}/systems.md and systems.json')
+
+
+def _write(path, text):
+  aside = path.with_suffix('.tmp')
+  aside.write_text(text)
+  os.replace(aside, path)
+
+
+if __name__ == '__main__':
+  flags.DEFINE_list('systems', list(SYSTEMS), 'Names of configs.')
+  flags.DEFINE_float('minutes', 0, 'Training time of each.', lower_bound=0)
+  flags.DEFINE_integer('epochs', 0, 'Epochs of each.', lower_bound=0)
+  flags.DEFINE_string('size', '', "HEIGHTxWIDTH; '': that of each config.")
+  flags.DEFINE_string('dataset', 'carvana', 'carvana or studio.')
+  flags.DEFINE_string('data_dir', 'data', 'Where prepared data are kept.')
+  flags.DEFINE_string('manual_dir', '', 'Folder of the Kaggle files.')
+  flags.DEFINE_string('encoder_weights', 'random', 'File for vgg19_unet512.')
+  flags.DEFINE_string('output', 'runs/systems', 'Folder for runs and tables.')
+  cli.run(main)

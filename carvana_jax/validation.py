@@ -1,0 +1,52 @@
+"""Scores and sample pictures at the network's size, for use while training."""
+
+import collections
+from typing import Any
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from carvana_jax import logbook, parallel, steps
+from carvana_jax.run_data import RunData
+
+
+class Validation:
+  """One network on one split, as often as wanted."""
+
+  SAMPLES = 4
+
+  def __init__(
+    self,
+    config: ConfigDict,
+    model: Any,
+    data: RunData,
+    split: str = 'validation',
+  ):
+    self._batches = lambda: data.once(split)
+    self._score = parallel.eval_step(steps.make_validation_step(model, config))
+    self._predict = parallel.eval_step(steps.make_probability_step(model))
+
+  def scores(self, variables: Any) -> dict[str, float]:
+    """Means over the split's images of loss, dice, iou and accuracy."""
+    sums = collections.Counter()
+    for batch in parallel.to_devices(self._batches()):
+      values = parallel.to_host(self._score(variables, batch))
+      weight = parallel.to_host(batch['weight'])
+      sums['images'] += float(weight.sum())
+      for name, value in values.items():
+        sums[name] += float((value * weight).sum())
+    images = sums.pop('images')
+    return {name: value / images for name, value in sums.items()}
+
+  def pictures(self, variables: Any) -> np.ndarray:
+    """Strips of a few photos, spread evenly over the first batch."""
+    batch = next(iter(parallel.to_devices(self._batches(), ahead=0)))
+    probability = parallel.to_host(self._predict(variables, batch))
+    batch = parallel.to_host(batch)
+    real = int(batch['weight'].sum())
+    chosen = np.linspace(0, real - 1, self.SAMPLES).astype(int)
+    return logbook.strips(
+      batch['image'][chosen, ..., :3],
+      batch['mask'][chosen],
+      probability[chosen],
+    )
