@@ -26,6 +26,9 @@ SIZE = (32, 48)
 RNG = np.random.default_rng(0)
 IMAGE = RNG.uniform(size=(3, *SIZE, 3))
 TARGET = RNG.uniform(size=(3, *SIZE))
+# For the network that is shown differences as well.
+SIX_CHANNELS = RNG.uniform(size=(3, *SIZE, 6))
+SCALE = {'mean': np.linspace(0.1, 0.6, 6), 'std': np.linspace(0.2, 0.4, 6)}
 
 
 def tiny_unet(poolings):
@@ -68,6 +71,17 @@ def bn_unet(first_width=64):
     for _ in range(3):
       x = block(x, width)
   return keras.Model(image, L.Conv2D(1, 1)(x))
+
+
+def median_cnn():
+  """System C, from the notebook's description."""
+  conv = lambda width, size, activation: L.Conv2D(
+    width, size, padding='same', activation=activation
+  )
+  image = keras.Input((*SIZE, 6))
+  x = L.Normalization(mean=SCALE['mean'], variance=SCALE['std'] ** 2)(image)
+  x = conv(32, 5, 'relu')(conv(16, 10, 'relu')(x))
+  return keras.Model(image, conv(1, 5, None)(x))
 
 
 def plain_cnn():
@@ -132,7 +146,7 @@ def model_of(name):
   return models.build(config).clone(dtype=jnp.float64)
 
 
-def variables_and_order(model):
+def variables_and_order(model, image=IMAGE):
   """Random variables, and the layers' paths in the order of their calls."""
   order = []
 
@@ -143,7 +157,7 @@ def variables_and_order(model):
 
   with norm.nn.intercept_methods(remember):
     variables = jax.eval_shape(
-      lambda: model.init(jax.random.key(0), IMAGE[:1], train=False)
+      lambda: model.init(jax.random.key(0), image[:1], train=False)
     )
   rng = np.random.default_rng(1)
 
@@ -155,6 +169,8 @@ def variables_and_order(model):
     return abs(values) if name == 'var' else values
 
   variables = jax.tree_util.tree_map_with_path(draw, variables)
+  if 'input' in variables:
+    variables['input'] = SCALE
   # Modules that only hold other modules have no leaves of their own.
   own = {
     tuple(key.key for key in path[:-1])
@@ -191,6 +207,7 @@ CASES = (
   ('tiny_unet128', lambda: tiny_unet(3), 120_965),
   ('tiny_unet512', lambda: tiny_unet(4), 485_957),
   ('bn_unet128', bn_unet, 34_527_041 + 13_696),
+  ('median_cnn100', median_cnn, 23_249, SIX_CHANNELS),
   ('cnn256', plain_cnn, 371_073),
   ('unet256', transposed_unet, None),  # not published
   ('vgg19_unet512', vgg_unet, None),  # nor this one
@@ -205,14 +222,15 @@ class KerasTest(chex.TestCase):
     self.addCleanup(keras.config.set_dtype_policy, 'float32')
 
   @parameterized.named_parameters((case[0], *case) for case in CASES)
-  def test_agrees_with_keras(self, name, build, parameters):
+  def test_agrees_with_keras(self, name, build, parameters, image=IMAGE):
     model, reference = model_of(name), build()
-    variables, order = variables_and_order(model)
+    variables, order = variables_and_order(model, image)
     copy_weights(variables, order, reference)
     if parameters:
       self.assertEqual(reference.count_params(), parameters)
+      counted = {name: variables[name] for name in variables if name != 'input'}
       self.assertEqual(
-        sum(leaf.size for leaf in jax.tree.leaves(variables)), parameters
+        sum(leaf.size for leaf in jax.tree.leaves(counted)), parameters
       )
 
     # Variables are arguments, as XLA takes its time over large constants.
@@ -228,11 +246,11 @@ class KerasTest(chex.TestCase):
       logits, updates = jax.vmap(step, axis_name='batch')(image[None])
       return logits[0], jax.tree.map(lambda x: x[0], updates)
 
-    expected = reference(IMAGE, training=False)[..., 0].numpy()
+    expected = reference(image, training=False)[..., 0].numpy()
     self.assertGreater(np.ptp(expected), 0.1)
-    chex.assert_trees_all_close(infer(variables, IMAGE), expected, atol=2e-5)
-    logits, updates = train(variables, IMAGE)
-    expected = reference(IMAGE, training=True)[..., 0].numpy()
+    chex.assert_trees_all_close(infer(variables, image), expected, atol=2e-5)
+    logits, updates = train(variables, image)
+    expected = reference(image, training=True)[..., 0].numpy()
     chex.assert_trees_all_close(logits, expected, atol=2e-5)
     for name, stats in updates.get('batch_stats', {}).items():
       layers = [layer for layer in reference.layers if layer.weights]
