@@ -54,11 +54,12 @@ _COLUMNS = {
   'accuracy': '{:.4f}',
   'ceiling': '{:.4f}',
 }
+_SHORT = {'accuracy': 'acc.', 'ceiling': 'best'}  # in the terminal
 
 
-def train(name: str, workdir: pathlib.Path, args) -> None:
-  """Trains one config and scores it at full size, in a process of its own."""
-  command = [
+def command(name: str, workdir: pathlib.Path, args) -> list[str]:
+  """Trains one config and scores it at full size, within the budget."""
+  words = [
     sys.executable, '-m', 'carvana_jax.main',
     f'--config=configs/{name}.py', f'--workdir={workdir}',
     f'--config.data.dataset={args.dataset}',
@@ -67,18 +68,17 @@ def train(name: str, workdir: pathlib.Path, args) -> None:
   ]  # fmt: skip
   if args.minutes:
     # So many epochs that time is over first.
-    command += [
+    words += [
       f'--config.train.max_minutes={args.minutes}',
       '--config.train.epochs=100000',
     ]
   else:
-    command += [f'--config.train.epochs={args.epochs}']
+    words += [f'--config.train.epochs={args.epochs}']
   if args.size:
-    command += [f'--config.data.size={args.size}']
+    words += [f'--config.data.size={args.size}']
   if name == 'vgg19_unet512':
-    command += [f'--config.model.encoder_weights={args.encoder_weights}']
-  if subprocess.run(command, cwd=ROOT, check=False).returncode:
-    raise UserError(f'{name} failed, see above; leave it out of --systems.')
+    words += [f'--config.model.encoder_weights={args.encoder_weights}']
+  return words
 
 
 def measure(name: str, workdir: pathlib.Path) -> dict:
@@ -133,15 +133,11 @@ def markdown(rows: list[dict]) -> str:
 
 def plain(rows: list[dict]) -> str:
   """The table's numbers in 80 columns."""
-  row = '{:14}{:>11}{:>7}{:>8}' + '{:>8}' * 5
+  form = '{:14}{:>11}{:>7}{:>8}' + '{:>8}' * 5
   keys = [key for key in _COLUMNS if key != 'size']
-  lines = [
-    row.format(*(key[:7] if key != 'parameters' else key for key in keys))
-  ]
-  for values in rows:
-    lines.append(
-      row.format(*(_COLUMNS[key].format(values[key]) for key in keys))
-    )
+  lines = [form.format(*(_SHORT.get(key, key) for key in keys))]
+  for row in rows:
+    lines.append(form.format(*(_COLUMNS[key].format(row[key]) for key in keys)))
   return '\n'.join(lines)
 
 
@@ -153,7 +149,9 @@ def main() -> None:
   output = pathlib.Path(args.output).expanduser().absolute()
   rows = []
   for name in args.systems:
-    train(name, output / name, args)
+    words = command(name, output / name, args)
+    if subprocess.run(words, cwd=ROOT, check=False).returncode:
+      raise UserError(f'{name} failed, see above; leave it out of --systems.')
     rows.append(measure(name, output / name))
     # After every system, so that a table is there if a later one fails.
     _write(output / 'systems.md', markdown(rows))

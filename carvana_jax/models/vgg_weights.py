@@ -52,7 +52,7 @@ def read(path: str) -> tuple[dict[str, Any], str]:
     UserError: the file cannot be read, is in no known form, is damaged, or
       holds something else than VGG19.
   """
-  file = pathlib.Path(path)
+  file = pathlib.Path(path).expanduser()
   try:
     with file.open('rb') as stream:
       digest = hashlib.file_digest(stream, 'sha256').hexdigest()

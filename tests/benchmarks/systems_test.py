@@ -1,0 +1,115 @@
+"""A multi-view run as the benchmark trains it, and the table made of it."""
+
+import pathlib
+import subprocess
+import sys
+import tempfile
+import types
+
+import chex
+import numpy as np
+from PIL import Image
+
+from benchmarks import systems
+from carvana_jax import checkpoint, prepare
+from carvana_jax.datasets import images
+
+ARGS = {
+  'dataset': 'studio',
+  'manual_dir': 'photos',
+  'minutes': 0,
+  'epochs': 1,
+  'size': '64x96',
+  'encoder_weights': 'random',
+}
+
+
+class SystemsTest(chex.TestCase):
+  @classmethod
+  def setUpClass(cls):
+    super().setUpClass()
+    folder = tempfile.TemporaryDirectory()
+    cls.addClassCleanup(folder.cleanup)
+    cls.root = pathlib.Path(folder.name)
+    cls.workdir = cls.root / 'median_cnn100'
+    cls.args = types.SimpleNamespace(data_dir=cls.root / 'data', **ARGS)
+    words = systems.command('median_cnn100', cls.workdir, cls.args)
+    # The studio's own full size would take a minute to render.
+    words += ['--config.data.full_size=64x96']
+    subprocess.run(words, cwd=systems.ROOT, check=True)
+
+  def test_table(self):
+    row = systems.measure('median_cnn100', self.workdir)
+    self.assertEqual(row['parameters'], 23_249)
+    self.assertEqual((row['size'], row['full_size']), ('64x96', '64x96'))
+    self.assertEqual((row['epochs'], row['images']), (1, 96))
+    for key in ('Dice*', 'Dice', 'IoU', 'accuracy'):
+      self.assertBetween(row[key], 0.3, row['ceiling'])
+    self.assertBetween(row['ceiling'], row['ceiling_hard'], 1)
+    self.assertGreater(row['ceiling_hard'], 0.95)
+    rows = [row, row | {'system': 'tiny_unet128', 'parameters': 34_540_737}]
+    lines = systems.plain(rows).splitlines()
+    self.assertEqual({len(line) for line in lines}, {len(lines[0])})
+    self.assertLess(len(lines[0]), 81)
+    self.assertIn('34,540,737', lines[2])
+    text = systems.markdown(rows)
+    self.assertIn('| median_cnn100 | 64x96 | 23,249 | 1.0 |', text)
+    self.assertIn('96 images of 6 cars', text)
+    counts = {line.count('|') for line in text.splitlines()[:4]}
+    self.assertLen(counts, 1)
+
+  def test_scale_of_the_input_comes_from_the_training_data(self):
+    run = checkpoint.load(self.workdir)
+    data = prepare.for_network(run.config.data).as_data_source('train')
+    pixels = np.stack(
+      [np.concatenate([x['image'], x['difference']], -1) for x in data]
+    )
+    scale = run.variables['input']
+    chex.assert_trees_all_close(
+      dict(scale),
+      {
+        'mean': np.float32(pixels.mean((0, 1, 2)) / 255),
+        'std': np.float32(pixels.std((0, 1, 2)) / 255),
+      },
+      rtol=1e-4,
+    )
+
+  def test_a_folder_of_new_cars_is_predicted(self):
+    """From one view of a car on; other cars may have another size."""
+    folder = self.root / 'photos'
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    sizes = {'0_01': (64, 96), '0_02': (64, 96), '1_07': (80, 100)}
+    for name, size in sizes.items():
+      photo = rng.integers(0, 255, (*size, 3), np.uint8)
+      (folder / f'{name}.png').write_bytes(images.encode_png(photo))
+    predict = lambda: subprocess.run(
+      [sys.executable, '-m', 'carvana_jax.predict',
+       f'--workdir={self.workdir}', f'--input={folder}',
+       f'--output={self.root / "masks"}'],
+      cwd=systems.ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    result = predict()
+    self.assertEqual(result.returncode, 0, result.stderr)
+    self.assertIn('3 masks written', result.stdout)
+    for name, (height, width) in sizes.items():
+      with Image.open(self.root / 'masks' / f'{name}_mask.png') as mask:
+        self.assertEqual(mask.size, (width, height))
+        self.assertLessEqual(set(np.unique(mask)), {0, 255})
+    # Nothing is overwritten.
+    result = predict()
+    self.assertEqual(result.returncode, 2)
+    self.assertIn('0_01_mask.png exists', result.stderr)
+    self.assertLen(result.stderr.splitlines(), 1)
+
+  def test_command_of_a_budget_in_minutes(self):
+    args = types.SimpleNamespace(**vars(self.args))
+    args.minutes, args.size = 2.5, ''
+    words = systems.command('vgg19_unet512', self.workdir, args)
+    self.assertIn('--config.train.max_minutes=2.5', words)
+    self.assertIn('--config.model.encoder_weights=random', words)
+    self.assertFalse(any('data.size' in word for word in words))
+
+  def test_every_system_is_a_config(self):
+    for name in systems.SYSTEMS:
+      self.assertTrue((systems.ROOT / 'configs' / f'{name}.py').exists())
