@@ -37,6 +37,7 @@ def check_name(data_config) -> None:
 
 def check_sizes(data_config) -> None:
   """Raises a `UserError` where the data do not come in the config's sizes."""
+  check_name(data_config)
   single = _builder_class(data_config)
   multi = multiview_dataset_builder.Builder
   network_class = multi if data_config.multiview else single
