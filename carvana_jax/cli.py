@@ -11,14 +11,19 @@ from carvana_jax.errors import UserError
 _DEBUG = flags.DEFINE_bool('debug', False, 'Show tracebacks of errors.')
 
 
-def run(main: Callable[[], None]) -> None:
-  """Parses the flags and runs `main`; errors of the user's become one line."""
+def run(main: Callable[..., None], words: tuple[str, ...] = ()) -> None:
+  """Parses the flags and runs `main`; errors of the user's become one line.
 
-  def guarded(_):
+  Args:
+    main: the command, given as many words of the command line as `words`.
+    words: what the arguments that are no flags stand for, in capitals.
+  """
+
+  def guarded(argv):
     if not flags.FLAGS['verbosity'].present:
       logging.set_verbosity(logging.WARNING)
     try:
-      main()
+      main(*argv[1:])
     except KeyboardInterrupt:
       print('interrupted; the same command goes on', file=sys.stderr)
       sys.exit(130)  # 128 + SIGINT, as shells have it
@@ -31,7 +36,7 @@ def run(main: Callable[[], None]) -> None:
         raise
       _fail(f'{error}; check that path (--debug shows where it was used).')
 
-  app.run(guarded, flags_parser=_parse)
+  app.run(guarded, flags_parser=lambda argv: _parse(argv, words))
 
 
 def _fail(reason):
@@ -39,11 +44,13 @@ def _fail(reason):
   sys.exit(2)
 
 
-def _parse(argv):
+def _parse(argv, words):
   try:
     rest = flags.FLAGS(argv)[1:]
-    if rest:
+    if not words and rest:
       _fail(f'{rest[0]!r} is not a flag; flags look like --name=value.')
+    if len(rest) != len(words):
+      _fail(f'{len(rest)} arguments instead of {len(words)}: give {" ".join(words)}.')
     if 'config' in flags.FLAGS and flags.FLAGS.config is None:
       _fail('--config is missing; try --config=configs/studio.py.')
     if 'config' in flags.FLAGS:
@@ -57,7 +64,7 @@ def _parse(argv):
     if '--debug' in argv:
       raise
     _fail(_unknown_field(str(error)))
-  return [argv[0]]
+  return [argv[0], *rest]
 
 
 def _unknown_field(text):
