@@ -2,16 +2,16 @@
 
     python -m benchmarks.systems --manual_dir=FOLDER --minutes=5
     python -m benchmarks.systems --manual_dir=FOLDER --epochs=2 \\
-        --systems=cnn256,unet256 --size=128x128
+        --systems=cnn256,unet256 --size=128x128 --output=runs/systems128
 
 All are trained and scored on the same splits by car, as their configs say but
-for the budget. Minutes are those of training: compilation counts, validation
-does not. Writes systems.md and systems.json to OUTPUT and keeps the runs there,
-so a longer budget goes on where a shorter one ended.
+for the budget, and without stopping early. Minutes are those of training:
+compilation counts, validation does not, and the step under way at the end is
+finished. Writes systems.md and systems.json to OUTPUT and keeps the runs there;
+started again, it goes on with what is missing.
 """
 
 import json
-import os
 import pathlib
 import subprocess
 import sys
@@ -19,16 +19,15 @@ import sys
 from absl import flags
 
 from carvana_jax import (
+  atomic,
   ceiling,
   checkpoint,
   cli,
   header,
-  models,
   prepare,
   run_data,
   summary,
 )
-from carvana_jax.datasets import spec
 from carvana_jax.errors import UserError
 from carvana_jax.validation import Validation
 
@@ -42,6 +41,8 @@ SYSTEMS = (
   'unet256',
   'vgg19_unet512',
 )
+# What the tables of one folder have in common.
+_BUDGET = ('systems', 'minutes', 'epochs', 'size', 'full_size', 'dataset')
 _COLUMNS = {
   'system': '{}',
   'size': '{}',
@@ -54,7 +55,6 @@ _COLUMNS = {
   'accuracy': '{:.4f}',
   'ceiling': '{:.4f}',
 }
-_SHORT = {'accuracy': 'acc.', 'ceiling': 'best'}  # in the terminal
 
 
 def command(name: str, workdir: pathlib.Path, args) -> list[str]:
@@ -65,6 +65,8 @@ def command(name: str, workdir: pathlib.Path, args) -> list[str]:
     f'--config.data.dataset={args.dataset}',
     f'--config.data.data_dir={args.data_dir}',
     f'--config.data.manual_dir={args.manual_dir}',
+    f'--config.data.full_size={args.full_size}',
+    '--config.train.patience=0',
   ]  # fmt: skip
   if args.minutes:
     # So many epochs that time is over first.
@@ -85,18 +87,17 @@ def measure(name: str, workdir: pathlib.Path) -> dict:
   """What the table says of a trained system."""
   run = checkpoint.load(workdir)
   config = run.config
-  data = run_data.RunData(prepare.for_network(config.data), config)
-  small = Validation(config, run.model, data, 'test').scores(run.variables)
   folder = workdir / 'evaluation' / f'{config.data.dataset}-test'
   full = json.loads((folder / 'summary.json').read_text())
+  if full['step'] != run.step:
+    raise UserError(f'{name} was not trained to its end; start again.')
+  config.eval.smooth = 0.0  # some train with another, but here they compare
+  data = run_data.RunData(prepare.for_network(config.data), config)
+  small = Validation(config, run.model, data, 'test').scores(run.variables)
+  best = ceiling.ceilings(config.data, 'test')
   last = (workdir / 'metrics.jsonl').read_text().splitlines()[-1]
   last = json.loads(last)
-  best = ceiling.ceilings(config.data, 'test')
-  shape = (
-    *spec.parse_size(config.data.size),
-    prepare.channels(config.data),
-  )
-  layers = summary.layers(models.build(config.model), shape)
+  layers = summary.layers(run.model, prepare.input_shape(config.data))
   return {
     'system': name,
     'size': config.data.size,
@@ -126,8 +127,9 @@ def markdown(rows: list[dict]) -> str:
     f'{table}\n\n'
     f'Test split, {first["images"]} images of {first["cars"]} cars. Dice* at '
     "the network's size (of the crop, where there is one), Dice, IoU and "
-    f'accuracy at {first["full_size"]}; ceiling: the Dice at that size of the '
-    "true masks, area-averaged to the network's size.\n"
+    f'accuracy at {first["full_size"]}, holes filled where the config says so; '
+    'ceiling: the Dice at that size of the true masks, area-averaged to the '
+    "network's size.\n"
   )
 
 
@@ -135,7 +137,7 @@ def plain(rows: list[dict]) -> str:
   """The table's numbers in 80 columns."""
   form = '{:14}{:>11}{:>7}{:>8}' + '{:>8}' * 5
   keys = [key for key in _COLUMNS if key != 'size']
-  lines = [form.format(*(_SHORT.get(key, key) for key in keys))]
+  lines = [form.format(*keys).replace('accuracy', '    acc.')]
   for row in rows:
     lines.append(form.format(*(_COLUMNS[key].format(row[key]) for key in keys)))
   return '\n'.join(lines)
@@ -146,25 +148,36 @@ def main() -> None:
   args = flags.FLAGS
   if bool(args.minutes) == bool(args.epochs):
     raise UserError('give either --minutes or --epochs.')
+  for name in args.systems:
+    if name not in SYSTEMS:
+      raise UserError(
+        f'--systems={name} is unknown; choose from {",".join(SYSTEMS)}.'
+      )
   output = pathlib.Path(args.output).expanduser().absolute()
-  rows = []
+  record = {
+    'budget': {name: args[name].value for name in _BUDGET},
+    'commit': header.commit(),
+    'systems': [],
+  }
+  _refuse_other_budget(output / 'systems.json', record['budget'])
   for name in args.systems:
     words = command(name, output / name, args)
     if subprocess.run(words, cwd=ROOT, check=False).returncode:
       raise UserError(f'{name} failed, see above; leave it out of --systems.')
-    rows.append(measure(name, output / name))
+    record['systems'].append(measure(name, output / name))
     # After every system, so that a table is there if a later one fails.
-    _write(output / 'systems.md', markdown(rows))
-    record = {'commit': header.commit(), 'systems': rows}
-    _write(output / 'systems.json', json.dumps(record, indent=2) + '\n')
-  print(plain(rows))
+    atomic.write(output / 'systems.json', json.dumps(record, indent=2) + '\n')
+    atomic.write(output / 'systems.md', markdown(record['systems']))
+  print(plain(record['systems']))
   print(f'written to {output}/systems.md and systems.json')
 
 
-def _write(path, text):
-  aside = path.with_suffix('.tmp')
-  aside.write_text(text)
-  os.replace(aside, path)
+def _refuse_other_budget(path, budget):
+  if not path.exists():
+    return
+  there = json.loads(path.read_text())['budget']
+  if there != budget:
+    raise UserError(f'{path} is of {there}; choose another --output.')
 
 
 if __name__ == '__main__':
@@ -172,6 +185,9 @@ if __name__ == '__main__':
   flags.DEFINE_float('minutes', 0, 'Training time of each.', lower_bound=0)
   flags.DEFINE_integer('epochs', 0, 'Epochs of each.', lower_bound=0)
   flags.DEFINE_string('size', '', "HEIGHTxWIDTH; '': that of each config.")
+  flags.DEFINE_string(
+    'full_size', '', "HEIGHTxWIDTH of the scores; '': that of the data set."
+  )
   flags.DEFINE_string('dataset', 'carvana', 'carvana or studio.')
   flags.DEFINE_string('data_dir', 'data', 'Where prepared data are kept.')
   flags.DEFINE_string('manual_dir', '', 'Folder of the Kaggle files.')

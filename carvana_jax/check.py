@@ -5,7 +5,7 @@ import math
 import jax
 from ml_collections import ConfigDict
 
-from carvana_jax import frozen, losses, models, prepare, train_state
+from carvana_jax import losses, models, prepare, train_state
 from carvana_jax.datasets import spec
 from carvana_jax.errors import UserError
 
@@ -19,6 +19,12 @@ _RANGES = {
   ('train', 'picture_epochs'): ('at least 0', lambda x: x >= 0),
   ('optimizer', 'learning_rate'): ('above 0', lambda x: 0 < x < math.inf),
   ('optimizer', 'clip_norm'): ('at least 0', lambda x: x >= 0),
+  ('augment', 'rotation'): ('in 0..180', lambda x: 0 <= x <= 180),
+  ('augment', 'scale'): ('in 0..1, without 1', lambda x: 0 <= x < 1),
+  **{
+    ('augment', name): ('in 0..1', lambda x: 0 <= x <= 1)
+    for name in ('shift', 'brightness', 'contrast', 'saturation', 'hue', 'gray')
+  },
   ('eval', 'smooth'): ('at least 0', lambda x: x >= 0),
   ('eval', 'threshold'): ('between 0 and 1', lambda x: 0 < x < 1),
 }
@@ -34,7 +40,11 @@ def check(config: ConfigDict) -> None:
       raise UserError(f'config.{section}.{name}={value} must be {words}.')
   losses.by_name(config.train.loss)
   models.build(config.model)
-  frozen.check(config.model)
+  if config.data.multiview and config.model.name == 'vgg_unet':
+    raise UserError(
+      'config.data.multiview=True gives six channels, but VGG19 takes three; '
+      'choose another config.model.'
+    )
   train_state.make_optimizer(config.optimizer, total_steps=100)
   _check_sizes(config)
   _check_batches(config)

@@ -10,7 +10,6 @@ from ml_collections import ConfigDict
 from orbax.checkpoint import checkpoint_managers as policies
 
 from carvana_jax import models, parallel, prepare, train_state
-from carvana_jax.datasets import spec
 from carvana_jax.errors import UserError
 
 
@@ -22,17 +21,16 @@ class Checkpoints:
   """
 
   def __init__(self, workdir: pathlib.Path):
-    score = lambda metrics: (metrics['score'], -metrics['step'])
     self._manager = ocp.CheckpointManager(
       (workdir / 'checkpoints').absolute(),
       options=ocp.CheckpointManagerOptions(
         preservation_policy=policies.AnyPreservationPolicy(
           [
             policies.LatestN(2),
-            policies.BestN(get_metric_fn=score, n=1),
+            policies.BestN(get_metric_fn=_rank, n=1),
           ]
         ),
-        best_fn=score,
+        best_fn=_rank,
         best_mode='max',
         enable_async_checkpointing=True,
       ),
@@ -82,9 +80,24 @@ class Checkpoints:
     return self._manager.restore(step, args=args)['state']
 
 
+def _rank(metrics):
+  if 'score' not in metrics:
+    raise UserError(
+      'the run was made by an older version of this code; train it again.'
+    )
+  return metrics['score'], -metrics['step']
+
+
+def exists(workdir: pathlib.Path) -> bool:
+  """Whether a run has left a whole checkpoint in the folder."""
+  folder = workdir / 'checkpoints'
+  # Orbax gives a folder its number when all is written.
+  return any(path.name.isdigit() for path in folder.glob('*'))
+
+
 def state_creator(config: ConfigDict, model, optimizer):
   """A function without arguments that makes the run's first state."""
-  shape = (*spec.parse_size(config.data.size), prepare.channels(config.data))
+  shape = prepare.input_shape(config.data)
   averaged = config.train.average_decay > 0
   return lambda: train_state.create(
     model, optimizer, shape, config.seed, averaged

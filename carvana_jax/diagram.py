@@ -277,7 +277,7 @@ def _draw_stages(axes, boxes):
 
 def _draw_header(axes, found, title):
   left, top = axes.get_xlim()[0] + _MARGIN, axes.get_ylim()[1] - _MARGIN
-  total = sum(layer.parameters for layer in found)
+  total = sum(layer.parameters + layer.statistics for layer in found)
   trained = sum(layer.parameters for layer in found if layer.trainable)
   flops = sum(layer.flops for layer in found)
   totals = (

@@ -11,8 +11,8 @@ WORKDIR/evaluation/DATASET-SPLIT/summary.json and images.csv.
 """
 
 import csv
+import io
 import json
-import os
 import pathlib
 from collections.abc import Iterator
 
@@ -21,7 +21,7 @@ import tensorflow_datasets as tfds
 from absl import flags
 from tqdm import tqdm
 
-from carvana_jax import checkpoint, cli, metrics, predictor, prepare
+from carvana_jax import atomic, checkpoint, cli, metrics, predictor, prepare
 from carvana_jax.datasets import images, workers
 from carvana_jax.datasets.multiview import cars
 from carvana_jax.errors import UserError
@@ -85,7 +85,7 @@ def _labelled(builder, split):
 
 
 def _scored(run, builder, split) -> Iterator[dict]:
-  """A row of results for every image, car by car."""
+  """A row of results for every image."""
   skip = tfds.decode.SkipDecoding()
   source = builder.as_data_source(split, decoders={'image': skip, 'mask': skip})
   size = builder.info.features['image'].shape[:2]
@@ -111,7 +111,9 @@ def _with_truth(source, data_config):
     label = {name: _plain(example[name]) for name in _LABELS}
     return (label, images.decode_mask(example['mask']) > 127), given
 
-  by_car = cars.cars_of(source).values()
+  by_car = [range(len(source))]  # in one go, as it does not matter
+  if data_config.multiview:
+    by_car = cars.cars_of(source).values()
   given = predictor.inputs(by_car, photo, data_config)
   return workers.ordered_map(load, given)
 
@@ -122,15 +124,13 @@ def _plain(value):
 
 
 def _write(target, summary, rows):
-  """Writes both files aside first, so that neither is ever half there."""
   target.mkdir(parents=True, exist_ok=True)
-  with (target / 'images.tmp').open('w', newline='') as file:
-    writer = csv.DictWriter(file, _LABELS + _SCORES, extrasaction='ignore')
-    writer.writeheader()
-    writer.writerows(rows)
-  os.replace(target / 'images.tmp', target / 'images.csv')
-  (target / 'summary.tmp').write_text(json.dumps(summary, indent=2) + '\n')
-  os.replace(target / 'summary.tmp', target / 'summary.json')
+  table = io.StringIO()
+  writer = csv.DictWriter(table, _LABELS + _SCORES, extrasaction='ignore')
+  writer.writeheader()
+  writer.writerows(rows)
+  atomic.write(target / 'images.csv', table.getvalue().encode())
+  atomic.write(target / 'summary.json', json.dumps(summary, indent=2) + '\n')
 
 
 def _table(summary, target):

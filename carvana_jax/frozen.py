@@ -4,27 +4,30 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+from ml_collections import ConfigDict
 
 from carvana_jax.errors import UserError
 from carvana_jax.models import vgg_weights
 
 
-def check(model_config) -> None:
-  """Raises a `UserError` where a pretrained encoder has no usable file."""
-  if 'encoder_weights' not in model_config:
+def check(config: ConfigDict) -> None:
+  """Raises a `UserError` where a pretrained encoder can't be had."""
+  if 'encoder_weights' not in config.model:
     return
-  if model_config.encoder_weights == 'random':
-    return
-  if not model_config.encoder_weights:
+  file = config.model.encoder_weights
+  if not file:
     raise UserError(
       'config.model.encoder_weights names no file: give it the ImageNet '
       'weights of VGG19 (Keras .h5, torchvision .pth or .safetensors), or '
       "'random' to train the encoder from scratch."
     )
-  vgg_weights.read(model_config.encoder_weights)
+  if file != 'random':
+    vgg_weights.read(file)
 
 
-def values(like: Any, model_config, batches: Iterable[dict]) -> Any:
+def values(
+  like: Any, model_config: ConfigDict, batches: Iterable[dict]
+) -> tuple[Any, dict[str, str]]:
   """The frozen variables of a new run.
 
   Args:
@@ -33,19 +36,20 @@ def values(like: Any, model_config, batches: Iterable[dict]) -> Any:
     batches: the training examples once; `image` uint8 [B, h, w, C], `weight`.
 
   Returns:
-    A tree of the same structure and shapes.
+    A tree of the same structure and shapes, and where it comes from: `encoder`
+    is the SHA-256 of the file. Prints that, too.
   """
-  found = {}
+  found, origin = {}, {}
   if model_config.get('encoder_weights') == 'random':
     print('the encoder starts at random and is trained from scratch')
   if 'params' in like:
     file = model_config.encoder_weights
-    weights, digest = vgg_weights.read(file)
-    print(f'the encoder is that of {file}, sha256 {digest}')
+    weights, origin['encoder'] = vgg_weights.read(file)
+    print(f'the encoder is that of {file}, SHA-256 {origin["encoder"]}')
     found['params'] = {'encoder': weights}
   if 'input' in like:
     found['input'] = channel_statistics(batches)
-  return found
+  return found, origin
 
 
 def channel_statistics(batches: Iterable[dict]) -> dict[str, np.ndarray]:

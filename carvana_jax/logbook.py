@@ -1,12 +1,12 @@
 """A run's records: metrics.jsonl, TensorBoard, sample pictures."""
 
 import json
-import os
 import pathlib
 
 import numpy as np
 from PIL import Image
 
+from carvana_jax import atomic
 from carvana_jax.host_tensorflow import tf
 
 
@@ -59,9 +59,7 @@ class Logbook:
     # A line without its end was being written when the run was cut off.
     whole = [line for line in lines if line.endswith('\n')]
     kept = [line for line in whole if json.loads(line)['step'] <= step]
-    aside = self._path.with_suffix('.tmp')
-    aside.write_text(''.join(kept))
-    os.replace(aside, self._path)
+    atomic.write(self._path, ''.join(kept))
 
 
 def strips(

@@ -35,7 +35,8 @@ def main() -> None:
     print('interrupted and saved; the same command goes on from here')
     return
   run = checkpoint.load(workdir)
-  evaluate.evaluate(run, run.config.data, 'test', workdir)
+  # The data may have moved since that network was saved.
+  evaluate.evaluate(run, _CONFIG.value.data, 'test', workdir)
 
 
 if __name__ == '__main__':

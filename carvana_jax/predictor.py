@@ -50,10 +50,16 @@ def inputs(
     )
     return
   for car in cars:
-    pixels = list(workers.ordered_map(load, car))
-    for photo, view in zip(car, views.views(pixels, *size), strict=True):
-      both = np.concatenate([view.image, view.difference], axis=-1)
-      yield photo, Input(both, view.box)
+    yield from zip(car, _compared(car, load, size), strict=True)
+
+
+def _compared(car, load, size):
+  """Inputs of a car's photos, which are forgotten on return."""
+  photos = list(workers.ordered_map(load, car))
+  return [
+    Input(np.concatenate([view.image, view.difference], axis=-1), view.box)
+    for view in views.views(photos, *size)
+  ]
 
 
 def masks(

@@ -15,9 +15,13 @@ from carvana_jax.errors import UserError
 FULL_SIZES = {'carvana': spec.ORIGINAL_SIZE, 'studio': '256x384'}
 
 
-def channels(data_config) -> int:
-  """Of the network's input: colours, and differences where there are views."""
-  return 6 if data_config.multiview else 3
+def input_shape(data_config) -> tuple[int, int, int]:
+  """(h, w, C) of the network's input.
+
+  Three channels are colours, three more the differences between views.
+  """
+  channels = 6 if data_config.multiview else 3
+  return (*spec.parse_size(data_config.size), channels)
 
 
 def full_size(data_config) -> str:
@@ -97,8 +101,8 @@ def _multiview(data_config):
   builder = multiview_dataset_builder.Builder(
     source=source,
     config=data_config.size,
-    # Within its source, on whose size the crops depend.
-    data_dir=pathlib.Path(source.data_path).parent,
+    # Within its source, on whose size and version the crops depend.
+    data_dir=source.data_path,
     file_format='array_record',
   )
   _prepare(builder, download=None)

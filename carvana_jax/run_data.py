@@ -15,9 +15,12 @@ class RunData:
   """What a run reads; batches are those of `input_pipeline.batches`."""
 
   def __init__(self, builder: tfds.core.DatasetBuilder, config: ConfigDict):
-    """Raises a `UserError` where the training or validation split is empty."""
+    """Raises a `UserError` where one of the splits is empty."""
     self._builder = builder
     self._config = config
+    # Better now than after the first epoch, or the last.
+    for split in ('train', 'validation', 'test'):
+      self._steps(split)
     self.identity = prepare.identity(config.data, builder)
     self.steps_per_epoch = self._steps('train')
     self.total_steps = self.steps_per_epoch * config.train.epochs

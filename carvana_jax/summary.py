@@ -5,12 +5,13 @@
 
 FLOPs are those of the convolutions for one image, a multiplication and an
 addition counting as two; norms, poolings and activations are left out, being a
-few per cent. The last line counts parameters, those that are trained, and the
-statistics of batch normalisation. --picture draws the network.
+few per cent. The last line counts, as Keras does, all parameters, those of them
+that are trained, and the statistics of batch normalisation, which are among the
+first. --picture draws the network.
 """
 
+import io
 import math
-import os
 import pathlib
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -20,8 +21,7 @@ from absl import flags
 from flax import linen as nn
 from ml_collections import config_flags
 
-from carvana_jax import cli, models, prepare
-from carvana_jax.datasets import spec
+from carvana_jax import atomic, cli, models, prepare
 from carvana_jax.errors import UserError
 from carvana_jax.models.norm import BatchNorm
 
@@ -120,11 +120,11 @@ def table(found: list[Layer]) -> str:
       row.format(
         layer.name if layer.trainable else f'{layer.name} (frozen)',
         'x'.join(map(str, layer.output)),
-        f'{layer.parameters:,}',
+        f'{layer.parameters + layer.statistics:,}',
         f'{layer.flops / 1e6:,.1f}' if layer.flops else '',
       )
     )
-  parameters = sum(layer.parameters for layer in found)
+  parameters = sum(layer.parameters + layer.statistics for layer in found)
   flops = sum(layer.flops for layer in found)
   lines.append(row.format('', '', f'{parameters:,}', f'{flops / 1e6:,.1f}'))
   return '\n'.join(lines)
@@ -132,7 +132,7 @@ def table(found: list[Layer]) -> str:
 
 def totals(found: list[Layer]) -> str:
   """One line of counts."""
-  parameters = sum(layer.parameters for layer in found)
+  parameters = sum(layer.parameters + layer.statistics for layer in found)
   trainable = sum(layer.parameters for layer in found if layer.trainable)
   statistics = sum(layer.statistics for layer in found)
   return (
@@ -150,12 +150,6 @@ def _check_picture(path):
     raise UserError(f'{path} exists; choose another name.')
 
 
-def _save_picture(figure, path):
-  aside = path.with_suffix('.tmp')
-  figure.savefig(aside, format=path.suffix[1:])
-  os.replace(aside, path)
-
-
 def main() -> None:
   """The command line."""
   args = flags.FLAGS
@@ -163,7 +157,7 @@ def main() -> None:
   picture = pathlib.Path(args.picture).expanduser() if args.picture else None
   if picture:
     _check_picture(picture)
-  shape = (*spec.parse_size(config.data.size), prepare.channels(config.data))
+  shape = prepare.input_shape(config.data)
   model = models.build(config.model)
   found = layers(model, shape)
   print(table(found))
@@ -175,7 +169,9 @@ def main() -> None:
     file = config_flags.get_config_filename(args['config'])
     title = f'{pathlib.Path(file).stem} at {config.data.size}'
     figure = diagram.draw(found, title, models.skips(model))
-    _save_picture(figure, picture)
+    stream = io.BytesIO()
+    figure.savefig(stream, format=picture.suffix[1:])
+    atomic.write(picture, stream.getvalue())
 
 
 if __name__ == '__main__':

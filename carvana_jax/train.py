@@ -47,6 +47,8 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> bool:
       loss stopped being a number.
   """
   check.check(config)
+  if not checkpoint.exists(workdir):  # else what it checks is in there
+    frozen.check(config)
   run_folder.refuse_other_config(config, workdir)
   print(header.describe(config, workdir), flush=True)
   # The second is needed at the end; better to learn now if it can't be made.
@@ -64,7 +66,8 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> bool:
   limit = 60 * config.train.max_minutes or math.inf
 
   with checkpoint.Checkpoints(workdir) as checkpoints, Interrupt() as interrupt:
-    state, seconds = _first_or_latest(checkpoints, create, config, data)
+    state, notes = _first_or_latest(checkpoints, create, config, data)
+    seconds = notes['train_seconds']
     with logbook.Logbook(workdir, int(state.step)) as book:
       batches = parallel.to_devices(data.training(int(state.step)))
       if int(state.step) < data.total_steps:
@@ -97,27 +100,26 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> bool:
         if every and (epoch % every == 0 or step == data.total_steps):
           strips = validation.pictures(state.best_variables)
           book.pictures(step, epoch, strips)
-        notes = {
-          'config': config.to_dict(),
-          'data': data.identity,
-          'train_seconds': seconds,
-        }
-        score = valid['dice']
-        if config.train.monitor == 'loss':
-          score = -valid['loss']
-        checkpoints.save(state, notes, score)
+        notes |= {'config': config.to_dict(), 'train_seconds': seconds}
+        checkpoints.save(
+          state, notes, _score(valid, config, interrupt, data, step)
+        )
         if interrupt.wished:
           return False
   return True
 
 
 def _first_or_latest(checkpoints, create, config, data):
-  """A state, and the seconds that were spent in training it."""
+  """A state and its notes, see `Checkpoints.save`."""
   step = checkpoints.latest
   if step is None:
     state = parallel.create(create)
-    values = frozen.values(state.frozen, config.model, data.once('train'))
-    return state.replace(frozen=parallel.replicate(values)), 0.0
+    values, origin = frozen.values(
+      state.frozen, config.model, data.once('train')
+    )
+    state = state.replace(frozen=parallel.replicate(values))
+    notes = {'data': data.identity, 'train_seconds': 0.0, 'frozen': origin}
+    return state, notes
   notes = checkpoints.notes(step)
   if notes['data'] != data.identity:
     raise UserError(
@@ -126,7 +128,16 @@ def _first_or_latest(checkpoints, create, config, data):
     )
   print(f'going on from step {step}', flush=True)
   state = checkpoints.state(step, checkpoint.abstract(create))
-  return state, notes['train_seconds']
+  return state, notes
+
+
+def _score(valid, config, interrupt, data, step):
+  """What makes a checkpoint the best: the higher, the better."""
+  if interrupt.wished and step % data.steps_per_epoch:
+    # A run that was interrupted has to end as one that was not.
+    return -math.inf
+  sign = -1 if config.train.monitor == 'loss' else 1
+  return sign * valid[config.train.monitor]
 
 
 def _patience_is_over(state, checkpoints, config, data):

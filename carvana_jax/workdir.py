@@ -1,11 +1,11 @@
 """A run's folder: which config it belongs to."""
 
 import json
-import os
 import pathlib
 
 from ml_collections import ConfigDict
 
+from carvana_jax import atomic
 from carvana_jax.errors import UserError
 
 # Fields that may differ between the parts of a run that was interrupted.
@@ -34,9 +34,7 @@ def refuse_other_config(config: ConfigDict, workdir: pathlib.Path) -> None:
 def write_config(config: ConfigDict, workdir: pathlib.Path) -> None:
   """Makes the folder the config's own."""
   workdir.mkdir(parents=True, exist_ok=True)
-  aside = _config_file(workdir).with_suffix('.tmp')
-  aside.write_text(config.to_json(indent=2) + '\n')
-  os.replace(aside, _config_file(workdir))
+  atomic.write(_config_file(workdir), config.to_json(indent=2) + '\n')
 
 
 def _config_file(workdir):

@@ -1,5 +1,7 @@
 """Every field of a config, with the values that hold unless overridden.
 
+Only `model` has others where its name is not unet: see cnn256, vgg19_unet512.
+
 The other files in this folder change a few of them, and the command line any:
 
     python -m carvana_jax.main --config=configs/studio.py \\

@@ -9,7 +9,8 @@ FILE holds the ImageNet weights of VGG19, which are not part of this project:
   github.com/fchollet/deep-learning-models, where keras.applications gets it; or
 - torchvision's vgg19, a .pth (vgg19-dcbb9e9d.pth) or the same as .safetensors.
 
-Published: no score. Training stops after four epochs without a lower loss on
+Published: no score, nor momentum (0.9 here) and epsilon (1e-5) of the decoder's
+batch normalisation. Training stops after four epochs without a lower loss on
 the validation split; the best epoch is kept. Everything from scratch, no FILE:
 
     --config.model.encoder_weights=random

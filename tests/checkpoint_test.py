@@ -84,6 +84,22 @@ class CheckpointTest(chex.TestCase):
     logits = run.model.apply(run.variables, image, train=False)
     chex.assert_shape(logits, (2, 64, 96))
 
+  def test_run_of_an_older_version(self):
+    self.save({1: 0.5})
+    path = self.workdir / 'checkpoints' / '1' / 'metrics' / 'metrics'
+    self.assertIn('score', path.read_text())
+    path.write_text('{"dice": 0.5}')
+    with self.assertRaisesRegex(UserError, 'older version'):
+      checkpoint.load(self.workdir)
+
+  def test_exists_when_one_is_whole(self):
+    self.assertFalse(checkpoint.exists(self.workdir))
+    folder = self.workdir / 'checkpoints'
+    (folder / '3.orbax-checkpoint-tmp').mkdir(parents=True)
+    self.assertFalse(checkpoint.exists(self.workdir))
+    self.save({7: 0.5})
+    self.assertTrue(checkpoint.exists(self.workdir))
+
   def test_folder_without_checkpoints(self):
     with self.assertRaisesRegex(UserError, 'holds no checkpoint'):
       checkpoint.load(self.workdir / 'none')

@@ -64,7 +64,7 @@ class ConfigsTest(chex.TestCase):
   def test_too_few_levels(self):
     config = default.get_config().model
     config.levels = 0
-    with self.assertRaisesRegex(UserError, 'levels must be at least 1'):
+    with self.assertRaisesRegex(UserError, 'levels=0 must be at least 1'):
       models.build(config)
 
   @parameterized.parameters(('name', 'lion'), ('schedule', 'linear'))

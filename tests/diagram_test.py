@@ -15,7 +15,6 @@ from matplotlib.text import Text
 from PIL import Image
 
 from carvana_jax import diagram, models, prepare, summary
-from carvana_jax.datasets import spec
 
 ROOT = pathlib.Path(__file__).parents[1]
 CONFIGS = sorted(
@@ -32,7 +31,7 @@ def config_of(name):
 @functools.cache
 def layers_of(name):
   config = config_of(name)
-  shape = (*spec.parse_size(config.data.size), prepare.channels(config.data))
+  shape = prepare.input_shape(config.data)
   return summary.layers(models.build(config.model), shape)
 
 

@@ -1,5 +1,7 @@
 """What training leaves alone: found, filled in, saved, and never changed."""
 
+from unittest import mock
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -8,6 +10,7 @@ from absl.testing import parameterized
 
 from carvana_jax import frozen, models, parallel, steps, train_state
 from carvana_jax.errors import UserError
+from carvana_jax.models import vgg_weights
 from configs import median_cnn100, vgg19_unet512
 
 SIZE = (16, 32)
@@ -89,7 +92,7 @@ class EncoderTest(chex.TestCase):
   def test_trains_from_scratch_if_asked(self):
     config = vgg19_unet512.get_config()
     config.model.encoder_weights = 'random'
-    frozen.check(config.model)
+    frozen.check(config)
     state = abstract_state(config)
     self.assertEqual(state.frozen, {})
     self.assertIn('encoder', state.params)
@@ -98,10 +101,28 @@ class EncoderTest(chex.TestCase):
 
   @parameterized.parameters(('', "'random'"), ('/none.h5', '/none.h5'))
   def test_without_a_file(self, weights, part):
-    config = vgg19_unet512.get_config().model
-    config.encoder_weights = weights
+    config = vgg19_unet512.get_config()
+    config.model.encoder_weights = weights
     with self.assertRaisesRegex(UserError, part):
       frozen.check(config)
+
+  def test_comes_from_the_file(self):
+    config = vgg19_unet512.get_config()
+    config.model.encoder_weights = 'weights.h5'
+    like = abstract_state(config).frozen
+    weights = jax.tree.map(
+      lambda x: np.full(x.shape, 0.5, x.dtype), like['params']['encoder']
+    )
+    read = mock.Mock(return_value=(weights, 'abc'))
+    with mock.patch.object(vgg_weights, 'read', read):
+      frozen.check(config)
+      result, origin = frozen.values(like, config.model, [])
+    read.assert_called_with('weights.h5')
+    self.assertEqual(origin, {'encoder': 'abc'})
+    chex.assert_trees_all_equal_shapes_and_dtypes(result, like)
+    self.assertEqual(
+      result['params']['encoder']['block1_conv1']['bias'][0], 0.5
+    )
 
 
 class StandardizationTest(chex.TestCase):
@@ -140,6 +161,7 @@ class StandardizationTest(chex.TestCase):
   def test_values_fill_what_is_asked_for(self):
     like = {'input': {'mean': 0, 'std': 0}}
     config = median_cnn100.get_config().model
-    result = frozen.values(like, config, [batch_of(6)])
+    result, origin = frozen.values(like, config, [batch_of(6)])
     chex.assert_trees_all_equal_structs(result, like)
-    self.assertEqual(frozen.values({}, config, []), {})
+    self.assertEqual(origin, {})
+    self.assertEqual(frozen.values({}, config, []), ({}, {}))

@@ -209,7 +209,7 @@ class MainTest(CommandTest):
 
 
 class FlagsTest(CommandTest):
-  """What is wrong is said before anything is made."""
+  """What is wrong is said before anything is made; values: `check_test`."""
 
   def setUp(self):
     super().setUp()
@@ -230,19 +230,10 @@ class FlagsTest(CommandTest):
       ('--config.train.epoch=3', "no field 'epoch'; did you mean 'epochs'?"),
       ('--config.train.qqq=3', 'no field qqq;'),
       ('--config.train.epochs=many', 'config.train.epochs', 'many'),
-      ('--config.train.epochs=0', 'config.train.epochs', 'at least 1'),
-      ('--config.train.loss=bcee', 'bcee', 'bce_dice'),
       ('--config.train.batch_size=3', 'batch_size=3', '2 devices'),
-      ('--config.data.size=64', 'HEIGHTxWIDTH'),
-      ('--config.data.size=65x96', '65x96', '64x96'),
       ('--config.data.dataset=cars', 'cars', 'carvana'),
-      ('--config.data.size=1024x1536', '1024x1536', 'larger', '64x96'),
       ('--config.seed=-1', 'config.seed=-1 must be at least 0'),
-      ('--config.eval.threshold=1.5', 'eval.threshold=1.5', '0 and 1'),
-      ('--config.model.norm=bacth', 'bacth', 'batch'),
-      ('--config.model.head_width=-1', 'head_width', 'at least 0'),
       ('--config.model.dropout_levels=(3,)', 'level 3', '0 to 2'),
-      ('--config.optimizer.name=lion', 'lion', 'adamw'),
       ('--wokdir=x', 'wokdir', 'workdir'),
       ('stray', "'stray' is not a flag"),
     ):

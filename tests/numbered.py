@@ -5,7 +5,7 @@ import tensorflow_datasets as tfds
 
 from carvana_jax.datasets import images, spec
 
-SPLITS = {'train': 10, 'validation': 4}
+SPLITS = {'train': 10, 'validation': 4, 'test': 2}
 SIZE = '64x96'
 
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from absl.testing import parameterized
 from flax import linen as nn
 
-from carvana_jax import models, summary
+from carvana_jax import models, prepare, summary
 
 SHAPE = (64, 96, 3)
 
@@ -101,6 +101,24 @@ class SummaryTest(chex.TestCase):
     marked = [line for line in summary.table(found).splitlines()
               if '(frozen)' in line]  # fmt: skip
     self.assertLen(marked, 2)
+
+  @parameterized.parameters(
+    ('tiny_unet128', 120_965, 120_965, 0),
+    ('tiny_unet512', 485_957, 485_957, 0),
+    ('median_cnn100', 23_249, 23_249, 0),
+    ('bn_unet128', 34_540_737, 34_527_041, 13_696),
+    ('cnn256', 371_073, 371_073, 0),
+    ('vgg19_unet512', 21_359_425, 8_410_881, 3_584),
+  )
+  def test_published_counts(self, name, parameters, trainable, statistics):
+    config = importlib.import_module(f'configs.{name}').get_config()
+    found = summary.layers(
+      models.build(config.model), prepare.input_shape(config.data)
+    )
+    self.assertEqual(
+      summary.totals(found),
+      f'parameters {parameters} trainable {trainable} statistics {statistics}',
+    )
 
   def test_command_ends_with_the_sums(self):
     result = subprocess.run(

@@ -11,10 +11,17 @@ import chex
 import jax.numpy as jnp
 from absl.testing import parameterized
 
-from carvana_jax import checkpoint, parallel, prepare, train
+from carvana_jax import (
+  checkpoint,
+  frozen,
+  interrupt,
+  parallel,
+  prepare,
+  train,
+)
 from carvana_jax.errors import UserError
 from carvana_jax.validation import Validation
-from configs import debug
+from configs import cnn256, debug
 from tests import numbered
 
 
@@ -68,6 +75,24 @@ class NotANumberTest(LoopTest):
     chex.assert_tree_all_finite(checkpoint.load(self.workdir).variables)
 
 
+class FrozenTest(LoopTest):
+  def test_survives_a_stop_and_a_start(self):
+    self.config.model = cnn256.get_config().model
+    self.config.model.update(widths=(4,), kernels=(3,), standardize=True)
+    self.config.train.max_minutes = 1e-9
+    self.train()
+    first = checkpoint.load(self.workdir).variables['input']
+    # The training pictures' pixels are 0 to 9.
+    self.assertAlmostEqual(float(first['mean'][0]), 4.5 / 255, 6)
+    self.config.train.max_minutes = 0.0
+    with mock.patch.object(frozen, 'values') as values:
+      self.train()
+    values.assert_not_called()
+    run = checkpoint.load(self.workdir)
+    self.assertGreater(run.step, 1)
+    chex.assert_trees_all_equal(run.variables['input'], first)
+
+
 class EarlyStoppingTest(LoopTest):
   @parameterized.parameters('dice', 'loss')
   def test_stops_when_patience_is_over_and_the_best_is_used(self, monitor):
@@ -93,6 +118,27 @@ class EarlyStoppingTest(LoopTest):
       # Started again, it knows that it is over.
       self.assertIn('stopped: 2 epochs', self.train())
     self.assertEqual(self.epochs(), [1, 2, 3, 4])
+
+  def test_a_part_of_an_epoch_does_not_count_if_interrupted(self):
+    """It would make an interrupted run end differently from a whole one."""
+    self.config.train.epochs = 2
+    scores = iter([0.9, 0.5, 0.4])
+    numbers = lambda *_: dict.fromkeys(
+      ('loss', 'dice', 'iou', 'accuracy'), next(scores)
+    )
+    with (
+      mock.patch.object(Validation, 'scores', numbers),
+      mock.patch.object(
+        interrupt.Interrupt, 'wished', new_callable=mock.PropertyMock
+      ) as wished,
+    ):
+      wished.return_value = True  # after the first of three steps
+      self.train()
+      with checkpoint.Checkpoints(self.workdir) as checkpoints:
+        self.assertEqual((checkpoints.latest, checkpoints.best), (1, 1))
+      wished.return_value = False
+      self.train()
+    self.assertEqual(checkpoint.load(self.workdir).step, 3)
 
   def test_without_patience_all_epochs_are_made(self):
     self.config.train.epochs = 3

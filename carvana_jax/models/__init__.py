@@ -24,6 +24,7 @@ _LEAST = {
   'encoder_convs': 1,
   'decoder_convs': 1,
   'head_width': 0,
+  'head_kernel': 1,
 }
 
 
@@ -48,9 +49,17 @@ def build(model_config) -> nn.Module:
       )
   for field, least in _LEAST.items():
     if fields.get(field, least) < least:
-      raise UserError(f'config.model.{field} must be at least {least}.')
+      raise UserError(
+        f'config.model.{field}={fields[field]} must be at least {least}.'
+      )
   if not 0 <= fields.get('dropout', 0) < 1:
     raise UserError('config.model.dropout must be in 0..1, without 1.')
+  widths, kernels = fields.get('widths', ()), fields.get('kernels', ())
+  if len(widths) != len(kernels) or min((*widths, *kernels, 1)) < 1:
+    raise UserError(
+      f'config.model.widths={widths} and kernels={kernels} must be as many, '
+      'and at least 1.'
+    )
   for level in fields.get('dropout_levels', ()):
     if not 0 <= level < fields['levels']:
       raise UserError(

@@ -26,6 +26,7 @@ from carvana_jax.models import vgg_unet
 _OTHER = 'give the weights of VGG19 by Keras or torchvision.'
 _AGAIN = 'download it again.'
 _LARGEST_PICKLE = 2**20  # bytes; torchvision's vgg19 has some 5000
+_MOST_SHARED = 20  # uses of a tuple a second time
 
 # What a pickle of tensors holds in the place of torch.FloatStorage.
 _FLOAT_STORAGE = 'float32'
@@ -247,10 +248,18 @@ def _unpickle(file: pathlib.Path, stream: BinaryIO) -> Any:
   """The next object of a stream that holds a few pickles."""
   start = stream.tell()
   # The unpickler allocates what a number in the pickle says. Parsing first
-  # makes sure that strings are as long as they claim; the memo is left.
+  # makes sure that strings are as long as they claim; the memo is left, and
+  # tuples that hold each other twice, whose hash would take for ever.
+  tuples, shared, last = set(), 0, ''
   for opcode, value, _ in pickletools.genops(stream):
     if opcode.name.endswith('PUT') and value > _LARGEST_PICKLE:
       raise ValueError('a memo beyond all bounds')
+    if opcode.name.endswith('PUT') and last.startswith('TUPLE'):
+      tuples.add(value)
+    shared += opcode.name.endswith('GET') and value in tuples
+    if shared > _MOST_SHARED or opcode.name in ('DUP', 'MEMOIZE'):
+      raise ValueError('a pickle such as torch does not write')
+    last = opcode.name
   end = stream.tell()
   stream.seek(start)
   return _Unpickler(io.BytesIO(stream.read(end - start)), file).load()

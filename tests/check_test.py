@@ -1,0 +1,69 @@
+"""What can't be run is refused before any work, by field, value and remedy."""
+
+import chex
+from absl.testing import parameterized
+
+from carvana_jax import check
+from carvana_jax.errors import UserError
+from configs import cnn256, debug, default, median_cnn100, vgg19_unet512
+
+
+class CheckTest(chex.TestCase):
+  @parameterized.parameters(
+    ('train', 'epochs', 0, 'at least 1'),
+    ('train', 'loss', 'bcee', 'bce_dice'),
+    ('train', 'patience', -1, 'at least 0'),
+    ('train', 'monitor', 'iou', 'dice or loss'),
+    ('train', 'batch_size', 0, 'multiple of'),
+    ('train', 'average_decay', 1.0, 'without 1'),
+    ('augment', 'rotation', 200.0, 'in 0..180'),
+    ('augment', 'scale', 1.0, 'without 1'),
+    ('augment', 'gray', 2.0, 'in 0..1'),
+    ('augment', 'shift', -0.1, 'in 0..1'),
+    ('eval', 'threshold', 1.5, 'between 0 and 1'),
+    ('eval', 'smooth', -1.0, 'at least 0'),
+    ('data', 'size', '64', 'HEIGHTxWIDTH'),
+    ('data', 'size', '65x96', '64x96'),
+    ('data', 'size', '1024x1536', 'larger than the full size 64x96'),
+    ('data', 'dataset', 'cars', 'carvana, studio'),
+    ('model', 'norm', 'bacth', 'batch'),
+    ('model', 'head_width', -1, 'at least 0'),
+    ('model', 'dropout_levels', (3,), '0 to 2'),
+    ('optimizer', 'name', 'lion', 'adamw'),
+    ('optimizer', 'learning_rate', 0.0, 'above 0'),
+  )
+  def test_field(self, section, field, value, remedy):
+    config = debug.get_config()
+    check.check(config)
+    config[section][field] = value
+    with self.assertRaisesRegex(UserError, remedy) as caught:
+      check.check(config)
+    self.assertIn(str(value).strip('(,)'), str(caught.exception))
+
+  def test_seed(self):
+    config = default.get_config()
+    config.seed = -1
+    with self.assertRaisesRegex(UserError, 'seed=-1 must be at least 0'):
+      check.check(config)
+
+  @parameterized.parameters(
+    {'widths': (64, 128)}, {'kernels': (3, 3, 0)}, {'head_kernel': 0}
+  )
+  def test_layers_of_the_cnn(self, **fields):
+    config = cnn256.get_config()
+    check.check(config)
+    config.model.update(fields)
+    with self.assertRaisesRegex(UserError, 'at least 1'):
+      check.check(config)
+
+  def test_differences_between_views(self):
+    config = median_cnn100.get_config()
+    check.check(config)
+    config.data.multiview = False
+    with self.assertRaisesRegex(UserError, "no size '100x100'"):
+      check.check(config)
+    config = vgg19_unet512.get_config()
+    check.check(config)
+    config.data.multiview = True
+    with self.assertRaisesRegex(UserError, 'multiview=True .* six channels'):
+      check.check(config)
