@@ -28,7 +28,7 @@ case "${1-}" in
   -*) exec "$python" -m carvana_jax.main "$@" ;;
   *)
     # Verbs are the modules with a command line.
-    verbs=$(grep -l '^  cli.run(main)' carvana_jax/*.py |
+    verbs=$(grep -l '^  cli.run(main' carvana_jax/*.py |
       sed 's|.*/||; s|[.]py$||')
     if ! grep -qx -- "$1" <<<"$verbs"; then
       echo "error: '$1' is no verb; choose from test" $verbs >&2

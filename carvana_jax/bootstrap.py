@@ -27,9 +27,7 @@ def interval(
   _, car = np.unique(np.asarray(cars), return_inverse=True)
   sums = np.bincount(car, np.asarray(values, np.float64))
   counts = np.bincount(car)
-  drawn = np.random.default_rng(0).integers(
-    len(sums), size=(_DRAWS, len(sums))
-  )
+  drawn = np.random.default_rng(0).integers(len(sums), size=(_DRAWS, len(sums)))
   means = sums[drawn].sum(1) / counts[drawn].sum(1)
   outside = (1 - level) / 2
   low, high = np.quantile(means, [outside, 1 - outside])

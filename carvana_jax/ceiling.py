@@ -4,64 +4,83 @@ A network's own score may come out higher, as logits can place a border better
 than the share of a pixel does; but those seen so far stay well below.
 """
 
-import jax
+import functools
+
 import numpy as np
-import tensorflow_datasets as tfds
+from scipy import sparse
 
-from carvana_jax import metrics, prepare, steps
-from carvana_jax.datasets import images, workers
+from carvana_jax import metrics
+from carvana_jax.datasets.multiview import views
 
 
-def ceilings(data_config, split: str) -> dict[str, float]:
-  """Mean Dice at full size of true masks that were reduced and enlarged.
+def dice(
+  actual: np.ndarray, size: tuple[int, int], box: np.ndarray | None = None
+) -> dict[str, float]:
+  """Dice of a true mask that was reduced to a network's size and enlarged.
 
   Args:
-    data_config: `config.data`, whose `size` is the network's.
-    split: train, validation or test.
+    actual: bool [H, W].
+    size: (h, w) of the network.
+    box: int32 [4], the part that the network is shown; None: all.
 
   Returns:
-    soft: of area-averaged masks, enlarged by Keys' cubic and cut at one half;
-    hard: of masks cut at one half first and enlarged to the nearest pixel.
+    ceiling_soft: of the area-averaged mask, enlarged as logits are
+      (`steps.enlarge`) and cut at one half; ceiling_hard: of the mask cut at
+      one half first and enlarged to the nearest pixel.
   """
-  network = prepare.for_network(data_config).as_data_source(split)
-  skip = tfds.decode.SkipDecoding()
-  full = prepare.for_scoring(data_config).as_data_source(
-    split, decoders={'image': skip, 'mask': skip}
-  )
-  # The two data sets may be stored in different orders.
-  position = {full[i]['filename']: i for i in range(len(full))}
-
-  def scores(index):
-    example = network[index]
-    true = images.decode_mask(full[position[example['filename']]]['mask']) > 127
-    small = example['mask'][..., 0]
-    box = example.get('box', np.array([0, 0, *true.shape], np.int32))
-    return {
-      'soft': metrics.mask_scores(_soft(small, true.shape, box), true)['dice'],
-      'hard': metrics.mask_scores(_hard(small, true.shape, box), true)['dice'],
-    }
-
-  found = list(workers.ordered_map(scores, range(len(network))))
+  if box is None:
+    box = np.array([0, 0, *actual.shape])
+  small = views.cut(actual.view(np.uint8) * np.uint8(255), box, *size)
   return {
-    name: float(np.mean([score[name] for score in found]))
-    for name in ('soft', 'hard')
+    f'ceiling_{name}': metrics.mask_scores(
+      _pasted(enlarge(small, *(box[2:] - box[:2])), actual.shape, box), actual
+    )['dice']
+    for name, enlarge in (('soft', _enlarge_soft), ('hard', _enlarge_hard))
   }
 
 
-def _soft(small, size, box):
-  """uint8 [h, w] -> bool [H, W]."""
-  values = small.astype(np.float32)[None] / 255 - 0.5
-  enlarged = jax.jit(steps.enlarge, static_argnums=1)(values, size, box[None])
-  return np.asarray(enlarged[0] >= 0)
-
-
-def _hard(small, size, box):
-  """uint8 [h, w] -> bool [H, W]."""
+def _pasted(mask, size, box):
   top, left, bottom, right = box
-  rows, columns = (
-    ((np.arange(end - start) + 0.5) * count / (end - start)).astype(int)
-    for start, end, count in zip(box[:2], box[2:], small.shape, strict=True)
+  whole = np.zeros(size, bool)
+  whole[top:bottom, left:right] = mask
+  return whole
+
+
+def _enlarge_soft(small, height, width):
+  """uint8 [h, w] -> bool [height, width]."""
+  values = small.astype(np.float32) - 127.5
+  rows = _weights(small.shape[0], int(height)) @ values
+  return (_weights(small.shape[1], int(width)) @ rows.T).T >= 0
+
+
+@functools.lru_cache(maxsize=256)
+def _weights(before: int, after: int) -> sparse.csr_array:
+  """Keys' (1981) cubic interpolation, [after, before], edges renormalised.
+
+  The same as `jax.image.resize`, at a tenth of its time on a CPU, since four
+  numbers a row are not zero.
+  """
+  centre = (np.arange(after) + 0.5) * before / after - 0.5
+  nearest = np.floor(centre).astype(int)[:, None] + np.arange(-1, 3)
+  away = np.abs(centre[:, None] - nearest)
+  weights = np.where(
+    away < 1,
+    (1.5 * away - 2.5) * away**2 + 1,
+    ((-0.5 * away + 2.5) * away - 4) * away + 2,
   )
-  mask = np.zeros(size, bool)
-  mask[top:bottom, left:right] = small[rows[:, None], columns] > 127
-  return mask
+  weights[(nearest < 0) | (nearest >= before)] = 0
+  weights /= weights.sum(1, keepdims=True)
+  rows = np.repeat(np.arange(after), 4)
+  columns = nearest.clip(0, before - 1).ravel()
+  return sparse.csr_array(
+    (weights.ravel().astype(np.float32), (rows, columns)), (after, before)
+  )
+
+
+def _enlarge_hard(small, height, width):
+  """uint8 [h, w] -> bool [height, width]."""
+  rows, columns = (
+    ((np.arange(after) + 0.5) * before / after).astype(int)
+    for before, after in zip(small.shape, (height, width), strict=True)
+  )
+  return small[rows[:, None], columns] > 127

@@ -50,7 +50,8 @@ def _parse(argv, words):
     if not words and rest:
       _fail(f'{rest[0]!r} is not a flag; flags look like --name=value.')
     if len(rest) != len(words):
-      _fail(f'{len(rest)} arguments instead of {len(words)}: give {" ".join(words)}.')
+      wanted = ' '.join(words)
+      _fail(f'{len(rest)} arguments instead of {len(words)}: give {wanted}.')
     if 'config' in flags.FLAGS and flags.FLAGS.config is None:
       _fail('--config is missing; try --config=configs/studio.py.')
     if 'config' in flags.FLAGS:

@@ -122,6 +122,6 @@ def main(first: str, second: str) -> None:
 
 
 if __name__ == '__main__':
-  flags.DEFINE_string('dataset', 'carvana', 'The evaluations\' data set.')
-  flags.DEFINE_string('split', 'test', 'The evaluations\' split.')
+  flags.DEFINE_string('dataset', 'carvana', "The evaluations' data set.")
+  flags.DEFINE_string('split', 'test', "The evaluations' split.")
   cli.run(main, words=('RUN_A', 'RUN_B'))

@@ -7,27 +7,36 @@
 
 Photos are reduced to the network's size, its logits enlarged to the full size
 of the data set, and the masks compared with the full-size ones. Writes
-WORKDIR/evaluation/DATASET-SPLIT/summary.json and images.csv.
+WORKDIR/evaluation/DATASET-SPLIT/summary.json, images.csv (from worst to best)
+and groups.csv (by view, make and body colour). An evaluation of the validation
+split finds the best threshold, which later ones of other splits apply, too.
 """
 
 import csv
 import io
 import json
 import pathlib
-from collections.abc import Iterator
 
 import numpy as np
-import tensorflow_datasets as tfds
 from absl import flags
-from tqdm import tqdm
 
-from carvana_jax import atomic, checkpoint, cli, metrics, predictor, prepare
-from carvana_jax.datasets import images, workers
-from carvana_jax.datasets.multiview import cars
+from carvana_jax import (
+  atomic,
+  bootstrap,
+  checkpoint,
+  cli,
+  prepare,
+  scoring,
+  thresholds,
+)
 from carvana_jax.errors import UserError
 
-_LABELS = ('filename', 'car_id', 'view', 'make', 'model')
-_SCORES = ('dice', 'iou', 'accuracy')
+_GROUPS = ('view', 'make', 'colour')
+# What is written of an evaluation's scores: columns of images.csv.
+_MEANS = (
+  'iou', 'accuracy', 'dice_band_2', 'dice_band_4', 'dice_band_8',
+  'hausdorff_95', 'surface_distance', 'ceiling_soft', 'ceiling_hard',
+)  # fmt: skip
 
 
 def evaluate(
@@ -44,31 +53,70 @@ def evaluate(
   Returns:
     The summary, as in summary.json.
   """
-  size = prepare.full_size(data_config)
   builder = prepare.for_scoring(data_config)
-  rows = list(_scored(run, builder, _labelled(builder, split)))
-  rows.sort(key=lambda row: row['dice'])
-  dice = np.array([row['dice'] for row in rows])
+  scored = list(scoring.score(run, builder, _labelled(builder, split)))
+  scored.sort(key=lambda one: one.row['dice'])
+  rows = [one.row for one in scored]
+  by_level = np.stack([one.dice_by_level for one in scored])
+  threshold, dice = thresholds.best(by_level)
+  evaluations = folder / 'evaluation'
   summary = {
-    'dice_mean': float(dice.mean()),
-    'dice_median': float(np.median(dice)),
-    'dice_worst': float(dice.min()),
-    'iou_mean': float(np.mean([row['iou'] for row in rows])),
-    'accuracy_mean': float(np.mean([row['accuracy'] for row in rows])),
-    'images': len(rows),
-    'cars': len({row['car_id'] for row in rows}),
-    'size': size,
+    **_summarize(rows),
+    'size': prepare.full_size(data_config),
     'network_size': run.config.data.size,
     'threshold': run.config.eval.threshold,
+    'flip': run.config.eval.flip,
+    'best_threshold': threshold,
+    'best_threshold_dice_mean': dice,
     'dataset': builder.info.full_name,
     'data': str(builder.data_path),
     'split': split,
     'step': run.step,
   }
-  target = folder / 'evaluation' / f'{data_config.dataset}-{split}'
+  name = data_config.dataset
+  if split != 'validation':
+    found = _validated(evaluations / f'{name}-validation', summary, by_level)
+    summary |= found
+  target = evaluations / f'{name}-{split}'
   _write(target, summary, rows)
   print(_table(summary, target))
   return summary
+
+
+def _summarize(rows):
+  """Means over the images, and what they hide."""
+  dice = np.array([row['dice'] for row in rows])
+  cars = [row['car_id'] for row in rows]
+  worst = dice[: -(-len(dice) // 100)]  # rows are sorted
+  return {
+    'dice_mean': float(dice.mean()),
+    'dice_interval': bootstrap.interval(dice, cars),
+    'dice_median': float(np.median(dice)),
+    'dice_worst_percent': float(worst.mean()),
+    'dice_worst': float(dice.min()),
+    **{
+      f'{name}_mean': float(np.mean([row[name] for row in rows]))
+      for name in _MEANS
+    },
+    'images': len(rows),
+    'cars': len(set(cars)),
+  }
+
+
+def _validated(folder, summary, by_level):
+  """Dice at the threshold that was best on the validation split, if known."""
+  path = folder / 'summary.json'
+  if not path.exists():
+    return {}
+  there = json.loads(path.read_text())
+  if any(there[name] != summary[name] for name in ('step', 'flip', 'size')):
+    return {}
+  threshold = there['best_threshold']
+  level = thresholds.level_of(threshold)
+  return {
+    'validation_threshold': threshold,
+    'validation_threshold_dice_mean': float(by_level[:, level].mean()),
+  }
 
 
 def _labelled(builder, split):
@@ -84,69 +132,70 @@ def _labelled(builder, split):
   return split
 
 
-def _scored(run, builder, split) -> Iterator[dict]:
-  """A row of results for every image."""
-  skip = tfds.decode.SkipDecoding()
-  source = builder.as_data_source(split, decoders={'image': skip, 'mask': skip})
-  size = builder.info.features['image'].shape[:2]
-  given = _with_truth(source, run.config.data)
-  for (label, truth), mask in tqdm(
-    predictor.masks(run, given, size),
-    total=len(source),
-    desc=split,
-    unit='image',
-    leave=False,
-    disable=None,
-  ):
-    yield label | metrics.mask_scores(mask, truth)
-
-
-def _with_truth(source, data_config):
-  """Yields ((label, true mask), input of the network) for every image."""
-  photo = lambda index: images.decode_photo(source[index]['image'])
-
-  def load(item):
-    index, given = item
-    example = source[index]
-    label = {name: _plain(example[name]) for name in _LABELS}
-    return (label, images.decode_mask(example['mask']) > 127), given
-
-  by_car = [range(len(source))]  # in one go, as it does not matter
-  if data_config.multiview:
-    by_car = cars.cars_of(source).values()
-  given = predictor.inputs(by_car, photo, data_config)
-  return workers.ordered_map(load, given)
-
-
-def _plain(value):
-  """A feature as str or int."""
-  return value.decode() if isinstance(value, bytes) else int(value)
-
-
 def _write(target, summary, rows):
   target.mkdir(parents=True, exist_ok=True)
+  atomic.write(target / 'images.csv', _csv(rows))
+  groups = [group for name in _GROUPS for group in _grouped(rows, name)]
+  atomic.write(target / 'groups.csv', _csv(groups))
+  atomic.write(target / 'summary.json', json.dumps(summary, indent=2) + '\n')
+
+
+def _csv(rows):
   table = io.StringIO()
-  writer = csv.DictWriter(table, _LABELS + _SCORES, extrasaction='ignore')
+  writer = csv.DictWriter(table, list(rows[0]), lineterminator='\n')
   writer.writeheader()
   writer.writerows(rows)
-  atomic.write(target / 'images.csv', table.getvalue().encode())
-  atomic.write(target / 'summary.json', json.dumps(summary, indent=2) + '\n')
+  return table.getvalue()
+
+
+def _grouped(rows, name):
+  """Rows of groups.csv for one way to group, the worst group first."""
+  members = {}
+  for row in rows:
+    members.setdefault(row[name], []).append(row)
+  groups = [
+    {
+      'by': name,
+      'group': group,
+      'images': len(found),
+      'cars': len({row['car_id'] for row in found}),
+      'dice_mean': float(np.mean([row['dice'] for row in found])),
+      'dice_worst': min(row['dice'] for row in found),
+    }
+    for group, found in members.items()
+  ]
+  return sorted(groups, key=lambda group: group['dice_mean'])
 
 
 def _table(summary, target):
   """The summary for people, at most 80 columns wide."""
+  low, high = summary['dice_interval']
+  number = lambda name: f'{summary[name]:9.5f}'
+  pixels = lambda name: f'{summary[name]:9.2f}'
   lines = [
     f'{summary["dataset"]} {summary["split"]}: {summary["images"]} images of '
     f'{summary["cars"]} cars, scored at {summary["size"]} '
     f'(network {summary["network_size"]})',
-    f'{"":10}{"mean":>9}{"median":>9}{"worst":>9}',
-    f'{"Dice":10}{summary["dice_mean"]:9.5f}{summary["dice_median"]:9.5f}'
-    f'{summary["dice_worst"]:9.5f}',
-    f'{"IoU":10}{summary["iou_mean"]:9.5f}',
-    f'{"accuracy":10}{summary["accuracy_mean"]:9.5f}',
-    f'written to {target}',
+    f'{"":10}{"mean":>9}{"median":>9}{"worst 1%":>9}{"worst":>9}'
+    f'{"95 % interval by car":>24}',
+    f'{"Dice":10}{number("dice_mean")}{number("dice_median")}'
+    f'{number("dice_worst_percent")}{number("dice_worst")}'
+    f'{f"{low:.5f} to {high:.5f}":>24}',
+    f'{"ceiling":10}{number("ceiling_soft_mean")} with soft masks,'
+    f'{number("ceiling_hard_mean")} with hard ones',
+    f'{"IoU":10}{number("iou_mean")}',
+    f'{"accuracy":10}{number("accuracy_mean")}',
+    f'{"border":10}{number("dice_band_2_mean")} (2 pixels)'
+    f'{number("dice_band_4_mean")} (4){number("dice_band_8_mean")} (8), Dice',
+    f'{"distance":10}{pixels("surface_distance_mean")} pixels,'
+    f'{pixels("hausdorff_95_mean")} at 95 % (Hausdorff)',
   ]
-  return '\n'.join(lines)
+  if 'validation_threshold' in summary:
+    lines.append(
+      f'{"tuned":10}{number("validation_threshold_dice_mean")} Dice at the '
+      f'threshold {summary["validation_threshold"]:.3f}, best on validation'
+    )
+  return '\n'.join([*lines, f'written to {target}'])
 
 
 def main() -> None:
@@ -162,6 +211,8 @@ def main() -> None:
     if data_config.dataset != 'carvana':
       raise UserError('--manual_dir is of no use without --dataset=carvana.')
     data_config.manual_dir = args.manual_dir
+  if args.flip is not None:
+    run.config.eval.flip = args.flip
   evaluate(run, data_config, args.split, workdir)
 
 
@@ -181,5 +232,8 @@ if __name__ == '__main__':
   )
   flags.DEFINE_string(
     'manual_dir', None, 'Folder of the Kaggle files, for carvana.'
+  )
+  flags.DEFINE_bool(
+    'flip', None, 'Average with the mirrored photo. Default: as the config.'
   )
   cli.run(main)

@@ -36,7 +36,8 @@ def main() -> None:
     return
   run = checkpoint.load(workdir)
   # The data may have moved since that network was saved.
-  evaluate.evaluate(run, _CONFIG.value.data, 'test', workdir)
+  for split in ('validation', 'test'):
+    evaluate.evaluate(run, _CONFIG.value.data, split, workdir)
 
 
 if __name__ == '__main__':

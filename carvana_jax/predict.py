@@ -47,7 +47,8 @@ def predict(
     # Photos of one size share a compiled step.
     for size, group in itertools.groupby(sorted(cars, key=_size), _size):
       given = predictor.inputs(group, _pixels, run.config.data)
-      for photo, mask in predictor.masks(run, given, size):
+      for photo, levels in predictor.levels(run, given, size):
+        mask = predictor.mask_of(levels, run.config.eval)
         png = images.encode_png(mask.astype(np.uint8) * 255)
         atomic.write(_target(photo, output), png)
         bar.update()

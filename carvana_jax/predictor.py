@@ -13,7 +13,7 @@ import cv2
 import jax
 import numpy as np
 
-from carvana_jax import checkpoint, parallel, steps
+from carvana_jax import checkpoint, parallel, steps, thresholds
 from carvana_jax.datasets import images, spec, workers
 from carvana_jax.datasets.multiview import views
 
@@ -62,12 +62,12 @@ def _compared(car, load, size):
   ]
 
 
-def masks(
+def levels(
   run: checkpoint.Run,
   given: Iterable[tuple[T, Input]],
   size: tuple[int, int],
 ) -> Iterator[tuple[T, np.ndarray]]:
-  """Masks of photos that all have one size.
+  """Probabilities of photos that all have one size.
 
   Args:
     run: a trained network.
@@ -75,10 +75,11 @@ def masks(
     size: (H, W) of the photos.
 
   Yields:
-    Every photo, as it came, and its mask bool [H, W].
+    Every photo, as it came, and the probability of car in 256 levels, uint8
+    [H, W], see `thresholds`.
   """
   step = parallel.eval_step(
-    steps.make_mask_step(run.model, run.config.eval.threshold, size)
+    steps.make_level_step(run.model, size, run.config.eval.flip)
   )
   # The devices of this machine may be others than the run's.
   devices = jax.local_device_count()
@@ -94,8 +95,21 @@ def masks(
 
   for batch in parallel.to_devices(batches(), ahead=1):
     found = parallel.to_host(step(run.variables, batch))
-    for photo, mask in zip(waiting.popleft(), found, strict=False):
-      yield photo, fill_holes(mask) if run.config.eval.fill_holes else mask
+    yield from zip(waiting.popleft(), found, strict=False)
+
+
+def mask_of(levels: np.ndarray, eval_config) -> np.ndarray:
+  """The mask that `config.eval` makes of probabilities.
+
+  Args:
+    levels: uint8 [H, W].
+    eval_config: `config.eval`: threshold and whether holes are filled.
+
+  Returns:
+    bool [H, W].
+  """
+  mask = levels >= thresholds.level_of(eval_config.threshold)
+  return fill_holes(mask) if eval_config.fill_holes else mask
 
 
 def _batch(items, size):

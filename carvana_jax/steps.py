@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from carvana_jax import augment, losses, metrics
+from carvana_jax import augment, losses, metrics, thresholds
 from carvana_jax.parallel import AXIS
 
 
@@ -94,7 +94,9 @@ def _averaged(average, state, decay):
   return optax.incremental_update(state.trained, average, 1 - decay)
 
 
-def predict_logits(model, variables, batch, size) -> jax.Array:
+def predict_logits(
+  model, variables, batch, size, flip: bool = False
+) -> jax.Array:
   """Logits enlarged to the size in which they are scored.
 
   Logits, not labels, are enlarged: between two pixels of the network the
@@ -105,11 +107,16 @@ def predict_logits(model, variables, batch, size) -> jax.Array:
     variables: its parameters and statistics.
     batch: image at the network's size; box, where it was cut out.
     size: (H, W) of the whole photo.
+    flip: whether to average the logits with those of the mirrored image.
 
   Returns:
     float32 [b, H, W], -inf outside a box.
   """
-  logits = model.apply(variables, unit(batch['image']), train=False)
+  image = unit(batch['image'])
+  logits = model.apply(variables, image, train=False)
+  if flip:
+    mirrored = model.apply(variables, image[:, :, ::-1], train=False)
+    logits = (logits + mirrored[:, :, ::-1]) / 2
   return enlarge(logits, size, batch.get('box'))
 
 
@@ -175,17 +182,21 @@ def make_probability_step(model):
   return step
 
 
-def make_mask_step(model, threshold: float, size):
-  """The function `(variables, batch) -> hard masks` bool [b, H, W].
+def make_level_step(model, size, flip: bool):
+  """The function `(variables, batch) -> probabilities` uint8 [b, H, W].
+
+  Level k is a probability from k / 256 to (k + 1) / 256, so that thresholds,
+  one half among them, are exact.
 
   Args:
     model: a Linen network.
-    threshold: the probability from which on a pixel is car.
     size: (H, W) of the masks.
+    flip: see `predict_logits`.
   """
 
   def step(variables, batch):
-    logits = predict_logits(model, variables, batch, size)
-    return metrics.hard(logits, threshold)
+    logits = predict_logits(model, variables, batch, size, flip)
+    levels = jnp.floor(jax.nn.sigmoid(logits) * thresholds.LEVELS)
+    return jnp.minimum(levels, thresholds.LEVELS - 1).astype(jnp.uint8)
 
   return step

@@ -77,6 +77,7 @@ def get_config() -> ConfigDict:
   config.eval = ConfigDict()
   config.eval.batch_size = 16  # on all devices together
   config.eval.threshold = 0.5  # probability from which a pixel is car
+  config.eval.flip = False  # average logits with those of the mirrored photo
   config.eval.fill_holes = False  # a hole in a car becomes car, at full size
   # Added to both sides of the fractions Dice and IoU while training, never at
   # full size; 0: exact.

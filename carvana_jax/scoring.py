@@ -1,0 +1,111 @@
+"""A row of scores for every image of a split, at full size."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow_datasets as tfds
+from tqdm import tqdm
+
+from carvana_jax import (
+  boundary,
+  ceiling,
+  checkpoint,
+  colours,
+  metrics,
+  predictor,
+  thresholds,
+)
+from carvana_jax.datasets import images, spec, workers
+from carvana_jax.datasets.multiview import cars, views
+
+_LABELS = ('filename', 'car_id', 'view', 'make', 'model')
+
+
+class Scored(NamedTuple):
+  """What is known of one image's prediction."""
+
+  row: dict[str, Any]  # labels, colour and scores, as in images.csv
+  dice_by_level: np.ndarray  # float64 [256], see `thresholds.dice`
+
+
+class _Truth(NamedTuple):
+  """What a prediction is compared with."""
+
+  label: dict[str, Any]
+  mask: np.ndarray  # bool [H, W]
+  given: predictor.Input
+
+
+def score(
+  run: checkpoint.Run, builder: tfds.core.DatasetBuilder, split: str
+) -> Iterator[Scored]:
+  """Scores every image of a split.
+
+  Args:
+    run: a trained network.
+    builder: the prepared data set of the full size.
+    split: as TFDS names it.
+
+  Yields:
+    One result an image; car by car where the network compares views.
+  """
+  skip = tfds.decode.SkipDecoding()
+  source = builder.as_data_source(split, decoders={'image': skip, 'mask': skip})
+  size = builder.info.features['image'].shape[:2]
+  network_size = spec.parse_size(run.config.data.size)
+  predicted = predictor.levels(run, _truths(source, run.config.data), size)
+  scored = workers.ordered_map(
+    lambda pair: _scored(*pair, network_size, run.config.eval), predicted
+  )
+  yield from tqdm(
+    scored,
+    total=len(source),
+    desc=split,
+    unit='image',
+    leave=False,
+    disable=None,
+  )
+
+
+def _truths(source, data_config):
+  """Yields (truth, input of the network) for every image."""
+  photo = lambda index: images.decode_photo(source[index]['image'])
+
+  def load(item):
+    index, given = item
+    example = source[index]
+    label = {name: _plain(example[name]) for name in _LABELS}
+    mask = images.decode_mask(example['mask']) > 127
+    return _Truth(label, mask, given), given
+
+  by_car = [range(len(source))]  # in one go, as it does not matter
+  if data_config.multiview:
+    by_car = cars.cars_of(source).values()
+  return workers.ordered_map(load, predictor.inputs(by_car, photo, data_config))
+
+
+def _plain(value):
+  """A feature as str or int."""
+  return value.decode() if isinstance(value, bytes) else int(value)
+
+
+def _scored(truth, levels, network_size, eval_config):
+  predicted = predictor.mask_of(levels, eval_config)
+  box = truth.given.box
+  if box is None:
+    box = np.array([0, 0, *truth.mask.shape])
+  row = {
+    **truth.label,
+    'colour': _colour(truth, box, network_size),
+    **metrics.mask_scores(predicted, truth.mask),
+    **boundary.scores(predicted, truth.mask),
+    **ceiling.dice(truth.mask, network_size, box),
+  }
+  return Scored(row, thresholds.dice(levels, truth.mask))
+
+
+def _colour(truth, box, network_size):
+  full = truth.mask.view(np.uint8) * np.uint8(255)
+  mask = views.cut(full, box, *network_size)
+  return colours.name_of(truth.given.image[..., :3], mask)
