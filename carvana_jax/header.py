@@ -5,19 +5,22 @@ import pathlib
 import shlex
 import subprocess
 import sys
+import time
 
 import jax
+from ml_collections import ConfigDict
 
 _PACKAGES = ('jax', 'flax', 'optax', 'orbax-checkpoint', 'tensorflow')
 
 
-def describe(config, workdir: pathlib.Path) -> str:
-  """Command, commit, versions, devices and config, a line each."""
+def facts(workdir: pathlib.Path) -> dict[str, str]:
+  """Time, command, commit, versions and devices."""
   devices = jax.devices()
   versions = (
     f'{name} {importlib.metadata.version(name)}' for name in _PACKAGES
   )
-  lines = {
+  return {
+    'time': time.strftime('%Y-%m-%d %H:%M:%S%z'),
     'command': shlex.join(['python', *sys.orig_argv[1:]]),
     'commit': commit(),
     'versions': f'python {sys.version.split()[0]}, {", ".join(versions)}',
@@ -26,8 +29,12 @@ def describe(config, workdir: pathlib.Path) -> str:
       f'{jax.process_count()} process(es)'
     ),
     'workdir': str(workdir),
-    'config': config.to_json(),
   }
+
+
+def describe(found: dict[str, str], config: ConfigDict) -> str:
+  """The facts and the config, a line each."""
+  lines = found | {'config': config.to_json()}
   return '\n'.join(f'{name:9} {text}' for name, text in lines.items())
 
 

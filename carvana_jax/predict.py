@@ -35,7 +35,7 @@ def predict(
   Raises:
     UserError: a photo can't be read, or those of a car differ in size.
   """
-  cars = _cars(photos, run.config.data.multiview)
+  cars = group_by_car(photos, run.config.data.multiview)
   cars = [car for car in cars if not all(_is_done(x, output) for x in car)]
   with tqdm(
     total=len(photos),
@@ -45,8 +45,8 @@ def predict(
     disable=None,
   ) as bar:
     # Photos of one size share a compiled step.
-    for size, group in itertools.groupby(sorted(cars, key=_size), _size):
-      given = predictor.inputs(group, _pixels, run.config.data)
+    for size, group in itertools.groupby(sorted(cars, key=size_of), size_of):
+      given = predictor.inputs(group, pixels, run.config.data)
       for photo, levels in predictor.levels(run, given, size):
         mask = predictor.mask_of(levels, run.config.eval)
         png = images.encode_png(mask.astype(np.uint8) * 255)
@@ -112,8 +112,14 @@ def _is_done(photo, output):
   return _target(photo, output).exists()
 
 
-def _cars(photos, together):
-  """Lists of photos that are looked at together: those of a car, or single."""
+def group_by_car(
+  photos: list[pathlib.Path], together: bool
+) -> list[list[pathlib.Path]]:
+  """Lists of photos that are looked at together: those of a car, or single.
+
+  Raises:
+    UserError: a car has more views than there can be.
+  """
   if not together:
     return [[photo] for photo in photos]
   cars = collections.defaultdict(list)
@@ -128,9 +134,9 @@ def _cars(photos, together):
   return list(cars.values())
 
 
-def _size(car):
-  """(H, W) of a car's photos."""
-  sizes = [_size_of(photo) for photo in car]
+def size_of(car: list[pathlib.Path]) -> tuple[int, int]:
+  """(H, W) of a car's photos; `UserError` where they differ or are none."""
+  sizes = [_read_size(photo) for photo in car]
   for photo, size in zip(car, sizes, strict=True):
     if size != sizes[0]:
       raise UserError(
@@ -140,7 +146,7 @@ def _size(car):
   return sizes[0]
 
 
-def _size_of(photo):
+def _read_size(photo):
   try:
     with Image.open(photo) as image:
       return image.height, image.width
@@ -148,7 +154,8 @@ def _size_of(photo):
     raise UserError(f'{photo} is no image; remove it.') from error
 
 
-def _pixels(photo):
+def pixels(photo: pathlib.Path) -> np.ndarray:
+  """uint8 [H, W, 3]; `UserError` where the photo is damaged."""
   try:
     return images.decode_photo(photo.read_bytes())
   except ValueError as error:

@@ -50,7 +50,8 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> bool:
   if not checkpoint.exists(workdir):  # else what it checks is in there
     frozen.check(config)
   run_folder.refuse_other_config(config, workdir)
-  print(header.describe(config, workdir), flush=True)
+  start = header.facts(workdir)
+  print(header.describe(start, config), flush=True)
   # The second is needed at the end; better to learn now if it can't be made.
   builder = prepare.for_network(config.data)
   prepare.for_scoring(config.data)
@@ -63,6 +64,7 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> bool:
   )
   validation = Validation(config, model, data)
   run_folder.write_config(config, workdir)
+  run_folder.add_start(workdir, start)
   limit = 60 * config.train.max_minutes or math.inf
 
   with checkpoint.Checkpoints(workdir) as checkpoints, Interrupt() as interrupt:

@@ -37,6 +37,35 @@ def write_config(config: ConfigDict, workdir: pathlib.Path) -> None:
   atomic.write(_config_file(workdir), config.to_json(indent=2) + '\n')
 
 
+def read_config(workdir: pathlib.Path) -> ConfigDict:
+  """The config of the run in the folder.
+
+  Raises:
+    UserError: there is no run.
+  """
+  path = _config_file(workdir)
+  if not path.exists():
+    raise UserError(
+      f'{workdir} holds no run; start one with '
+      f'python -m carvana_jax.main --workdir={workdir} --config=…'
+    )
+  return ConfigDict(json.loads(path.read_text()))
+
+
+def add_start(workdir: pathlib.Path, start: dict[str, str]) -> None:
+  """Records with what the run was started, or started again."""
+  with (workdir / 'starts.jsonl').open('a') as file:
+    file.write(json.dumps(start) + '\n')
+
+
+def read_starts(workdir: pathlib.Path) -> list[dict[str, str]]:
+  """What `add_start` recorded."""
+  path = workdir / 'starts.jsonl'
+  if not path.exists():
+    return []
+  return [json.loads(line) for line in path.read_text().splitlines()]
+
+
 def _config_file(workdir):
   return workdir / 'config.json'
 

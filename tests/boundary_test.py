@@ -82,7 +82,9 @@ class BoundaryTest(chex.TestCase):
       result = boundary.scores(*masks)
       self.assertEqual(result['hausdorff_95'], 50)
       self.assertEqual(result['surface_distance'], 50)
-      self.assertEqual(result['dice_band_4'], 0)
+    self.assertEqual(boundary.scores(empty, mask)['dice_band_4'], 0)
+    # Without an actual border there is no band.
+    self.assertEqual(boundary.scores(mask, empty)['dice_band_4'], 1)
 
   def test_full_masks_have_no_border(self):
     full = np.ones((10, 12), bool)

@@ -81,9 +81,10 @@ class MainTest(CommandTest):
       self.assertIn(word, self.result.stdout)
 
   def test_ends_with_the_table_and_its_place(self):
-    tail = self.result.stdout.splitlines()[-6:]
+    tail = self.result.stdout.splitlines()[-10:]
     self.assertLess(max(map(len, tail[:-1])), 81)
     self.assertStartsWith(tail[0], 'studio/64x96/1.0.0 test')
+    self.assertIn('best on validation', tail[-2])
     self.assertIn(str(self.workdir / 'evaluation' / 'studio-test'), tail[-1])
 
   def test_records(self):
@@ -113,8 +114,41 @@ class MainTest(CommandTest):
     self.assertAlmostEqual(summary['dice_mean'], np.mean(dice))
     self.assertAlmostEqual(summary['dice_median'], np.median(dice))
     self.assertEqual(summary['dice_worst'], dice[0])
-    self.assertIn('iou_mean', summary)
+    for name in ('iou', 'ceiling_soft', 'surface_distance', 'dice_band_4'):
+      mean = np.mean([float(row[name]) for row in rows])
+      self.assertAlmostEqual(summary[f'{name}_mean'], mean)
+    self.assertBetween(summary['dice_mean'], *summary['dice_interval'])
+    self.assertEqual(summary['dice_worst_percent'], dice[0])  # 1 of 96
+    # The network's size is the full one here.
+    self.assertEqual(summary['ceiling_hard_mean'], 1)
     self.assertEqual({spec.split_of(row['car_id']) for row in rows}, {'test'})
+
+  def test_threshold_of_validation_is_applied(self):
+    folder = self.workdir / 'evaluation'
+    there, here = (
+      json.loads((folder / f'studio-{split}' / 'summary.json').read_text())
+      for split in ('validation', 'test')
+    )
+    self.assertNotIn('validation_threshold', there)
+    self.assertEqual(here['validation_threshold'], there['best_threshold'])
+    self.assertGreaterEqual(there['best_threshold_dice_mean'],
+                            there['dice_mean'])  # fmt: skip
+    self.assertLessEqual(here['validation_threshold_dice_mean'],
+                         here['best_threshold_dice_mean'])  # fmt: skip
+
+  def test_groups(self):
+    folder = self.workdir / 'evaluation' / 'studio-test'
+    with (folder / 'groups.csv').open() as file:
+      groups = list(csv.DictReader(file))
+    with (folder / 'images.csv').open() as file:
+      rows = list(csv.DictReader(file))
+    views = {g['group']: g for g in groups if g['by'] == 'view'}
+    self.assertLen(views, 16)
+    expected = np.mean([float(r['dice']) for r in rows if r['view'] == '3'])
+    self.assertAlmostEqual(float(views['3']['dice_mean']), expected)
+    for by in ('view', 'make', 'colour'):
+      counts = [int(g['images']) for g in groups if g['by'] == by]
+      self.assertEqual(sum(counts), len(rows))
 
   def test_a_finished_run_is_only_evaluated_again(self):
     files = ('metrics.jsonl', 'evaluation/studio-test/images.csv')
@@ -198,6 +232,7 @@ class MainTest(CommandTest):
   def test_wrong_flags_of_evaluate(self):
     for flag, *parts in (
       ('--split=tset', 'tset', 'validation'),
+      ('--flip=maybe', 'flip', 'maybe'),
       ('--dataset=cars', 'cars', 'carvana'),
       ('--manual_dir=.', '--manual_dir', '--dataset=carvana'),
     ):

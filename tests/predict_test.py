@@ -50,15 +50,15 @@ class PredictTest(chex.TestCase):
     (self.photos / 'notes.txt').write_text('no photo')
     (self.photos / 'folder.jpg').mkdir()
     with mock.patch.object(
-      predict.predictor, 'masks', wraps=predict.predictor.masks
-    ) as masks:
+      predict.predictor, 'levels', wraps=predict.predictor.levels
+    ) as levels:
       self.predict()
     self.assertEqual(
       self.sizes(),
       {'a_mask.png': (64, 96), 'b 1_2_mask.png': (80, 64),
        'c_mask.png': (64, 96)},
     )  # fmt: skip
-    self.assertEqual(masks.call_count, 2)  # once a size
+    self.assertEqual(levels.call_count, 2)  # once a size
 
   def test_goes_on_and_keeps_what_is_there(self):
     self.add('a.png')
@@ -105,7 +105,8 @@ class PredictTest(chex.TestCase):
       for name in ('a_1.jpg', 'a_1_x.jpg', 'a_2.jpg', 'b.png')
     ]
     names = lambda together: [
-      [path.name for path in car] for car in predict._cars(paths, together)
+      [path.name for path in car]
+      for car in predict.group_by_car(paths, together)
     ]
     self.assertEqual(
       names(True), [['a_1.jpg', 'a_2.jpg'], ['a_1_x.jpg'], ['b.png']]

@@ -41,7 +41,10 @@ def masks_of(run, cars):
   numbered = [[(i, j) for j in range(len(car))] for i, car in enumerate(cars)]
   load = lambda name: cars[name[0]][name[1]]
   given = predictor.inputs(numbered, load, run.config.data)
-  return dict(predictor.masks(run, given, SIZE))
+  return {
+    name: predictor.mask_of(levels, run.config.eval)
+    for name, levels in predictor.levels(run, given, SIZE)
+  }
 
 
 class MasksTest(chex.TestCase):

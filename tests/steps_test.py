@@ -260,6 +260,27 @@ class EvalStepTest(chex.TestCase):
     plain = steps.predict_logits(Stub(), {}, batch, (64, 100))
     chex.assert_trees_all_close(whole, plain, atol=1e-6)
 
+  def test_flip_averages_with_the_mirrored_photo(self):
+    class Slope:
+      def apply(self, variables, image, train):
+        return image[..., 0] + jnp.arange(image.shape[2])
+
+    batch = example_batch(2)
+    image = steps.unit(batch['image'])[..., 0]
+    result = steps.predict_logits(Slope(), {}, batch, SIZE, flip=True)
+    chex.assert_trees_all_close(result, image + (SIZE[1] - 1) / 2, rtol=1e-6)
+
+  def test_levels_are_probabilities(self):
+    class Given:
+      def apply(self, variables, image, train):
+        del variables, train
+        return jnp.array([[[-jnp.inf, -1e-6, 0.0, 1.0, 50.0]]])
+
+    batch = {'image': np.zeros((1, 1, 5, 3), np.uint8)}
+    levels = steps.make_level_step(Given(), (1, 5), flip=False)({}, batch)
+    self.assertEqual(levels.dtype, jnp.uint8)
+    self.assertEqual(levels.ravel().tolist(), [0, 127, 128, 187, 255])
+
   def test_any_batch_size_gives_the_same_scores(self):
     config = small_config()
     model = models.build(config.model)

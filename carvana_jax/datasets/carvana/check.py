@@ -17,6 +17,8 @@ from carvana_jax.datasets import spec, workers
 from carvana_jax.datasets.carvana.source import File, Source
 from carvana_jax.errors import UserError
 
+MASK_MODES = ('1', 'L', 'P')  # Pillow's, of one channel of at most 8 bits
+
 _CARS_NAMED = 5  # in the warning about incomplete cars
 _REMEDY = 'download it again or remove it.'
 
@@ -52,13 +54,23 @@ def decode_mask(data: bytes) -> np.ndarray:
 def _open_mask(data: bytes) -> Image.Image:
   """A decoded and sound mask; raises what `decode_mask` does."""
   with Image.open(io.BytesIO(data)) as image:
-    if image.mode not in ('1', 'L', 'P'):
+    if image.mode not in MASK_MODES:
       raise ValueError(f'the mode is {image.mode}, not one channel of 8 bits')
-    counts = image.histogram()  # much faster than NumPy on the pixels
-  present = {value for value, count in enumerate(counts) if count}
-  if not (present <= {0, 1} or present <= {0, 255}):
-    raise ValueError('there are values other than 0 and 1')
+    if not is_binary(image):
+      raise ValueError('there are values other than 0 and 1')
   return image
+
+
+def is_binary(mask: Image.Image) -> bool:
+  """Whether a mask of one channel has no values but 0 and 1, or 0 and 255."""
+  counts = mask.histogram()  # much faster than NumPy on the pixels
+  present = {value for value, count in enumerate(counts) if count}
+  return present <= {0, 1} or present <= {0, 255}
+
+
+def nature(file: File) -> str:
+  """What a file is that Pillow does not know."""
+  return 'not an image' if file.size else 'empty'
 
 
 def _raise_first(problems: list[str]) -> None:
@@ -114,14 +126,10 @@ def _problem(
   except UserError as error:
     return str(error)
   except UnidentifiedImageError:
-    return f'{file} is {_nature(file)}: {_REMEDY}'
+    return f'{file} is {nature(file)}: {_REMEDY}'
   except Exception as error:  # Pillow's decoders raise all kinds
     return f'{file}: {" ".join(str(error).split())}: {_REMEDY}'
   return None
-
-
-def _nature(file: File) -> str:
-  return 'not an image' if file.size else 'empty'
 
 
 def _check_photo(data: bytes, height: int, width: int) -> None:

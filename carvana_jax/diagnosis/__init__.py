@@ -1,0 +1,1 @@
+"""What the doctor knows about photos and masks."""

@@ -1,0 +1,185 @@
+"""Draws what the layers of a network make of one photo.
+
+    python -m carvana_jax.features --workdir=runs/a --image=photos/CAR_01.jpg \\
+        --output=features
+
+Writes overview.png, where every layer is one tile; NN_LAYER.png, where every
+channel is; and saliency.png: which pixels of the photo the border of the mask
+depends on. All are at the network's size. A network that compares the views of
+a car finds them beside the photo, CAR_01.jpg to CAR_16.jpg.
+"""
+
+import pathlib
+from collections.abc import Iterator, Mapping, Sequence
+
+import jax
+import numpy as np
+from absl import flags
+
+from carvana_jax import (
+  activations,
+  atomic,
+  checkpoint,
+  cli,
+  metrics,
+  predict,
+  predictor,
+  prepare,
+  summary,
+  tiles,
+)
+from carvana_jax.datasets import images
+from carvana_jax.errors import UserError
+
+_MOST_CHANNELS = 64  # on a sheet
+_BORDER = (255, 80, 0)  # its colour on the photo
+
+
+def draw(
+  run: checkpoint.Run, photo: pathlib.Path, output: pathlib.Path
+) -> list[pathlib.Path]:
+  """Writes the pictures of a photo into a folder, which is made if missing.
+
+  Raises:
+    UserError: a picture is there already, or a photo can't be read.
+  """
+  shape = prepare.input_shape(run.config.data)
+  names = activations.stages(summary.layers(run.model, shape))
+  paths = [output / f'{file}.png' for file in _files(names)]
+  for path in paths:
+    if path.exists():
+      raise UserError(f'{path} exists; choose another --output.')
+  image = _input(photo, run.config.data)
+  output.mkdir(parents=True, exist_ok=True)
+  sheets = _sheets(run, image / np.float32(255), names)
+  for path, sheet in zip(paths, sheets, strict=True):
+    atomic.write(path, images.encode_png(sheet))
+  return paths
+
+
+def _files(names):
+  """Names of the pictures, in the order of `_sheets`."""
+  numbered = enumerate(name.replace('/', '_') for name in names)
+  return ['overview', 'saliency', *(f'{i:02}_{name}' for i, name in numbered)]
+
+
+def _input(photo, data_config):
+  """What the network is given of the photo, uint8 [h, w, C]."""
+  car = _car(photo) if data_config.multiview else [photo]
+  predict.size_of(car)  # which refuses what is no image or of another size
+  given = dict(predictor.inputs([car], predict.pixels, data_config))
+  return given[photo].image
+
+
+def _car(photo):
+  """The views of the photo's car, which are beside it."""
+  for car in predict.group_by_car(predict.find(photo.parent), together=True):
+    if photo in car:
+      return car
+  raise UserError(f'{photo} is no JPG or PNG file; choose one.')
+
+
+def _sheets(
+  run: checkpoint.Run, image: np.ndarray, names: Sequence[str]
+) -> Iterator[np.ndarray]:
+  """The pictures of an image [h, w, C] in 0..1, uint8 [H, W, 3] each."""
+  network = run.model, run.variables
+  outputs, logits = activations.capture(*network, image, names)
+  probability = np.asarray(jax.nn.sigmoid(logits))
+  mask = np.asarray(metrics.hard(logits, run.config.eval.threshold))
+  yield _overview(image, outputs, probability, mask)
+  border = activations.border(probability, mask)
+  gradient = activations.saliency(*network, image, border)
+  yield _saliency(image, border, gradient)
+  for name, features in outputs.items():
+    yield _channels(name, features)
+
+
+def _overview(
+  image: np.ndarray,
+  outputs: Mapping[str, np.ndarray],
+  probability: np.ndarray,
+  mask: np.ndarray,
+) -> np.ndarray:
+  """Input, every layer as one tile, probability and mask."""
+  shown = {name: _rgb(part) for name, part in _parts(image).items()}
+  labels = [f'{name}\n{_shape(image[..., :3])}' for name in shown]
+  pictures = list(shown.values())
+  for name, features in outputs.items():
+    labels.append(f'{name}\n{_shape(features)}')
+    pictures.append(tiles.principal(features))
+  labels += [f'{x}\n{_shape(mask)}' for x in ('probability', 'mask')]
+  pictures += [tiles.gray(probability), tiles.gray(mask)]
+  caption = (
+    'Every layer with its height, width and channels. Colours are the first '
+    'three principal components of its channels.'
+  )
+  return tiles.sheet(pictures, labels, caption)
+
+
+def _channels(name: str, features: np.ndarray) -> np.ndarray:
+  """Every channel of a layer [h, w, C], or those that vary most."""
+  numbers = _most_varied(features)
+  caption = f'{name}, {_shape(features)}'
+  if len(numbers) < features.shape[-1]:
+    caption += f': the {len(numbers)} channels that vary most'
+  caption += '\nEach over its own range. Blue: below zero, lost in a ReLU.'
+  pictures = [tiles.signed(features[..., i]) for i in numbers]
+  return tiles.sheet(pictures, [str(i) for i in numbers], caption)
+
+
+def _most_varied(features):
+  """Numbers of the channels that vary most, rising."""
+  falling = np.argsort(-features.var(axis=(0, 1)), stable=True)
+  return np.sort(falling[:_MOST_CHANNELS])
+
+
+def _saliency(
+  image: np.ndarray, border: np.ndarray, gradient: np.ndarray
+) -> np.ndarray:
+  """The photo with its border, and how much each pixel matters to it."""
+  photo = _rgb(image[..., :3])
+  photo[border] = _BORDER
+  parts = {name: part.max(-1) for name, part in _parts(gradient).items()}
+  # A few peaks would leave all else in the dark. 0 where there is no border.
+  bright = max(np.percentile(list(parts.values()), 99.5), 1e-12)
+  labels = [f'photo and the {border.sum()} pixels of the border']
+  labels += [f'saliency of the {name}' for name in parts]
+  pictures = [photo, *(tiles.gray(part / bright) for part in parts.values())]
+  caption = 'How much a pixel of the input changes the logits of the border.'
+  return tiles.sheet(pictures, labels, caption)
+
+
+def _parts(pixels):
+  """The input's colours and, if it has them, differences between views."""
+  parts = np.split(pixels, pixels.shape[-1] // 3, axis=-1)
+  return dict(zip(('photo', 'difference'), parts, strict=False))
+
+
+def _rgb(pixels):
+  """[h, w, 3] in 0..1 -> uint8."""
+  return np.rint(255 * pixels).astype(np.uint8)
+
+
+def _shape(pixels):
+  return 'x'.join(map(str, pixels.shape))
+
+
+def main() -> None:
+  """The command line."""
+  args = flags.FLAGS
+  photo, output, workdir = (
+    pathlib.Path(path).expanduser().absolute()
+    for path in (args.image, args.output, args.workdir)
+  )
+  paths = draw(checkpoint.load(workdir), photo, output)
+  print(f'{len(paths)} pictures are in {output}')
+
+
+if __name__ == '__main__':
+  flags.DEFINE_string('workdir', None, 'Folder of the run.', required=True)
+  flags.DEFINE_string('image', None, 'A JPG or PNG.', required=True)
+  flags.DEFINE_string(
+    'output', None, 'Folder for the pictures; made if missing.', required=True
+  )
+  cli.run(main)

@@ -1,0 +1,50 @@
+"""Pictures of single predictions and their errors."""
+
+import cv2
+import numpy as np
+
+from carvana_jax.datasets import images
+
+WIDTH = 480  # pixels of the pictures
+# Colours that people who can't tell red from green tell apart.
+_WRONG, _MISSED = (255, 110, 30), (30, 120, 255)
+
+
+def jpeg(pixels: np.ndarray) -> bytes:
+  """uint8 [H, W, 3] or [H, W] -> JPG bytes, WIDTH pixels wide."""
+  height = max(1, round(pixels.shape[0] * WIDTH / pixels.shape[1]))
+  if pixels.shape[1] > WIDTH:
+    pixels = images.reduce(pixels, height, WIDTH)
+  if pixels.ndim == 3:
+    pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+  quality = [cv2.IMWRITE_JPEG_QUALITY, 85]
+  return cv2.imencode('.jpg', pixels, quality)[1].tobytes()
+
+
+def errors(
+  photo: np.ndarray, predicted: np.ndarray, actual: np.ndarray
+) -> np.ndarray:
+  """A pale photo with the errors painted over it.
+
+  Args:
+    photo: uint8 [H, W, 3].
+    predicted: bool [H, W].
+    actual: bool [H, W].
+
+  Returns:
+    uint8 [H, W, 3]: orange where background was taken for car, blue where car
+    was missed; both are widened, so that a line of one pixel can be seen.
+  """
+  picture = (
+    0.45 * photo
+    + 0.55
+    * cv2.cvtColor(cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+  ).astype(np.uint8)
+  reach = max(1, round(photo.shape[1] / WIDTH))
+  square = np.ones((reach, reach), np.uint8)
+  for wrong, colour in (
+    (predicted & ~actual, _WRONG),
+    (actual & ~predicted, _MISSED),
+  ):
+    picture[cv2.dilate(wrong.view(np.uint8), square) > 0] = colour
+  return picture

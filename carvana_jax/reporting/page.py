@@ -1,0 +1,122 @@
+"""The page: HTML without anything from outside, for screens of any size."""
+
+import base64
+import html
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+_STYLE = """
+:root { color-scheme: light dark; --line: #8884; --soft: #8882; }
+* { box-sizing: border-box; }
+body { font: 15px/1.45 system-ui, sans-serif; margin: 0 auto; padding: 1rem;
+  max-width: 76rem; }
+h1 { font-size: 1.5rem; margin: .5rem 0; }
+h2 { font-size: 1.15rem; margin: 2rem 0 .5rem;
+  border-bottom: 1px solid var(--line); }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+th, td { padding: .15rem .6rem; text-align: right; white-space: nowrap;
+  border-bottom: 1px solid var(--soft); }
+th:first-child, td:first-child { text-align: left; }
+pre { background: var(--soft); padding: .6rem; overflow-x: auto;
+  font-size: .8rem; }
+img, svg { max-width: 100%; height: auto; }
+.plots, .cards { display: grid; gap: 1rem;
+  grid-template-columns: repeat(auto-fill, minmax(min(22rem, 100%), 1fr)); }
+.plots svg, .plots img { background: white; border-radius: .3rem; }
+figure { margin: 0; }
+figcaption { font-size: .85rem; }
+.pair { position: relative; line-height: 0; }
+.pair img { width: 100%; }
+.pair img + img { position: absolute; inset: 0;
+  clip-path: inset(0 0 0 var(--at, 50%)); }
+.slide { width: 100%; margin: .2rem 0; }
+.small { display: grid; grid-template-columns: 1fr 1fr; gap: .3rem; }
+.wrong { color: #e0642b; } .missed { color: #3a83e0; }
+"""
+
+# Moves the seam between the two pictures of a comparison.
+_SCRIPT = """
+for (const slide of document.querySelectorAll('.slide')) {
+  const move = () => slide.previousElementSibling.style.setProperty(
+    '--at', slide.value + '%');
+  slide.addEventListener('input', move);
+  move();
+}
+"""
+
+
+def page(title: str, sections: Iterable[tuple[str, str]]) -> str:
+  """A whole document of (heading, HTML) sections; empty ones are left out."""
+  body = '\n'.join(
+    f'<section><h2>{html.escape(heading)}</h2>\n{content}</section>'
+    for heading, content in sections
+    if content
+  )
+  name = html.escape(title)
+  return (
+    '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
+    '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+    '<link rel="icon" href="data:,">\n'
+    f'<title>{name}</title>\n<style>{_STYLE}</style></head>\n'
+    f'<body><h1>{name}</h1>\n{body}\n<script>{_SCRIPT}</script>\n'
+    '</body></html>\n'
+  )
+
+
+def table(rows: Sequence[dict[str, Any]]) -> str:
+  """Rows of one set of keys as a table that scrolls if it must."""
+  if not rows:
+    return ''
+  cell = lambda tag, value: f'<{tag}>{html.escape(_text(value))}</{tag}>'
+  lines = [''.join(cell('th', key) for key in rows[0])]
+  lines += [
+    ''.join(cell('td', value) for value in row.values()) for row in rows
+  ]
+  body = '\n'.join(f'<tr>{line}</tr>' for line in lines)
+  return f'<div class="wide"><table>\n{body}\n</table></div>\n'
+
+
+def _text(value):
+  return f'{value:.5f}' if isinstance(value, float) else str(value)
+
+
+def preformatted(text: str) -> str:
+  """Text as it stands."""
+  return f'<pre>{html.escape(text)}</pre>\n'
+
+
+def image(data: bytes, text: str, kind: str = 'jpeg') -> str:
+  """A picture within the page.
+
+  Args:
+    data: of a JPG or PNG file.
+    text: for those who can't see it.
+    kind: jpeg or png.
+  """
+  encoded = base64.b64encode(data).decode()
+  return (
+    f'<img alt="{html.escape(text)}" src="data:image/{kind};base64,{encoded}">'
+  )
+
+
+def comparison(below: str, above: str) -> str:
+  """Two pictures of one size, and a slider that moves the seam between them."""
+  return (
+    f'<div class="pair">{below}{above}</div>'
+    '<input class="slide" type="range" min="0" max="100" value="50" '
+    'aria-label="where the two pictures meet">'
+  )
+
+
+def figure(content: str, caption: str) -> str:
+  """Pictures with a line below them."""
+  return (
+    f'<figure>{content}<figcaption>{html.escape(caption)}</figcaption></figure>'
+  )
+
+
+def grid(items: Iterable[str], kind: str) -> str:
+  """Items side by side as the screen allows; kind: cards or plots."""
+  content = '\n'.join(items)
+  return f'<div class="{kind}">\n{content}\n</div>\n' if content else ''

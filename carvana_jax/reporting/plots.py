@@ -1,0 +1,52 @@
+"""Curves and histograms as SVG."""
+
+import io
+from collections.abc import Sequence
+
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+
+def curves(
+  title: str, x: Sequence[float], lines: dict[str, Sequence[float]]
+) -> str:
+  """Lines over epochs.
+
+  Args:
+    title: what they show.
+    x: epochs.
+    lines: by name, as long as x.
+  """
+  figure, axes = _axes(title)
+  for name, values in lines.items():
+    axes.plot(x, values, label=name, marker='.' if len(x) < 30 else '')
+  axes.set_xlabel('epoch')
+  if len(lines) > 1:
+    axes.legend(frameon=False)
+  return svg(figure)
+
+
+def histogram(title: str, values: Sequence[float]) -> str:
+  """How many images have which score."""
+  figure, axes = _axes(title)
+  axes.hist(values, bins=min(40, max(8, len(values) // 4)))
+  axes.set_ylabel('images')
+  return svg(figure)
+
+
+def _axes(title):
+  figure = Figure(figsize=(5, 3), layout='constrained')
+  FigureCanvasSVG(figure)
+  axes = figure.add_subplot()
+  axes.set_title(title, fontsize=10)
+  axes.grid(alpha=0.3)
+  axes.spines[['top', 'right']].set_visible(False)
+  return figure, axes
+
+
+def svg(figure: Figure) -> str:
+  """The figure as an element of a page."""
+  stream = io.StringIO()
+  figure.savefig(stream, format='svg', metadata={'Date': None})
+  text = stream.getvalue()
+  return text[text.index('<svg') :]

@@ -1,0 +1,109 @@
+"""Feature maps as pictures, and pictures side by side on a sheet."""
+
+import math
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+_WIDTH = 1600  # of a sheet, without its gaps; all lengths are pixels
+_GAP = 8
+_FONT, _LINE = 15, 20  # heights of a letter and of a line
+_INK = '#333333'
+
+# Red, green and blue of the brightest value.
+_POSITIVE, _NEGATIVE = (1.0, 0.9, 0.75), (0.35, 0.6, 1.0)
+
+
+def sheet(
+  tiles: Sequence[np.ndarray], labels: Sequence[str], caption: str
+) -> np.ndarray:
+  """Tiles in rows, each below its label, under a caption.
+
+  Args:
+    tiles: uint8 [h, w, 3] each, at least one, of any sizes: all are drawn in
+      that shape which the first one has.
+    labels: one a tile, all of as many lines as the first.
+    caption: one or more lines.
+
+  Returns:
+    uint8 [H, W, 3].
+  """
+  columns = _columns(len(tiles))
+  rows = -(-len(tiles) // columns)
+  width = _WIDTH // max(columns, 2)
+  height = round(width * tiles[0].shape[0] / tiles[0].shape[1])
+  header = 2 * _GAP + _text_height(caption)
+  label_height = _text_height(labels[0])
+  step = (width + _GAP, height + label_height + _GAP)
+  size = (_GAP + columns * step[0], header + rows * step[1])
+  page = Image.new('RGB', size, 'white')
+  draw = ImageDraw.Draw(page)
+  style = {'fill': _INK, 'font': ImageFont.load_default(_FONT), 'spacing': 2}
+  draw.text((_GAP, _GAP), caption, **style)
+  for i, (tile, label) in enumerate(zip(tiles, labels, strict=True)):
+    row, column = divmod(i, columns)
+    x, y = _GAP + column * step[0], header + row * step[1]
+    draw.text((x, y), label, **style)
+    # By area: a pixel that is enlarged stays a square.
+    tile = cv2.resize(tile, (width, height), interpolation=cv2.INTER_AREA)
+    page.paste(Image.fromarray(tile), (x, y + label_height))
+  return np.asarray(page)
+
+
+def _columns(count):
+  """One row for few tiles, full rows for 8, 16, 32 and 64."""
+  return count if count < 4 else 2 ** math.ceil(math.log2(count) / 2)
+
+
+def _text_height(text):
+  return _LINE * len(text.splitlines())
+
+
+def gray(values: np.ndarray) -> np.ndarray:
+  """[h, w] -> uint8 [h, w, 3]; 0 and below is black, 1 and above white."""
+  values = np.rint(255 * np.clip(values, 0, 1)).astype(np.uint8)
+  return np.repeat(values[..., None], 3, axis=-1)
+
+
+def signed(channel: np.ndarray) -> np.ndarray:
+  """A channel, from black at its least value to bright at its largest.
+
+  Values below zero are blue: a ReLU takes them away.
+
+  Args:
+    channel: [h, w].
+
+  Returns:
+    uint8 [h, w, 3]; all of it is bright where all values are equal.
+  """
+  low, high = channel.min(), channel.max()
+  brightness = (channel - low) / (high - low) if high > low else channel * 0 + 1
+  colours = np.where(channel[..., None] < 0, _NEGATIVE, _POSITIVE)
+  return np.rint(255 * brightness[..., None] * colours).astype(np.uint8)
+
+
+def principal(features: np.ndarray) -> np.ndarray:
+  """All channels in one picture: pixels with like features have like colours.
+
+  Red, green and blue are the first three principal components, each over its
+  own range; with fewer channels than three, all of them are the first one.
+
+  Args:
+    features: [h, w, C].
+
+  Returns:
+    uint8 [h, w, 3].
+  """
+  flat = features.reshape(-1, features.shape[-1]).astype(np.float64)
+  flat = flat - flat.mean(0)
+  _, vectors = np.linalg.eigh(flat.T @ flat)  # of the least variance first
+  first = [-1, -2, -3] if len(vectors) > 2 else [-1, -1, -1]
+  axes = vectors[:, first]
+  # A component's sign means nothing: let it follow most channels.
+  parts = flat @ (axes * np.where(axes.sum(0) < 0, -1, 1))
+  # A few pixels at the picture's edge would take up half of the range.
+  low, high = np.percentile(parts, (1, 99), axis=0)
+  parts = np.clip((parts - low) / np.maximum(high - low, 1e-12), 0, 1)
+  return np.rint(255 * parts).astype(np.uint8).reshape(*features.shape[:2], 3)
