@@ -96,7 +96,7 @@ class SummaryTest(chex.TestCase):
     trained = (4 * 4 * 2 + 2) + 4 + (2 + 1)
     self.assertEqual(
       summary.totals(found),
-      f'parameters {frozen + trained} trainable {trained} statistics 4',
+      f'parameters {frozen + trained + 4} trainable {trained} statistics 4',
     )
     marked = [line for line in summary.table(found).splitlines()
               if '(frozen)' in line]  # fmt: skip

@@ -79,7 +79,7 @@ class FrozenTest(LoopTest):
   def test_survives_a_stop_and_a_start(self):
     self.config.model = cnn256.get_config().model
     self.config.model.update(widths=(4,), kernels=(3,), standardize=True)
-    self.config.train.max_minutes = 1e-9
+    self.config.train.update(max_minutes=1e-9, monitor='loss')
     self.train()
     first = checkpoint.load(self.workdir).variables['input']
     # The training pictures' pixels are 0 to 9.
@@ -129,7 +129,10 @@ class EarlyStoppingTest(LoopTest):
     with (
       mock.patch.object(Validation, 'scores', numbers),
       mock.patch.object(
-        interrupt.Interrupt, 'wished', new_callable=mock.PropertyMock
+        interrupt.Interrupt,
+        'wished',
+        create=True,
+        new_callable=mock.PropertyMock,
       ) as wished,
     ):
       wished.return_value = True  # after the first of three steps
