@@ -14,8 +14,9 @@ import chex
 import numpy as np
 from PIL import Image
 
-from carvana_jax import checkpoint
+from carvana_jax import checkpoint, report
 from carvana_jax.datasets import spec
+from tests import browser
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -237,6 +238,41 @@ class MainTest(CommandTest):
       ('--manual_dir=.', '--manual_dir', '--dataset=carvana'),
     ):
       self.assert_one_line(self.evaluate(flag), *parts)
+
+  def test_report(self):
+    result = python('carvana_jax.report', f'--workdir={self.workdir}')
+    self.assertEqual(result.returncode, 0, result.stderr)
+    text = (self.workdir / 'report.html').read_text()
+    for part in ('commit', 'Learning curves', 'studio-test: worst',
+                 'studio-test: groups', 'Sample predictions', 'down0_conv0',
+                 'ceiling_soft_mean'):  # fmt: skip
+      self.assertIn(part, text)
+    # Nothing comes from outside.
+    self.assertNotRegex(text, r'(src|href)="(?!data:)[^#]')
+    self.assertNotIn('@import', text)
+    if not browser.CHROMIUM:
+      self.skipTest('Chromium is not installed')
+    for width in (1200, 500):
+      found = browser.look(self.workdir / 'report.html', width, self.root)
+      self.assertEqual(found['problems'], [])
+      self.assertEqual(found['broken'], 0)
+      # Four a card, twenty cards, and the sheets of both epochs.
+      self.assertEqual(found['pictures'], 82)
+      self.assertEqual(
+        found['seams'], ['inset(0px 0px 0px 20%)', 'inset(0px 0px 0px 80%)']
+      )
+      self.assertFalse(found['too_wide'])
+
+  def test_report_of_a_run_that_has_just_begun(self):
+    workdir = self.root / 'runs' / 'begun'
+    workdir.mkdir()
+    shutil.copy(self.workdir / 'config.json', workdir)
+    text = report.report(workdir)
+    self.assertIn('Layers', text)
+    self.assertNotIn('Learning curves', text)
+    lines = (self.workdir / 'metrics.jsonl').read_text()
+    (workdir / 'metrics.jsonl').write_text(lines + '{"step": 9')
+    self.assertIn('Learning curves', report.report(workdir))
 
   def test_debug_shows_the_traceback(self):
     result = self.evaluate('--manual_dir=.', '--debug')
