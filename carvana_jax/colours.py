@@ -8,7 +8,9 @@ _HUES = (
   (9, 'red'), (22, 'brown'), (35, 'yellow'), (85, 'green'), (130, 'blue'),
   (160, 'purple'), (180, 'red'),
 )  # fmt: skip
-_GREYS = ((70, 'black'), (120, 'gray'), (185, 'silver'), (256, 'white'))
+# Black and dark grey paint mirrors the studio alike, so they are one: seen on
+# the cars of the training split.
+_GREYS = ((162, 'dark'), (205, 'silver'), (256, 'white'))
 _COLOURFUL = 90  # saturation, 0..255
 _BRIGHT = 40  # value, 0..255, below which no hue can be told
 _SHARE = 0.2  # of a car's pixels that are colourful if its paint is

@@ -121,7 +121,10 @@ def _evaluation(workdir, folder):
   cards = _cards(workdir, folder, worst + best)
   return [
     (f'{folder.name}: distribution', page.grid([plot], 'plots')),
-    (f'{folder.name}: worst', page.grid(cards[: len(worst)], 'cards')),
+    (
+      f'{folder.name}: worst',
+      page.legend() + page.grid(cards[: len(worst)], 'cards'),
+    ),
     (f'{folder.name}: best', page.grid(cards[len(worst) :], 'cards')),
     (f'{folder.name}: groups', page.grid(tables, 'cards')),
   ]

@@ -100,6 +100,15 @@ def image(data: bytes, text: str, kind: str = 'jpeg') -> str:
   )
 
 
+def legend() -> str:
+  """What the colours of the errors mean."""
+  return (
+    '<p><b class="wrong">Orange</b>: background taken for car. '
+    '<b class="missed">Blue</b>: car that was missed. Slide to compare; '
+    'below are target and prediction.</p>\n'
+  )
+
+
 def comparison(below: str, above: str) -> str:
   """Two pictures of one size, and a slider that moves the seam between them."""
   return (
