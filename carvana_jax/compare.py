@@ -7,6 +7,7 @@ from a bootstrap by car.
 """
 
 import csv
+import json
 import pathlib
 
 import numpy as np
@@ -14,6 +15,10 @@ from absl import flags
 
 from carvana_jax import bootstrap, cli
 from carvana_jax.errors import UserError
+from carvana_jax.workdir import read_config
+
+# With five cars, one run has all five on its side by chance in 1 of 16 cases.
+_FEWEST_CARS = 6
 
 
 def compare(
@@ -62,9 +67,10 @@ def read(workdir: pathlib.Path, evaluation: str) -> dict[str, dict]:
   """
   path = workdir / 'evaluation' / evaluation / 'images.csv'
   if not path.exists():
+    dataset, _, split = evaluation.rpartition('-')
     raise UserError(
-      f'{path} is missing; make it with '
-      f'python -m carvana_jax.evaluate --workdir={workdir}'
+      f'{path} is missing; make it with python -m carvana_jax.evaluate '
+      f'--workdir={workdir} --dataset={dataset} --split={split}'
     )
   with path.open(newline='') as file:
     return {row['filename']: row for row in csv.DictReader(file)}
@@ -80,13 +86,32 @@ def refuse_other_images(first: dict, second: dict) -> None:
     )
 
 
+def refuse_other_sizes(
+  first: pathlib.Path, second: pathlib.Path, evaluation: str
+) -> None:
+  """Raises a `UserError` where two evaluations were taken at other sizes."""
+  sizes = [
+    json.loads(
+      (folder / 'evaluation' / evaluation / 'summary.json').read_text()
+    )['size']
+    for folder in (first, second)
+  ]
+  if sizes[0] != sizes[1]:
+    raise UserError(
+      f'{first} was scored at {sizes[0]} and {second} at {sizes[1]}; evaluate '
+      'both at one size.'
+    )
+
+
 def table(result: dict, names: tuple[str, str]) -> str:
   """The comparison in lines of at most 80 columns."""
   width = max(12, *(len(name) for name in names))
   row = f'{{:{width}}}' + '{:>10}' * 3
   number = lambda values: [f'{value:.5f}' for value in values]
   low, high = result['interval']
-  if low > 0 or high < 0:
+  if result['cars'] < _FEWEST_CARS:
+    verdict = f'{result["cars"]} cars are too few to tell which is better.'
+  elif low > 0 or high < 0:
     better = names[1] if low > 0 else names[0]
     verdict = f'{better} is better: the interval leaves out 0.'
   else:
@@ -109,19 +134,20 @@ def table(result: dict, names: tuple[str, str]) -> str:
 def main(first: str, second: str) -> None:
   """The command line."""
   args = flags.FLAGS
-  rows = [
-    read(
-      pathlib.Path(name).expanduser().absolute(),
-      f'{args.dataset}-{args.split}',
-    )
-    for name in (first, second)
+  folders = [
+    pathlib.Path(name).expanduser().absolute() for name in (first, second)
   ]
+  dataset = args.dataset or read_config(folders[0]).data.dataset
+  rows = [read(folder, f'{dataset}-{args.split}') for folder in folders]
   refuse_other_images(*rows)
-  names = tuple(pathlib.Path(name).name[-40:] for name in (first, second))
+  refuse_other_sizes(*folders, f'{dataset}-{args.split}')
+  names = (first[-40:], second[-40:])
   print(table(compare(*rows), names))
 
 
 if __name__ == '__main__':
-  flags.DEFINE_string('dataset', 'carvana', "The evaluations' data set.")
+  flags.DEFINE_string(
+    'dataset', None, "The evaluations' data set. Default: that of RUN_A."
+  )
   flags.DEFINE_string('split', 'test', "The evaluations' split.")
   cli.run(main, words=('RUN_A', 'RUN_B'))

@@ -146,17 +146,18 @@ def main() -> None:
   """The command line."""
   args = flags.FLAGS
   output = pathlib.Path(args.output).expanduser().absolute()
-  picture = output / 'suspects.png'
-  if picture.exists():
-    raise UserError(f'{picture} exists; choose another --output.')
+  picture, listing = output / 'suspects.png', output / 'report.csv'
+  for path in (picture, listing):
+    if path.exists():
+      raise UserError(f'{path} exists; choose another --output.')
   collection = _collection(args.manual_dir, args.data)
   checks = examine(collection)
   output.mkdir(parents=True, exist_ok=True)
-  atomic.write(output / 'report.csv', report(checks))
+  atomic.write(listing, report(checks))
   cells = suspects(checks, collection)
   atomic.write(picture, sheet.draw(cells, collection.soft))
   print(table(checks))
-  print(f'\nall findings: {output}/report.csv\nthe worst: {picture}')
+  print(f'\nall findings: {listing}\nthe worst: {picture}')
   if any(x.findings and x.severity == findings.WRONG for x in checks):
     print('training on these data would be wrong')
     sys.exit(1)

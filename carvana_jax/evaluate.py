@@ -12,6 +12,7 @@ and groups.csv (by view, make and body colour). An evaluation of the validation
 split finds the best threshold, which later ones of other splits apply, too.
 """
 
+import collections
 import csv
 import io
 import json
@@ -31,6 +32,7 @@ from carvana_jax import (
 )
 from carvana_jax.errors import UserError
 
+_BEST = ('best_threshold', 'best_threshold_dice_mean')
 _GROUPS = ('view', 'make', 'colour')
 # What is written of an evaluation's scores: columns of images.csv.
 _MEANS = (
@@ -57,30 +59,42 @@ def evaluate(
   scored = list(scoring.score(run, builder, _labelled(builder, split)))
   scored.sort(key=lambda one: one.row['dice'])
   rows = [one.row for one in scored]
-  by_level = np.stack([one.dice_by_level for one in scored])
-  threshold, dice = thresholds.best(by_level)
+  _name_colours_by_car(rows)
   evaluations = folder / 'evaluation'
+  level = thresholds.level_of(run.config.eval.threshold)
   summary = {
     **_summarize(rows),
     'size': prepare.full_size(data_config),
     'network_size': run.config.data.size,
-    'threshold': run.config.eval.threshold,
+    'threshold': level / thresholds.LEVELS,
     'flip': run.config.eval.flip,
-    'best_threshold': threshold,
-    'best_threshold_dice_mean': dice,
     'dataset': builder.info.full_name,
     'data': str(builder.data_path),
     'split': split,
     'step': run.step,
   }
   name = data_config.dataset
-  if split != 'validation':
-    found = _validated(evaluations / f'{name}-validation', summary, by_level)
-    summary |= found
+  # Filled holes differ from threshold to threshold, which is not looked at.
+  if not run.config.eval.fill_holes:
+    by_level = np.stack([one.dice_by_level for one in scored])
+    best = thresholds.best(by_level)
+    summary |= dict(zip(_BEST, best, strict=True))
+    if split == 'test':
+      validation = evaluations / f'{name}-validation'
+      summary |= _validated(validation, summary, by_level)
   target = evaluations / f'{name}-{split}'
   _write(target, summary, rows)
   print(_table(summary, target))
   return summary
+
+
+def _name_colours_by_car(rows):
+  """Gives all views of a car the colour that most of them seem to have."""
+  seen = collections.defaultdict(collections.Counter)
+  for row in rows:
+    seen[row['car_id']][row['colour']] += 1
+  for row in rows:
+    row['colour'] = seen[row['car_id']].most_common(1)[0][0]
 
 
 def _summarize(rows):
@@ -109,7 +123,8 @@ def _validated(folder, summary, by_level):
   if not path.exists():
     return {}
   there = json.loads(path.read_text())
-  if any(there[name] != summary[name] for name in ('step', 'flip', 'size')):
+  same = ('step', 'flip', 'data')
+  if any(there.get(name) != summary[name] for name in same):
     return {}
   threshold = there['best_threshold']
   level = thresholds.level_of(threshold)
@@ -174,8 +189,9 @@ def _table(summary, target):
   pixels = lambda name: f'{summary[name]:9.2f}'
   lines = [
     f'{summary["dataset"]} {summary["split"]}: {summary["images"]} images of '
-    f'{summary["cars"]} cars, scored at {summary["size"]} '
-    f'(network {summary["network_size"]})',
+    f'{summary["cars"]} cars',
+    f'scored at {summary["size"]}, network {summary["network_size"]}'
+    f'{", flipped too" if summary["flip"] else ""}',
     f'{"":10}{"mean":>9}{"median":>9}{"worst 1%":>9}{"worst":>9}'
     f'{"95 % interval by car":>24}',
     f'{"Dice":10}{number("dice_mean")}{number("dice_median")}'

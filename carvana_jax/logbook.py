@@ -4,9 +4,9 @@ import json
 import pathlib
 
 import numpy as np
-from PIL import Image
 
 from carvana_jax import atomic
+from carvana_jax.datasets import images
 from carvana_jax.host_tensorflow import tf
 
 
@@ -51,8 +51,8 @@ class Logbook:
     with self._board.as_default(step):
       tf.summary.image('input, target, prediction', strips, max_outputs=99)
     self._pictures.mkdir(exist_ok=True)
-    sheet = Image.fromarray(np.concatenate(strips))
-    sheet.save(self._pictures / f'epoch_{epoch:03d}.png')
+    sheet = images.encode_png(np.concatenate(strips))
+    atomic.write(self._pictures / f'epoch_{epoch:03d}.png', sheet)
 
   def _drop_after(self, step):
     lines = self._path.read_text().splitlines(keepends=True)

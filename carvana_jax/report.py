@@ -39,7 +39,7 @@ _CURVES = {
 _SCORES = (
   'dice_mean', 'dice_median', 'dice_worst', 'ceiling_soft_mean', 'iou_mean',
   'accuracy_mean', 'surface_distance_mean', 'hausdorff_95_mean', 'images',
-  'cars', 'size',
+  'cars', 'size', 'step',
 )  # fmt: skip
 
 
@@ -80,7 +80,9 @@ def _scores(evaluations):
   rows = []
   for folder in evaluations:
     found = json.loads((folder / 'summary.json').read_text())
-    rows.append({'of': folder.name} | {name: found[name] for name in _SCORES})
+    rows.append(
+      {'of': folder.name} | {name: found.get(name, '') for name in _SCORES}
+    )
   return page.table(rows)
 
 
@@ -110,7 +112,8 @@ def _evaluation(workdir, folder):
   tables = [
     page.table(
       [
-        {name: _number(row[name]) for name in row if name != 'by'}
+        {by: row['group']}
+        | {name: _number(row[name]) for name in list(row)[2:]}
         for row in groups
         if row['by'] == by
       ]
@@ -123,11 +126,16 @@ def _evaluation(workdir, folder):
     (f'{folder.name}: distribution', page.grid([plot], 'plots')),
     (
       f'{folder.name}: worst',
-      page.legend() + page.grid(cards[: len(worst)], 'cards'),
+      _after(page.legend(), page.grid(cards[: len(worst)], 'cards')),
     ),
     (f'{folder.name}: best', page.grid(cards[len(worst) :], 'cards')),
     (f'{folder.name}: groups', page.grid(tables, 'cards')),
   ]
+
+
+def _after(text, content):
+  """A text before a content, if there is one."""
+  return text + content if content else ''
 
 
 def _rows(path):
@@ -144,16 +152,20 @@ def _number(text):
 
 
 def _cards(workdir, folder, rows):
-  """Photo, errors, target and prediction of each row's image."""
-  dataset, _, split = folder.name.rpartition('-')
+  """Photo, errors, target and prediction of each row's image.
+
+  Nothing where the network that was scored is no longer the best of the run.
+  """
+  found = json.loads((folder / 'summary.json').read_text())
+  if not checkpoint.exists(workdir) or not pathlib.Path(found['data']).exists():
+    return []
   run = checkpoint.load(workdir)
-  data_config = run.config.data
-  if dataset != data_config.dataset:
-    data_config.dataset, data_config.full_size = dataset, ''
-  found = _predictions(
-    run, data_config, split, {row['filename'] for row in rows}
-  )
-  return [_card(row, *found[row['filename']]) for row in rows]
+  if run.step != found['step']:
+    return []
+  run.config.eval.flip = found['flip']
+  names = {row['filename'] for row in rows}
+  seen = _predictions(run, found['data'], found['split'], names)
+  return [_card(row, *seen[row['filename']]) for row in rows]
 
 
 def _card(row, photo, predicted, actual):
@@ -175,9 +187,9 @@ def _card(row, photo, predicted, actual):
   )
 
 
-def _predictions(run, data_config, split, names):
+def _predictions(run, data, split, names):
   """{filename: (photo, predicted mask, actual mask)}, at full size."""
-  builder = prepare.for_scoring(data_config)
+  builder = tfds.builder_from_directory(data)
   skip = tfds.decode.SkipDecoding()
   source = builder.as_data_source(split, decoders={'image': skip, 'mask': skip})
   size = builder.info.features['image'].shape[:2]

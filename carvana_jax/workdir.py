@@ -63,7 +63,9 @@ def read_starts(workdir: pathlib.Path) -> list[dict[str, str]]:
   path = workdir / 'starts.jsonl'
   if not path.exists():
     return []
-  return [json.loads(line) for line in path.read_text().splitlines()]
+  lines = path.read_text().splitlines(keepends=True)
+  # A line without its end was cut off.
+  return [json.loads(line) for line in lines if line.endswith('\n')]
 
 
 def _config_file(workdir):

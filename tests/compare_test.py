@@ -61,6 +61,12 @@ class CompareTest(chex.TestCase):
     text = compare.table(result, ('a', 'b'))
     self.assertIn('No difference is shown', text)
 
+  def test_few_cars_tell_nothing(self):
+    keep = lambda rows: {k: v for k, v in rows.items() if v['car_id'] < '3'}
+    few = keep(rows_of(self.dice)), keep(rows_of(self.dice + 0.01))
+    text = compare.table(compare.compare(*few), ('a', 'b'))
+    self.assertIn('too few to tell', text)
+
   def test_other_images_are_refused(self):
     a, b = rows_of(self.dice), rows_of(self.dice)
     del b['3_02.jpg']
@@ -81,16 +87,19 @@ class CommandTest(chex.TestCase):
       with (folder / 'images.csv').open('w', newline='') as file:
         writer = csv.DictWriter(file, ['filename', 'car_id', 'dice'])
         writer.writeheader()
-        for car in 'xyz':
+        for car in 'uvwxyz':
           writer.writerow(
             {'filename': f'{car}_01.jpg', 'car_id': car, 'dice': dice}
           )
-    result = run(root / 'a', root / 'b', '--dataset=studio')
+      (folder / 'summary.json').write_text('{"size": "64x96"}')
+      config = '{"data": {"dataset": "studio"}}'
+      (root / name / 'config.json').write_text(config)
+    result = run(root / 'a', root / 'b')
     self.assertEqual(result.returncode, 0, result.stderr)
     self.assertIn('a is better', result.stdout)
     for words, part in (
       ((root / 'a',), 'give RUN_A RUN_B'),
-      ((root / 'a', root / 'b'), 'carvana-test'),
+      ((root / 'a', root / 'b', '--dataset=carvana'), 'carvana-test'),
     ):
       result = run(*words)
       self.assertEqual(result.returncode, 2)

@@ -82,7 +82,7 @@ class MainTest(CommandTest):
       self.assertIn(word, self.result.stdout)
 
   def test_ends_with_the_table_and_its_place(self):
-    tail = self.result.stdout.splitlines()[-10:]
+    tail = self.result.stdout.splitlines()[-11:]
     self.assertLess(max(map(len, tail[:-1])), 81)
     self.assertStartsWith(tail[0], 'studio/64x96/1.0.0 test')
     self.assertIn('best on validation', tail[-2])

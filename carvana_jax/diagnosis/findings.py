@@ -54,7 +54,8 @@ def diagnose(facts: Sequence[Facts], collection: Collection) -> list[Check]:
   files = sum((x.photo is not None) + (x.mask is not None) for x in facts)
   cars = len({x.pair.car_id for x in facts})
   exact = list(_exact(facts))
-  leaks = [*_split_cars(facts), *filter(_crosses, exact)]
+  near = list(_near(facts))
+  leaks = [*_split_cars(facts), *filter(_crosses, [*exact, *near])]
   odd_areas, areas = _odd(facts, shapes.outliers, 'that view of other cars')
   odd_views, views = _odd(facts, shapes.disagreeing, 'the views beside it')
   kind = collection.photo_kind
@@ -67,7 +68,7 @@ def diagnose(facts: Sequence[Facts], collection: Collection) -> list[Check]:
     ('empty or full mask', WRONG, f'{masks} masks', _extremes(facts)),
     ('exact duplicate', WRONG, f'{photos + masks} files', _within(exact)),
     ('split leakage', WRONG, f'{cars} cars', leaks),
-    ('near duplicate', LOOK, f'{photos} photos', _near(facts)),
+    ('near duplicate', LOOK, f'{photos} photos', _within(near)),
     ('missing views', LOOK, f'{cars} cars', _incomplete(facts)),
     ('mask area', LOOK, f'{areas} masks', odd_areas),
     ('neighbouring views', LOOK, f'{views} masks', odd_views),
