@@ -33,10 +33,10 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-def examine(collection: pairs.Collection) -> list[findings.Check]:
-  """Reads every file once, on all cores, and checks what it learnt."""
+def examine(collection: pairs.Collection) -> list[facts.Facts]:
+  """Reads every file once, on all cores."""
   examined = workers.ordered_map(
-    lambda pair: facts.examine(pair, collection.soft), collection.pairs
+    lambda pair: facts.examine(pair(), collection.soft), collection.pairs
   )
   progress = tqdm(
     examined,
@@ -45,7 +45,7 @@ def examine(collection: pairs.Collection) -> list[findings.Check]:
     leave=False,
     disable=None,
   )
-  return findings.diagnose(list(progress), collection)
+  return list(progress)
 
 
 def table(checks: Sequence[findings.Check]) -> str:
@@ -96,7 +96,7 @@ def report(checks: Sequence[findings.Check]) -> str:
 
 
 def suspects(
-  checks: Sequence[findings.Check], collection: pairs.Collection
+  checks: Sequence[findings.Check], examined: Sequence[facts.Facts]
 ) -> list[tuple[pairs.Pair, str]]:
   """The pairs of the contact sheet and their captions.
 
@@ -111,7 +111,7 @@ def suspects(
       other = f'compared with {finding.file}'
       captions.setdefault(str(finding.other), (finding.other, other))
   chosen = list(captions.values()) or [
-    (pair, 'at random') for pair in _of_many_cars(collection.pairs)
+    (pair, 'at random') for pair in _of_many_cars([x.pair for x in examined])
   ]
   return [
     (pair, f'{pathlib.Path(str(pair)).name}: {reason}')
@@ -151,10 +151,11 @@ def main() -> None:
     if path.exists():
       raise UserError(f'{path} exists; choose another --output.')
   collection = _collection(args.manual_dir, args.data)
-  checks = examine(collection)
+  examined = examine(collection)
+  checks = findings.diagnose(examined, collection)
   output.mkdir(parents=True, exist_ok=True)
   atomic.write(listing, report(checks))
-  cells = suspects(checks, collection)
+  cells = suspects(checks, examined)
   atomic.write(picture, sheet.draw(cells, collection.soft))
   print(table(checks))
   print(f'\nall findings: {listing}\nthe worst: {picture}')

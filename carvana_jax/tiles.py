@@ -17,25 +17,29 @@ _POSITIVE, _NEGATIVE = (1.0, 0.9, 0.75), (0.35, 0.6, 1.0)
 
 
 def sheet(
-  tiles: Sequence[np.ndarray], labels: Sequence[str], caption: str
+  tiles: Sequence[np.ndarray],
+  labels: Sequence[str],
+  caption: str,
+  columns: int | None = None,
 ) -> np.ndarray:
   """Tiles in rows, each below its label, under a caption.
 
   Args:
     tiles: uint8 [h, w, 3] each, at least one, of any sizes: all are drawn in
       that shape which the first one has.
-    labels: one a tile, all of as many lines as the first.
+    labels: one a tile, of one or more lines.
     caption: one or more lines.
+    columns: tiles a row; None: as many as make the rows full.
 
   Returns:
     uint8 [H, W, 3].
   """
-  columns = _columns(len(tiles))
+  columns = columns or _columns(len(tiles))
   rows = -(-len(tiles) // columns)
   width = _WIDTH // max(columns, 2)
   height = round(width * tiles[0].shape[0] / tiles[0].shape[1])
   header = 2 * _GAP + _text_height(caption)
-  label_height = _text_height(labels[0])
+  label_height = max(map(_text_height, labels))
   step = (width + _GAP, height + label_height + _GAP)
   size = (_GAP + columns * step[0], header + rows * step[1])
   page = Image.new('RGB', size, 'white')

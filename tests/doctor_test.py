@@ -1,7 +1,9 @@
 """Defects planted in folders of made-up cars that turn, and in real ones."""
 
+import collections
 import csv
 import io
+import json
 import math
 import pathlib
 import subprocess
@@ -13,14 +15,16 @@ from unittest import mock
 import numpy as np
 from absl.testing import absltest, parameterized
 from PIL import Image
+from tensorflow_datasets.core.data_sources import array_record
 
 from carvana_jax import doctor
 from carvana_jax.datasets import images, spec
 from carvana_jax.datasets.carvana import check, source
 from carvana_jax.datasets.carvana.carvana_dataset_builder import Builder
-from carvana_jax.diagnosis import findings, pairs, sheet
+from carvana_jax.diagnosis import facts, findings, pairs, sheet
 from carvana_jax.errors import UserError
 from tests.datasets.carvana_test import (
+  FULL,
   REAL,
   TINY,
   Competition,
@@ -38,11 +42,11 @@ STEM = f'{CAR}_05'
 PHOTO, MASK = f'{STEM}.jpg', f'{STEM}_mask.gif'
 
 
-def photo_of(number, quality=85):
+def photo_of(number, quality=85, size=TINY):
   """A photo unlike all others: a coarse pattern of its own."""
   coarse = np.random.default_rng(number).integers(0, 256, (16, 24, 3))
   image = Image.fromarray(coarse.astype(np.uint8))
-  image = image.resize(TINY[::-1], Image.Resampling.BICUBIC)
+  image = image.resize(size[::-1], Image.Resampling.BICUBIC)
   return encode(image, 'JPEG', quality=quality)
 
 
@@ -160,6 +164,10 @@ def mirror_photo(made):
   made.train[f'{TEST_CAR}_03.jpg'] = encode(mirrored, 'JPEG', quality=70)
 
 
+def leak_mask(made):
+  made.train_masks[f'{TEST_CAR}_03_mask.gif'] = made.train_masks[MASK]
+
+
 def encode_again(made):
   made.train[f'{CARS[1]}_09.jpg'] = photo_of(5, quality=60)
 
@@ -197,6 +205,7 @@ DEFECTS = (
   (all_in_mask, 'empty or full mask', f'train_masks/{MASK}', 'full'),
   (copy_photo, 'exact duplicate', 'train/', 'the same file'),
   (copy_mask, 'exact duplicate', 'train_masks/', 'the same pixels'),
+  (leak_mask, 'exact duplicate', 'train_masks/', 'the same pixels'),
   (leak_photo, 'split leakage', 'train/', 'the same file'),
   (mirror_photo, 'split leakage', 'train/', 'mirrored'),
   (encode_again, 'near duplicate', 'train/', 'levels from'),
@@ -221,13 +230,19 @@ class DoctorTest(parameterized.TestCase):
     self.made = Competition(
       dict(self.sound.train), dict(self.sound.train_masks)
     )
+    self.enterContext(mock.patch.object(Builder, 'PHOTO_SIZE', TINY))
 
   def examine(self):
     """Findings by the name of their check."""
     collection = pairs.in_folder(self.manual)
-    checks = doctor.examine(collection)
-    self.checks = checks
-    return {x.name: x.findings for x in checks if x.findings}
+    self.examined = doctor.examine(collection)
+    self.checks = findings.diagnose(self.examined, collection)
+    return {x.name: x.findings for x in self.checks if x.findings}
+
+  def prepare(self):
+    write_folders(self.made, self.manual)
+    builder = prepare(self.manual, self.root / 'data')
+    return pathlib.Path(builder.data_path)
 
   def test_sound_folder(self):
     write_zips(self.made, self.manual)
@@ -245,6 +260,8 @@ class DoctorTest(parameterized.TestCase):
     self.assertLen(found[name], 1)
     self.assertStartsWith(found[name][0].file, file)
     self.assertIn(value, found[name][0].value)
+    if name != 'split leakage':
+      self.assertNotIn('split leakage', found)
     severities = {x.severity for x in self.checks if x.findings}
     wrong = spoil not in LOOK
     self.assertEqual(findings.WRONG in severities, wrong)
@@ -263,26 +280,83 @@ class DoctorTest(parameterized.TestCase):
 
   def test_prepared_data_set(self):
     nothing_in_mask(self.made)
-    write_folders(self.made, self.manual)
     # The fifth view of each car comes into another split than the others.
     names = ['train'] * 16
     names[4] = 'test'
     splits = iter(names * 3)
-    with (
-      mock.patch.object(Builder, 'PHOTO_SIZE', TINY),
-      mock.patch.object(spec, 'split_of', lambda car: next(splits)),
-    ):
-      builder = prepare(self.manual, self.root / 'data')
-    collection = pairs.in_dataset(pathlib.Path(builder.data_path))
+    with mock.patch.object(spec, 'split_of', lambda car: next(splits)):
+      folder = self.prepare()
+    collection = pairs.in_dataset(folder)
     self.assertTrue(collection.soft)
+    self.assertEqual(collection.photo_size, (128, 192))
     self.assertLen(collection.pairs, 48)
-    found = {x.name: x for x in doctor.examine(collection) if x.findings}
+    examined = doctor.examine(collection)
+    checks = findings.diagnose(examined, collection)
+    found = {x.name: x for x in checks if x.findings}
     self.assertEqual(set(found), {'empty or full mask', 'split leakage'})
     (empty,) = found['empty or full mask'].findings
     self.assertEqual(empty.file, f'test/{STEM}_mask.png')
     leaks = found['split leakage'].findings
     self.assertCountEqual([x.file for x in leaks], CARS)
     self.assertEqual(leaks[0].value, 'in test and train')
+
+  def test_all_of_another_size_than_the_builder_wants(self):
+    write_folders(self.made, self.manual)
+    with mock.patch.object(Builder, 'PHOTO_SIZE', FULL):
+      found = self.examine()
+    self.assertEqual(list(found), ['size'])
+    self.assertLen(found['size'], 96)
+    self.assertEqual(found['size'][0].expected, '1280 high and 1918 wide')
+
+  def test_an_example_is_read_once(self):
+    folder = self.prepare()
+    kind = array_record.ArrayRecordDataSource
+    with mock.patch.object(
+      kind, '__getitem__', autospec=True, side_effect=kind.__getitem__
+    ) as read:
+      doctor.examine(pairs.in_dataset(folder))
+    places = [(call.args[0].split, call.args[1]) for call in read.mock_calls]
+    expected = {('train', i) for i in range(32)}
+    expected |= {('test', i) for i in range(16)}
+    self.assertEqual(collections.Counter(places), collections.Counter(expected))
+
+  def test_examples_are_not_held(self):
+    folder = self.prepare()
+    with mock.patch.object(pairs, '_HELD', 4):
+      collection = pairs.in_dataset(folder)
+    read = collection.pairs[0].args[0]
+    doctor.examine(collection)
+    self.assertEqual(read.cache_info().currsize, 4)
+
+  @parameterized.parameters(
+    (lambda data: data[:-100],),
+    (lambda data: data[: len(data) // 2],),
+    (lambda data: data[:5000] + bytes(5000) + data[10000:],),
+    (lambda data: b'',),
+  )
+  def test_damaged_file_of_a_prepared_data_set(self, damage):
+    folder = self.prepare()
+    (file,) = folder.glob('*-train.array_record*')
+    file.write_bytes(damage(file.read_bytes()))
+    with self.assertRaises(UserError) as caught:
+      doctor.examine(pairs.in_dataset(folder))
+    self.assertRegex(
+      str(caught.exception),
+      f'^{folder} has a damaged file of the split train .+; remove the folder '
+      'and prepare it again.$',
+    )
+
+  def test_nothing_with_masks(self):
+    folder = self.prepare()
+    file = folder / 'dataset_info.json'
+    info = json.loads(file.read_text())
+    info['splits'] = info['splits'][:1]
+    info['splits'][0]['name'] = 'unlabeled'
+    file.write_text(json.dumps(info))
+    with self.assertRaisesRegex(UserError, 'has no masks, only the split unl'):
+      pairs.in_dataset(folder)
+    with self.assertRaisesRegex(UserError, 'has no photos and no masks of'):
+      pairs.in_folder(self.root / 'nothing')
 
   def test_folders_that_are_no_data_set(self):
     with self.assertRaisesRegex(UserError, 'is no prepared data set; give'):
@@ -297,13 +371,14 @@ class DoctorTest(parameterized.TestCase):
     leak_photo(self.made)
     write_folders(self.made, self.manual)
     self.examine()
-    collection = pairs.in_folder(self.manual)
-    cells = doctor.suspects(self.checks, collection)
+    cells = doctor.suspects(self.checks, self.examined)
     self.assertStartsWith(cells[0][1], f'{PHOTO}: image file is truncated')
     picture = images.decode_photo(sheet.draw(cells, soft=False))
     height, width = sheet._CELL
-    self.assertEqual(picture.shape[1], len(cells) * (width + 8))
-    first = picture[4 : 4 + height, 4 : 4 + width]
+    grey = (picture == sheet._GREY).all(-1)
+    top = np.argmax(grey.sum(1) > width / 2)  # letters have grey edges, too
+    left = np.argmax(grey.sum(0) > height / 2)
+    first = picture[top : top + height, left : left + width]
     drawn = (first == sheet._OUTLINE).all(-1)
     rows, columns = (np.flatnonzero(drawn.any(axis)) for axis in (1, 0))
     box = pixels_of_mask(0, 5)
@@ -317,12 +392,19 @@ class DoctorTest(parameterized.TestCase):
   def test_sheet_without_suspects(self):
     write_folders(self.made, self.manual)
     collection = pairs.in_folder(self.manual)
-    cells = doctor.suspects([], collection)
+    unread = [facts.Facts(pair(), None, None) for pair in collection.pairs]
+    cells = doctor.suspects([], unread)
     self.assertLen({pair for pair, _ in cells}, sheet.MOST)
     self.assertLen({pair.car_id for pair, _ in cells[:3]}, 3)
 
   @parameterized.parameters((lose_view, 0), (cut_mask, 1))
   def test_exit_code(self, spoil, code):
+    # Of the competition's size, which another process knows.
+    self.made = Competition()
+    for view, stem in enumerate(stems(CAR, range(4, 7)), 4):
+      self.made.train[f'{stem}.jpg'] = photo_of(view, size=FULL)
+      mask = Image.fromarray(pixels_of_mask(0, view)).resize(FULL[::-1])
+      self.made.train_masks[f'{stem}_mask.gif'] = mask_of(np.asarray(mask))
     spoil(self.made)
     write_folders(self.made, self.manual)
     command = [
@@ -380,7 +462,8 @@ class RealPhotosTest(absltest.TestCase):
           data = mask_of(planted[stem] // 255)
         (self.root / photo.path).write_bytes(photo.read())
         (self.root / mask.path).write_bytes(data)
-    checks = doctor.examine(pairs.in_folder(self.root))
+    collection = pairs.in_folder(self.root)
+    checks = findings.diagnose(doctor.examine(collection), collection)
     found = {x.name: x.findings for x in checks if x.findings}
     named = [
       spec.photo_name(x.pair.car_id, x.pair.view)

@@ -76,6 +76,24 @@ class SheetTest(chex.TestCase):
     self.assertLen({left for _, left in places}, columns)
     self.assertLen({top for top, _ in places}, -(-count // columns))
 
+  def test_columns_as_given(self):
+    page = tiles.sheet([np.zeros((2, 3, 3), np.uint8)] * 6, ['a'] * 6, '', 5)
+    # A gap of 8, then five tiles of a fifth of 1600, each with its gap.
+    self.assertEqual(page.shape[1], 8 + 5 * (320 + 8))
+    black = (page == 0).all(-1)
+    self.assertLen(ndimage.find_objects(ndimage.label(black)[0]), 6)
+
+  def test_labels_of_unlike_heights(self):
+    picture = np.full((6, 6, 3), 9, np.uint8)
+    pages = [
+      tiles.sheet([picture] * 2, labels, '')
+      for labels in (['x', 'x\ny\nz'], ['x\ny\nz', 'x'])
+    ]
+    self.assertEqual(pages[0].shape, pages[1].shape)
+    # All lines are there: as much ink, whichever tile they belong to.
+    ink = [(page < 128).all(-1).sum() for page in pages]
+    self.assertEqual(ink[0], ink[1])
+
   def test_labels_and_caption_are_clear_of_tiles(self):
     picture = np.full((6, 6, 3), 9, np.uint8)
     bare = tiles.sheet([picture] * 2, ['', ''], '')

@@ -53,20 +53,21 @@ def diagnose(facts: Sequence[Facts], collection: Collection) -> list[Check]:
   masks = sum(isinstance(x.mask, Mask) for x in facts)
   files = sum((x.photo is not None) + (x.mask is not None) for x in facts)
   cars = len({x.pair.car_id for x in facts})
-  exact = list(_exact(facts))
+  exact = list(_equal_photos(facts))
   near = list(_near(facts))
   leaks = [*_split_cars(facts), *filter(_crosses, [*exact, *near])]
+  doubles = [*_within(exact), *_equal_masks(facts)]
   odd_areas, areas = _odd(facts, shapes.outliers, 'that view of other cars')
   odd_views, views = _odd(facts, shapes.disagreeing, 'the views beside it')
-  kind = collection.photo_kind
+  size, kind = collection.photo_size, collection.photo_kind
   found = (
     ('photo or mask missing', WRONG, f'{len(facts)} pairs', _unpaired(facts)),
     ('unreadable', WRONG, f'{files} files', _unreadable(facts)),
-    ('size', WRONG, f'{photos + masks} files', _sizes(facts)),
+    ('size', WRONG, f'{photos + masks} files', _sizes(facts, size)),
     ('mode', WRONG, f'{photos + masks} files', _modes(facts, kind)),
     ('mask values', WRONG, f'{masks} masks', _values(facts)),
     ('empty or full mask', WRONG, f'{masks} masks', _extremes(facts)),
-    ('exact duplicate', WRONG, f'{photos + masks} files', _within(exact)),
+    ('exact duplicate', WRONG, f'{photos + masks} files', doubles),
     ('split leakage', WRONG, f'{cars} cars', leaks),
     ('near duplicate', LOOK, f'{photos} photos', _within(near)),
     ('missing views', LOOK, f'{cars} cars', _incomplete(facts)),
@@ -112,23 +113,13 @@ def _unreadable(facts: Sequence[Facts]) -> Iterator[Finding]:
         yield Finding(pair, str(file), content, 'a whole image', _REPLACE)
 
 
-def _sizes(facts: Sequence[Facts]) -> Iterator[Finding]:
-  read = list(_readable(facts))
-  counts = collections.Counter(
-    content.size for *_, content in read if isinstance(content, Photo)
-  )
-  if not counts:
-    return
-  ((usual, _),) = counts.most_common(1)
-  for pair, file, content in read:
-    if content.size != usual:
-      yield Finding(
-        pair,
-        str(file),
-        _size(content.size),
-        f'{_size(usual)}, as most photos are',
-        _REPLACE,
-      )
+def _sizes(
+  facts: Sequence[Facts], expected: tuple[int, int]
+) -> Iterator[Finding]:
+  for pair, file, content in _readable(facts):
+    if content.size != expected:
+      sizes = _size(content.size), _size(expected)
+      yield Finding(pair, str(file), *sizes, _REPLACE)
 
 
 def _size(size):
@@ -187,15 +178,8 @@ def _readable(
 # Files compared with each other.
 
 
-def _exact(facts: Sequence[Facts]) -> Iterator[Finding]:
-  """Equal photos, and equal masks of photos that are not."""
-  photos = set(duplicates.equal([_digest(x.photo) for x in facts]))
-  masks = set(
-    duplicates.equal(
-      [None if _is_extreme(x.mask) else _digest(x.mask) for x in facts]
-    )
-  )
-  for first, later in sorted(photos):
+def _equal_photos(facts: Sequence[Facts]) -> Iterator[Finding]:
+  for first, later in duplicates.equal([_digest(x.photo) for x in facts]):
     pair, other = facts[later].pair, facts[first].pair
     yield Finding(
       pair,
@@ -205,7 +189,15 @@ def _exact(facts: Sequence[Facts]) -> Iterator[Finding]:
       'remove one of them, with its mask',
       other=other,
     )
-  for first, later in sorted(masks - photos):
+
+
+def _equal_masks(facts: Sequence[Facts]) -> Iterator[Finding]:
+  """Equal masks of photos that are not, be it in different splits."""
+  digests = [None if _is_extreme(x.mask) else _digest(x.mask) for x in facts]
+  for first, later in duplicates.equal(digests):
+    photo = _digest(facts[later].photo)
+    if photo is not None and photo == _digest(facts[first].photo):
+      continue
     pair, other = facts[later].pair, facts[first].pair
     yield Finding(
       pair,

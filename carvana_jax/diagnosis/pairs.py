@@ -3,17 +3,21 @@
 Only labelled photos: nobody trains on those that have no masks.
 """
 
+import functools
 import io
 import pathlib
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import tensorflow_datasets as tfds
 
-from carvana_jax.datasets import spec, workers
+from carvana_jax.datasets import spec
 from carvana_jax.datasets.carvana import source
+from carvana_jax.datasets.carvana.carvana_dataset_builder import Builder
 from carvana_jax.datasets.carvana.source import File
 from carvana_jax.errors import UserError
+
+_HELD = 64  # examples in memory: no fewer than threads that examine them
 
 
 class Pair(NamedTuple):
@@ -32,7 +36,10 @@ class Pair(NamedTuple):
 class Collection(NamedTuple):
   """What is examined, and what holds for all of it."""
 
-  pairs: list[Pair]
+  # Called where a pair is examined: labels, photo and mask of a prepared
+  # example are one record, which is then read once.
+  pairs: list[Callable[[], Pair]]
+  photo_size: tuple[int, int]  # height and width that all must have
   photo_kind: str  # mode and format of its photos, such as 'RGB JPEG'
   soft: bool  # whether masks may have values between background and car
 
@@ -48,15 +55,17 @@ def in_folder(folder: pathlib.Path) -> Collection:
   for stem in sorted(found.photos.keys() | found.masks.keys()):
     car_id, view = spec.parse_photo(stem)
     files = found.photos.get(stem), found.masks.get(stem)
-    pairs.append(Pair(car_id, view, spec.split_of(car_id), *files))
-  return Collection(pairs, 'RGB JPEG', soft=False)
+    split = spec.split_of(car_id)
+    pairs.append(functools.partial(Pair, car_id, view, split, *files))
+  return Collection(pairs, Builder.PHOTO_SIZE, 'RGB JPEG', soft=False)
 
 
 def in_dataset(folder: pathlib.Path) -> Collection:
   """The photos and masks of a prepared data set, in its own splits.
 
   Raises:
-    UserError: the folder is no such data set.
+    UserError: the folder is no such data set, or has no masks. Calling one of
+      its pairs raises it, too, where a file is damaged.
   """
   if not (folder / 'dataset_info.json').exists():
     raise UserError(
@@ -70,46 +79,70 @@ def in_dataset(folder: pathlib.Path) -> Collection:
       f'{folder} has no {min(lacking)}; give --data a data set that this '
       'project prepared.'
     )
+  labelled = [split for split in builder.info.splits if split != 'unlabeled']
+  if not labelled:
+    raise UserError(
+      f'{folder} has no masks, only the split unlabeled; give --data a data '
+      'set with other splits.'
+    )
+  read = _reader(builder, labelled)
+  pairs = [
+    functools.partial(_pair, read, split, position)
+    for split in labelled
+    for position in range(builder.info.splits[split].num_examples)
+  ]
+  size = builder.info.features['image'].shape[:2]
+  original = size == spec.parse_size(spec.ORIGINAL_SIZE)
+  kind = 'RGB JPEG' if original else 'RGB PNG'
+  return Collection(pairs, size, kind, soft=not original)
+
+
+def _reader(
+  builder: tfds.core.DatasetBuilder, splits: list[str]
+) -> Callable[[str, int], dict[str, Any]]:
+  """A function that reads the example of a split and a position in it."""
+  folder = builder.data_path
+  skip = tfds.decode.SkipDecoding()
+  decoders = {'image': skip, 'mask': skip}
   try:
-    pairs = [
-      pair
-      for split in builder.info.splits
-      if split != 'unlabeled'
-      for pair in _in_split(builder, split)
-    ]
+    examples = {x: builder.as_data_source(x, decoders=decoders) for x in splits}
   except NotImplementedError as error:  # other files than ArrayRecord
     raise UserError(
       f'{folder} cannot be read in any order; prepare it with '
       "file_format='array_record'."
     ) from error
-  original = builder.info.features['image'].shape[:2] == spec.parse_size(
-    spec.ORIGINAL_SIZE
-  )
-  kind = 'RGB JPEG' if original else 'RGB PNG'
-  return Collection(pairs, kind, soft=not original)
+
+  # Only the latest: the bytes of all would be too many.
+  @functools.lru_cache(_HELD)
+  def read(split: str, position: int) -> dict[str, Any]:
+    try:
+      return examples[split][position]
+    except RuntimeError as error:  # what ArrayRecord raises
+      raise UserError(
+        f'{folder} has a damaged file of the split {split} ({error}); remove '
+        'the folder and prepare it again.'
+      ) from error
+
+  return read
 
 
-def _in_split(builder: tfds.core.DatasetBuilder, split: str) -> Iterator[Pair]:
-  skip = tfds.decode.SkipDecoding()
-  examples = builder.as_data_source(
-    split, decoders={'image': skip, 'mask': skip}
-  )
+def _pair(read, split, position):
+  """The pair of an example, whose bytes are read when they are looked at."""
+  example = read(split, position)
+  label = pathlib.PurePosixPath(split, example['filename'].decode())
 
-  def pair(position: int) -> Pair:
-    # Bytes are read again when they are looked at: all would be too many.
-    def read(feature: str) -> Callable[[], io.BytesIO]:
-      return lambda: io.BytesIO(examples[position][feature])
-
-    example = examples[position]
-    label = pathlib.PurePosixPath(split, example['filename'].decode())
-    photo, mask = (
-      File(str(path), path, len(example[feature]), read(feature))
-      for feature, path in (
-        ('image', label),
-        ('mask', label.with_name(f'{label.stem}_mask.png')),
-      )
+  def file(feature: str, path: pathlib.PurePosixPath) -> File:
+    return File(
+      str(path),
+      path,
+      len(example[feature]),
+      lambda: io.BytesIO(read(split, position)[feature]),
     )
-    car_id, view = example['car_id'].decode(), int(example['view'])
-    return Pair(car_id, view, split, photo, mask)
 
-  return workers.ordered_map(pair, range(len(examples)))
+  return Pair(
+    example['car_id'].decode(),
+    int(example['view']),
+    split,
+    file('image', label),
+    file('mask', label.with_name(f'{label.stem}_mask.png')),
+  )

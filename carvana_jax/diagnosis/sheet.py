@@ -1,67 +1,45 @@
 """The contact sheet: photos, their masks' outlines, and why they are here."""
 
 import io
+import textwrap
 from collections.abc import Sequence
 
 import cv2
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
+from carvana_jax import tiles
 from carvana_jax.datasets import images, workers
 from carvana_jax.datasets.carvana import check
 from carvana_jax.datasets.carvana.source import File
 from carvana_jax.diagnosis.pairs import Pair
 
 MOST = 48  # cells
-_COLUMNS = 6
-_CELL = (240, 320)  # height, width of a cell's picture, in pixels
-_LINES, _LINE = 3, 17  # of the caption; pixels
-_FONT = 13
-_GREY, _INK = 200, (20, 20, 20)
+_COLUMNS = 4
+_CELL = (267, 400)  # height and width of a picture in pixels, as it is drawn
+_LINES, _LETTERS = 3, 52  # of a label
+_CAPTION = 'Photos and the outlines of their masks.'
+_GREY = 200
 _OUTLINE = (255, 0, 160)  # a colour that cars hardly have
 
 
 def draw(cells: Sequence[tuple[Pair, str]], soft: bool) -> bytes:
-  """A sheet of pictures with captions.
+  """A sheet of pictures with labels.
 
   Args:
-    cells: what to show, and the caption's text; one to `MOST`.
+    cells: what to show, and the label's text; one to `MOST`.
     soft: whether masks may have values between background and car.
 
   Returns:
     PNG bytes.
   """
-  height, width = _CELL[0] + _LINES * _LINE + 8, _CELL[1] + 8
-  columns = min(_COLUMNS, len(cells))
-  rows = -(-len(cells) // columns)
-  sheet = Image.new('RGB', (columns * width, rows * height), 'white')
-  pen = ImageDraw.Draw(sheet)
   pictures = workers.ordered_map(lambda cell: _picture(cell[0], soft), cells)
-  for number, (picture, cell) in enumerate(zip(pictures, cells, strict=True)):
-    left, top = number % columns * width + 4, number // columns * height + 4
-    sheet.paste(Image.fromarray(picture), (left, top))
-    for line, text in enumerate(_wrap(cell[1])):
-      y = top + _CELL[0] + line * _LINE
-      pen.text((left, y), text, fill=_INK, font=_font())
-  stream = io.BytesIO()
-  sheet.save(stream, 'PNG')
-  return stream.getvalue()
-
-
-def _font():
-  return ImageFont.load_default(_FONT)
-
-
-def _wrap(text):
-  """The first lines of a text, each at most as wide as a picture."""
-  lines = ['']
-  for word in text.split():
-    longer = f'{lines[-1]} {word}'.strip()
-    if lines[-1] and _font().getlength(longer) > _CELL[1]:
-      lines.append(word)
-    else:
-      lines[-1] = longer
-  return lines[:_LINES]
+  labels = [
+    textwrap.fill(text, _LETTERS, max_lines=_LINES, placeholder='…')
+    for _, text in cells
+  ]
+  page = tiles.sheet(list(pictures), labels, _CAPTION, _COLUMNS)
+  return images.encode_png(page)
 
 
 def _picture(pair: Pair, soft: bool) -> np.ndarray:
