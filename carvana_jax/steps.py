@@ -1,16 +1,14 @@
 """The training and the evaluation step: pure, for one device of several.
 
 Batches are dicts: image uint8 [b, h, w, C], mask uint8 [b, h, w], weight
-float32 [b] (1: real, 0: padding), with b = batch / devices. Photos that were
-cut to the car come with their `box` int32 [b, 4] in the full-size photo: top,
-left, bottom, right, the latter two exclusive.
+float32 [b] (1: real, 0: padding), with b = batch / devices.
 """
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from carvana_jax import augment, losses, metrics, thresholds
+from carvana_jax import augment, losses, metrics
 from carvana_jax.parallel import AXIS
 
 
@@ -94,62 +92,44 @@ def _averaged(average, state, decay):
   return optax.incremental_update(state.trained, average, 1 - decay)
 
 
-def predict_logits(
-  model, variables, batch, size, flip: bool = False
-) -> jax.Array:
-  """Logits enlarged to the size in which they are scored.
+def make_logit_step(models, flips, chunk: int):
+  """The function `(variables, batches) -> logits`, a tuple of [b, h, w].
 
-  Logits, not labels, are enlarged: between two pixels of the network the
-  border runs where the interpolated logit crosses the threshold.
+  However many images there are, the networks see `chunk` at a time. So the
+  same program computes each, and a sum is taken in the same order and has the
+  same last bits whatever the size of the batch and the number of devices.
 
   Args:
-    model: a Linen network.
-    variables: its parameters and statistics.
-    batch: image at the network's size; box, where it was cut out.
-    size: (H, W) of the whole photo.
-    flip: whether to average the logits with those of the mirrored image.
-
-  Returns:
-    float32 [b, H, W], -inf outside a box.
+    models: Linen networks; `variables` and `batches` have an item for each.
+    flips: for each, whether to average with the logits of the mirrored image.
+    chunk: images, a divisor of b.
   """
-  image = unit(batch['image'])
+
+  def step(variables, batches):
+    return tuple(
+      _chunked(lambda image, item=item: _logits(*item, image), images, chunk)
+      for item, images in zip(
+        zip(models, flips, variables, strict=True), batches, strict=True
+      )
+    )
+
+  return step
+
+
+def _chunked(function, images, chunk):
+  """`function` of [b, ...], applied to [chunk, ...] after [chunk, ...]."""
+  chunks = images.reshape(-1, chunk, *images.shape[1:])
+  result = jax.lax.map(function, chunks)
+  return result.reshape(-1, *result.shape[2:])
+
+
+def _logits(model, flip, variables, image):
+  image = unit(image)
   logits = model.apply(variables, image, train=False)
   if flip:
     mirrored = model.apply(variables, image[:, :, ::-1], train=False)
     logits = (logits + mirrored[:, :, ::-1]) / 2
-  return enlarge(logits, size, batch.get('box'))
-
-
-def enlarge(logits: jax.Array, size, boxes=None) -> jax.Array:
-  """Enlarges logits to the photo that they are a mask of, by Keys' cubic.
-
-  Args:
-    logits: [b, h, w].
-    size: (H, W) of the whole photo.
-    boxes: int32 [b, 4], where logits belong in it; None: everywhere.
-
-  Returns:
-    [b, H, W], -inf outside the boxes.
-  """
-  if boxes is not None:
-    return jax.vmap(lambda x, box: _paste(x, box, size))(logits, boxes)
-  if logits.shape[1:] == tuple(size):
-    return logits
-  return jax.image.resize(logits, (logits.shape[0], *size), 'cubic')
-
-
-def _paste(logits, box, size):
-  """Enlarges [h, w] to its box [4] in a photo of `size` (H, W)."""
-  start, end = box[:2], box[2:]
-  full = jax.image.scale_and_translate(
-    logits, size, (0, 1), (end - start) / jnp.array(logits.shape), start,
-    'cubic',
-  )  # fmt: skip
-  rows, columns = (
-    (jnp.arange(length) >= start[axis]) & (jnp.arange(length) < end[axis])
-    for axis, length in enumerate(size)
-  )
-  return jnp.where(rows[:, None] & columns, full, -jnp.inf)
+  return logits
 
 
 def make_validation_step(model, config):
@@ -178,25 +158,5 @@ def make_probability_step(model):
   def step(variables, batch):
     image = unit(batch['image'])
     return jax.nn.sigmoid(model.apply(variables, image, train=False))
-
-  return step
-
-
-def make_level_step(model, size, flip: bool):
-  """The function `(variables, batch) -> probabilities` uint8 [b, H, W].
-
-  Level k is a probability from k / 256 to (k + 1) / 256, so that thresholds,
-  one half among them, are exact.
-
-  Args:
-    model: a Linen network.
-    size: (H, W) of the masks.
-    flip: see `predict_logits`.
-  """
-
-  def step(variables, batch):
-    logits = predict_logits(model, variables, batch, size, flip)
-    levels = jnp.floor(jax.nn.sigmoid(logits) * thresholds.LEVELS)
-    return jnp.minimum(levels, thresholds.LEVELS - 1).astype(jnp.uint8)
 
   return step

@@ -209,57 +209,6 @@ class TrainStepTest(chex.TestCase):
 
 
 class EvalStepTest(chex.TestCase):
-  def test_logits_are_enlarged_to_the_size_of_the_mask(self):
-    model = models.build(small_config().model)
-    batch = example_batch(2)
-    image = steps.unit(batch['image'])
-    variables = model.init(jax.random.key(0), image, train=False)
-    logits = model.apply(variables, image, train=False)
-    size = (40, 63)
-    enlarged = steps.predict_logits(model, variables, batch, size)
-    expected = jax.image.resize(logits, (2, *size), 'cubic')
-    chex.assert_trees_all_close(enlarged, expected, atol=1e-5)
-
-  def test_enlarging_shifts_nothing(self):
-    # A mask whose border lies between two pixels stays where it was.
-    class Stub:
-      def apply(self, variables, image, train):
-        return jnp.where(jnp.arange(8) < 3, 1.0, -1.0) * jnp.ones((1, 8, 8))
-
-    image = np.zeros((1, 8, 8, 3), np.uint8)
-    enlarged = steps.predict_logits(Stub(), {}, {'image': image}, (80, 80))
-    car = np.asarray(enlarged[0] >= 0)
-    self.assertTrue(car[:, :30].all())
-    self.assertFalse(car[:, 30:].any())
-    # Logits, not labels: near the border they lie between the two values.
-    self.assertBetween(float(abs(enlarged[0, 40, 29])), 0.0, 0.5)
-
-  def test_a_box_is_pasted_where_it_was_cut_out(self):
-    class Stub:
-      def apply(self, variables, image, train):
-        return image[..., 0]
-
-    # A bar across the middle of a crop, and one at its right edge.
-    image = np.zeros((2, 8, 8, 3), np.uint8)
-    image[0, 2:6] = 255
-    image[1, :, 6:] = 255
-    boxes = np.array([[20, 10, 60, 90], [0, 0, 40, 40]], np.int32)
-    batch = {'image': image, 'box': boxes}
-    enlarged = steps.predict_logits(Stub(), {}, batch, (64, 100))
-    car = np.asarray(enlarged >= 0.5)
-    expected = np.zeros((2, 64, 100), bool)
-    expected[0, 30:50, 10:90] = True
-    expected[1, :40, 30:40] = True
-    chex.assert_trees_all_equal(car, expected)
-    self.assertTrue(np.isneginf(enlarged[0, :20]).all())
-    self.assertTrue(np.isneginf(enlarged[0, :, 90:]).all())
-    # A box of the whole photo is no box.
-    batch['box'] = np.tile(np.array([0, 0, 64, 100], np.int32), (2, 1))
-    whole = steps.predict_logits(Stub(), {}, batch, (64, 100))
-    del batch['box']
-    plain = steps.predict_logits(Stub(), {}, batch, (64, 100))
-    chex.assert_trees_all_close(whole, plain, atol=1e-6)
-
   def test_flip_averages_with_the_mirrored_photo(self):
     class Slope:
       def apply(self, variables, image, train):
@@ -267,19 +216,12 @@ class EvalStepTest(chex.TestCase):
 
     batch = example_batch(2)
     image = steps.unit(batch['image'])[..., 0]
-    result = steps.predict_logits(Slope(), {}, batch, SIZE, flip=True)
-    chex.assert_trees_all_close(result, image + (SIZE[1] - 1) / 2, rtol=1e-6)
-
-  def test_levels_are_probabilities(self):
-    class Given:
-      def apply(self, variables, image, train):
-        del variables, train
-        return jnp.array([[[-jnp.inf, -1e-6, 0.0, 1.0, 50.0]]])
-
-    batch = {'image': np.zeros((1, 1, 5, 3), np.uint8)}
-    levels = steps.make_level_step(Given(), (1, 5), flip=False)({}, batch)
-    self.assertEqual(levels.dtype, jnp.uint8)
-    self.assertEqual(levels.ravel().tolist(), [0, 127, 128, 187, 255])
+    step = steps.make_logit_step([Slope()] * 2, [True, False], chunk=1)
+    mirrored, plain = step([{}] * 2, [batch['image']] * 2)
+    expected = image + (SIZE[1] - 1) / 2
+    chex.assert_trees_all_close(mirrored, expected, rtol=1e-6)
+    expected = image + jnp.arange(SIZE[1])
+    chex.assert_trees_all_close(plain, expected, rtol=1e-6)
 
   def test_any_batch_size_gives_the_same_scores(self):
     config = small_config()

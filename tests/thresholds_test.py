@@ -29,8 +29,40 @@ class ThresholdsTest(chex.TestCase):
     by_image[:, 0] = 1  # all car: not a threshold
     by_image[0, 60:71] = 0.8
     by_image[1, 50:71] = 0.6
-    self.assertEqual(thresholds.best(by_image), (65 / 256, 0.7))
+    threshold, dice = thresholds.best(by_image)
+    self.assertEqual(thresholds.level_of(threshold), 65)
+    self.assertEqual(dice, 0.7)
 
   def test_level_of_a_threshold(self):
-    for threshold, level in ((0.5, 128), (0.001, 1), (0.999, 255), (0.25, 64)):
+    # Level 144 is a logit of 1, level 64 one of -4.
+    for threshold, level in (
+      (0.5, 128), (0.7310586, 144), (0.01798621, 64), (1e-9, 1),
+      (1 - 1e-9, 255),
+    ):  # fmt: skip
       self.assertEqual(thresholds.level_of(threshold), level)
+    for level in range(1, 256):
+      threshold = thresholds.threshold_of(level)
+      self.assertEqual(thresholds.level_of(threshold), level)
+
+  def test_levels_are_steps_of_the_logit(self):
+    logits = [-np.inf, np.nan, -9, -1e-3, 0, 1e-3, 0.06, 0.07, 1, 7.9, 9]
+    levels = thresholds.quantize(np.array([logits], np.float32))
+    self.assertEqual(levels.dtype, np.uint8)
+    self.assertEqual(
+      levels[0].tolist(), [0, 0, 0, 127, 128, 128, 128, 129, 144, 254, 255]
+    )
+    logits = np.random.default_rng(0).normal(0, 4, (50, 40)).astype(np.float32)
+    levels = thresholds.quantize(logits)
+    for level in (1, 60, 128, 131, 255):
+      chex.assert_trees_all_equal(levels >= level, logits >= (level - 128) / 16)
+
+  def test_probabilities_of_levels(self):
+    levels = np.array([[0, 64, 127, 128, 144, 255]], np.uint8)
+    result = thresholds.probabilities(levels)
+    self.assertEqual(result.dtype, np.uint8)
+    # A level stands for its middle: half a step is 1 / 32.
+    middles = (levels.astype(float) + 0.5 - 128) / 16
+    expected = np.rint(255 / (1 + np.exp(-middles)))
+    chex.assert_trees_all_equal(result.astype(float), expected)
+    self.assertLess(result[0, 2], 127.5)
+    self.assertGreater(result[0, 3], 127.5)
