@@ -8,13 +8,15 @@
 Photos are reduced to the network's size, its logits enlarged to the full size
 of the data set, and the masks compared with the full-size ones. Writes
 WORKDIR/evaluation/DATASET-SPLIT/summary.json, images.csv (from worst to best)
-and groups.csv (by view, make and body colour). An evaluation of the validation
-split finds the best threshold, which later ones of other splits apply, too.
+and groups.csv (by view, make and body colour); with --flip against the config,
+DATASET-SPLIT-flip. An evaluation of the validation split finds the best
+threshold and cleaning of masks, which later ones of the test split apply, too.
 """
 
 import collections
 import csv
 import io
+import itertools
 import json
 import pathlib
 
@@ -25,14 +27,15 @@ from carvana_jax import (
   atomic,
   bootstrap,
   checkpoint,
+  cleaning,
   cli,
   prepare,
   scoring,
   thresholds,
+  tuning,
 )
 from carvana_jax.errors import UserError
 
-_BEST = ('best_threshold', 'best_threshold_dice_mean')
 _GROUPS = ('view', 'make', 'colour')
 # What is written of an evaluation's scores: columns of images.csv.
 _MEANS = (
@@ -42,7 +45,11 @@ _MEANS = (
 
 
 def evaluate(
-  run: checkpoint.Run, data_config, split: str, folder: pathlib.Path
+  run: checkpoint.Run,
+  data_config,
+  split: str,
+  folder: pathlib.Path,
+  variant: str = '',
 ) -> dict:
   """Scores one split and writes the results.
 
@@ -51,41 +58,77 @@ def evaluate(
     data_config: `config.data` of the data set to score on.
     split: train, validation, test, or all (every labelled image).
     folder: the run's workdir.
+    variant: what the name of the results' folder ends in.
 
   Returns:
     The summary, as in summary.json.
   """
   builder = prepare.for_scoring(data_config)
-  scored = list(scoring.score(run, builder, _labelled(builder, split)))
+  what = {
+    'origin': prepare.identity(data_config, builder),
+    'step': run.step,
+    'flip': run.config.eval.flip,
+  }
+  place = lambda split: (
+    folder / 'evaluation' / f'{data_config.dataset}-{split}{variant}'
+  )
+  tuned = None
+  if split == 'test':
+    validation = place('validation')
+    tuned = tuning.settings(validation, run.config.eval, what)
+  scored = list(scoring.score(run, builder, _labelled(builder, split), tuned))
   scored.sort(key=lambda one: one.row['dice'])
   rows = [one.row for one in scored]
   _name_colours_by_car(rows)
-  evaluations = folder / 'evaluation'
   level = thresholds.level_of(run.config.eval.threshold)
   summary = {
     **_summarize(rows),
     'size': prepare.full_size(data_config),
     'network_size': run.config.data.size,
-    'threshold': level / thresholds.LEVELS,
-    'flip': run.config.eval.flip,
+    'threshold': thresholds.threshold_of(level),
+    'cleaning': cleaning.name_of(run.config.eval),
+    **what,
     'dataset': builder.info.full_name,
     'data': str(builder.data_path),
     'split': split,
-    'step': run.step,
+    **_best(scored),
   }
-  name = data_config.dataset
-  # Filled holes differ from threshold to threshold, which is not looked at.
-  if not run.config.eval.fill_holes:
-    by_level = np.stack([one.dice_by_level for one in scored])
-    best = thresholds.best(by_level)
-    summary |= dict(zip(_BEST, best, strict=True))
-    if split == 'test':
-      validation = evaluations / f'{name}-validation'
-      summary |= _validated(validation, summary, by_level)
-  target = evaluations / f'{name}-{split}'
+  if tuned is not None:
+    summary |= {
+      'tuned_threshold': tuned.threshold,
+      'tuned_cleaning': cleaning.name_of(tuned),
+      'tuned_dice_mean': float(np.mean([one.dice_tuned for one in scored])),
+    }
+  target = place(split)
+  make_room(target, what['origin'])
   _write(target, summary, rows)
   print(_table(summary, target))
   return summary
+
+
+def _best(scored):
+  """Threshold and cleaning, each alone, of the highest mean Dice."""
+  threshold, dice = thresholds.best(np.stack([x.dice_by_level for x in scored]))
+  by_cleaning = np.mean([x.dice_by_cleaning for x in scored], axis=0)
+  way = int(by_cleaning.argmax())  # of equally good ones the least
+  return {
+    'best_threshold': threshold,
+    'best_threshold_dice_mean': dice,
+    'best_cleaning': list(cleaning.WAYS)[way],
+    'best_cleaning_dice_mean': float(by_cleaning[way]),
+  }
+
+
+def make_room(target, origin):
+  """Renames an evaluation of other images that would be overwritten."""
+  path = target / 'summary.json'
+  if path.exists() and json.loads(path.read_text())['origin'] != origin:
+    numbered = (
+      target.with_name(f'{target.name}.{n}') for n in itertools.count(1)
+    )
+    aside = next(path for path in numbered if not path.exists())
+    target.rename(aside)
+    print(f'the evaluation of other images is kept in {aside}')
 
 
 def _name_colours_by_car(rows):
@@ -114,23 +157,6 @@ def _summarize(rows):
     },
     'images': len(rows),
     'cars': len(set(cars)),
-  }
-
-
-def _validated(folder, summary, by_level):
-  """Dice at the threshold that was best on the validation split, if known."""
-  path = folder / 'summary.json'
-  if not path.exists():
-    return {}
-  there = json.loads(path.read_text())
-  same = ('step', 'flip', 'data')
-  if any(there.get(name) != summary[name] for name in same):
-    return {}
-  threshold = there['best_threshold']
-  level = thresholds.level_of(threshold)
-  return {
-    'validation_threshold': threshold,
-    'validation_threshold_dice_mean': float(by_level[:, level].mean()),
   }
 
 
@@ -206,10 +232,11 @@ def _table(summary, target):
     f'{"distance":10}{pixels("surface_distance_mean")} pixels,'
     f'{pixels("hausdorff_95_mean")} at 95 % (Hausdorff)',
   ]
-  if 'validation_threshold' in summary:
+  if 'tuned_dice_mean' in summary:
     lines.append(
-      f'{"tuned":10}{number("validation_threshold_dice_mean")} Dice at the '
-      f'threshold {summary["validation_threshold"]:.3f}, best on validation'
+      f'{"tuned":10}{number("tuned_dice_mean")}, threshold '
+      f'{summary["tuned_threshold"]:.3f}, cleaning {summary["tuned_cleaning"]} '
+      '(from validation)'
     )
   return '\n'.join([*lines, f'written to {target}'])
 
@@ -227,9 +254,11 @@ def main() -> None:
     if data_config.dataset != 'carvana':
       raise UserError('--manual_dir is of no use without --dataset=carvana.')
     data_config.manual_dir = args.manual_dir
-  if args.flip is not None:
+  variant = ''
+  if args.flip not in (None, run.config.eval.flip):
     run.config.eval.flip = args.flip
-  evaluate(run, data_config, args.split, workdir)
+    variant = '-flip' if args.flip else '-noflip'
+  evaluate(run, data_config, args.split, workdir, variant)
 
 
 if __name__ == '__main__':

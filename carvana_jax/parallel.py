@@ -5,6 +5,7 @@ placed once under the mesh's own sharding and batches arrive in one transfer.
 """
 
 import collections
+import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -13,6 +14,18 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 AXIS = 'batch'  # the devices' axis in steps
+
+
+def use_all_cores() -> None:
+  """Makes a device of every CPU core, if nobody chose; before any JAX call.
+
+  Networks predict up to twice as fast as with one device that spreads each
+  operation over the cores. Accelerators are not concerned.
+  """
+  if 'xla_force_host_platform_device_count' not in os.environ.get(
+    'XLA_FLAGS', ''
+  ):
+    jax.config.update('jax_num_cpu_devices', os.cpu_count() or 1)
 
 
 def mesh() -> Mesh:
@@ -59,17 +72,16 @@ def eval_step(step: Callable) -> Callable:
   return jax.pmap(step, axis_name=AXIS, in_axes=(None, 0))
 
 
-def to_devices(
-  batches: Iterable[dict[str, np.ndarray]], ahead: int = 2
-) -> Iterator[dict[str, jax.Array]]:
+def to_devices(batches: Iterable[Any], ahead: int = 2) -> Iterator[Any]:
   """Splits batches over the devices and keeps `ahead` of them in flight.
 
   Args:
-    batches: arrays [B, ...] where B divides by the number of local devices.
+    batches: trees of arrays [B, ...] where B divides by the number of local
+      devices.
     ahead: how many batches are sent before the first one is needed.
 
   Yields:
-    Arrays [devices, B / devices, ...].
+    The same trees of arrays [devices, B / devices, ...].
   """
   devices = jax.local_device_count()
   sharding = NamedSharding(mesh(), PartitionSpec(AXIS))

@@ -1,7 +1,7 @@
-"""Photos -> masks at the photos' own size, with a trained network.
+"""Photos -> masks at the photos' own size, with one or more trained networks.
 
-Evaluation and prediction share these, so a predicted mask is exactly the one
-that is scored.
+Evaluation, prediction and submission share these, so a predicted mask is
+exactly the one that is scored.
 """
 
 import collections
@@ -9,13 +9,20 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple, TypeVar
 
-import cv2
 import jax
 import numpy as np
 
-from carvana_jax import checkpoint, parallel, steps, thresholds
+from carvana_jax import (
+  checkpoint,
+  cleaning,
+  enlarge,
+  parallel,
+  steps,
+  thresholds,
+)
 from carvana_jax.datasets import images, spec, workers
 from carvana_jax.datasets.multiview import views
+from carvana_jax.errors import UserError
 
 T = TypeVar('T')
 
@@ -27,75 +34,199 @@ class Input(NamedTuple):
   box: np.ndarray | None  # int32 [4], see `views.View`; None: the whole photo
 
 
+class Given(NamedTuple):
+  """What the networks are given of a photo."""
+
+  inputs: tuple[Input, ...]  # one a network
+  size: tuple[int, int]  # (H, W) of the photo
+  photo: np.ndarray | None  # uint8 [H, W, 3], if asked for
+
+
+class Prediction(NamedTuple):
+  """What the networks say of a photo, at their own sizes."""
+
+  logits: tuple[np.ndarray, ...]  # float32 [h, w], one a network
+  given: Given
+
+  def levels(self) -> np.ndarray:
+    """The mean logit at the photo's size as levels, see `thresholds`.
+
+    Returns:
+      uint8 [H, W].
+    """
+    enlarged = [
+      enlarge.enlarge(logits, self.given.size, given.box)
+      for logits, given in zip(self.logits, self.given.inputs, strict=True)
+    ]
+    return thresholds.quantize(sum(enlarged[1:], enlarged[0]) / len(enlarged))
+
+
 def inputs(
-  cars: Iterable[Sequence[T]], load: Callable[[T], np.ndarray], data_config
-) -> Iterator[tuple[T, Input]]:
-  """Reduces photos to the network's size, on all cores.
+  cars: Iterable[Sequence[T]],
+  load: Callable[[T], np.ndarray],
+  data_configs: Sequence,
+  failed: Callable[[T, UserError], None] | None = None,
+  keep_photos: bool = False,
+) -> Iterator[tuple[T, Given]]:
+  """Reduces photos to the networks' sizes, on all cores.
 
   Args:
     cars: the photos of one car after the other, in any form.
-    load: gives a photo's pixels, uint8 [H, W, 3].
-    data_config: `config.data` of the run: size, and whether a network is given
-      differences between the views of a car. If so, one car at a time is held
-      in memory, else a few photos.
+    load: gives a photo's pixels, uint8 [H, W, 3]; a `UserError` if it can't.
+    data_configs: `config.data` of each network: its size, and whether it is
+      given differences between the views of a car. If one is, a whole car at a
+      time is held in memory, else a few photos.
+    failed: told of photos that could not be loaded, which are left out; None:
+      the error is raised.
+    keep_photos: whether the photos' own pixels are wanted, too.
 
   Yields:
-    Every photo, as it came, and what the network is given of it.
+    Every photo, as it came, and what the networks are given of it.
   """
-  size = spec.parse_size(data_config.size)
-  if not data_config.multiview:
-    reduced = lambda photo: Input(images.reduce(load(photo), *size), None)
-    yield from workers.ordered_map(
-      lambda photo: (photo, reduced(photo)), itertools.chain.from_iterable(cars)
-    )
+
+  def tried(use):
+    def try_(photo):
+      try:
+        return photo, use(load(photo)), None
+      except UserError as error:
+        return photo, None, error
+
+    return try_
+
+  def whole(results):
+    for photo, result, error in results:
+      if error is None:
+        yield photo, result
+      elif failed is None:
+        raise error
+      else:
+        failed(photo, error)
+
+  if not any(config.multiview for config in data_configs):
+    reduced = tried(lambda x: _reduced(x, data_configs, keep_photos))
+    photos = itertools.chain.from_iterable(cars)
+    yield from whole(workers.ordered_map(reduced, photos))
     return
   for car in cars:
-    yield from zip(car, _compared(car, load, size), strict=True)
+    loaded = list(workers.ordered_map(tried(lambda x: x), car))
+    photos = list(whole(_of_one_size(loaded)))
+    if photos:
+      yield from _compared(photos, data_configs, keep_photos)
 
 
-def _compared(car, load, size):
-  """Inputs of a car's photos, which are forgotten on return."""
-  photos = list(workers.ordered_map(load, car))
+def _of_one_size(results):
+  """Makes errors of a car's photos that differ in size from the first."""
+  sizes = [pixels.shape[:2] for _, pixels, _ in results if pixels is not None]
+  for photo, pixels, error in results:
+    if pixels is not None and pixels.shape[:2] != sizes[0]:
+      yield (
+        photo,
+        None,
+        UserError(
+          f'{photo} is {_by(pixels.shape)}, but other photos of its car are '
+          f'{_by(sizes[0])}; remove one or the other.'
+        ),
+      )
+    else:
+      yield photo, pixels, error
+
+
+def _by(shape):
+  return f'{shape[0]}x{shape[1]}'
+
+
+def _reduced(pixels, data_configs, keep):
+  """A photo at every network's size, computed once for equal ones."""
+  sizes = [spec.parse_size(config.size) for config in data_configs]
+  small = {size: Input(images.reduce(pixels, *size), None) for size in sizes}
+  chosen = tuple(small[size] for size in sizes)
+  return Given(chosen, pixels.shape[:2], pixels if keep else None)
+
+
+def _compared(photos, data_configs, keep):
+  """Yields the photos of a car and what is given, differences where asked."""
+  names, pixels = zip(*photos, strict=True)
+  crops = {
+    config.size: _crops(pixels, spec.parse_size(config.size))
+    for config in data_configs
+    if config.multiview
+  }
+  plain = workers.ordered_map(lambda x: _reduced(x, data_configs, keep), pixels)
+  for number, (name, given) in enumerate(zip(names, plain, strict=True)):
+    chosen = tuple(
+      crops[config.size][number] if config.multiview else whole
+      for config, whole in zip(data_configs, given.inputs, strict=True)
+    )
+    yield name, given._replace(inputs=chosen)
+
+
+def _crops(pixels, size):
   return [
     Input(np.concatenate([view.image, view.difference], axis=-1), view.box)
-    for view in views.views(photos, *size)
+    for view in views.views(pixels, *size)
   ]
 
 
-def levels(
-  run: checkpoint.Run,
-  given: Iterable[tuple[T, Input]],
-  size: tuple[int, int],
-) -> Iterator[tuple[T, np.ndarray]]:
-  """Probabilities of photos that all have one size.
+def predictions(
+  runs: Sequence[checkpoint.Run], given: Iterable[tuple[T, Given]]
+) -> Iterator[tuple[T, Prediction]]:
+  """Asks the networks.
+
+  The answers are the same for any `eval.batch_size` and number of devices, but
+  for a CPU with more devices than cores, whose threads split sums otherwise.
 
   Args:
-    run: a trained network.
-    given: photos and their inputs, as from `inputs`.
-    size: (H, W) of the photos.
+    runs: trained networks.
+    given: photos of any sizes and what the networks are given of them, as from
+      `inputs`.
 
   Yields:
-    Every photo, as it came, and the probability of car in 256 levels, uint8
-    [H, W], see `thresholds`.
+    Every photo, as it came, and what the networks say of it.
   """
+  # One image at a time keeps a core busy, but no accelerator.
+  chunk = 1 if jax.default_backend() == 'cpu' else 8
   step = parallel.eval_step(
-    steps.make_level_step(run.model, size, run.config.eval.flip)
+    steps.make_logit_step(
+      [run.model for run in runs],
+      [run.config.eval.flip for run in runs],
+      chunk,
+    )
   )
+  variables = tuple(run.variables for run in runs)
   # The devices of this machine may be others than the run's.
-  devices = jax.local_device_count()
-  batch_size = -(-run.config.eval.batch_size // devices) * devices
+  unit = jax.local_device_count() * chunk
+  batch_size = -(-runs[0].config.eval.batch_size // unit) * unit
   waiting = collections.deque()  # photos of the batches under way
 
   def batches():
     stream = iter(given)
     while chunk := list(itertools.islice(stream, batch_size)):
-      photos, items = zip(*chunk, strict=True)
-      waiting.append(photos)
-      yield _batch(items, batch_size)
+      waiting.append(chunk)
+      yield _batch([item.inputs for _, item in chunk], batch_size)
 
+  def answers(found):
+    logits = parallel.to_host(found)
+    for number, (photo, item) in enumerate(waiting.popleft()):
+      yield photo, Prediction(tuple(x[number] for x in logits), item)
+
+  # One batch is computed while the one before is looked at.
+  before = None
   for batch in parallel.to_devices(batches(), ahead=1):
-    found = parallel.to_host(step(run.variables, batch))
-    yield from zip(waiting.popleft(), found, strict=False)
+    found = step(variables, batch)
+    if before is not None:
+      yield from answers(before)
+    before = found
+  if before is not None:
+    yield from answers(before)
+
+
+def _batch(items, size):
+  """Stacks each network's images, the first repeated where there are few."""
+  items += items[:1] * (size - len(items))
+  return tuple(
+    np.stack([given.image for given in network])
+    for network in zip(*items, strict=True)
+  )
 
 
 def mask_of(levels: np.ndarray, eval_config) -> np.ndarray:
@@ -103,34 +234,10 @@ def mask_of(levels: np.ndarray, eval_config) -> np.ndarray:
 
   Args:
     levels: uint8 [H, W].
-    eval_config: `config.eval`: threshold and whether holes are filled.
+    eval_config: `config.eval`: threshold, and how the mask is cleaned.
 
   Returns:
     bool [H, W].
   """
   mask = levels >= thresholds.level_of(eval_config.threshold)
-  return fill_holes(mask) if eval_config.fill_holes else mask
-
-
-def _batch(items, size):
-  """Stacks inputs, the first of them repeated where there are too few."""
-  items += items[:1] * (size - len(items))
-  batch = {'image': np.stack([item.image for item in items])}
-  if items[0].box is not None:
-    batch['box'] = np.stack([item.box for item in items])
-  return batch
-
-
-def fill_holes(mask: np.ndarray) -> np.ndarray:
-  """Makes car of all background that does not touch the picture's edge.
-
-  Args:
-    mask: bool [H, W].
-
-  Returns:
-    bool [H, W].
-  """
-  # A frame of background joins what touches the edge; 1 car, 2 outside.
-  framed = np.pad(mask.astype(np.uint8), 1)
-  cv2.floodFill(framed, None, (0, 0), 2)
-  return framed[1:-1, 1:-1] != 2
+  return cleaning.clean(mask, cleaning.name_of(eval_config))

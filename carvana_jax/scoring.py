@@ -5,12 +5,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow_datasets as tfds
+from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from carvana_jax import (
   boundary,
   ceiling,
   checkpoint,
+  cleaning,
   colours,
   metrics,
   predictor,
@@ -27,6 +29,8 @@ class Scored(NamedTuple):
 
   row: dict[str, Any]  # labels, colour and scores, as in images.csv
   dice_by_level: np.ndarray  # float64 [256], see `thresholds.dice`
+  dice_by_cleaning: list[float]  # of the ways in `cleaning.WAYS`
+  dice_tuned: float | None
 
 
 class _Truth(NamedTuple):
@@ -34,11 +38,13 @@ class _Truth(NamedTuple):
 
   label: dict[str, Any]
   mask: np.ndarray  # bool [H, W]
-  given: predictor.Input
 
 
 def score(
-  run: checkpoint.Run, builder: tfds.core.DatasetBuilder, split: str
+  run: checkpoint.Run,
+  builder: tfds.core.DatasetBuilder,
+  split: str,
+  tuned: ConfigDict | None = None,
 ) -> Iterator[Scored]:
   """Scores every image of a split.
 
@@ -46,17 +52,17 @@ def score(
     run: a trained network.
     builder: the prepared data set of the full size.
     split: as TFDS names it.
+    tuned: another `config.eval`, whose Dice is wanted as well.
 
   Yields:
     One result an image; car by car where the network compares views.
   """
   skip = tfds.decode.SkipDecoding()
   source = builder.as_data_source(split, decoders={'image': skip, 'mask': skip})
-  size = builder.info.features['image'].shape[:2]
-  network_size = spec.parse_size(run.config.data.size)
-  predicted = predictor.levels(run, _truths(source, run.config.data), size)
+  truths = _truths(source, run.config.data)
   scored = workers.ordered_map(
-    lambda pair: _scored(*pair, network_size, run.config.eval), predicted
+    lambda pair: _scored(*pair, run.config, tuned),
+    predictor.predictions([run], truths),
   )
   yield from tqdm(
     scored,
@@ -69,7 +75,7 @@ def score(
 
 
 def _truths(source, data_config):
-  """Yields (truth, input of the network) for every image."""
+  """Yields (truth, what the network is given) for every image."""
   photo = lambda index: images.decode_photo(source[index]['image'])
 
   def load(item):
@@ -77,12 +83,14 @@ def _truths(source, data_config):
     example = source[index]
     label = {name: _plain(example[name]) for name in _LABELS}
     mask = images.decode_mask(example['mask']) > 127
-    return _Truth(label, mask, given), given
+    return _Truth(label, mask), given
 
   by_car = [range(len(source))]  # in one go, as it does not matter
   if data_config.multiview:
     by_car = cars.cars_of(source).values()
-  return workers.ordered_map(load, predictor.inputs(by_car, photo, data_config))
+  return workers.ordered_map(
+    load, predictor.inputs(by_car, photo, [data_config])
+  )
 
 
 def _plain(value):
@@ -90,22 +98,30 @@ def _plain(value):
   return value.decode() if isinstance(value, bytes) else int(value)
 
 
-def _scored(truth, levels, network_size, eval_config):
-  predicted = predictor.mask_of(levels, eval_config)
-  box = truth.given.box
-  if box is None:
-    box = np.array([0, 0, *truth.mask.shape])
+def _scored(truth, prediction, config, tuned):
+  levels = prediction.levels()
+  predicted = predictor.mask_of(levels, config.eval)
+  (given,), size = prediction.given
+  box = np.array([0, 0, *size]) if given.box is None else given.box
+  network_size = spec.parse_size(config.data.size)
   row = {
     **truth.label,
-    'colour': _colour(truth, box, network_size),
+    'colour': _colour(truth, given.image, box),
     **metrics.mask_scores(predicted, truth.mask),
     **boundary.scores(predicted, truth.mask),
     **ceiling.dice(truth.mask, network_size, box),
   }
-  return Scored(row, thresholds.dice(levels, truth.mask))
+  dice = lambda mask: metrics.mask_scores(mask, truth.mask)['dice']
+  mask = levels >= thresholds.level_of(config.eval.threshold)
+  return Scored(
+    row,
+    thresholds.dice(levels, truth.mask),
+    [dice(cleaning.clean(mask, way)) for way in cleaning.WAYS],
+    None if tuned is None else dice(predictor.mask_of(levels, tuned)),
+  )
 
 
-def _colour(truth, box, network_size):
+def _colour(truth, image, box):
   full = truth.mask.view(np.uint8) * np.uint8(255)
-  mask = views.cut(full, box, *network_size)
-  return colours.name_of(truth.given.image[..., :3], mask)
+  mask = views.cut(full, box, *image.shape[:2])
+  return colours.name_of(image[..., :3], mask)

@@ -1,11 +1,18 @@
-"""Photos to masks: order, batches, boxes, holes."""
+"""Photos to masks: order, batches, boxes, ensembles, damaged photos."""
+
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
 
 import chex
 import jax.numpy as jnp
 import numpy as np
 from absl.testing import parameterized
 
-from carvana_jax import checkpoint, parallel, predictor
+from carvana_jax import checkpoint, cleaning, enlarge, parallel, predictor
+from carvana_jax.errors import UserError
 from configs import default
 
 SIZE = (64, 96)
@@ -36,14 +43,20 @@ def photo_of(left, hole=False):
   return photo
 
 
-def masks_of(run, cars):
+def masks_of(run, cars, **kwargs):
   """Masks of lists of photos."""
   numbered = [[(i, j) for j in range(len(car))] for i, car in enumerate(cars)]
-  load = lambda name: cars[name[0]][name[1]]
-  given = predictor.inputs(numbered, load, run.config.data)
+
+  def load(name):
+    photo = cars[name[0]][name[1]]
+    if photo is None:
+      raise UserError(f'{name} is damaged.')
+    return photo
+
+  given = predictor.inputs(numbered, load, [run.config.data], **kwargs)
   return {
-    name: predictor.mask_of(levels, run.config.eval)
-    for name, levels in predictor.levels(run, given, SIZE)
+    name: predictor.mask_of(prediction.levels(), run.config.eval)
+    for name, prediction in predictor.predictions([run], given)
   }
 
 
@@ -73,28 +86,71 @@ class MasksTest(chex.TestCase):
     filled = masks_of(run_of(fill_holes=True), [[photo]])[0, 0]
     self.assertFalse(kept[28, 42])
     self.assertTrue(filled[28, 42])
-    chex.assert_trees_all_equal(filled, predictor.fill_holes(kept))
+    chex.assert_trees_all_equal(filled, cleaning.fill_holes(kept))
 
-  def test_fill_holes_by_hand(self):
-    before = """
-      .#..####
-      #.#.#..#
-      .#..####
-      ......#.
-      ##....##
-      .#....#."""
-    after = """
-      .#..####
-      ###.####
-      .#..####
-      ......#.
-      ##....##
-      .#....#."""
-    parse = lambda text: np.array(
-      [[c == '#' for c in line.strip()] for line in text.strip().split('\n')]
-    )
-    result = predictor.fill_holes(parse(before))
-    chex.assert_trees_all_equal(result, parse(after))
-    full = np.ones((3, 4), bool)
-    chex.assert_trees_all_equal(predictor.fill_holes(full), full)
-    chex.assert_trees_all_equal(predictor.fill_holes(~full), ~full)
+  def test_photos_of_several_sizes_share_a_batch(self):
+    photos = [photo_of(30), np.repeat(photo_of(30), 2, axis=0)]
+    found = masks_of(run_of(), [photos])
+    self.assertEqual(found[0, 0].shape, SIZE)
+    self.assertEqual(found[0, 1].shape, (2 * SIZE[0], SIZE[1]))
+    overlap = np.mean(found[0, 1] == (photos[1][..., 0] > 100))
+    self.assertGreater(overlap, 0.99)
+
+  @parameterized.parameters(False, True)
+  def test_damaged_photos_are_left_out_and_told(self, multiview):
+    cars = [[photo_of(8 * i) for i in range(5)], [None]]
+    cars[0][2] = None
+    run = run_of('64x96', multiview)
+    told = {}
+    found = masks_of(run, cars, failed=told.__setitem__)
+    self.assertEqual(list(found), [(0, 0), (0, 1), (0, 3), (0, 4)])
+    self.assertEqual(list(told), [(0, 2), (1, 0)])
+    self.assertEqual(str(told[0, 2]), '(0, 2) is damaged.')
+    with self.assertRaisesRegex(UserError, 'is damaged'):
+      masks_of(run, cars)
+
+  def test_several_networks_average_their_logits(self):
+    """Networks of other sizes, one given crops; thresholds 0.3 and 0.6."""
+    runs = [run_of('32x48'), run_of('64x96', multiview=True)]
+    for run, level in zip(runs, (0.3, 0.6), strict=True):
+      run.variables = parallel.replicate({'level': jnp.float32(level)})
+    photos = [photo_of(8 * i) for i in range(6)]
+    configs = [run.config.data for run in runs]
+    given = predictor.inputs([range(6)], photos.__getitem__, configs)
+    for number, both in predictor.predictions(runs, given):
+      alone = [
+        enlarge.enlarge(logits, SIZE, item.box)
+        for logits, item in zip(both.logits, both.given.inputs, strict=True)
+      ]
+      # Bright is 250 / 255, dark 20 / 255.
+      middle = (32, 8 * number + 16)
+      self.assertAlmostEqual(alone[0][middle], 250 / 255 - 0.3, places=3)
+      self.assertAlmostEqual(alone[1][middle], 250 / 255 - 0.6, places=3)
+      mean = (alone[0] + alone[1]) / 2
+      expected = np.clip(np.floor(16 * mean + 128), 0, 255)
+      unlike = expected != both.levels()
+      self.assertLess(unlike.mean(), 1e-3)  # rounding at the steps' ends
+
+  def test_the_same_for_any_batch_size_and_number_of_devices(self):
+    """At full size, enlarged, with mirrored photos, crops and padding."""
+    folder = self.enterContext(tempfile.TemporaryDirectory())
+    results = []
+    for devices in (1, 2, 4):
+      path = f'{folder}/{devices}.npz'
+      module = 'tests.predictions_on_devices'
+      subprocess.run(
+        [sys.executable, '-m', module, str(devices), path],
+        cwd=pathlib.Path(__file__).parents[1],
+        # XLA splits sums by its threads on the CPU: one a core, or a device.
+        env=os.environ | {'NPROC': '4'},
+        check=True,
+      )
+      with np.load(path) as file:
+        results.append(dict(file))
+    first = results[0]
+    self.assertLen(first, 7 * 3 * 2)
+    self.assertGreater(len(np.unique(first['levels 0 1'])), 10)
+    for result in results:
+      for name, value in result.items():
+        what, number, _ = name.split()
+        np.testing.assert_array_equal(value, first[f'{what} {number} 1'], name)

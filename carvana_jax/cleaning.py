@@ -1,0 +1,69 @@
+"""What may be done to a mask: holes filled, all but the largest part removed.
+
+Whether that helps a network is measured on its validation split; see `tuning`.
+"""
+
+import cv2
+import numpy as np
+
+# (fill_holes, keep_largest), the least change first.
+WAYS = {
+  'none': (False, False),
+  'holes': (True, False),
+  'largest': (False, True),
+  'holes+largest': (True, True),
+}
+
+
+def name_of(eval_config) -> str:
+  """The key in `WAYS` of what `config.eval` asks for."""
+  asked = eval_config.fill_holes, eval_config.keep_largest
+  return next(name for name, way in WAYS.items() if way == asked)
+
+
+def clean(mask: np.ndarray, way: str) -> np.ndarray:
+  """Cleans a mask.
+
+  Args:
+    mask: bool [H, W].
+    way: a key of `WAYS`.
+
+  Returns:
+    bool [H, W].
+  """
+  filled, largest = WAYS[way]
+  if filled:
+    mask = fill_holes(mask)
+  return keep_largest(mask) if largest else mask
+
+
+def fill_holes(mask: np.ndarray) -> np.ndarray:
+  """Makes car of all background that does not touch the picture's edge.
+
+  Args:
+    mask: bool [H, W].
+
+  Returns:
+    bool [H, W].
+  """
+  # A frame of background joins what touches the edge; 1 car, 2 outside.
+  framed = np.pad(mask.astype(np.uint8), 1)
+  cv2.floodFill(framed, None, (0, 0), 2)
+  return framed[1:-1, 1:-1] != 2
+
+
+def keep_largest(mask: np.ndarray) -> np.ndarray:
+  """Makes background of all but the largest part.
+
+  Args:
+    mask: bool [H, W]; pixels that meet at a corner are connected.
+
+  Returns:
+    bool [H, W]; of equally large parts the first from the top.
+  """
+  count, parts, stats, _ = cv2.connectedComponentsWithStats(
+    mask.view(np.uint8), connectivity=8
+  )
+  if count <= 2:  # the background and one part
+    return mask
+  return parts == 1 + stats[1:, cv2.CC_STAT_AREA].argmax()
