@@ -5,16 +5,16 @@ import numpy as np
 
 from carvana_jax.datasets import images
 
-WIDTH = 480  # pixels of the pictures
+WIDTH = 480  # pixels of photos and errors
 # Colours that people who can't tell red from green tell apart.
 _WRONG, _MISSED = (255, 110, 30), (30, 120, 255)
 
 
-def jpeg(pixels: np.ndarray) -> bytes:
-  """uint8 [H, W, 3] or [H, W] -> JPG bytes, WIDTH pixels wide."""
-  height = max(1, round(pixels.shape[0] * WIDTH / pixels.shape[1]))
-  if pixels.shape[1] > WIDTH:
-    pixels = images.reduce(pixels, height, WIDTH)
+def jpeg(pixels: np.ndarray, width: int) -> bytes:
+  """uint8 [H, W, 3] or [H, W] -> JPG bytes, at most `width` pixels wide."""
+  height = max(1, round(pixels.shape[0] * width / pixels.shape[1]))
+  if pixels.shape[1] > width:
+    pixels = images.reduce(pixels, height, width)
   if pixels.ndim == 3:
     pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
   quality = [cv2.IMWRITE_JPEG_QUALITY, 85]

@@ -15,23 +15,27 @@ h2 { font-size: 1.15rem; margin: 2rem 0 .5rem;
   border-bottom: 1px solid var(--line); }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .15rem .6rem; text-align: right; white-space: nowrap;
+th, td { padding: .15rem .4rem; text-align: right; font-size: .9rem;
   border-bottom: 1px solid var(--soft); }
-th:first-child, td:first-child { text-align: left; }
+/* What a row is of stays in sight while the rest is scrolled. */
+th:first-child, td:first-child { text-align: left; padding-left: 0;
+  position: sticky; left: 0; background: Canvas; }
 pre { background: var(--soft); padding: .6rem; overflow-x: auto;
   font-size: .8rem; }
 img, svg { max-width: 100%; height: auto; }
+.drawing svg { max-width: max(100%, 40rem); }
 .plots, .cards { display: grid; gap: 1rem;
   grid-template-columns: repeat(auto-fill, minmax(min(22rem, 100%), 1fr)); }
 .plots svg, .plots img { background: white; border-radius: .3rem; }
 figure { margin: 0; }
-figcaption { font-size: .85rem; }
+figcaption { font-size: .85rem; overflow-wrap: anywhere; }
 .pair { position: relative; line-height: 0; }
 .pair img { width: 100%; }
 .pair img + img { position: absolute; inset: 0;
   clip-path: inset(0 0 0 var(--at, 50%)); }
 .slide { width: 100%; margin: .2rem 0; }
 .small { display: grid; grid-template-columns: 1fr 1fr; gap: .3rem; }
+.small img { width: 100%; }
 .wrong { color: #e0642b; } .missed { color: #3a83e0; }
 """
 
@@ -86,18 +90,22 @@ def preformatted(text: str) -> str:
   return f'<pre>{html.escape(text)}</pre>\n'
 
 
-def image(data: bytes, text: str, kind: str = 'jpeg') -> str:
+def image(data: bytes, text: str) -> str:
   """A picture within the page.
 
   Args:
-    data: of a JPG or PNG file.
+    data: of a JPG file.
     text: for those who can't see it.
-    kind: jpeg or png.
   """
   encoded = base64.b64encode(data).decode()
   return (
-    f'<img alt="{html.escape(text)}" src="data:image/{kind};base64,{encoded}">'
+    f'<img alt="{html.escape(text)}" src="data:image/jpeg;base64,{encoded}">'
   )
+
+
+def drawing(svg: str) -> str:
+  """A wide SVG that scrolls where it would be too small to read."""
+  return f'<div class="wide drawing">{svg}</div>\n'
 
 
 def legend() -> str:

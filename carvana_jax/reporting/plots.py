@@ -14,7 +14,7 @@ def curves(
 
   Args:
     title: what they show.
-    x: epochs.
+    x: epochs, with fractions.
     lines: by name, as long as x.
   """
   figure, axes = _axes(title)

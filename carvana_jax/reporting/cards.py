@@ -1,0 +1,108 @@
+"""Cards of single images: photo, errors, target and prediction."""
+
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from carvana_jax import checkpoint, predictor
+from carvana_jax.datasets import images
+from carvana_jax.datasets.multiview import cars
+from carvana_jax.reporting import overlays, page, scores
+
+
+def cards(
+  workdir: pathlib.Path,
+  summary: dict[str, Any],
+  rows: Sequence[dict[str, str]],
+) -> list[str]:
+  """Predicts some images of an evaluation again, to show them.
+
+  Args:
+    workdir: folder of the run.
+    summary: of the evaluation.
+    rows: of its images.csv.
+
+  Returns:
+    HTML, one card a row; none where the network that was scored is no longer
+    the best of the run, or its data are gone.
+  """
+  data = pathlib.Path(summary['data'])
+  if not rows or not checkpoint.exists(workdir) or not data.exists():
+    return []
+  run = checkpoint.load(workdir)
+  if run.step != summary['step']:
+    return []
+  run.config.eval.flip = summary['flip']
+  made = _cards(run, data, summary['split'], rows)
+  names = [row['filename'] for row in rows]
+  # The folder of the data may hold others by now.
+  return [made[name] for name in names] if made.keys() == set(names) else []
+
+
+def _cards(run, data, split, rows):
+  """{filename: card}, from predictions at full size."""
+  by_name = {row['filename']: row for row in rows}
+  source = _open(data, split)
+  name = lambda index: source[index]['filename'].decode()
+  photo = lambda index: images.decode_photo(source[index]['image'])
+  shown = {row['car_id'] for row in rows}
+  by_car = [car for id_, car in cars.cars_of(source).items() if id_ in shown]
+  if not run.config.data.multiview:  # then the other views are not needed
+    by_car = [[i for i in car if name(i) in by_name] for car in by_car]
+  given = predictor.inputs(by_car, photo, [run.config.data])
+  return {
+    name(index): card(
+      by_name[name(index)],
+      photo(index),
+      predictor.mask_of(prediction.levels(), run.config.eval),
+      images.decode_mask(source[index]['mask']) > 127,
+    )
+    for index, prediction in predictor.predictions([run], given)
+    if name(index) in by_name
+  }
+
+
+def _open(data, split):
+  """The encoded examples of a split, or of all that are labelled."""
+  builder = tfds.builder_from_directory(data)
+  if split == 'all':
+    there = (name for name in builder.info.splits if name != 'unlabeled')
+    split = '+'.join(there)
+  skip = tfds.decode.SkipDecoding()
+  return builder.as_data_source(split, decoders={'image': skip, 'mask': skip})
+
+
+def card(
+  row: dict[str, str],
+  photo: np.ndarray,
+  predicted: np.ndarray,
+  actual: np.ndarray,
+) -> str:
+  """One image's card.
+
+  Args:
+    row: of images.csv.
+    photo: uint8 [H, W, 3].
+    predicted: bool [H, W].
+    actual: bool [H, W].
+  """
+  name = row['filename']
+  picture = lambda pixels, text, width=overlays.WIDTH: page.image(
+    overlays.jpeg(pixels, width), f'{text} {name}'
+  )
+  mask = lambda values: values.view(np.uint8) * np.uint8(255)
+  half = overlays.WIDTH // 2
+  return page.figure(
+    page.comparison(
+      picture(photo, 'photo'),
+      picture(overlays.errors(photo, predicted, actual), 'errors of'),
+    )
+    + '<div class="small">'
+    + picture(mask(actual), 'target of', half)
+    + picture(mask(predicted), 'prediction of', half)
+    + '</div>',
+    scores.image(row),
+  )

@@ -1,0 +1,129 @@
+"""Scores in plain words: of evaluations, groups and images."""
+
+from collections.abc import Sequence
+
+from carvana_jax import boundary
+from carvana_jax.reporting import evaluations, page
+
+
+def _fraction(value):
+  return f'{float(value):.5f}'
+
+
+def _threshold(value):
+  return f'{value:.3f}'
+
+
+def _pixels(value):
+  return f'{float(value):.2f}'
+
+
+def _interval(ends):
+  return ' to '.join(map(_fraction, ends))
+
+
+def _yes(value):
+  return 'yes' if value else 'no'
+
+
+# Names in summary.json, in words with units, and how they are written.
+_SUMMARY = {
+  'images': ('images', str),
+  'cars': ('cars', str),
+  'dice_mean': ('Dice, mean', _fraction),
+  'dice_interval': ('95 % interval by car', _interval),
+  'dice_median': ('Dice, median', _fraction),
+  'dice_worst_percent': ('Dice, mean of the worst 1 %', _fraction),
+  'dice_worst': ('Dice, worst image', _fraction),
+  'ceiling_soft_mean': ('ceiling, soft masks', _fraction),
+  'ceiling_hard_mean': ('ceiling, hard masks', _fraction),
+  'iou_mean': ('IoU, mean', _fraction),
+  'accuracy_mean': ('accuracy of the pixels, mean', _fraction),
+  **{
+    f'dice_band_{width}_mean': (
+      f'Dice within {width} pixels of the border, mean',
+      _fraction,
+    )
+    for width in boundary.BANDS
+  },
+  'surface_distance_mean': ('surface distance, mean (pixels)', _pixels),
+  'hausdorff_95_mean': ('Hausdorff distance at 95 %, mean (pixels)', _pixels),
+  'threshold': ('threshold', _threshold),
+  'cleaning': ('cleaning of masks', str),
+  'tuned_threshold': ('tuned threshold, best on validation', _threshold),
+  'tuned_cleaning': ('tuned cleaning, best on validation', str),
+  'tuned_dice_mean': ('Dice, mean, tuned', _fraction),
+  'best_threshold': ('threshold best on these images', _threshold),
+  'best_threshold_dice_mean': ('Dice, mean, at that threshold', _fraction),
+  'best_cleaning': ('cleaning best on these images', str),
+  'best_cleaning_dice_mean': ('Dice, mean, with that cleaning', _fraction),
+  'flip': ('averaged with the mirrored photo', _yes),
+  'size': ('scored at, height x width (pixels)', str),
+  'network_size': ("network's size, height x width (pixels)", str),
+  'step': ('step of the network', str),
+}
+
+
+def summaries(found: Sequence[evaluations.Evaluation]) -> str:
+  """A table of all evaluations: a row a score, a column an evaluation.
+
+  So it fits narrow screens. Scores that no evaluation has are left out.
+  """
+  return page.table(
+    [
+      {'score': words}
+      | {
+        one.name: write(one.summary[name]) if name in one.summary else ''
+        for one in found
+      }
+      for name, (words, write) in _SUMMARY.items()
+      if any(name in one.summary for one in found)
+    ]
+  )
+
+
+def groups(found: evaluations.Evaluation) -> list[str]:
+  """A table for every way to group the images, the worst group first."""
+  return [
+    page.table(
+      [
+        {
+          by: row['group'],
+          'images': row['images'],
+          'cars': row['cars'],
+          'Dice, mean': _fraction(row['dice_mean']),
+          'worst': _fraction(row['dice_worst']),
+        }
+        for row in found.groups
+        if row['by'] == by
+      ]
+    )
+    for by in dict.fromkeys(row['by'] for row in found.groups)
+  ]
+
+
+def images(rows: Sequence[dict[str, str]]) -> str:
+  """A table of some images of an evaluation."""
+  return page.table(
+    [
+      {
+        'image': row['filename'],
+        'Dice': _fraction(row['dice']),
+        'surface distance (pixels)': _pixels(row['surface_distance']),
+        'car': _car(row).replace(' ', '\N{NO-BREAK SPACE}'),
+      }
+      for row in rows
+    ]
+  )
+
+
+def image(row: dict[str, str]) -> str:
+  """The same of one image, in a line."""
+  return (
+    f'{row["filename"]} · Dice {_fraction(row["dice"])} · surface distance '
+    f'{_pixels(row["surface_distance"])} pixels · {_car(row)}'
+  )
+
+
+def _car(row):
+  return f'{row["colour"]} {row["make"]} {row["model"]}'
