@@ -11,9 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
-from scipy import ndimage
 
-from carvana_jax import summary
+from carvana_jax import boundary, summary
 
 _BAND = (0.1, 0.9)  # probabilities between which a pixel is of the border
 
@@ -68,21 +67,20 @@ def capture(
 
 
 def border(probability: np.ndarray, mask: np.ndarray) -> np.ndarray:
-  """The pixels of which the network is unsure; if of none, the mask's outline.
+  """The pixels of which the network is unsure; if of none, the mask's border.
 
   Args:
     probability: of car, [h, w].
     mask: bool [h, w].
 
   Returns:
-    bool [h, w]. The outline is the car's outermost pixels; there is none where
-    everything is car, or nothing.
+    bool [h, w]. The mask's border is `boundary.border`, which may have none.
   """
   low, high = _BAND
   unsure = (probability > low) & (probability < high)
   if unsure.any():
     return unsure
-  return mask & ~ndimage.binary_erosion(mask, border_value=1)
+  return boundary.border(mask)
 
 
 def saliency(

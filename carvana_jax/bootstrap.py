@@ -5,12 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 
 _DRAWS = 10_000
+_ENDS = (0.025, 0.975)  # 95 % of the means are between these quantiles
 
 
 def interval(
-  values: Sequence[float], cars: Sequence[str], level: float = 0.95
+  values: Sequence[float], cars: Sequence[str]
 ) -> tuple[float, float]:
-  """Percentile bootstrap interval of a mean (Efron & Tibshirani 1993).
+  """95 % percentile bootstrap interval of a mean (Efron & Tibshirani 1993).
 
   The views of a car are alike, so whole cars are drawn and not images: an
   interval over images would be far too narrow. Always the same draws, so the
@@ -19,7 +20,6 @@ def interval(
   Args:
     values: of the images.
     cars: the car of each.
-    level: 0..1, how much of the bootstrap's means the interval holds.
 
   Returns:
     Its ends; both are the mean where there is but one car.
@@ -29,6 +29,5 @@ def interval(
   counts = np.bincount(car)
   drawn = np.random.default_rng(0).integers(len(sums), size=(_DRAWS, len(sums)))
   means = sums[drawn].sum(1) / counts[drawn].sum(1)
-  outside = (1 - level) / 2
-  low, high = np.quantile(means, [outside, 1 - outside])
+  low, high = np.quantile(means, _ENDS)
   return float(low), float(high)

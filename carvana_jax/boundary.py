@@ -34,8 +34,22 @@ def scores(predicted: np.ndarray, actual: np.ndarray) -> dict[str, float]:
   predicted, actual = _cropped(predicted, actual)
   return {
     **_band_scores(predicted, actual),
-    **_distances(_border(predicted), _border(actual), diagonal),
+    **_distances(border(predicted), border(actual), diagonal),
   }
+
+
+def border(mask: np.ndarray) -> np.ndarray:
+  """Pixels of a mask with one of their four neighbours outside it.
+
+  The picture's edge is no border: what lies beyond is not known.
+
+  Args:
+    mask: bool [H, W].
+
+  Returns:
+    bool [H, W]; there is no border where everything is car, or nothing.
+  """
+  return mask & (cv2.erode(mask.view(np.uint8), _CROSS) == 0)
 
 
 def _cropped(predicted, actual):
@@ -60,14 +74,6 @@ def _band_scores(predicted, actual):
     overlap = np.count_nonzero(predicted & actual & band)
     found[f'dice_band_{width}'] = 2 * overlap / size if size else 1.0
   return found
-
-
-def _border(mask):
-  """Pixels of a mask with one of their four neighbours outside it.
-
-  The picture's edge is no border: what lies beyond is not known.
-  """
-  return mask & (cv2.erode(mask.view(np.uint8), _CROSS) == 0)
 
 
 def _distances(predicted, actual, diagonal):

@@ -1,9 +1,11 @@
 """Is one run better than another, or only luckier with its cars?
 
-    python -m carvana_jax.compare runs/a runs/b --split=test
+    python -m carvana_jax.compare RUN_A RUN_B
+    python -m carvana_jax.compare runs/a runs/b --split=validation
 
-Compares two evaluations of the same images, image by image. The interval is
-from a bootstrap by car.
+RUN_A and RUN_B are folders of runs, which carvana_jax.evaluate has scored on
+the same images at one size. Compares their Dice image by image; a difference
+above 0 means that RUN_B is better. The interval is from a bootstrap by car.
 """
 
 import csv
@@ -59,8 +61,13 @@ def _summary(dice):
   return [float(f(dice)) for f in (np.mean, np.median, np.min)]
 
 
-def read(workdir: pathlib.Path, evaluation: str) -> dict[str, dict]:
-  """The rows of an evaluation's images.csv by filename.
+def read(
+  workdir: pathlib.Path, evaluation: str
+) -> tuple[dict[str, dict], dict]:
+  """Reads an evaluation.
+
+  Returns:
+    The rows of images.csv by filename, and what summary.json holds.
 
   Raises:
     UserError: there is no such evaluation.
@@ -73,7 +80,8 @@ def read(workdir: pathlib.Path, evaluation: str) -> dict[str, dict]:
       f'--workdir={workdir} --dataset={dataset} --split={split}'
     )
   with path.open(newline='') as file:
-    return {row['filename']: row for row in csv.DictReader(file)}
+    rows = {row['filename']: row for row in csv.DictReader(file)}
+  return rows, json.loads(path.with_name('summary.json').read_text())
 
 
 def refuse_other_images(first: dict, second: dict) -> None:
@@ -87,27 +95,43 @@ def refuse_other_images(first: dict, second: dict) -> None:
 
 
 def refuse_other_sizes(
-  first: pathlib.Path, second: pathlib.Path, evaluation: str
+  first: dict, second: dict, names: tuple[str, str]
 ) -> None:
-  """Raises a `UserError` where two evaluations were taken at other sizes."""
-  sizes = [
-    json.loads(
-      (folder / 'evaluation' / evaluation / 'summary.json').read_text()
-    )['size']
-    for folder in (first, second)
-  ]
-  if sizes[0] != sizes[1]:
+  """Raises a `UserError` where two evaluations were taken at other sizes.
+
+  Args:
+    first: the first one's summary.json.
+    second: that of the other.
+    names: of the runs.
+  """
+  if first['size'] != second['size']:
     raise UserError(
-      f'{first} was scored at {sizes[0]} and {second} at {sizes[1]}; evaluate '
-      'both at one size.'
+      f'{names[0]} was scored at {first["size"]} and {names[1]} at '
+      f'{second["size"]}; evaluate both at one size.'
     )
 
 
-def table(result: dict, names: tuple[str, str]) -> str:
-  """The comparison in lines of at most 80 columns."""
-  width = max(12, *(len(name) for name in names))
-  row = f'{{:{width}}}' + '{:>10}' * 3
+def table(
+  result: dict, names: tuple[str, str], summaries: tuple[dict, dict]
+) -> str:
+  """The comparison in lines of at most 80 columns.
+
+  Args:
+    result: from `compare`.
+    names: of the runs, of at most 40 columns each.
+    summaries: summary.json of both; thresholds and flips are shown where the
+      evaluations differ in one of them.
+  """
   number = lambda values: [f'{value:.5f}' for value in values]
+  rows = [
+    ('Dice', 'mean', 'median', 'worst'),
+    (names[0], *number(result['first'])),
+    (names[1], *number(result['second'])),
+  ]
+  settings = [_settings(summary) for summary in summaries]
+  if settings[0] != settings[1]:
+    rows.append(('scored with', 'threshold', 'flip'))
+    rows += [(name, *x) for name, x in zip(names, settings, strict=True)]
   low, high = result['interval']
   if result['cars'] < _FEWEST_CARS:
     verdict = f'{result["cars"]} cars are too few to tell which is better.'
@@ -118,9 +142,7 @@ def table(result: dict, names: tuple[str, str]) -> str:
     verdict = 'No difference is shown: the interval holds 0.'
   return '\n'.join(
     [
-      row.format('Dice', 'mean', 'median', 'worst'),
-      row.format(names[0], *number(result['first'])),
-      row.format(names[1], *number(result['second'])),
+      *_lines(rows),
       f'difference of the means {result["difference"]:+.5f}, 95 % interval by '
       f'car {low:+.5f} to {high:+.5f}',
       f'the second is better on {result["images_better"]:.0%} of '
@@ -131,6 +153,21 @@ def table(result: dict, names: tuple[str, str]) -> str:
   )
 
 
+def _settings(summary):
+  """What an evaluation may set otherwise than another, as words."""
+  flip = summary.get('flip', False)  # the first versions could not
+  return [f'{summary["threshold"]:.3f}', 'yes' if flip else 'no']
+
+
+def _lines(rows):
+  """Rows of a table: a name, as wide as all of them, and its cells."""
+  width = max(12, *(len(name) for name, *_ in rows))
+  return [
+    f'{name:{width}}' + ''.join(f' {cell:>9}' for cell in cells)
+    for name, *cells in rows
+  ]
+
+
 def main(first: str, second: str) -> None:
   """The command line."""
   args = flags.FLAGS
@@ -138,16 +175,24 @@ def main(first: str, second: str) -> None:
     pathlib.Path(name).expanduser().absolute() for name in (first, second)
   ]
   dataset = args.dataset or read_config(folders[0]).data.dataset
-  rows = [read(folder, f'{dataset}-{args.split}') for folder in folders]
+  read_both = [read(folder, f'{dataset}-{args.split}') for folder in folders]
+  rows, summaries = zip(*read_both, strict=True)
   refuse_other_images(*rows)
-  refuse_other_sizes(*folders, f'{dataset}-{args.split}')
-  names = (first[-40:], second[-40:])
-  print(table(compare(*rows), names))
+  refuse_other_sizes(*summaries, (first, second))
+  print(table(compare(*rows), (first[-40:], second[-40:]), summaries))
 
 
 if __name__ == '__main__':
   flags.DEFINE_string(
-    'dataset', None, "The evaluations' data set. Default: that of RUN_A."
+    'dataset',
+    None,
+    'The data set that both were scored on. Default: the one that RUN_A '
+    'trained on.',
   )
-  flags.DEFINE_string('split', 'test', "The evaluations' split.")
+  flags.DEFINE_enum(
+    'split',
+    'test',
+    ['train', 'validation', 'test', 'all'],
+    'The split that both were scored on.',
+  )
   cli.run(main, words=('RUN_A', 'RUN_B'))

@@ -3,14 +3,15 @@
     python -m carvana_jax.features --workdir=runs/a --image=photos/CAR_01.jpg \\
         --output=features
 
-Writes overview.png, where every layer is one tile; NN_LAYER.png, where every
-channel is; and saliency.png: which pixels of the photo the border of the mask
-depends on. All are at the network's size. A network that compares the views of
-a car finds them beside the photo, CAR_01.jpg to CAR_16.jpg.
+Writes into OUTPUT overview.png, where every layer is one tile; NN_LAYER.png for
+each layer, where every channel is, or the 64 that vary most; and saliency.png:
+which pixels of the photo the border of the mask depends on. All are of the best
+checkpoint, at the network's size. A network that compares the views of a car
+finds them beside the photo, CAR_01.jpg to CAR_16.jpg.
 """
 
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 import jax
 import numpy as np
@@ -22,9 +23,10 @@ from carvana_jax import (
   checkpoint,
   cli,
   metrics,
-  predict,
+  photos,
   predictor,
   prepare,
+  shares,
   summary,
   tiles,
 )
@@ -41,7 +43,8 @@ def draw(
   """Writes the pictures of a photo into a folder, which is made if missing.
 
   Raises:
-    UserError: a picture is there already, or a photo can't be read.
+    UserError: a picture is there already, a photo can't be read, or a layer's
+      values are not finite.
   """
   shape = prepare.input_shape(run.config.data)
   names = activations.stages(summary.layers(run.model, shape))
@@ -49,9 +52,11 @@ def draw(
   for path in paths:
     if path.exists():
       raise UserError(f'{path} exists; choose another --output.')
-  image = _input(photo, run.config.data)
+  image = _input(photo, run.config.data) / np.float32(255)
+  outputs, logits = activations.capture(run.model, run.variables, image, names)
+  _refuse_not_finite(outputs, run.step)
   output.mkdir(parents=True, exist_ok=True)
-  sheets = _sheets(run, image / np.float32(255), names)
+  sheets = _sheets(run, image, outputs, logits)
   for path, sheet in zip(paths, sheets, strict=True):
     atomic.write(path, images.encode_png(sheet))
   return paths
@@ -63,33 +68,44 @@ def _files(names):
   return ['overview', 'saliency', *(f'{i:02}_{name}' for i, name in numbered)]
 
 
-def _input(photo, data_config):
+def _input(path, data_config):
   """What the network is given of the photo, uint8 [h, w, C]."""
-  car = _car(photo) if data_config.multiview else [photo]
-  predict.size_of(car)  # which refuses what is no image or of another size
-  given = dict(predictor.inputs([car], predict.pixels, data_config))
-  return given[photo].image
+  (photo,) = photos.find(str(path))
+  car = _car(photo, path) if data_config.multiview else [photo]
+  given = predictor.inputs([car], photos.Photo.pixels, [data_config])
+  return next(g for p, g in given if p.name == photo.name).inputs[0].image
 
 
-def _car(photo):
+def _car(photo, path):
   """The views of the photo's car, which are beside it."""
-  for car in predict.group_by_car(predict.find(photo.parent), together=True):
-    if photo in car:
-      return car
-  raise UserError(f'{photo} is no JPG or PNG file; choose one.')
+  beside = {x.file: x for x in photos.find(str(path.parent))}
+  cars = shares.cars(list(beside), together=True)
+  car = next(car for car in cars if photo.file in car)
+  return [beside[file] for file in car]
+
+
+def _refuse_not_finite(outputs, step):
+  for name, features in outputs.items():
+    if not np.isfinite(features).all():
+      raise UserError(
+        f'the checkpoint of step {step} is of no use: its layer {name} gives '
+        'NaN or infinity; train again in another --workdir with a lower '
+        'config.optimizer.learning_rate or config.optimizer.clip_norm.'
+      )
 
 
 def _sheets(
-  run: checkpoint.Run, image: np.ndarray, names: Sequence[str]
+  run: checkpoint.Run,
+  image: np.ndarray,
+  outputs: Mapping[str, np.ndarray],
+  logits: np.ndarray,
 ) -> Iterator[np.ndarray]:
   """The pictures of an image [h, w, C] in 0..1, uint8 [H, W, 3] each."""
-  network = run.model, run.variables
-  outputs, logits = activations.capture(*network, image, names)
   probability = np.asarray(jax.nn.sigmoid(logits))
   mask = np.asarray(metrics.hard(logits, run.config.eval.threshold))
   yield _overview(image, outputs, probability, mask)
   border = activations.border(probability, mask)
-  gradient = activations.saliency(*network, image, border)
+  gradient = activations.saliency(run.model, run.variables, image, border)
   yield _saliency(image, border, gradient)
   for name, features in outputs.items():
     yield _channels(name, features)
@@ -178,8 +194,11 @@ def main() -> None:
 
 if __name__ == '__main__':
   flags.DEFINE_string('workdir', None, 'Folder of the run.', required=True)
-  flags.DEFINE_string('image', None, 'A JPG or PNG.', required=True)
+  flags.DEFINE_string('image', None, 'The photo, a JPG or PNG.', required=True)
   flags.DEFINE_string(
-    'output', None, 'Folder for the pictures; made if missing.', required=True
+    'output',
+    None,
+    'Folder for the pictures; made if missing. None there is overwritten.',
+    required=True,
   )
   cli.run(main)

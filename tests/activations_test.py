@@ -127,17 +127,13 @@ class BorderTest(chex.TestCase):
     expected = [[False, False, True, True, True, False, False]]
     chex.assert_trees_all_equal(found, np.array(expected))
 
-  def test_else_the_outline(self):
-    parse = lambda *rows: np.array([[c == '#' for c in row] for row in rows])
-    mask = parse('......', '.####.', '.####.', '.####.', '.####.')
-    # The picture's edge is no border of the car.
-    outline = parse('......', '.####.', '.#..#.', '.#..#.', '.#..#.')
+  def test_else_the_border_of_the_mask(self):
+    mask = np.zeros((6, 7), bool)
+    mask[1:4, 2:5] = True
+    expected = mask.copy()
+    expected[2, 3] = False
     found = activations.border(mask * 1.0, mask)
-    chex.assert_trees_all_equal(found, outline)
-    for value in (0.0, 1.0):
-      mask = np.full((3, 4), value > 0.5)
-      found = activations.border(np.full((3, 4), value), mask)
-      self.assertFalse(found.any())
+    chex.assert_trees_all_equal(found, expected)
 
 
 class SaliencyTest(chex.TestCase):

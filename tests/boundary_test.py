@@ -33,7 +33,20 @@ def reference(predicted, actual):
   return found
 
 
-class BoundaryTest(chex.TestCase):
+class BorderTest(chex.TestCase):
+  def test_by_hand(self):
+    parse = lambda *rows: np.array([[c == '#' for c in row] for row in rows])
+    mask = parse('......', '.####.', '.####.', '.####.', '.####.')
+    # The picture's edge is no border of the car.
+    expected = parse('......', '.####.', '.#..#.', '.#..#.', '.#..#.')
+    chex.assert_trees_all_equal(boundary.border(mask), expected)
+
+  @parameterized.parameters(False, True)
+  def test_none_where_all_or_nothing_is_car(self, value):
+    self.assertFalse(boundary.border(np.full((3, 4), value)).any())
+
+
+class ScoresTest(chex.TestCase):
   def test_equal_masks(self):
     mask = square(10, 12, 15)
     self.assertEqual(

@@ -1,6 +1,7 @@
 """Comparing runs: right signs, right pairs, and doubt where there is reason."""
 
 import csv
+import json
 import pathlib
 import subprocess
 import sys
@@ -8,12 +9,14 @@ import tempfile
 
 import chex
 import numpy as np
+from absl.testing import parameterized
 
 from carvana_jax import compare
 from carvana_jax.errors import UserError
 
 ROOT = pathlib.Path(__file__).parents[1]
 CARS, VIEWS = 12, 4
+SUMMARY = {'size': '64x96', 'threshold': 0.5, 'flip': False}
 
 
 def rows_of(dice):
@@ -23,6 +26,11 @@ def rows_of(dice):
     for car in range(CARS)
     for view in range(VIEWS)
   }
+
+
+def table(result, names, second=SUMMARY):
+  """The table of an evaluation with the usual settings and another one."""
+  return compare.table(result, names, (SUMMARY, second))
 
 
 class CompareTest(chex.TestCase):
@@ -46,9 +54,9 @@ class CompareTest(chex.TestCase):
   def test_a_small_but_steady_difference_is_real(self):
     gain = self.rng.uniform(0.0001, 0.0003, self.dice.shape)
     a, b = rows_of(self.dice), rows_of(self.dice + gain)
-    text = compare.table(compare.compare(a, b), ('a', 'b'))
+    text = table(compare.compare(a, b), ('a', 'b'))
     self.assertIn('b is better', text)
-    text = compare.table(compare.compare(b, a), ('b', 'a'))
+    text = table(compare.compare(b, a), ('b', 'a'))
     self.assertIn('b is better', text)
     self.assertLess(max(map(len, text.splitlines())), 81)
 
@@ -58,13 +66,13 @@ class CompareTest(chex.TestCase):
     other[1:] -= 0.0005
     result = compare.compare(rows_of(self.dice), rows_of(other))
     self.assertGreater(result['difference'], 0)
-    text = compare.table(result, ('a', 'b'))
+    text = table(result, ('a', 'b'))
     self.assertIn('No difference is shown', text)
 
   def test_few_cars_tell_nothing(self):
     keep = lambda rows: {k: v for k, v in rows.items() if v['car_id'] < '3'}
     few = keep(rows_of(self.dice)), keep(rows_of(self.dice + 0.01))
-    text = compare.table(compare.compare(*few), ('a', 'b'))
+    text = table(compare.compare(*few), ('a', 'b'))
     self.assertIn('too few to tell', text)
 
   def test_other_images_are_refused(self):
@@ -72,6 +80,26 @@ class CompareTest(chex.TestCase):
     del b['3_02.jpg']
     with self.assertRaisesRegex(UserError, '3_02.jpg was scored in one'):
       compare.refuse_other_images(a, b)
+
+  def test_other_sizes_are_refused(self):
+    other = SUMMARY | {'size': '32x48'}
+    compare.refuse_other_sizes(SUMMARY, dict(SUMMARY), ('a', 'b'))
+    with self.assertRaisesRegex(UserError, 'a was .* 64x96 and b at 32x48'):
+      compare.refuse_other_sizes(SUMMARY, other, ('a', 'b'))
+
+  @parameterized.parameters(
+    ({'threshold': 0.62109375}, ['0.621', 'no']),
+    ({'flip': True}, ['0.500', 'yes']),
+  )
+  def test_other_settings_are_shown(self, change, cells):
+    result = compare.compare(rows_of(self.dice), rows_of(self.dice))
+    names = 'a' * 40, 'b' * 40
+    text = table(result, names, SUMMARY | change)
+    words = [line.split() for line in text.splitlines()]
+    self.assertIn([names[0], '0.500', 'no'], words)
+    self.assertIn([names[1], *cells], words)
+    self.assertLess(max(map(len, text.splitlines())), 81)
+    self.assertNotIn('threshold', table(result, names))
 
 
 class CommandTest(chex.TestCase):
@@ -91,12 +119,14 @@ class CommandTest(chex.TestCase):
           writer.writerow(
             {'filename': f'{car}_01.jpg', 'car_id': car, 'dice': dice}
           )
-      (folder / 'summary.json').write_text('{"size": "64x96"}')
+      summary = SUMMARY | {'flip': name == 'b'}
+      (folder / 'summary.json').write_text(json.dumps(summary))
       config = '{"data": {"dataset": "studio"}}'
       (root / name / 'config.json').write_text(config)
     result = run(root / 'a', root / 'b')
     self.assertEqual(result.returncode, 0, result.stderr)
     self.assertIn('a is better', result.stdout)
+    self.assertRegex(result.stdout, '/b +0.500 +yes\n')
     for words, part in (
       ((root / 'a',), 'give RUN_A RUN_B'),
       ((root / 'a', root / 'b', '--dataset=carvana'), 'carvana-test'),

@@ -8,6 +8,7 @@ import tempfile
 import chex
 import jax
 import numpy as np
+from absl.testing import parameterized
 from PIL import Image
 
 from carvana_jax import (
@@ -16,11 +17,11 @@ from carvana_jax import (
   models,
   parallel,
   prepare,
-  train_state,
 )
 from carvana_jax.datasets import images
 from carvana_jax.errors import UserError
-from configs import debug, median_cnn100, tiny_unet128
+from configs import median_cnn100, tiny_unet128
+from tests import saved_run
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -72,11 +73,20 @@ class DrawTest(chex.TestCase):
   def test_photos_that_can_not_be_read(self):
     photo = self.root / 'a.png'
     photo.write_text('no image')
-    with self.assertRaisesRegex(UserError, 'a.png is no image'):
+    with self.assertRaisesRegex(UserError, 'a.png is no JPG'):
       features.draw(self.tiny_run(), photo, self.output)
     photo.unlink()
-    with self.assertRaises(FileNotFoundError):
+    with self.assertRaisesRegex(UserError, 'a.png holds no photo'):
       features.draw(self.tiny_run(), photo, self.output)
+    self.assertFalse(self.output.exists())
+
+  @parameterized.parameters(np.nan, np.inf)
+  def test_a_network_that_diverged(self, value):
+    run, photo = self.tiny_run(), self.add('a.png')
+    kernel = run.variables['params']['logits']['kernel']
+    run.variables['params']['logits']['kernel'] = kernel * value
+    with self.assertRaisesRegex(UserError, 'step 1 .* layer logits .* lower'):
+      features.draw(run, photo, self.output)
     self.assertFalse(self.output.exists())
 
   def test_views_are_beside_the_photo(self):
@@ -93,7 +103,7 @@ class DrawTest(chex.TestCase):
       ['overview', 'saliency', '00_conv0', '01_conv1', '02_logits'],
     )
     other = photos[0].rename(self.root / 'a_00.bmp')
-    with self.assertRaisesRegex(UserError, 'a_00.bmp is no JPG or PNG'):
+    with self.assertRaisesRegex(UserError, 'a_00.bmp holds no photo'):
       features.draw(run_of(config), other, self.root / 'other')
 
   def test_of_many_channels_those_that_vary_most(self):
@@ -109,13 +119,7 @@ class DrawTest(chex.TestCase):
 class CommandTest(chex.TestCase):
   def test_a_sheet_for_every_layer(self):
     root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
-    config = debug.get_config()
-    optimizer = train_state.make_optimizer(config.optimizer, 1)
-    model = models.build(config.model)
-    create = checkpoint.state_creator(config, model, optimizer)
-    with checkpoint.Checkpoints(root) as checkpoints:
-      state = parallel.create(create)
-      checkpoints.save(state, {'config': config.to_dict()}, 0.5)
+    saved_run.save(root)
     photo, output = root / 'a.png', root / 'new' / 'pictures'
     photo.write_bytes(images.encode_png(noise(0)))
     command = [
