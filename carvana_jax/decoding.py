@@ -1,0 +1,140 @@
+"""Photos' bytes to pixels as people see them, whatever made the file.
+
+Data sets hold photos of one kind, which `datasets.images` decodes; users have
+phones, scanners and web sites: photos that lie on their side, are transparent,
+grey, animated, of 16 bits, of printers' inks or not whole.
+"""
+
+import io
+import struct
+from typing import IO
+
+import cv2
+import numpy as np
+from PIL import Image, ImageChops, UnidentifiedImageError
+
+from carvana_jax.datasets import images
+
+MOST_PIXELS = 200_000_000  # the largest cameras have 150 million
+# Pillow's own limit warns of photos that phones take.
+Image.MAX_IMAGE_PIXELS = MOST_PIXELS
+
+_FORMATS = ('JPEG', 'PNG', 'WEBP')  # Pillow's names
+_PNG_BITS = 24  # where a PNG tells the bits of a sample
+
+# What Pillow raises for damaged files.
+_DAMAGED = (OSError, EOFError, ValueError, SyntaxError, struct.error)
+
+# From the stored pixels to the upright ones, by Exif's tag 274 (Exif 2.32,
+# section 4.6.4); 1 and what is not in the standard leave them as they are.
+_ORIENTATION = 274
+_UPRIGHT = {
+  2: lambda pixels: cv2.flip(pixels, 1),
+  3: lambda pixels: cv2.flip(pixels, -1),
+  4: lambda pixels: cv2.flip(pixels, 0),
+  5: cv2.transpose,
+  6: lambda pixels: cv2.rotate(pixels, cv2.ROTATE_90_CLOCKWISE),
+  7: lambda pixels: cv2.flip(cv2.transpose(pixels), -1),
+  8: lambda pixels: cv2.rotate(pixels, cv2.ROTATE_90_COUNTERCLOCKWISE),
+}
+_LYING = (5, 6, 7, 8)
+
+
+def decode(data: bytes) -> np.ndarray:
+  """The pixels of a JPG, PNG or WebP as a viewer shows them.
+
+  What is transparent becomes white, 16 bits become 8, an animation's first
+  frame counts; colour profiles are not applied. A JPG that Exif does not turn
+  has exactly the pixels of `images.decode_photo`, which networks learn from.
+
+  Args:
+    data: the file's bytes; its name does not matter.
+
+  Returns:
+    uint8 [H, W, 3], RGB, upright.
+
+  Raises:
+    ValueError: 'is damaged' or the like, to be put after the photo's name.
+  """
+  image = _open(io.BytesIO(data))
+  orientation = _orientation(image)
+  try:
+    pixels = _stored(image, data)
+  except _DAMAGED as error:
+    raise ValueError('is damaged') from error
+  return _UPRIGHT[orientation](pixels) if orientation in _UPRIGHT else pixels
+
+
+def size_of(stream: IO[bytes]) -> tuple[int, int]:
+  """(H, W) of the upright photo, of which only the header is read.
+
+  Raises:
+    ValueError: 'is damaged' or the like, to be put after the photo's name.
+  """
+  image = _open(stream)
+  if _orientation(image) in _LYING:
+    return image.width, image.height
+  return image.height, image.width
+
+
+def _open(stream: IO[bytes]) -> Image.Image:
+  """Reads the header."""
+  try:
+    image = Image.open(stream, formats=_FORMATS)
+  except UnidentifiedImageError as error:
+    raise ValueError('is no JPG, PNG or WebP image') from error
+  except Image.DecompressionBombError as error:
+    raise ValueError(_too_large()) from error
+  except _DAMAGED as error:
+    raise ValueError('is damaged') from error
+  if image.width * image.height > MOST_PIXELS:
+    raise ValueError(_too_large())
+  return image
+
+
+def _too_large() -> str:
+  return f'has more than {MOST_PIXELS // 10**6} megapixels'
+
+
+def _orientation(image: Image.Image) -> int | None:
+  try:
+    # Of the header: a PNG's own `getexif` decodes all of it to look for more
+    # behind the pixels.
+    return Image.Image.getexif(image).get(_ORIENTATION)
+  except _DAMAGED:  # Exif, not the photo: viewers show it, too
+    return None
+
+
+def _stored(image: Image.Image, data: bytes) -> np.ndarray:
+  """uint8 [H, W, 3], not turned."""
+  if image.format == 'PNG' and data[_PNG_BITS] == 16:
+    image = _eight_bits(data)
+  elif image.format in ('JPEG', 'MPO'):  # MPO: more photos behind the first
+    if image.mode != 'CMYK':
+      return images.decode_photo(data)
+    if 'adobe' not in image.info:
+      # Pillow takes all for Adobe's, which store 255 - ink.
+      image = ImageChops.invert(image)
+  return _on_white(image)
+
+
+def _eight_bits(data: bytes) -> Image.Image:
+  """A PNG of 16 bits; Pillow would clip grey and truncate colours."""
+  pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+  if pixels is None:
+    raise ValueError('is damaged')
+  pixels = cv2.convertScaleAbs(pixels, alpha=1 / 257)  # rounds
+  if pixels.ndim == 2:  # [H, W]
+    return Image.fromarray(pixels)
+  if pixels.shape[2] == 3:
+    return Image.fromarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB))
+  return Image.fromarray(cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA))
+
+
+def _on_white(image: Image.Image) -> np.ndarray:
+  if not image.has_transparency_data:
+    return np.array(image.convert('RGB'))
+  image = image.convert('RGBA')
+  white = Image.new('RGB', image.size, 'white')
+  white.paste(image, mask=image)
+  return np.array(white)
