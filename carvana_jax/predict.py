@@ -1,185 +1,183 @@
-"""Writes the masks of a folder's photos.
+"""Writes the masks of photos, and the cars themselves.
 
     python -m carvana_jax.predict --workdir=runs/a --input=photos --output=masks
+    python -m carvana_jax.predict --workdir=runs/a --input='in/*.jpg' \\
+        --output=cars --cutout=png --trim
+    python -m carvana_jax.predict --workdir=runs/a --input=photos.zip \\
+        --output=cars --background=white --shadow=own
 
-For every JPG or PNG of the folder, NAME_mask.png (0 or 255) of the photo's
-size. A network that compares the views of a car takes all photos of a car
-together, CAR_01.jpg to CAR_16.jpg; one to sixteen of them will do.
+For every JPG, PNG or WebP, NAME_mask.png (1 bit) of the upright photo's size,
+and as asked for: NAME_probability.png (0..255), NAME_cutout.png or .webp (the
+car with its opacity), NAME_composite.jpg (the car on a background). A network
+that compares the views of a car takes all photos of a car together, CAR_01.jpg
+to CAR_16.jpg; one to sixteen of them will do. Several --workdir average their
+logits.
 
-Masks that are there already are kept, so an interrupted command goes on where
-it stopped; OUTPUT/network.json says which network they are from.
+What is there already is kept, so an interrupted command goes on where it
+stopped; OUTPUT/settings.json says how it was made. Photos that can't be read
+are listed in OUTPUT/failed.csv, and the exit code is then 1.
 """
 
-import collections
-import itertools
 import json
 import pathlib
+import sys
+from collections.abc import Sequence
 
-import numpy as np
 from absl import flags
-from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
-from carvana_jax import atomic, checkpoint, cli, predictor
-from carvana_jax.datasets import images, spec
+from carvana_jax import (
+  atomic,
+  cli,
+  failures,
+  networks,
+  parallel,
+  photos,
+  predictor,
+  products,
+  shadow,
+  shares,
+)
+from carvana_jax.datasets import workers
 from carvana_jax.errors import UserError
-
-_ENDINGS = ('.jpg', '.jpeg', '.png')
 
 
 def predict(
-  run: checkpoint.Run, photos: list[pathlib.Path], output: pathlib.Path
-) -> None:
-  """Writes NAME_mask.png for every photo into an existing folder.
+  nets: networks.Networks,
+  cars: Sequence[Sequence[photos.Photo]],
+  output: pathlib.Path,
+  wanted: products.Wanted,
+  strict: bool,
+) -> dict[str, str]:
+  """Writes what is wanted, and not there yet, into an existing folder.
+
+  Args:
+    nets: the networks.
+    cars: lists of photos that are looked at together.
+    output: the folder.
+    wanted: what to write of each photo.
+    strict: whether a photo that can't be read is an error.
+
+  Returns:
+    {photo's label: reason} of those that could not be read.
 
   Raises:
-    UserError: a photo can't be read, or those of a car differ in size.
+    UserError: one could not be read, if strict.
   """
-  cars = group_by_car(photos, run.config.data.multiview)
-  cars = [car for car in cars if not all(_is_done(x, output) for x in car)]
+  paths = {
+    photo.name: products.paths(photo.name, output, wanted)
+    for car in cars
+    for photo in car
+  }
+  is_done = lambda photo: all(path.exists() for path in paths[photo.name])
+  todo = [car for car in cars if not all(map(is_done, car))]
+  failed = {}
+
+  def fail(photo, error):
+    if strict:
+      raise error
+    failed[photo.label] = str(error)
+    bar.update()
+
+  def write(pair):
+    photo, prediction = pair
+    made = products.make(prediction, nets.masking, wanted)
+    for path, content in zip(paths[photo.name], made, strict=True):
+      atomic.write(path, content)
+
   with tqdm(
-    total=len(photos),
-    initial=len(photos) - sum(map(len, cars)),
+    total=len(paths),
+    initial=len(paths) - sum(map(len, todo)),
     unit='photo',
     leave=False,
     disable=None,
   ) as bar:
-    # Photos of one size share a compiled step.
-    for size, group in itertools.groupby(sorted(cars, key=size_of), size_of):
-      given = predictor.inputs(group, pixels, run.config.data)
-      for photo, levels in predictor.levels(run, given, size):
-        mask = predictor.mask_of(levels, run.config.eval)
-        png = images.encode_png(mask.astype(np.uint8) * 255)
-        atomic.write(_target(photo, output), png)
-        bar.update()
+    given = predictor.inputs(
+      todo, photos.Photo.pixels, nets.data_configs, fail, wanted.photo
+    )
+    predicted = predictor.predictions(nets.runs, given)
+    for _ in workers.ordered_map(write, predicted):
+      bar.update()
+  return failed
 
 
-def find(folder: pathlib.Path) -> list[pathlib.Path]:
-  """The folder's photos in the order of their names.
-
-  Raises:
-    UserError: there are none, or the masks of two would have one name.
-  """
-  photos = sorted(
-    path
-    for path in folder.iterdir()
-    if path.suffix.lower() in _ENDINGS and path.is_file()
-  )
-  if not photos:
-    raise UserError(f'{folder} holds no photo; give --input a folder of them.')
-  for photo, following in itertools.pairwise(sorted(photos, key=_stem)):
-    if photo.stem == following.stem:
-      raise UserError(
-        f'{photo} and {following.name} differ in their endings only, so their '
-        'masks would have one name; rename one.'
-      )
-  return photos
-
-
-def claim(
-  output: pathlib.Path, run: checkpoint.Run, workdir: pathlib.Path
-) -> None:
-  """Makes the folder of a network's masks.
+def claim(output: pathlib.Path, settings: dict) -> None:
+  """Makes the folder of what is made with these settings.
 
   Raises:
-    UserError: it holds the masks of another network, or of an unknown one.
+    UserError: it holds what was made with others, or in an unknown way.
   """
-  network = {'workdir': str(workdir), 'step': run.step}
-  path = output / 'network.json'
+  path = output / 'settings.json'
   if path.exists():
-    if json.loads(path.read_text()) != network:
+    there = json.loads(path.read_text())
+    if there != settings:
+      differing = [x for x in settings if settings[x] != there.get(x)]
       raise UserError(
-        f'{output} holds masks of another network, see {path.name}; choose '
-        'another --output.'
+        f'{output} holds masks of other settings ({", ".join(differing)}); '
+        'choose another --output.'
       )
   elif any(output.glob('*_mask.png')):
     raise UserError(
-      f'{output} holds masks of an unknown network; choose another --output.'
+      f'{output} holds masks of unknown settings; choose another --output.'
     )
   output.mkdir(parents=True, exist_ok=True)
-  atomic.write(path, json.dumps(network) + '\n')
-
-
-def _stem(photo):
-  return photo.stem
-
-
-def _target(photo, output):
-  return output / f'{photo.stem}_mask.png'
-
-
-def _is_done(photo, output):
-  return _target(photo, output).exists()
-
-
-def group_by_car(
-  photos: list[pathlib.Path], together: bool
-) -> list[list[pathlib.Path]]:
-  """Lists of photos that are looked at together: those of a car, or single.
-
-  Raises:
-    UserError: a car has more views than there can be.
-  """
-  if not together:
-    return [[photo] for photo in photos]
-  cars = collections.defaultdict(list)
-  for photo in photos:
-    cars[photo.stem.rpartition('_')[0] or photo.stem].append(photo)
-  for name, car in cars.items():
-    if len(car) > spec.VIEWS:
-      raise UserError(
-        f'{name}_… names {len(car)} photos, but a car has at most '
-        f'{spec.VIEWS} views; name them CAR_VIEW.jpg.'
-      )
-  return list(cars.values())
-
-
-def size_of(car: list[pathlib.Path]) -> tuple[int, int]:
-  """(H, W) of a car's photos; `UserError` where they differ or are none."""
-  sizes = [_read_size(photo) for photo in car]
-  for photo, size in zip(car, sizes, strict=True):
-    if size != sizes[0]:
-      raise UserError(
-        f'{photo} differs in size from {car[0].name}, which is of the same '
-        'car; remove one of them.'
-      )
-  return sizes[0]
-
-
-def _read_size(photo):
-  try:
-    with Image.open(photo) as image:
-      return image.height, image.width
-  except UnidentifiedImageError as error:
-    raise UserError(f'{photo} is no image; remove it.') from error
-
-
-def pixels(photo: pathlib.Path) -> np.ndarray:
-  """uint8 [H, W, 3]; `UserError` where the photo is damaged."""
-  try:
-    return images.decode_photo(photo.read_bytes())
-  except ValueError as error:
-    raise UserError(f'{photo} is damaged; replace or remove it.') from error
+  atomic.write(path, json.dumps(settings, indent=2) + '\n')
 
 
 def main() -> None:
   """The command line."""
   args = flags.FLAGS
-  folder, output, workdir = (
-    pathlib.Path(path).expanduser().absolute()
-    for path in (args.input, args.output, args.workdir)
+  parallel.use_all_cores()
+  output = pathlib.Path(args.output).expanduser().absolute()
+  index, count = shares.share()
+  wanted = products.Wanted(
+    probability=args.save_probabilities,
+    cutout=args.cutout,
+    trim=args.trim,
+    background=products.background(args.background),
+    shadow=args.shadow,
   )
-  photos = find(folder)
-  run = checkpoint.load(workdir)
-  claim(output, run, workdir)
-  predict(run, photos, output)
-  print(f'{len(photos)} masks are in {output}')
+  found = photos.find(args.input)
+  nets = networks.load(args.workdir, args.tuned)
+  looks = {name: args[name].value for name in ('trim', 'background', 'shadow')}
+  by_file = {photo.file: photo for photo in found}
+  cars = [
+    [by_file[file] for file in car]
+    for car in shares.cars(list(by_file), nets.multiview)[index::count]
+  ]
+  claim(output, nets.identity() | looks)
+  failed = predict(nets, cars, output, wanted, args.strict)
+  done = sum(map(len, cars)) - len(failed)
+  print(f'{done} masks are in {output}')
+  if failed:
+    path = output / (f'failed_{index}.csv' if count > 1 else 'failed.csv')
+    failures.write(path, failed)
+    print(f'{len(failed)} photos could not be read, see {path}')
+    sys.exit(1)
 
 
 if __name__ == '__main__':
-  flags.DEFINE_string('workdir', None, 'Folder of the run.', required=True)
-  flags.DEFINE_string('input', None, 'Folder of the photos.', required=True)
+  shares.define_flags()
+  flags.mark_flags_as_required(['workdir', 'input'])
   flags.DEFINE_string(
     'output', None, 'Folder for the masks; made if missing.', required=True
+  )
+  flags.DEFINE_bool(
+    'save_probabilities', False, 'Also write NAME_probability.png, 0..255.'
+  )
+  flags.DEFINE_enum(
+    'cutout', None, ['png', 'webp'], 'Also write NAME_cutout, with opacity.'
+  )
+  flags.DEFINE_bool('trim', False, 'Cut-outs end where the car ends.')
+  flags.DEFINE_string(
+    'background',
+    None,
+    'Also write NAME_composite.jpg on a colour (white, #00b900) or an image.',
+  )
+  flags.DEFINE_enum(
+    'shadow',
+    'own',
+    shadow.KINDS,
+    "The composite's: the car's own, a synthetic one or none.",
   )
   cli.run(main)

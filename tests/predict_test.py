@@ -1,14 +1,13 @@
-"""Which photos are predicted, in which company, and what is refused."""
+"""What is written of photos, what is kept, and what is refused."""
 
 import pathlib
 import tempfile
-from unittest import mock
 
 import chex
 import numpy as np
 from PIL import Image
 
-from carvana_jax import predict
+from carvana_jax import networks, photos, predict, products, shares
 from carvana_jax.datasets import images
 from carvana_jax.errors import UserError
 from tests.predictor_test import run_of
@@ -29,18 +28,28 @@ class PredictTest(chex.TestCase):
     photo[size[0] // 2 :] = 255
     (self.photos / name).write_bytes(images.encode_png(photo))
 
-  def predict(self):
-    predict.claim(self.output, self.run_, self.root)
-    predict.predict(self.run_, predict.find(self.photos), self.output)
+  def predict(self, strict=False, **wanted):
+    """Returns the photos that failed."""
+    nets = networks.Networks([self.run_], self.run_.config.eval)
+    found = {photo.file: photo for photo in photos.find(str(self.photos))}
+    cars = [
+      [found[file] for file in car]
+      for car in shares.cars(list(found), nets.multiview)
+    ]
+    predict.claim(self.output, {'step': self.run_.step})
+    wanted = products.Wanted(**wanted)
+    return predict.predict(nets, cars, self.output, wanted, strict)
 
   def sizes(self):
     """(height, width) of the masks by name."""
     found = {}
-    for path in self.output.glob('*.png'):
+    for path in self.output.glob('*_mask.png'):
       with Image.open(path) as mask:
         found[path.name] = mask.height, mask.width
-        half = np.asarray(mask)[mask.height // 2 :]
-      self.assertTrue((half == 255).all())
+        self.assertEqual(mask.mode, '1')
+        pixels = np.asarray(mask)
+      self.assertTrue(pixels[mask.height // 2 :].all())
+      self.assertFalse(pixels[: mask.height // 2].any())
     return found
 
   def test_photos_of_any_size_and_name(self):
@@ -49,16 +58,12 @@ class PredictTest(chex.TestCase):
     self.add('c.png', (64, 96))
     (self.photos / 'notes.txt').write_text('no photo')
     (self.photos / 'folder.jpg').mkdir()
-    with mock.patch.object(
-      predict.predictor, 'levels', wraps=predict.predictor.levels
-    ) as levels:
-      self.predict()
+    self.assertEmpty(self.predict())
     self.assertEqual(
       self.sizes(),
       {'a_mask.png': (64, 96), 'b 1_2_mask.png': (80, 64),
        'c_mask.png': (64, 96)},
     )  # fmt: skip
-    self.assertEqual(levels.call_count, 2)  # once a size
 
   def test_goes_on_and_keeps_what_is_there(self):
     self.add('a.png')
@@ -73,45 +78,68 @@ class PredictTest(chex.TestCase):
     self.add('a.png')
     self.predict()
     self.run_.step = 2
-    with self.assertRaisesRegex(UserError, 'masks of another network'):
+    with self.assertRaisesRegex(UserError, r'masks of other settings \(step\)'):
       self.predict()
-    (self.output / 'network.json').unlink()
-    with self.assertRaisesRegex(UserError, 'masks of an unknown network'):
+    (self.output / 'settings.json').unlink()
+    with self.assertRaisesRegex(UserError, 'masks of unknown settings'):
       self.predict()
 
-  def test_two_photos_of_one_mask(self):
+  def test_damaged_photos_stop_nothing_unless_strict(self):
+    for name in ('a.png', 'b.png', 'd.png'):
+      self.add(name)
+    damaged = self.photos / 'c.png'
+    damaged.write_bytes((self.photos / 'a.png').read_bytes()[:60])
+    failed = self.predict()
+    self.assertEqual(list(failed), [str(damaged)])
+    self.assertIn('c.png is damaged', failed[str(damaged)])
+    self.assertLen(self.sizes(), 3)
+    with self.assertRaisesRegex(UserError, 'c.png is damaged'):
+      self.predict(strict=True)
+    # Mended, it is all that is left to do.
+    self.add('c.png')
+    self.assertEmpty(self.predict())
+    self.assertLen(self.sizes(), 4)
+
+  def test_all_products(self):
     self.add('a.png')
-    self.add('a.jpg')
-    with self.assertRaisesRegex(UserError, 'a.* differ in their endings only'):
-      self.predict()
-
-  def test_no_photo(self):
-    with self.assertRaisesRegex(UserError, 'holds no photo'):
-      self.predict()
-
-  def test_unreadable_photos(self):
-    self.add('a.png')
-    path = self.photos / 'b.png'
-    path.write_text('no image')
-    with self.assertRaisesRegex(UserError, 'b.png is no image'):
-      self.predict()
-    path.write_bytes((self.photos / 'a.png').read_bytes()[:60])
-    with self.assertRaisesRegex(UserError, 'b.png is damaged'):
-      self.predict()
-
-  def test_views_of_a_car_come_together(self):
-    paths = [
-      pathlib.Path(name)
-      for name in ('a_1.jpg', 'a_1_x.jpg', 'a_2.jpg', 'b.png')
-    ]
-    names = lambda together: [
-      [path.name for path in car]
-      for car in predict.group_by_car(paths, together)
-    ]
-    self.assertEqual(
-      names(True), [['a_1.jpg', 'a_2.jpg'], ['a_1_x.jpg'], ['b.png']]
+    self.predict(
+      probability=True, cutout='png', background=products.background('#00ff00')
     )
-    self.assertLen(names(False), 4)
+    with Image.open(self.output / 'a_probability.png') as picture:
+      self.assertEqual(picture.mode, 'L')
+      values = np.asarray(picture)
+    # The network's logits are its brightness less one half.
+    for row, logit in ((5, -0.5), (60, 0.5)):
+      expected = 255 / (1 + np.exp(-logit))
+      self.assertAlmostEqual(int(values[row, 50]), expected, delta=3)
+    with Image.open(self.output / 'a_cutout.png') as picture:
+      cut = np.asarray(picture)
+    self.assertEqual(cut.shape, (64, 96, 4))
+    chex.assert_trees_all_equal(cut[60, 50], np.full(4, 255, np.uint8))
+    self.assertEqual(cut[5, 50, 3], 0)
+    with Image.open(self.output / 'a_composite.jpg') as picture:
+      pixels = np.asarray(picture).astype(int)
+    self.assertLess(np.abs(pixels[5, 50] - [0, 255, 0]).max(), 6)
+    self.assertLess(np.abs(pixels[60, 50] - 255).max(), 6)
+    # More of a kind that is not there yet.
+    before = (self.output / 'a_mask.png').stat().st_mtime_ns
+    self.predict(cutout='webp', trim=True)
+    with Image.open(self.output / 'a_cutout.webp') as picture:
+      self.assertEqual((picture.mode, picture.size), ('RGBA', (96, 33)))
+    self.assertGreater((self.output / 'a_mask.png').stat().st_mtime_ns, before)
+
+  def test_backgrounds(self):
+    self.assertIsNone(products.background(None))
+    white = np.full((1, 1, 3), 255, np.uint8)
+    chex.assert_trees_all_equal(products.background('white'), white)
+    self.add('a.png')
+    picture = products.background(str(self.photos / 'a.png'))
+    self.assertEqual(picture.shape, (64, 96, 3))
+    with self.assertRaisesRegex(UserError, "'sea.jpg' is no colour.*No such"):
+      products.background('sea.jpg')
+    (self.photos / 'b.png').write_text('no image')
+    with self.assertRaisesRegex(UserError, 'b.png is no JPG'):
+      products.background(str(self.photos / 'b.png'))
 
   def test_views_that_can_not_be_of_one_car(self):
     self.run_ = run_of(multiview=True)
@@ -122,5 +150,7 @@ class PredictTest(chex.TestCase):
     for i in range(2, 17):
       (self.photos / f'IMG_{i:04}.png').unlink()
     self.add('IMG_0001.png', (32, 48))
-    with self.assertRaisesRegex(UserError, 'IMG_0001.* differs in size'):
-      self.predict()
+    failed = self.predict()
+    self.assertLen(failed, 1)
+    self.assertIn('is 32x48, but other photos of its car are 64x96',
+                  failed[str(self.photos / 'IMG_0001.png')])  # fmt: skip

@@ -1,0 +1,71 @@
+"""What the commands that predict many photos have in common.
+
+Their flags, and which photos are looked at together or by which process.
+"""
+
+import os
+from collections.abc import Sequence
+
+from absl import flags
+
+from carvana_jax.datasets import spec
+from carvana_jax.errors import UserError
+
+
+def define_flags() -> None:
+  """Defines what `predict` and `submit` have in common."""
+  flags.DEFINE_multi_string(
+    'workdir', None, 'Folder of a run; several average their logits.'
+  )
+  flags.DEFINE_string(
+    'input',
+    None,
+    "Photos: a folder, a file, a pattern in quotes ('in/*.jpg') or a ZIP.",
+  )
+  flags.DEFINE_bool(
+    'tuned', False, 'Use threshold and cleaning that were best on validation.'
+  )
+  flags.DEFINE_bool(
+    'strict', False, 'Stop at the first photo that cannot be read.'
+  )
+  flags.DEFINE_integer(
+    'process_id', 0, 'Which of several processes this is, from 0 on.'
+  )
+  flags.DEFINE_integer(
+    'num_processes', 1, 'How many processes share the photos.'
+  )
+
+
+def share() -> tuple[int, int]:
+  """(process_id, num_processes); `UserError` where there is no such one."""
+  index, count = flags.FLAGS.process_id, flags.FLAGS.num_processes
+  if not 0 <= index < count:
+    raise UserError(
+      f'--process_id={index} must be from 0 to --num_processes={count} less 1.'
+    )
+  return index, count
+
+
+def cars(names: Sequence[str], together: bool) -> list[list[str]]:
+  """Lists of photos that are looked at together: those of a car, or single.
+
+  Args:
+    names: of photos' files, CAR_VIEW.jpg.
+    together: whether a network compares the views of a car.
+
+  Raises:
+    UserError: a car has more views than there can be.
+  """
+  if not together:
+    return [[name] for name in names]
+  found = {}
+  for name in names:
+    stem = os.path.splitext(name)[0]
+    found.setdefault(stem.rpartition('_')[0] or stem, []).append(name)
+  for car, views in found.items():
+    if len(views) > spec.VIEWS:
+      raise UserError(
+        f'{car}_… names {len(views)} photos, but a car has at most '
+        f'{spec.VIEWS} views; name them CAR_VIEW.jpg.'
+      )
+  return list(found.values())
