@@ -78,7 +78,9 @@ def get_config() -> ConfigDict:
   config.eval.batch_size = 16  # on all devices together
   config.eval.threshold = 0.5  # probability from which a pixel is car
   config.eval.flip = False  # average logits with those of the mirrored photo
-  config.eval.fill_holes = False  # a hole in a car becomes car, at full size
+  # Cleaning of masks, at full size; what is best on validation is measured.
+  config.eval.fill_holes = False  # a hole in a car becomes car
+  config.eval.keep_largest = False  # all but the largest part is background
   # Added to both sides of the fractions Dice and IoU while training, never at
   # full size; 0: exact.
   config.eval.smooth = 0.0
