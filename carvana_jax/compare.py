@@ -119,8 +119,8 @@ def table(
   Args:
     result: from `compare`.
     names: of the runs, of at most 40 columns each.
-    summaries: summary.json of both; thresholds and flips are shown where the
-      evaluations differ in one of them.
+    summaries: summary.json of both; thresholds, flips and cleaning are shown
+      where the evaluations differ in one of them.
   """
   number = lambda values: [f'{value:.5f}' for value in values]
   rows = [
@@ -130,7 +130,7 @@ def table(
   ]
   settings = [_settings(summary) for summary in summaries]
   if settings[0] != settings[1]:
-    rows.append(('scored with', 'threshold', 'flip'))
+    rows.append(('scored with', 'threshold', 'flip', 'cleaning'))
     rows += [(name, *x) for name, x in zip(names, settings, strict=True)]
   low, high = result['interval']
   if result['cars'] < _FEWEST_CARS:
@@ -156,14 +156,15 @@ def table(
 def _settings(summary):
   """What an evaluation may set otherwise than another, as words."""
   flip = summary.get('flip', False)  # the first versions could not
-  return [f'{summary["threshold"]:.3f}', 'yes' if flip else 'no']
+  cleaning = summary.get('cleaning', 'none')
+  return [f'{summary["threshold"]:.3f}', 'yes' if flip else 'no', cleaning]
 
 
 def _lines(rows):
   """Rows of a table: a name, as wide as all of them, and its cells."""
   width = max(12, *(len(name) for name, *_ in rows))
   return [
-    f'{name:{width}}' + ''.join(f' {cell:>9}' for cell in cells)
+    f'{name:{width}}' + ''.join(f' {cell:>12}' for cell in cells)
     for name, *cells in rows
   ]
 

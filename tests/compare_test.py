@@ -88,15 +88,16 @@ class CompareTest(chex.TestCase):
       compare.refuse_other_sizes(SUMMARY, other, ('a', 'b'))
 
   @parameterized.parameters(
-    ({'threshold': 0.62109375}, ['0.621', 'no']),
-    ({'flip': True}, ['0.500', 'yes']),
+    ({'threshold': 0.62109375}, ['0.621', 'no', 'none']),
+    ({'cleaning': 'holes+largest'}, ['0.500', 'no', 'holes+largest']),
+    ({'flip': True}, ['0.500', 'yes', 'none']),
   )
   def test_other_settings_are_shown(self, change, cells):
     result = compare.compare(rows_of(self.dice), rows_of(self.dice))
     names = 'a' * 40, 'b' * 40
     text = table(result, names, SUMMARY | change)
     words = [line.split() for line in text.splitlines()]
-    self.assertIn([names[0], '0.500', 'no'], words)
+    self.assertIn([names[0], '0.500', 'no', 'none'], words)
     self.assertIn([names[1], *cells], words)
     self.assertLess(max(map(len, text.splitlines())), 81)
     self.assertNotIn('threshold', table(result, names))
@@ -126,7 +127,7 @@ class CommandTest(chex.TestCase):
     result = run(root / 'a', root / 'b')
     self.assertEqual(result.returncode, 0, result.stderr)
     self.assertIn('a is better', result.stdout)
-    self.assertRegex(result.stdout, '/b +0.500 +yes\n')
+    self.assertRegex(result.stdout, '/b +0.500 +yes +none\n')
     for words, part in (
       ((root / 'a',), 'give RUN_A RUN_B'),
       ((root / 'a', root / 'b', '--dataset=carvana'), 'carvana-test'),
