@@ -22,7 +22,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from carvana_jax import atomic, failures, submission
+from carvana_jax import atomic, failures, shares, submission
 from carvana_jax.errors import UserError
 
 _ROWS = 128  # a part has at least, seconds of work for a small network
@@ -57,7 +57,7 @@ class Parts:
     names = hashlib.sha256('\n'.join(self.names).encode()).hexdigest()
     settings = settings | {'photos': len(self.names), 'names': names}
     self._digest = hashlib.sha256(json.dumps(settings).encode()).hexdigest()
-    _claim(self._folder, settings)
+    shares.claim(self._folder, settings)
 
   @property
   def count(self) -> int:
@@ -202,21 +202,6 @@ def _grouped(cars):
       group = []
   if group:
     yield group
-
-
-def _claim(folder, settings):
-  path = folder / 'settings.json'
-  if path.exists():
-    there = json.loads(path.read_text())
-    if there != settings:
-      differing = [x for x in settings if settings[x] != there.get(x)]
-      raise UserError(
-        f'{folder} holds parts of another submission (other '
-        f'{", ".join(differing)}); remove it or choose another --output.'
-      )
-    return
-  folder.mkdir(parents=True, exist_ok=True)
-  atomic.write(path, json.dumps(settings, indent=2) + '\n')
 
 
 @contextlib.contextmanager

@@ -18,7 +18,6 @@ stopped; OUTPUT/settings.json says how it was made. Photos that can't be read
 are listed in OUTPUT/failed.csv, and the exit code is then 1.
 """
 
-import json
 import pathlib
 import sys
 from collections.abc import Sequence
@@ -101,27 +100,12 @@ def predict(
   return failed
 
 
-def claim(output: pathlib.Path, settings: dict) -> None:
-  """Makes the folder of what is made with these settings.
-
-  Raises:
-    UserError: it holds what was made with others, or in an unknown way.
-  """
-  path = output / 'settings.json'
-  if path.exists():
-    there = json.loads(path.read_text())
-    if there != settings:
-      differing = [x for x in settings if settings[x] != there.get(x)]
-      raise UserError(
-        f'{output} holds masks of other settings ({", ".join(differing)}); '
-        'choose another --output.'
-      )
-  elif any(output.glob('*_mask.png')):
+def refuse_unknown(output: pathlib.Path) -> None:
+  """Raises a `UserError` where a folder's masks were made nobody knows how."""
+  if any(output.glob('*_mask.png')) and not (output / 'settings.json').exists():
     raise UserError(
       f'{output} holds masks of unknown settings; choose another --output.'
     )
-  output.mkdir(parents=True, exist_ok=True)
-  atomic.write(path, json.dumps(settings, indent=2) + '\n')
 
 
 def main() -> None:
@@ -145,7 +129,8 @@ def main() -> None:
     [by_file[file] for file in car]
     for car in shares.cars(list(by_file), nets.multiview)[index::count]
   ]
-  claim(output, nets.identity() | looks)
+  refuse_unknown(output)
+  shares.claim(output, nets.identity() | looks)
   failed = predict(nets, cars, output, wanted, args.strict)
   done = sum(map(len, cars)) - len(failed)
   print(f'{done} masks are in {output}')

@@ -1,13 +1,18 @@
 """What the commands that predict many photos have in common.
 
-Their flags, and which photos are looked at together or by which process.
+Their flags, which photos are looked at together or by which process, and whose
+results a folder holds.
 """
 
+import json
 import os
+import pathlib
 from collections.abc import Sequence
+from typing import Any
 
 from absl import flags
 
+from carvana_jax import atomic
 from carvana_jax.datasets import spec
 from carvana_jax.errors import UserError
 
@@ -69,3 +74,27 @@ def cars(names: Sequence[str], together: bool) -> list[list[str]]:
         f'{spec.VIEWS} views; name them CAR_VIEW.jpg.'
       )
   return list(found.values())
+
+
+def claim(folder: pathlib.Path, settings: dict[str, Any]) -> None:
+  """Makes a folder for what is made with some settings, if it is not there.
+
+  Args:
+    folder: its settings.json says what the other files were made with.
+    settings: as for JSON.
+
+  Raises:
+    UserError: it holds what was made with others.
+  """
+  path = folder / 'settings.json'
+  if path.exists():
+    there = json.loads(path.read_text())
+    if there != settings:
+      differing = [x for x in settings if settings[x] != there.get(x)]
+      raise UserError(
+        f'{folder} holds results of other settings ({", ".join(differing)}); '
+        'remove it or choose another --output.'
+      )
+    return
+  folder.mkdir(parents=True, exist_ok=True)
+  atomic.write(path, json.dumps(settings, indent=2) + '\n')

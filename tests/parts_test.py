@@ -103,11 +103,9 @@ class PartsTest(chex.TestCase):
   @parameterized.parameters('networks', 'threshold')
   def test_parts_of_others_are_refused(self, field):
     self.open()
-    with self.assertRaisesRegex(
-      UserError, rf'another submission \(other {field}'
-    ):
+    with self.assertRaisesRegex(UserError, rf'other settings \({field}'):
       self.open(**{field: 'other'})
-    with self.assertRaisesRegex(UserError, 'other photos, names'):
+    with self.assertRaisesRegex(UserError, r'other settings \(photos, names\)'):
       parts.Parts(self.output, CARS[1:], SETTINGS)
 
   def spoil_by_others(self, path):

@@ -36,7 +36,8 @@ class PredictTest(chex.TestCase):
       [found[file] for file in car]
       for car in shares.cars(list(found), nets.multiview)
     ]
-    predict.claim(self.output, {'step': self.run_.step})
+    predict.refuse_unknown(self.output)
+    shares.claim(self.output, {'step': self.run_.step})
     wanted = products.Wanted(**wanted)
     return predict.predict(nets, cars, self.output, wanted, strict)
 
@@ -78,7 +79,9 @@ class PredictTest(chex.TestCase):
     self.add('a.png')
     self.predict()
     self.run_.step = 2
-    with self.assertRaisesRegex(UserError, r'masks of other settings \(step\)'):
+    with self.assertRaisesRegex(
+      UserError, r'results of other settings \(step\)'
+    ):
       self.predict()
     (self.output / 'settings.json').unlink()
     with self.assertRaisesRegex(UserError, 'masks of unknown settings'):
