@@ -16,9 +16,11 @@ _STEPS = 16  # levels for a logit of 1
 
 def quantize(logits: np.ndarray) -> np.ndarray:
   """float32 [H, W] -> levels uint8 [H, W]; -inf and NaN become level 0."""
-  # OpenCV rounds to the nearest and saturates, in a tenth of NumPy's time.
-  scaled = cv2.multiply(logits, _STEPS)
-  return cv2.add(scaled, _HALF - 0.5, dtype=cv2.CV_8U)
+  # Of OpenCV's functions the one that scales, shifts, rounds to the nearest and
+  # saturates in one pass, which takes a tenth of NumPy's time.
+  return cv2.addWeighted(
+    logits, _STEPS, logits, 0, _HALF - 0.5, dtype=cv2.CV_8U
+  )
 
 
 def threshold_of(level: int) -> float:
