@@ -46,8 +46,23 @@ def check(config: ConfigDict) -> None:
       'choose another config.model.'
     )
   train_state.make_optimizer(config.optimizer, total_steps=100)
+  _check_pseudo_labels(config.data)
   _check_sizes(config)
   _check_batches(config)
+
+
+def _check_pseudo_labels(data_config):
+  folder = data_config.pseudo_labels
+  if folder and not data_config.unlabeled:
+    raise UserError(
+      f'config.data.pseudo_labels={folder} needs the unlabeled photos; set '
+      'config.data.unlabeled=True.'
+    )
+  if folder and data_config.multiview:
+    raise UserError(
+      f'config.data.pseudo_labels={folder} holds masks of whole photos, but '
+      'config.data.multiview=True crops them; unset one of the two.'
+    )
 
 
 def _check_sizes(config):

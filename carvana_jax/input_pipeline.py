@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow_datasets as tfds
 
+from carvana_jax import pseudo_labels
 from carvana_jax.host_tensorflow import tf
 
 
@@ -58,6 +59,7 @@ def batches(
   steps: range,
   seed: int | None = None,
   process: tuple[int, int] = (0, 1),
+  labels: pseudo_labels.PseudoLabels | None = None,
 ) -> Iterator[dict[str, np.ndarray]]:
   """The batches of the given steps.
 
@@ -68,12 +70,18 @@ def batches(
     steps: which ones, counted from 0 over all epochs.
     seed: of the order; None: as stored.
     process: (index, count); this process gets its part of every batch.
+    labels: of unlabeled examples, which come in addition to the split's own.
 
   Yields:
     image uint8 [b, h, w, C], mask uint8 [b, h, w] and weight float32 [b]
     (0 for padding), with b = batch_size / processes. C is 3, or 6 where the
     examples have a `difference` to their car's other views.
   """
+  own = builder.info.splits[split].num_examples
+  chosen = np.arange(own)  # positions in the source
+  if labels is not None:
+    split = f'{split}+{pseudo_labels.SPLIT}'
+    chosen = np.append(chosen, own + labels.positions)
   source = builder.as_data_source(
     split, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES
   )
@@ -82,25 +90,30 @@ def batches(
 
   def read(step):
     indices, weights = plan(
-      int(step), examples=len(source), batch_size=batch_size, seed=seed
+      int(step), examples=len(chosen), batch_size=batch_size, seed=seed
     )
-    return source.__getitems__(indices[part].tolist()), weights[part]
+    indices = indices[part]
+    records = source.__getitems__(chosen[indices].tolist())
+    return records, indices - own, weights[part]
 
   def read_step(step):
-    records, weights = tf.numpy_function(
-      read, [step], (tf.string, tf.float32), stateful=False
+    columns = tf.numpy_function(
+      read, [step], (tf.string, tf.int64, tf.float32), stateful=False
     )
     shape = [part.stop - part.start]
-    return tf.ensure_shape(records, shape), tf.ensure_shape(weights, shape)
+    return tuple(tf.ensure_shape(column, shape) for column in columns)
 
-  def decode(record, weight):
+  def decode(record, label, weight):
     example = builder.info.features.deserialize_example(record)
     layers = [
       example[name] for name in ('image', 'difference') if name in example
     ]
+    mask = example['mask'][..., 0]
+    if labels is not None:
+      mask = _labelled(mask, label, labels)
     return {
       'image': tf.concat(layers, axis=-1),
-      'mask': example['mask'][..., 0],
+      'mask': mask,
       'weight': weight,
     }
 
@@ -109,3 +122,13 @@ def batches(
   dataset = dataset.map(decode, num_parallel_calls=tf.data.AUTOTUNE)
   dataset = dataset.batch(part.stop - part.start, drop_remainder=True)
   return dataset.prefetch(2).as_numpy_iterator()
+
+
+def _labelled(mask, label, labels):
+  """The mask of this number among the labels; below 0, the mask given."""
+
+  def read():
+    found = tf.numpy_function(labels.mask, [label], tf.uint8, stateful=False)
+    return tf.ensure_shape(found, mask.shape)
+
+  return tf.cond(label < 0, lambda: mask, read)

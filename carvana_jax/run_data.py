@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from ml_collections import ConfigDict
 
-from carvana_jax import input_pipeline, prepare
+from carvana_jax import input_pipeline, prepare, pseudo_labels
 from carvana_jax.errors import UserError
 
 
@@ -15,13 +15,20 @@ class RunData:
   """What a run reads; batches are those of `input_pipeline.batches`."""
 
   def __init__(self, builder: tfds.core.DatasetBuilder, config: ConfigDict):
-    """Raises a `UserError` where one of the splits is empty."""
+    """Finds the pseudo labels, if any, and prints how many there are.
+
+    Raises:
+      UserError: a split is empty, or pseudo labels are missing or damaged.
+    """
     self._builder = builder
     self._config = config
+    self._labels = {}  # of the examples that a split has in addition
+    self.identity = prepare.identity(config.data, builder)
+    if config.data.pseudo_labels:
+      self._add_pseudo_labels()
     # Better now than after the first epoch, or the last.
     for split in ('train', 'validation', 'test'):
       self._steps(split)
-    self.identity = prepare.identity(config.data, builder)
     self.steps_per_epoch = self._steps('train')
     self.total_steps = self.steps_per_epoch * config.train.epochs
 
@@ -34,6 +41,16 @@ class RunData:
     """All examples of a split once, in their order."""
     return self._batches(split, range(self._steps(split)), None)
 
+  def _add_pseudo_labels(self):
+    labels = pseudo_labels.find(self._config.data.pseudo_labels, self._builder)
+    unlabeled = self._builder.info.splits[pseudo_labels.SPLIT].num_examples
+    print(
+      f'{len(labels)} of {unlabeled} unlabeled photos have pseudo labels',
+      flush=True,
+    )
+    self._labels['train'] = labels
+    self.identity += f' with pseudo labels {labels.fingerprint}'
+
   def _steps(self, split):
     info = self._builder.info
     if split not in info.splits:
@@ -41,8 +58,10 @@ class RunData:
         f'{info.full_name} has no car in its {split} split, which follows '
         "from the cars' ids; add cars to the folder."
       )
+    examples = info.splits[split].num_examples
+    examples += len(self._labels.get(split, ()))
     return input_pipeline.steps_per_epoch(
-      info.splits[split].num_examples, self._config.train.batch_size
+      examples, self._config.train.batch_size
     )
 
   def _batches(self, split, which, seed):
@@ -53,4 +72,5 @@ class RunData:
       steps=which,
       seed=seed,
       process=(jax.process_index(), jax.process_count()),
+      labels=self._labels.get(split),
     )

@@ -101,8 +101,10 @@ def _plain(value):
 def _scored(truth, prediction, config, tuned):
   levels = prediction.levels()
   predicted = predictor.mask_of(levels, config.eval)
-  (given,), size = prediction.given
-  box = np.array([0, 0, *size]) if given.box is None else given.box
+  (given,) = prediction.given.inputs
+  box = given.box
+  if box is None:
+    box = np.array([0, 0, *truth.mask.shape])
   network_size = spec.parse_size(config.data.size)
   row = {
     **truth.label,

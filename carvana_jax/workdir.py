@@ -9,7 +9,12 @@ from carvana_jax import atomic
 from carvana_jax.errors import UserError
 
 # Fields that may differ between the parts of a run that was interrupted.
-_FREE_FIELDS = ('train.max_minutes', 'data.data_dir', 'data.manual_dir')
+_FREE_FIELDS = (
+  'train.max_minutes',
+  'data.data_dir',
+  'data.manual_dir',
+  'data.pseudo_labels',  # a fingerprint of the files is kept
+)
 
 
 def refuse_other_config(config: ConfigDict, workdir: pathlib.Path) -> None:

@@ -29,6 +29,9 @@ def get_config() -> ConfigDict:
   # the median over the car's views; needs several photos of a car.
   data.multiview = False
   data.unlabeled = False  # also prepare the challenge's test photos
+  # Folder of NAME_probability.png, made by predict from the unlabeled photos;
+  # those photos are trained on as well. '': none.
+  data.pseudo_labels = ''
   data.kaggle = False  # fetch missing files with the Kaggle client
 
   config.model = model = ConfigDict()

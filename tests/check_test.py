@@ -56,6 +56,18 @@ class CheckTest(chex.TestCase):
     with self.assertRaisesRegex(UserError, 'at least 1'):
       check.check(config)
 
+  def test_pseudo_labels(self):
+    config = median_cnn100.get_config()
+    config.data.pseudo_labels = 'soft'
+    with self.assertRaisesRegex(UserError, '=soft .* set .*unlabeled=True'):
+      check.check(config)
+    config.data.unlabeled = True
+    with self.assertRaisesRegex(UserError, '=soft .*multiview=True crops'):
+      check.check(config)
+    config = debug.get_config()
+    config.data.update(pseudo_labels='soft', unlabeled=True)
+    check.check(config)
+
   def test_differences_between_views(self):
     config = median_cnn100.get_config()
     check.check(config)

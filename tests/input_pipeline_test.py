@@ -1,10 +1,13 @@
 """Batches: every example once an epoch, in an order that any step knows."""
 
+import pathlib
+
 import chex
 import numpy as np
 import tensorflow_datasets as tfds
 
-from carvana_jax import input_pipeline
+from carvana_jax import input_pipeline, pseudo_labels
+from carvana_jax.datasets import images
 from tests import numbered
 
 EXAMPLES, BATCH = numbered.SPLITS['train'], 4
@@ -14,6 +17,14 @@ def plan(step, seed=0):
   return input_pipeline.plan(
     step, examples=EXAMPLES, batch_size=BATCH, seed=seed
   )
+
+
+def joined(batches):
+  """One batch of all examples."""
+  return {
+    name: np.concatenate([batch[name] for batch in batches])
+    for name in batches[0]
+  }
 
 
 class PlanTest(chex.TestCase):
@@ -95,7 +106,89 @@ class BatchesTest(chex.TestCase):
     whole = self.batches(range(4))
     parts = [self.batches(range(4), process=(i, 2)) for i in range(2)]
     for batch, *halves in zip(whole, *parts, strict=True):
-      joined = {
-        name: np.concatenate([half[name] for half in halves]) for name in batch
-      }
-      chex.assert_trees_all_equal(joined, batch)
+      chex.assert_trees_all_equal(joined(halves), batch)
+
+
+class WithUnlabeled(numbered.Numbered):
+  """Seven more pictures, which hold 50 and more, with black masks."""
+
+  VERSION = numbered.Numbered.VERSION
+
+  def _split_generators(self, dl_manager):
+    splits = super()._split_generators(dl_manager)
+    return splits | {'unlabeled': self._unlabeled()}
+
+  def _unlabeled(self):
+    black = np.zeros((64, 96), np.uint8)
+    for number, example in self._generate_examples(7):
+      picture = np.full((64, 96, 3), 50 + number, np.uint8)
+      yield number, example | {'image': picture, 'mask': black[..., None]}
+
+
+class LabelledBatchesTest(chex.TestCase):
+  """Five of the unlabeled pictures have masks, which hold 100 more."""
+
+  STEPS = 4  # an epoch of 10 + 5 examples
+
+  @classmethod
+  def setUpClass(cls):
+    super().setUpClass()
+    folder = pathlib.Path(cls.enterClassContext(tfds.testing.tmp_dir()))
+    cls.builder = WithUnlabeled(data_dir=folder, file_format='array_record')
+    cls.builder.download_and_prepare()
+    source = cls.builder.as_data_source('unlabeled')
+    stored = [int(example['image'][0, 0, 0]) for example in source]
+    positions = [0, 2, 3, 5, 6]
+    cls.numbers = [stored[position] for position in positions]
+    files = [folder / f'{number}.png' for number in cls.numbers]
+    for file, number in zip(files, cls.numbers, strict=True):
+      full = np.full((128, 192), 100 + number, np.uint8)
+      file.write_bytes(images.encode_png(full))
+    cls.labels = pseudo_labels.PseudoLabels(
+      np.array(positions), files, size=(64, 96), fingerprint=''
+    )
+
+  def batches(self, steps, **options):
+    return list(
+      input_pipeline.batches(
+        self.builder, 'train', batch_size=BATCH, steps=steps, seed=0, **options
+      )
+    )
+
+  def test_every_example_once_an_epoch_with_its_own_mask(self):
+    batches = self.batches(range(2 * self.STEPS), labels=self.labels)
+    orders = []
+    for epoch in (batches[: self.STEPS], batches[self.STEPS :]):
+      examples = joined(epoch)
+      real = examples['weight'] > 0
+      shown = examples['image'][real, 7, 8, 0].astype(int)
+      self.assertEqual(sorted(shown), [*range(EXAMPLES), *sorted(self.numbers)])
+      expected = np.where(shown < 50, shown, shown + 100)
+      masks = examples['mask'][real]
+      chex.assert_shape(masks, (15, 64, 96))
+      np.testing.assert_array_equal(
+        masks, np.broadcast_to(expected[:, None, None], masks.shape)
+      )
+      orders.append(shown.tolist())
+    self.assertNotEqual(*orders)
+
+  def test_starts_anywhere(self):
+    whole = self.batches(range(6), labels=self.labels)
+    for start in (1, 5):
+      later = self.batches(range(start, 6), labels=self.labels)
+      chex.assert_trees_all_equal(later, whole[start:])
+
+  def test_processes_share_a_batch(self):
+    whole = self.batches(range(self.STEPS), labels=self.labels)
+    parts = [
+      self.batches(range(self.STEPS), labels=self.labels, process=(i, 2))
+      for i in range(2)
+    ]
+    for batch, *halves in zip(whole, *parts, strict=True):
+      chex.assert_trees_all_equal(joined(halves), batch)
+
+  def test_without_labels_nothing_unlabeled(self):
+    for step, batch in enumerate(self.batches(range(3))):
+      weights = plan(step)[1]
+      chex.assert_trees_all_equal(batch['weight'], weights)
+      self.assertLess(batch['image'].max(), 50)
