@@ -22,7 +22,8 @@ from tests import saved_run
 # Three parts of 128 rows in about a second; one that goes on where another
 # stopped writes RESUMED into its rows.
 STAND_IN = """
-import os, pathlib, shutil, sys, time
+import os, pathlib, shutil, signal, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
 resumed = sys.argv[1]
 output = pathlib.Path(sys.argv[2].removeprefix('--output='))
 assert not output.exists()
@@ -32,7 +33,7 @@ folder.mkdir(exist_ok=True)
 for number in range(3):
   part = folder / f'part_{number}.csv'
   if not part.exists():
-    memory = b'x' * 10**8 * (number == 1)
+    memory = b'x' * (10**8 * (number == 1))
     time.sleep(0.3)
     aside = folder / 'tmp'
     aside.write_text('{}\\n' + f'{number},{word}\\n' * 128)
@@ -181,6 +182,12 @@ class CommandTest(chex.TestCase):
     kills, same, _ = self.survive([late, soon], 1)
     self.assertEqual([kill.seconds for kill in kills], [soon])
     self.assertTrue(same)
+
+  def test_one_that_ended_before_counts(self):
+    # It goes on after a kill, the last one does not.
+    kills, same, _ = self.survive([0.5, 60, 0], 2, 'resumed')
+    self.assertLen(kills, 2)
+    self.assertFalse(same)
 
   def test_as_a_user(self):
     saved_run.save(self.root / 'run')
