@@ -143,6 +143,7 @@ def main() -> None:
 
 if __name__ == '__main__':
   shares.define_flags()
+  flags.adopt_module_key_flags(shares)  # shown by --help
   flags.mark_flags_as_required(['workdir', 'input'])
   flags.DEFINE_string(
     'output', None, 'Folder for the masks; made if missing.', required=True

@@ -191,6 +191,7 @@ def main() -> None:
 
 if __name__ == '__main__':
   shares.define_flags()
+  flags.adopt_module_key_flags(shares)  # shown by --help
   flags.DEFINE_string(
     'output', None, 'The submission, .csv or .csv.gz; must not exist.'
   )

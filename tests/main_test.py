@@ -345,7 +345,7 @@ class FlagsTest(CommandTest):
     self.assert_one_line(result, 'nowhere', 'train.zip', 'kaggle')
 
   def test_help(self):
-    for module in ('main', 'evaluate'):
+    for module in ('main', 'evaluate', 'predict', 'submit'):
       result = python(f'carvana_jax.{module}', '--help')
       self.assertIn('--workdir', result.stdout)
 
