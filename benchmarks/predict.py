@@ -24,7 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent import futures
 from typing import NamedTuple
 
@@ -34,21 +34,14 @@ from absl import flags
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from benchmarks import stages
 from carvana_jax import (
   atomic,
   cli,
-  decoding,
-  enlarge,
   header,
-  networks,
   parts,
   photos,
-  predictor,
-  rle,
-  shares,
-  thresholds,
 )
-from carvana_jax.datasets import spec
 from carvana_jax.errors import UserError
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -57,13 +50,6 @@ _FEWEST = 256  # photos of two parts: the first one's end is seen
 _KILLED_SECONDS = 60  # of work for the submission that is killed
 _SAMPLE_SECONDS = 0.5
 _MOST_GROWTH = 100  # MB
-
-
-class Cost(NamedTuple):
-  """What a stage takes."""
-
-  wall: float  # ms an image
-  cpu: float  # ms an image, of all threads
 
 
 class Sample(NamedTuple):
@@ -100,95 +86,6 @@ class Kill(NamedTuple):
 
   seconds: float  # since its start
   photos: int  # in finished parts
-
-
-class Clock:
-  """Adds up what stages take, for some photos."""
-
-  def __init__(self, count: int):
-    self._count = count
-    self.costs = {}  # Cost, by stage
-
-  @contextlib.contextmanager
-  def __call__(self, stage: str) -> Iterator[None]:
-    """Times what is done within."""
-    wall, cpu = time.perf_counter(), time.process_time()
-    yield
-    taken = time.perf_counter() - wall, time.process_time() - cpu
-    before = self.costs.get(stage, Cost(0, 0))
-    added = (1000 * x / self._count for x in taken)
-    self.costs[stage] = Cost(*map(sum, zip(before, added, strict=True)))
-
-
-def stages(workdir: str, folder: str, count: int) -> dict[str, Cost]:
-  """Takes a submission's stages one by one, and keeps this process on a core.
-
-  Args:
-    workdir: of the run.
-    folder: of the photos.
-    count: how many photos are looked at.
-
-  Returns:
-    What each stage takes, in their order.
-  """
-  # Before JAX starts as many threads as there are cores.
-  os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-  nets = networks.load([workdir], tuned=False)
-  found = {photo.file: photo for photo in photos.find(folder)[:count]}
-  cars = shares.cars(list(found), nets.multiview)
-  for _ in range(2):  # the first time, memory is new and has to be fetched
-    clock = Clock(count)
-    _take(nets, cars, found, clock)
-  return clock.costs
-
-
-def _take(nets, cars, found, clock):
-  given = _given(cars, found, nets, clock)
-  runs = {
-    name: _encoded(prediction, nets.masking, clock)
-    for name, prediction in _predicted(nets.runs, given, clock)
-  }
-  with tempfile.TemporaryDirectory() as temporary:
-    store = parts.Parts(pathlib.Path(temporary) / 'a.csv', cars, {})
-    collector = parts.Collector(store, range(store.count))
-    with clock('write'):
-      for name, text in runs.items():
-        collector.add(name, text)
-      store.join()
-
-
-def _given(cars, found, nets, clock):
-  """What the network is given; a car's worth of photos in memory at a time."""
-  at_once = 1 if nets.multiview else spec.VIEWS
-  given = []
-  for start in range(0, len(cars), at_once):
-    group = cars[start : start + at_once]
-    names = [name for car in group for name in car]
-    with clock('read'):
-      data = {name: found[name].read() for name in names}
-    with clock('decode'):
-      pixels = {name: decoding.decode(data[name]) for name in names}
-    with clock('reduce'):
-      given += predictor.inputs(group, pixels.get, nets.data_configs)
-  return given
-
-
-def _predicted(runs, given, clock):
-  stream = predictor.predictions(runs, given + given)
-  for _ in given:  # compiles
-    next(stream)
-  with clock('network'):
-    return list(stream)
-
-
-def _encoded(prediction, masking, clock):
-  (logits,), (item,) = prediction.logits, prediction.given.inputs
-  with clock('enlarge'):
-    large = enlarge.enlarge(logits, prediction.given.size, item.box)
-  with clock('threshold'):
-    mask = predictor.mask_of(thresholds.quantize(large), masking)
-  with clock('encode'):
-    return rle.encode(mask)
 
 
 def link(
@@ -362,21 +259,6 @@ def survive(
   return done, same and output.read_bytes() == whole
 
 
-def stage_table(costs: dict[str, Cost]) -> str:
-  """A line a stage, their sum, and which one is the slowest."""
-  total = Cost(*map(sum, zip(*costs.values(), strict=True)))
-  lines = [
-    f'{"one core":9} {"wall ms":>9} {"CPU ms":>9} {"images/s":>10} {"share":>7}'
-  ]
-  for stage, cost in [*costs.items(), ('all', total)]:
-    lines.append(
-      f'{stage:9} {cost.wall:9.2f} {cost.cpu:9.2f} {1000 / cost.wall:10,.1f} '
-      f'{cost.wall / total.wall:7.1%}'
-    )
-  slowest = max(costs, key=lambda stage: costs[stage].wall)
-  return '\n'.join([*lines, f'slowest: {slowest}'])
-
-
 def course_lines(course: Course) -> str:
   """How fast the whole command was."""
   cores = os.cpu_count()
@@ -448,8 +330,8 @@ def main() -> None:
   with tempfile.TemporaryDirectory() as temporary:
     root = pathlib.Path(temporary)
     many = link(found, root / 'many', args.images)
-    costs = _in_own_process(stages, str(workdir), str(many), _STAGED)
-    print(stage_table(costs), flush=True)
+    costs = _in_own_process(stages.measure, str(workdir), str(many), _STAGED)
+    print(stages.table(costs), flush=True)
     words = command(workdir, many, size)
     course = watch(words, root / 'many.csv', args.images)
     table = peaks(course.samples)

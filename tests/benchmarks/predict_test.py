@@ -12,8 +12,9 @@ import chex
 import numpy as np
 from PIL import Image
 
-from benchmarks import predict
-from benchmarks.predict import Cost, Course, Sample
+from benchmarks import predict, stages
+from benchmarks.predict import Course, Sample
+from benchmarks.stages import Cost
 from carvana_jax import photos
 from carvana_jax.datasets import images
 from carvana_jax.errors import UserError
@@ -63,7 +64,7 @@ class SpeedTest(chex.TestCase):
     self.assertEqual((course.rate, course.start), (128, 0))
 
   def test_clock_adds_up(self):
-    clock = predict.Clock(2)
+    clock = stages.Clock(2)
     for wall, cpu in ((3, 1), (5, 2)):
       with (
         mock.patch('time.perf_counter', side_effect=[10, 10 + wall]),
@@ -76,7 +77,7 @@ class SpeedTest(chex.TestCase):
   def test_table(self):
     costs = {'decode': Cost(30, 29), 'network': Cost(50, 80)}
     costs['write'] = Cost(20, 1.125)
-    lines = predict.stage_table(costs).splitlines()
+    lines = stages.table(costs).splitlines()
     self.assertLess(max(map(len, lines)), 81)
     self.assertLen(set(map(len, lines[:-1])), 1)
     words = [' '.join(line.split()) for line in lines]
