@@ -1,14 +1,36 @@
-"""Files that are never there in part."""
+"""Files that are never there in part, and what is read of JSON files."""
 
+import contextlib
+import json
 import os
 import pathlib
+import uuid
+from typing import Any
+
+from carvana_jax.errors import UserError
 
 
 def write(path: pathlib.Path, content: str | bytes) -> None:
   """Writes a file aside, then renames it, so readers see all of it or none."""
-  aside = path.with_name(path.name + '.tmp')
   if isinstance(content, str):
-    aside.write_text(content)
-  else:
+    content = content.encode()
+  # A name of its own: several processes may write the same file.
+  aside = path.with_name(f'.{path.name}.{uuid.uuid4().hex[:8]}.tmp')
+  try:
     aside.write_bytes(content)
-  os.replace(aside, path)
+    os.replace(aside, path)
+  except BaseException:
+    with contextlib.suppress(OSError):
+      aside.unlink()
+    raise
+
+
+def read_json(path: pathlib.Path) -> dict[str, Any]:
+  """The object in a JSON file; `UserError` where the file is damaged."""
+  try:
+    found = json.loads(path.read_text())
+    if isinstance(found, dict):
+      return found
+  except ValueError:
+    pass
+  raise UserError(f'{path} is damaged; remove it.')

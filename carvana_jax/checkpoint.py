@@ -120,6 +120,7 @@ class Run:
   model: Any
   variables: Any  # replicated over the devices
   step: int
+  data: str  # `prepare.identity` of what it was trained on
 
 
 def load(workdir: pathlib.Path) -> Run:
@@ -137,9 +138,10 @@ def load(workdir: pathlib.Path) -> Run:
     step = checkpoints.best
     if step is None:
       raise UserError(f'{workdir} holds no finished checkpoint yet.')
-    config = ConfigDict(checkpoints.notes(step)['config'])
+    notes = checkpoints.notes(step)
+    config = ConfigDict(notes['config'])
     model = models.build(config.model)
     optimizer = train_state.make_optimizer(config.optimizer, total_steps=1)
     create = state_creator(config, model, optimizer)
     state = checkpoints.state(step, abstract(create))
-  return Run(config, model, state.best_variables, step)
+  return Run(config, model, state.best_variables, step, notes['data'])

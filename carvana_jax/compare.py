@@ -9,13 +9,12 @@ above 0 means that RUN_B is better. The interval is from a bootstrap by car.
 """
 
 import csv
-import json
 import pathlib
 
 import numpy as np
 from absl import flags
 
-from carvana_jax import bootstrap, cli
+from carvana_jax import atomic, bootstrap, cli
 from carvana_jax.errors import UserError
 from carvana_jax.workdir import read_config
 
@@ -81,7 +80,7 @@ def read(
     )
   with path.open(newline='') as file:
     rows = {row['filename']: row for row in csv.DictReader(file)}
-  return rows, json.loads(path.with_name('summary.json').read_text())
+  return rows, atomic.read_json(path.with_name('summary.json'))
 
 
 def refuse_other_images(first: dict, second: dict) -> None:

@@ -23,6 +23,8 @@ def parse_colour(text: str) -> tuple[int, int, int]:
     raise UserError(
       f'{text!r} is no colour; give a name such as white, or #rrggbb.'
     ) from error
+  if not all(0 <= value <= 255 for value in colour):
+    raise UserError(f'{text!r} has values beyond 0..255; give #rrggbb.')
   if len(colour) != 3:
     raise UserError(f'{text!r} has an opacity; give #rrggbb.')
   return colour

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from carvana_jax import thresholds
+from carvana_jax import cleaning, thresholds
 
 _REACH = 4  # pixels from a mixed colour to the unmixed ones it is told from
 _SQUARE = np.ones((3, 3), np.uint8)
@@ -142,8 +142,8 @@ def cut_out(photo: np.ndarray, alpha: np.ndarray, trim: bool) -> np.ndarray:
   Args:
     photo: uint8 [H, W, 3], decontaminated.
     alpha: uint8 [H, W].
-    trim: whether to leave out rows and columns beside the car. A photo
-      without car stays whole.
+    trim: whether to leave out rows and columns beside the largest part. A
+      photo without car stays whole.
 
   Returns:
     uint8 [h, w, 4]. Black where alpha is 0, but for pixels beside the car:
@@ -152,7 +152,9 @@ def cut_out(photo: np.ndarray, alpha: np.ndarray, trim: bool) -> np.ndarray:
   seen = alpha > 0
   beside = cv2.dilate(_bits(seen), _SQUARE)
   found = cv2.merge([*cv2.split(cv2.copyTo(photo, beside)), alpha])
-  return found[_around(seen, 0)] if trim and seen.any() else found
+  if trim and seen.any():
+    found = found[_around(cleaning.keep_largest(seen), 0)]
+  return found
 
 
 def encode_png(cut: np.ndarray) -> bytes:

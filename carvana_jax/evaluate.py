@@ -64,8 +64,10 @@ def evaluate(
     The summary, as in summary.json.
   """
   builder = prepare.for_scoring(data_config)
+  origin = prepare.identity(data_config, builder)
   what = {
-    'origin': prepare.identity(data_config, builder),
+    'origin': origin,
+    'source': prepare.source_of(origin),
     'step': run.step,
     'flip': run.config.eval.flip,
   }
@@ -81,6 +83,7 @@ def evaluate(
   rows = [one.row for one in scored]
   _name_colours_by_car(rows)
   level = thresholds.level_of(run.config.eval.threshold)
+  best, best_dice = thresholds.best(np.stack([x.dice_by_level for x in scored]))
   summary = {
     **_summarize(rows),
     'size': prepare.full_size(data_config),
@@ -91,8 +94,11 @@ def evaluate(
     'dataset': builder.info.full_name,
     'data': str(builder.data_path),
     'split': split,
-    **_best(scored),
+    'best_threshold': best,
+    'best_threshold_dice_mean': best_dice,
   }
+  if split == 'validation':
+    summary |= _best_cleaning(run, builder, split, best)
   if tuned is not None:
     summary |= {
       'tuned_threshold': tuned.threshold,
@@ -100,29 +106,27 @@ def evaluate(
       'tuned_dice_mean': float(np.mean([one.dice_tuned for one in scored])),
     }
   target = place(split)
-  make_room(target, what['origin'])
+  make_room(target, origin)
   _write(target, summary, rows)
   print(_table(summary, target))
   return summary
 
 
-def _best(scored):
-  """Threshold and cleaning, each alone, of the highest mean Dice."""
-  threshold, dice = thresholds.best(np.stack([x.dice_by_level for x in scored]))
-  by_cleaning = np.mean([x.dice_by_cleaning for x in scored], axis=0)
-  way = int(by_cleaning.argmax())  # of equally good ones the least
+def _best_cleaning(run, builder, split, threshold):
+  """The cleaning of the highest mean Dice at a threshold."""
+  by_image = scoring.dice_by_cleaning(run, builder, split, threshold)
+  dice = np.mean(list(by_image), axis=0)
+  way = int(dice.argmax())  # of equally good ones the least
   return {
-    'best_threshold': threshold,
-    'best_threshold_dice_mean': dice,
     'best_cleaning': list(cleaning.WAYS)[way],
-    'best_cleaning_dice_mean': float(by_cleaning[way]),
+    'best_cleaning_dice_mean': float(dice[way]),
   }
 
 
 def make_room(target, origin):
   """Renames an evaluation of other images that would be overwritten."""
   path = target / 'summary.json'
-  if path.exists() and json.loads(path.read_text())['origin'] != origin:
+  if path.exists() and atomic.read_json(path).get('origin') != origin:
     numbered = (
       target.with_name(f'{target.name}.{n}') for n in itertools.count(1)
     )

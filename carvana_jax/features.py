@@ -70,6 +70,8 @@ def _files(names):
 
 def _input(path, data_config):
   """What the network is given of the photo, uint8 [h, w, C]."""
+  if not path.is_file():
+    raise UserError(f'{path} is no file; give --image one photo.')
   (photo,) = photos.find(str(path))
   car = _car(photo, path) if data_config.multiview else [photo]
   given = predictor.inputs([car], photos.Photo.pixels, [data_config])

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from carvana_jax import checkpoint, cleaning, tuning
+from carvana_jax import checkpoint, cleaning, prepare, tuning
 from carvana_jax.errors import UserError
 
 
@@ -67,7 +67,11 @@ def load(workdirs: Sequence[str], tuned: bool) -> Networks:
 
 def _tuned(folder, run):
   name = f'{run.config.data.dataset}-validation'
-  same = {'step': run.step, 'flip': run.config.eval.flip}
+  same = {
+    'step': run.step,
+    'flip': run.config.eval.flip,
+    'source': prepare.source_of(run.data),
+  }
   found = tuning.settings(folder / 'evaluation' / name, run.config.eval, same)
   if found is None:
     raise UserError(

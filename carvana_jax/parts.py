@@ -119,8 +119,7 @@ class Parts:
         rows, failed_here = self._read(number)
         file.write(rows.encode())
         failed |= failed_here
-    if failed:
-      failures.write(failures_of(self._output), failed)
+    failures.write(failures_of(self._output), failed)
     os.replace(aside, self._output)
 
   def _read(self, number):
@@ -187,9 +186,8 @@ def folder_of(output: pathlib.Path) -> pathlib.Path:
 
 
 def failures_of(output: pathlib.Path) -> pathlib.Path:
-  """The list of photos that failed: submission.failed.csv."""
-  stem = output.name.removesuffix('.gz').removesuffix('.csv')
-  return output.with_name(f'{stem}.failed.csv')
+  """The list of photos that failed: submission.csv.failed.csv."""
+  return output.with_name(f'{output.name}.failed.csv')
 
 
 def _grouped(cars):

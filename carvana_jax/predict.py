@@ -15,9 +15,11 @@ logits.
 
 What is there already is kept, so an interrupted command goes on where it
 stopped; OUTPUT/settings.json says how it was made. Photos that can't be read
-are listed in OUTPUT/failed.csv, and the exit code is then 1.
+are listed in OUTPUT/failed.csv, and the exit code is then 1. A JPG with a few
+wrong bytes may look wrong and still count as good: no decoder tells.
 """
 
+import os
 import pathlib
 import sys
 from collections.abc import Sequence
@@ -80,9 +82,13 @@ def predict(
 
   def write(pair):
     photo, prediction = pair
-    made = products.make(prediction, nets.masking, wanted)
+    try:
+      made = products.make(prediction, nets.masking, wanted)
+    except UserError as error:
+      return photo, error
     for path, content in zip(paths[photo.name], made, strict=True):
       atomic.write(path, content)
+    return photo, None
 
   with tqdm(
     total=len(paths),
@@ -95,22 +101,46 @@ def predict(
       todo, photos.Photo.pixels, nets.data_configs, fail, wanted.photo
     )
     predicted = predictor.predictions(nets.runs, given)
-    for _ in workers.ordered_map(write, predicted):
-      bar.update()
+    for photo, error in workers.ordered_map(write, predicted):
+      if error is None:
+        bar.update()
+      else:
+        fail(photo, UserError(f'{photo} {error}'))
   return failed
 
 
-def refuse_unknown(output: pathlib.Path) -> None:
-  """Raises a `UserError` where a folder's masks were made nobody knows how."""
-  if any(output.glob('*_mask.png')) and not (output / 'settings.json').exists():
+def refuse_folder(
+  output: pathlib.Path,
+  found: Sequence[photos.Photo],
+  wanted: products.Wanted,
+) -> None:
+  """Refuses a folder whose files could be lost, or taken for photos.
+
+  Raises:
+    UserError: it is a folder of the photos, or files that are wanted were made
+      nobody knows how.
+  """
+  if str(output) in {os.path.dirname(os.path.abspath(x.label)) for x in found}:
     raise UserError(
-      f'{output} holds masks of unknown settings; choose another --output.'
+      f'{output} holds the photos, and masks would be taken for photos; choose '
+      'another --output.'
     )
+  if (output / 'settings.json').exists():
+    return
+  for photo in found:
+    for path in products.paths(photo.name, output, wanted):
+      if path.exists():
+        raise UserError(
+          f'{path} exists, and it is not known how it was made; choose another '
+          '--output.'
+        )
 
 
 def main() -> None:
   """The command line."""
   args = flags.FLAGS
+  if args.trim and not args.cutout:
+    raise UserError('--trim is of no use without --cutout.')
   parallel.use_all_cores()
   output = pathlib.Path(args.output).expanduser().absolute()
   index, count = shares.share()
@@ -123,20 +153,24 @@ def main() -> None:
   )
   found = photos.find(args.input)
   nets = networks.load(args.workdir, args.tuned)
-  looks = {name: args[name].value for name in ('trim', 'background', 'shadow')}
+  settings = nets.identity() | {'input': os.path.abspath(args.input)}
+  if args.cutout:
+    settings['trim'] = args.trim
+  if args.background:
+    settings |= {'background': args.background, 'shadow': args.shadow}
   by_file = {photo.file: photo for photo in found}
   cars = [
     [by_file[file] for file in car]
     for car in shares.cars(list(by_file), nets.multiview)[index::count]
   ]
-  refuse_unknown(output)
-  shares.claim(output, nets.identity() | looks)
+  refuse_folder(output, found, wanted)
+  shares.claim(output, settings)
   failed = predict(nets, cars, output, wanted, args.strict)
   done = sum(map(len, cars)) - len(failed)
   print(f'{done} masks are in {output}')
+  path = output / (f'failed_{index}.csv' if count > 1 else 'failed.csv')
+  failures.write(path, failed)
   if failed:
-    path = output / (f'failed_{index}.csv' if count > 1 else 'failed.csv')
-    failures.write(path, failed)
     print(f'{len(failed)} photos could not be read, see {path}')
     sys.exit(1)
 

@@ -51,6 +51,9 @@ class Prediction(NamedTuple):
   def levels(self) -> np.ndarray:
     """The mean logit at the photo's size as levels, see `thresholds`.
 
+    What is outside the crop that one network was given is background, whatever
+    the others say: the crop comes from all views of the car.
+
     Returns:
       uint8 [H, W].
     """

@@ -126,6 +126,11 @@ def identity(data_config, builder: tfds.core.DatasetBuilder) -> str:
   return str(pathlib.Path(builder.data_path).relative_to(_root(data_config)))
 
 
+def source_of(identity: str) -> str:
+  """What an `identity` says of the source alone, whatever the size."""
+  return identity.partition('/')[0]
+
+
 def _root(data_config):
   return pathlib.Path(data_config.data_dir).expanduser().absolute()
 

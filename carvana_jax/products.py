@@ -19,6 +19,7 @@ from carvana_jax.datasets import images
 from carvana_jax.errors import UserError
 
 _WEBP_QUALITY, _JPEG_QUALITY = 90, 95  # 0..100
+_WEBP_SIDE, _JPEG_SIDE = 16383, 65500  # pixels, of the encoders
 
 
 class Wanted(NamedTuple):
@@ -84,6 +85,9 @@ def make(
     prediction: with the photo's pixels, where they are needed.
     masking: `config.eval`, see `predictor.mask_of`.
     wanted: which ones.
+
+  Raises:
+    UserError: the photo is too large for one, to be put after its name.
   """
   levels = prediction.levels()
   mask = predictor.mask_of(levels, masking)
@@ -106,14 +110,24 @@ def _one_bit(mask):
   return cv2.imencode('.png', mask.astype(np.uint8) * 255, flags)[1].tobytes()
 
 
+def _refuse_larger(mask, side, kind):
+  if max(mask.shape[:2]) > side:
+    raise UserError(
+      f'is {mask.shape[0]}x{mask.shape[1]}, but a {kind} has at most {side} '
+      'pixels a side; make it smaller.'
+    )
+
+
 def _cut_out(colours, alpha, wanted):
   cut = cutout.cut_out(colours, alpha, wanted.trim)
   if wanted.cutout == 'png':
     return cutout.encode_png(cut)
+  _refuse_larger(cut, _WEBP_SIDE, 'WebP')
   return cutout.encode_webp(cut, _WEBP_QUALITY)
 
 
 def _composite(photo, mask, colours, alpha, wanted):
+  _refuse_larger(mask, _JPEG_SIDE, 'JPG')
   behind = composite.cover(wanted.background, *mask.shape)
   matte = shadow.matte(photo, mask, wanted.shadow)
   pixels = composite.compose(colours, alpha, behind, matte)

@@ -29,7 +29,6 @@ class Scored(NamedTuple):
 
   row: dict[str, Any]  # labels, colour and scores, as in images.csv
   dice_by_level: np.ndarray  # float64 [256], see `thresholds.dice`
-  dice_by_cleaning: list[float]  # of the ways in `cleaning.WAYS`
   dice_tuned: float | None
 
 
@@ -57,17 +56,43 @@ def score(
   Yields:
     One result an image; car by car where the network compares views.
   """
+  scored = lambda truth, prediction: _scored(
+    truth, prediction, run.config, tuned
+  )
+  return _for_all(scored, run, builder, split, split)
+
+
+def dice_by_cleaning(
+  run: checkpoint.Run,
+  builder: tfds.core.DatasetBuilder,
+  split: str,
+  threshold: float,
+) -> Iterator[list[float]]:
+  """Dice of every image of a split for every way in `cleaning.WAYS`.
+
+  Args:
+    run: a trained network.
+    builder: the prepared data set of the full size.
+    split: as TFDS names it.
+    threshold: from which probability, 0..1, a pixel is car.
+  """
+
+  def dice(truth, prediction):
+    mask = prediction.levels() >= thresholds.level_of(threshold)
+    return [_dice(cleaning.clean(mask, x), truth.mask) for x in cleaning.WAYS]
+
+  return _for_all(dice, run, builder, split, 'cleaning')
+
+
+def _for_all(function, run, builder, split, title):
+  """Yields `function(truth, prediction)` of every image of a split."""
   skip = tfds.decode.SkipDecoding()
   source = builder.as_data_source(split, decoders={'image': skip, 'mask': skip})
-  truths = _truths(source, run.config.data)
-  scored = workers.ordered_map(
-    lambda pair: _scored(*pair, run.config, tuned),
-    predictor.predictions([run], truths),
-  )
+  predicted = predictor.predictions([run], _truths(source, run.config.data))
   yield from tqdm(
-    scored,
+    workers.ordered_map(lambda pair: function(*pair), predicted),
     total=len(source),
-    desc=split,
+    desc=title,
     unit='image',
     leave=False,
     disable=None,
@@ -113,14 +138,14 @@ def _scored(truth, prediction, config, tuned):
     **boundary.scores(predicted, truth.mask),
     **ceiling.dice(truth.mask, network_size, box),
   }
-  dice = lambda mask: metrics.mask_scores(mask, truth.mask)['dice']
-  mask = levels >= thresholds.level_of(config.eval.threshold)
-  return Scored(
-    row,
-    thresholds.dice(levels, truth.mask),
-    [dice(cleaning.clean(mask, way)) for way in cleaning.WAYS],
-    None if tuned is None else dice(predictor.mask_of(levels, tuned)),
-  )
+  dice = None
+  if tuned is not None:
+    dice = _dice(predictor.mask_of(levels, tuned), truth.mask)
+  return Scored(row, thresholds.dice(levels, truth.mask), dice)
+
+
+def _dice(predicted, actual):
+  return metrics.mask_scores(predicted, actual)['dice']
 
 
 def _colour(truth, image, box):

@@ -8,7 +8,7 @@ floor is not plain.
 import cv2
 import numpy as np
 
-from carvana_jax import ground
+from carvana_jax import cleaning, ground
 
 KINDS = ('own', 'synthetic', 'none')
 
@@ -49,7 +49,7 @@ def matte(photo: np.ndarray, mask: np.ndarray, kind: str) -> np.ndarray:
   car = reduce(mask.view(np.uint8) * 255) >= 128
   if kind == 'none' or not car.any():
     return np.full((height, width), 255, np.uint8)
-  where = ground.find(car)
+  where = ground.find(cleaning.keep_largest(car))  # specks cast no shadow
   if kind == 'own':
     left = _own(*_floor(photo, mask, reduce), where)
   else:

@@ -81,20 +81,18 @@ def claim(folder: pathlib.Path, settings: dict[str, Any]) -> None:
 
   Args:
     folder: its settings.json says what the other files were made with.
-    settings: as for JSON.
+    settings: as for JSON; those that are not in the file yet are added.
 
   Raises:
     UserError: it holds what was made with others.
   """
   path = folder / 'settings.json'
-  if path.exists():
-    there = json.loads(path.read_text())
-    if there != settings:
-      differing = [x for x in settings if settings[x] != there.get(x)]
-      raise UserError(
-        f'{folder} holds results of other settings ({", ".join(differing)}); '
-        'remove it or choose another --output.'
-      )
-    return
+  there = atomic.read_json(path) if path.exists() else {}
+  differing = [x for x in settings if there.get(x, settings[x]) != settings[x]]
+  if differing:
+    raise UserError(
+      f'{folder} holds results of other settings ({", ".join(differing)}); '
+      'remove it or choose another --output.'
+    )
   folder.mkdir(parents=True, exist_ok=True)
-  atomic.write(path, json.dumps(settings, indent=2) + '\n')
+  atomic.write(path, json.dumps(there | settings, indent=2) + '\n')

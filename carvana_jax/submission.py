@@ -99,12 +99,15 @@ def check(
   first_lines = {}  # the line of every name
   rows = _rows(path)
   line, fields = next(rows, (1, []))
+  header = line
   if fields != _COLUMNS:
     yield _header_problem(line, fields)
     if _is_of_image(fields):
       rows = itertools.chain([(line, fields)], rows)
   for line, fields in rows:
     yield from _row_problems(line, fields, known, size, first_lines)
+  if fields == _COLUMNS and line == header:
+    yield Problem(None, '', 'there is no row')
   if known is not None:
     yield from _missing(sorted(known - first_lines.keys()))
 

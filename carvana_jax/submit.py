@@ -12,6 +12,7 @@ listed in OUTPUT.failed.csv, and make the exit code 1.
 """
 
 import itertools
+import os
 import pathlib
 import sys
 from collections.abc import Iterable, Sequence
@@ -135,7 +136,7 @@ def check(
   if problems > _SHOWN:
     print(f'and {problems - _SHOWN} more')
   print(
-    f'{path}: {f"{problems} problems" if problems else "as Kaggle wants it"}'
+    f'{path}: {f"problems: {problems}" if problems else "as Kaggle wants it"}'
   )
   return not problems
 
@@ -153,13 +154,18 @@ def _check(args, size):
 
 def _submit(args, size):
   output = pathlib.Path(args.output).expanduser().absolute()
+  if not output.name.endswith(('.csv', '.csv.gz')):
+    raise UserError(f'--output={args.output} must end in .csv or .csv.gz.')
   share = shares.share()
   rows = rows_of(photos.find(args.input), args.sample)
   nets = networks.load(args.workdir, args.tuned)
   cars = shares.cars(list(rows), nets.multiview)
   if output.exists() and not parts.folder_of(output).exists():
     raise UserError(f'{output} exists; choose another --output.')
-  settings = nets.identity() | {'size': args.size}
+  settings = nets.identity() | {
+    'size': args.size,
+    'input': os.path.abspath(args.input),
+  }
   store = parts.Parts(output, cars, settings)
   found = {name: photo for name, photo in rows.items() if photo is not None}
   if not output.exists():  # else killed when all but the parts' end was done

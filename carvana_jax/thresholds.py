@@ -15,7 +15,7 @@ _STEPS = 16  # levels for a logit of 1
 
 
 def quantize(logits: np.ndarray) -> np.ndarray:
-  """float32 [H, W] -> levels uint8 [H, W]; -inf and NaN become level 0."""
+  """float32 [H, W] -> levels uint8 [H, W]; what is not finite is level 0."""
   # Of OpenCV's functions the one that scales, shifts, rounds to the nearest and
   # saturates in one pass, which takes a tenth of NumPy's time.
   return cv2.addWeighted(

@@ -1,12 +1,11 @@
 """The threshold and the cleaning that were best on a validation split."""
 
-import json
 import pathlib
 from typing import Any
 
 from ml_collections import ConfigDict
 
-from carvana_jax import cleaning
+from carvana_jax import atomic, cleaning
 
 
 def settings(
@@ -26,7 +25,7 @@ def settings(
   path = validation / 'summary.json'
   if not path.exists():
     return None
-  summary = json.loads(path.read_text())
+  summary = atomic.read_json(path)
   if any(summary.get(name) != value for name, value in same.items()):
     return None
   chosen = ConfigDict(eval_config.to_dict())

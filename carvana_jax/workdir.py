@@ -22,7 +22,7 @@ def refuse_other_config(config: ConfigDict, workdir: pathlib.Path) -> None:
   path = _config_file(workdir)
   if not path.exists():
     return
-  there = _flat(json.loads(path.read_text()))
+  there = _flat(atomic.read_json(path))
   here = _flat(json.loads(config.to_json()))
   differing = [
     f'{field} ({there.get(field)!r} there, {here.get(field)!r} here)'
@@ -54,7 +54,7 @@ def read_config(workdir: pathlib.Path) -> ConfigDict:
       f'{workdir} holds no run; start one with '
       f'python -m carvana_jax.main --workdir={workdir} --config=…'
     )
-  return ConfigDict(json.loads(path.read_text()))
+  return ConfigDict(atomic.read_json(path))
 
 
 def add_start(workdir: pathlib.Path, start: dict[str, str]) -> None:

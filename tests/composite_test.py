@@ -19,7 +19,9 @@ class ColourTest(chex.TestCase):
   def test_known(self, text, colour):
     self.assertEqual(composite.parse_colour(text), colour)
 
-  @parameterized.parameters('', 'blau', '#12', 'studio.jpg', '#11223344')
+  @parameterized.parameters(
+    '', 'blau', '#12', 'studio.jpg', '#11223344', 'rgb(300, 0, 0)'
+  )
   def test_unknown(self, text):
     with self.assertRaises(UserError) as caught:
       composite.parse_colour(text)

@@ -162,6 +162,9 @@ class CutOutTest(chex.TestCase):
     found = cutout.cut_out(self.photo, self.alpha, trim=True)
     chex.assert_shape(found, (6, 12, 4))
     chex.assert_trees_all_equal(found[..., 3], self.alpha[4:10, 10:22])
+    self.alpha[0, 0] = 255  # a speck in a corner
+    again = cutout.cut_out(self.photo, self.alpha, trim=True)
+    chex.assert_trees_all_equal(again, found)
 
   def test_whole(self):
     found = cutout.cut_out(self.photo, self.alpha, trim=False)

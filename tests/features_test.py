@@ -34,7 +34,9 @@ def run_of(config):
     lambda leaf: np.ones(leaf.shape, leaf.dtype),
     jax.eval_shape(lambda: model.init(jax.random.key(0), image, train=False)),
   )
-  return checkpoint.Run(config, model, parallel.replicate(variables), step=1)
+  return checkpoint.Run(
+    config, model, parallel.replicate(variables), step=1, data=''
+  )
 
 
 def noise(seed):
@@ -76,7 +78,7 @@ class DrawTest(chex.TestCase):
     with self.assertRaisesRegex(UserError, 'a.png is no JPG'):
       features.draw(self.tiny_run(), photo, self.output)
     photo.unlink()
-    with self.assertRaisesRegex(UserError, 'a.png holds no photo'):
+    with self.assertRaisesRegex(UserError, 'a.png is no file'):
       features.draw(self.tiny_run(), photo, self.output)
     self.assertFalse(self.output.exists())
 

@@ -48,6 +48,7 @@ class NetworksTest(chex.TestCase):
     summary = {
       'step': 0,
       'flip': False,
+      'source': 'studio',
       'best_threshold': 0.3,
       'best_cleaning': 'holes',
     }

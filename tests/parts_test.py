@@ -70,7 +70,7 @@ class PartsTest(chex.TestCase):
     self.assertEqual(lines[-1], '019_15.jpg,')
     self.assertEqual(lines[4], '000_03.jpg,')
     self.assertEqual(lines[5], '000_04.jpg,1 5')
-    listing = self.root / 'submission.failed.csv'
+    listing = self.root / 'submission.csv.failed.csv'
     self.assertEqual(parts.failures_of(self.output), listing)
     with listing.open(newline='') as file:
       rows = list(csv.DictReader(file))

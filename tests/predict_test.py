@@ -36,9 +36,9 @@ class PredictTest(chex.TestCase):
       [found[file] for file in car]
       for car in shares.cars(list(found), nets.multiview)
     ]
-    predict.refuse_unknown(self.output)
-    shares.claim(self.output, {'step': self.run_.step})
     wanted = products.Wanted(**wanted)
+    predict.refuse_folder(self.output, list(found.values()), wanted)
+    shares.claim(self.output, {'step': self.run_.step})
     return predict.predict(nets, cars, self.output, wanted, strict)
 
   def sizes(self):
@@ -84,8 +84,31 @@ class PredictTest(chex.TestCase):
     ):
       self.predict()
     (self.output / 'settings.json').unlink()
-    with self.assertRaisesRegex(UserError, 'masks of unknown settings'):
+    with self.assertRaisesRegex(UserError, 'a_mask.png exists, and it is not'):
       self.predict()
+
+  def test_files_of_the_user_are_left_alone(self):
+    self.add('a.png')
+    self.output.mkdir()
+    own = self.output / 'a_cutout.png'
+    own.write_text('precious')
+    with self.assertRaisesRegex(
+      UserError, 'a_cutout.png exists, and it is not'
+    ):
+      self.predict(cutout='png')
+    self.assertEqual(own.read_text(), 'precious')
+    self.output = self.photos
+    with self.assertRaisesRegex(UserError, 'holds the photos'):
+      self.predict()
+
+  def test_photos_too_large_for_a_format_stop_nothing(self):
+    self.add('a.png')
+    self.add('b.png', (2, 17000))
+    failed = self.predict(cutout='webp')
+    self.assertLen(failed, 1)
+    self.assertIn('b.png is 2x17000, but a WebP has at most 16383',
+                  failed[str(self.photos / 'b.png')])  # fmt: skip
+    self.assertTrue((self.output / 'a_cutout.webp').exists())
 
   def test_damaged_photos_stop_nothing_unless_strict(self):
     for name in ('a.png', 'b.png', 'd.png'):

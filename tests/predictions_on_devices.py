@@ -46,7 +46,9 @@ def run_of(multiview: bool) -> checkpoint.Run:
   )
   # Variances are positive.
   variables['batch_stats'] = jax.tree.map(np.abs, variables['batch_stats'])
-  return checkpoint.Run(config, model, parallel.replicate(variables), step=1)
+  return checkpoint.Run(
+    config, model, parallel.replicate(variables), step=1, data=''
+  )
 
 
 def main(devices: int, path: str) -> None:

@@ -31,7 +31,7 @@ def run_of(size='32x48', multiview=False, fill_holes=False):
   config.data.size, config.data.multiview = size, multiview
   config.eval.update(batch_size=4, fill_holes=fill_holes)
   variables = parallel.replicate({'level': jnp.float32(0.5)})
-  return checkpoint.Run(config, Bright(), variables, step=1)
+  return checkpoint.Run(config, Bright(), variables, step=1, data='')
 
 
 def photo_of(left, hole=False):

@@ -29,5 +29,5 @@ def save(workdir: pathlib.Path, seed: int = 0) -> None:
 
   state = jax.tree_util.tree_map_with_path(value, jax.eval_shape(create))
   with checkpoint.Checkpoints(workdir) as checkpoints:
-    notes = {'config': config.to_dict()}
+    notes = {'config': config.to_dict(), 'data': 'studio/64x96/1.0.0'}
     checkpoints.save(parallel.replicate(state), notes, 0.5)

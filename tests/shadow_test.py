@@ -122,6 +122,15 @@ class SyntheticTest(chex.TestCase):
     for part in (found[:130], found[300:], found[:, :40], found[:, 440:]):
       self.assertTrue((part == 255).all())
 
+  def test_a_speck_far_away_changes_nothing(self):
+    speck = car()
+    speck[310:314, 2:6] = True
+    for kind in ('own', 'synthetic'):
+      light = photo(floor() * cast())
+      found = shadow.matte(light, speck, kind).astype(int)
+      change = np.abs(found - shadow.matte(light, car(), kind))
+      self.assertLess(change[:290].max(), 3)
+
   def test_less_before_and_behind_the_wheels(self):
     mask = car()
     mask[130:225, 80:400] = True

@@ -1,4 +1,8 @@
-"""Which photos are looked at together."""
+"""Which photos are looked at together, and whose results a folder holds."""
+
+import json
+import pathlib
+import tempfile
 
 import chex
 
@@ -28,3 +32,27 @@ class CarsTest(chex.TestCase):
     with self.assertRaisesRegex(UserError, 'IMG_… names 17 photos'):
       shares.cars(names, together=True)
     self.assertLen(shares.cars(names[1:], together=True), 1)
+
+
+class ClaimTest(chex.TestCase):
+  def setUp(self):
+    super().setUp()
+    root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+    self.folder = root / 'new' / 'masks'
+
+  def test_what_is_new_is_added_and_what_differs_refused(self):
+    shares.claim(self.folder, {'step': 1})
+    shares.claim(self.folder, {'step': 1, 'trim': True})
+    shares.claim(self.folder, {'step': 1})
+    there = json.loads((self.folder / 'settings.json').read_text())
+    self.assertEqual(there, {'step': 1, 'trim': True})
+    for other in ({'step': 2}, {'step': 1, 'trim': False}):
+      with self.assertRaisesRegex(UserError, 'results of other settings'):
+        shares.claim(self.folder, other)
+
+  def test_a_damaged_file(self):
+    self.folder.mkdir(parents=True)
+    for text in ('', '[1]', '{"step"'):
+      (self.folder / 'settings.json').write_text(text)
+      with self.assertRaisesRegex(UserError, 'settings.json is damaged'):
+        shares.claim(self.folder, {'step': 1})

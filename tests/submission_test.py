@@ -140,6 +140,9 @@ class CheckTest(SubmissionTest):
     self.assertEqual((problem.line, problem.img), (1, ''))
     self.assertEqual(problem.reason[:length], reason[:length])
 
+  def test_no_row(self):
+    self.assert_problems('img,rle_mask\n', ['there is no row'], None)
+
   def test_rows_count_without_a_header(self):
     self.assert_problems(
       f'{A},1 2\n{B},x\n{A},\n',

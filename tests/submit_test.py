@@ -70,7 +70,7 @@ class SubmitTest(chex.TestCase):
     self.assertEqual(list(found), sorted(names))
     empty = {name for name, runs in found.items() if not runs}
     self.assertEqual(empty, {'a_01.jpg', 'a_02.jpg', 'a_07.jpg'})
-    with (self.root / 'submission.failed.csv').open(newline='') as file:
+    with (self.root / 'submission.csv.failed.csv').open(newline='') as file:
       reasons = {x['photo']: x['reason'] for x in csv.DictReader(file)}
     self.assertEqual(reasons.keys(), empty)
     self.assertIn('50x96, not 64x96', reasons['a_01.jpg'])
@@ -151,6 +151,8 @@ class CommandTest(chex.TestCase):
     _, errors = again.communicate()
     self.assertEqual(again.returncode, 2)
     self.assertIn('one.csv exists; choose another --output', errors)
+    _, errors = self.submit('one.zip').communicate()
+    self.assertIn('must end in .csv or .csv.gz', errors)
 
   def test_check(self):
     path = self.root / 'some.csv'
@@ -167,7 +169,7 @@ class CommandTest(chex.TestCase):
     path.write_text(''.join(['img,rle_mask\n', *rows]))
     done = check()
     self.assertEqual(done.returncode, 1, done.stderr)
-    for part in ('line 5', 'overlaps', 'line 11', '0009.png', '3 problems'):
+    for part in ('line 5', 'overlaps', 'line 11', '0009.png', 'problems: 3'):
       self.assertIn(part, done.stdout)
 
   def test_missing_flags(self):

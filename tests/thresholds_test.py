@@ -56,6 +56,11 @@ class ThresholdsTest(chex.TestCase):
     for level in (1, 60, 128, 131, 255):
       chex.assert_trees_all_equal(levels >= level, logits >= (level - 128) / 16)
 
+  def test_shapes_that_opencv_could_take_for_scalars(self):
+    for shape in ((4, 1), (1, 4), (1, 1), (3, 1)):
+      levels = thresholds.quantize(np.full(shape, 1, np.float32))
+      chex.assert_trees_all_equal(levels, np.full(shape, 144, np.uint8))
+
   def test_probabilities_of_levels(self):
     levels = np.array([[0, 64, 127, 128, 144, 255]], np.uint8)
     result = thresholds.probabilities(levels)

@@ -1,9 +1,10 @@
 """What a run's folder holds of its evaluations, some of them half written."""
 
 import csv
-import json
 import pathlib
 from typing import Any, NamedTuple
+
+from carvana_jax import atomic
 
 
 class Evaluation(NamedTuple):
@@ -29,7 +30,7 @@ def read(workdir: pathlib.Path) -> list[Evaluation]:
   return [
     Evaluation(
       path.parent.name,
-      json.loads(path.read_text()),
+      atomic.read_json(path),
       _rows(path.with_name('images.csv')),
       _rows(path.with_name('groups.csv')),
     )
