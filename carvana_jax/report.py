@@ -31,7 +31,8 @@ from carvana_jax.reporting import (
 )
 from carvana_jax.workdir import read_config, read_starts
 
-_SHOWN = 10  # of the best images, and of the worst, in all evaluations
+_SHOWN = 10  # of the best images, and of the worst, of an evaluation
+_PICTURED = 3  # evaluations whose images are shown, a megabyte each
 _SHEETS = 6  # of sample predictions
 _SHEET_WIDTH = 720  # pixels
 _CURVES = {
@@ -51,13 +52,13 @@ def report(workdir: pathlib.Path) -> str:
   config = read_config(workdir)
   found = evaluations.read(workdir)
   # Pictures take most of the page, so those of the test cars come first.
-  pictured = [one for one in found if one.of_test] or found
+  pictured = ([one for one in found if one.of_test] or found)[:_PICTURED]
   sections = [
     ('Scores at full size', scores.summaries(found)),
     ('Learning curves', _curves(workdir / 'metrics.jsonl')),
   ]
   for one in found:
-    shown = max(1, _SHOWN // len(pictured)) if one in pictured else 0
+    shown = _SHOWN if one in pictured else 0
     sections += _evaluation(workdir, one, shown)
   sections += [
     ('Sample predictions while training', _sheets(workdir / 'pictures')),

@@ -208,9 +208,13 @@ class ReportTest(chex.TestCase):
     shown = self.shown('studio-validation')
     self.assertLen(shown['studio-validation'], 20)
 
-  def test_evaluations_share_the_pictures(self):
+  def test_all_evaluations_of_test_cars_have_pictures(self):
     names = ('studio-test', 'studio-test-flip', 'studio-validation')
-    self.assertEqual([len(x) for x in self.shown(*names).values()], [10, 10, 0])
+    self.assertEqual([len(x) for x in self.shown(*names).values()], [20, 20, 0])
+
+  def test_only_the_first_three_have_pictures(self):
+    shown = self.shown('a-test', 'b-test', 'c-test', 'd-test')
+    self.assertEqual([len(x) for x in shown.values()], [20, 20, 20, 0])
 
   def test_half_written_evaluations(self):
     """The order of writing is images.csv, groups.csv, summary.json."""
@@ -302,7 +306,7 @@ class ReportTest(chex.TestCase):
         {
           'problems': [],
           'seams': ['inset(0px 0px 0px 20%)', 'inset(0px 0px 0px 80%)'],
-          'pictures': 4 * 20,
+          'pictures': 4 * 2 * 20,  # a card, of two evaluations
           'broken': 0,
           'width': width,
           'too_wide': False,
