@@ -34,7 +34,11 @@ class CheckpointTest(chex.TestCase):
     self.workdir = pathlib.Path(folder.name)
     self.config = debug.get_config()
     self.create, self.state = new_state(self.config)
-    self.notes = {'config': self.config.to_dict(), 'train_seconds': 1.5}
+    self.notes = {
+      'config': self.config.to_dict(),
+      'data': 'studio/64x96/1.0.0',
+      'train_seconds': 1.5,
+    }
 
   def save(self, dice_by_step):
     with checkpoint.Checkpoints(self.workdir) as checkpoints:
