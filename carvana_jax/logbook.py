@@ -69,7 +69,9 @@ def _drop_events_after(path, step):
   """Writes a file of TensorBoard events anew if some are of later steps."""
   records, whole = [], True
   try:
-    for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
+    # Without a size, TensorFlow prints which one it takes.
+    events = tf.data.TFRecordDataset(str(path), buffer_size=2**18)
+    for record in events.as_numpy_iterator():
       records.append(record)
   except tf.errors.DataLossError:
     whole = False  # the last one was being written when the run was cut off
