@@ -18,6 +18,10 @@ from carvana_jax import checksums, models, parallel, prepare, train_state
 from carvana_jax.errors import UserError
 
 
+# Bytes: what Orbax writes beside the numbers, and an epoch's records.
+_BESIDE = 10_000_000
+
+
 class Checkpoints:
   """Saves in the background; keeps the last two and the best one.
 
@@ -82,7 +86,7 @@ class Checkpoints:
     """
     self._settle()
     step = int(state.step)
-    needed = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
+    needed = _BESIDE + sum(leaf.nbytes for leaf in jax.tree.leaves(state))
     free = shutil.disk_usage(_folder(self._workdir)).free
     if free < needed:
       # Told early: a disk that fills up makes Orbax print a thousand lines.
