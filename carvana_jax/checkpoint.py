@@ -17,7 +17,6 @@ from orbax.checkpoint import checkpoint_managers as policies
 from carvana_jax import checksums, models, parallel, prepare, train_state
 from carvana_jax.errors import UserError
 
-
 # Bytes: what Orbax writes beside the numbers, and an epoch's records.
 _BESIDE = 10_000_000
 
