@@ -1,5 +1,6 @@
 """How every command starts and how it fails: one line, exit code 2."""
 
+import errno
 import re
 import sys
 from collections.abc import Callable
@@ -34,6 +35,8 @@ def run(main: Callable[..., None], words: tuple[str, ...] = ()) -> None:
     except OSError as error:  # of a path that the user gave, most likely
       if _DEBUG.value:
         raise
+      if error.errno == errno.ENOSPC:  # often without a path
+        _fail(f'{error}; make room on the disk that is written to.')
       _fail(f'{error}; check that path (--debug shows where it was used).')
 
   app.run(guarded, flags_parser=lambda argv: _parse(argv, words))

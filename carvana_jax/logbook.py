@@ -1,6 +1,7 @@
 """A run's records: metrics.jsonl, TensorBoard, sample pictures."""
 
 import json
+import os
 import pathlib
 
 import numpy as np
@@ -16,13 +17,15 @@ class Logbook:
   def __init__(self, workdir: pathlib.Path, first_step: int):
     """Opens the records of a run that starts or goes on at a step.
 
-    Lines of later steps, from a run that was cut off after its last
-    checkpoint, are dropped: those steps will be made again.
+    Lines and events of later steps, from a run that was cut off after its
+    last checkpoint, are dropped: those steps will be made again.
     """
     self._pictures = workdir / 'pictures'
     self._path = workdir / 'metrics.jsonl'
     if self._path.exists():
       self._drop_after(first_step)
+    for path in (workdir / 'tensorboard').glob('*.tfevents.*'):
+      _drop_events_after(path, first_step)
     self._board = tf.summary.create_file_writer(str(workdir / 'tensorboard'))
 
   def __enter__(self):
@@ -60,6 +63,27 @@ class Logbook:
     whole = [line for line in lines if line.endswith('\n')]
     kept = [line for line in whole if json.loads(line)['step'] <= step]
     atomic.write(self._path, ''.join(kept))
+
+
+def _drop_events_after(path, step):
+  """Writes a file of TensorBoard events anew if some are of later steps."""
+  records, whole = [], True
+  try:
+    # Without a size, TensorFlow prints which one it takes.
+    events = tf.data.TFRecordDataset(str(path), buffer_size=2**18)
+    for record in events.as_numpy_iterator():
+      records.append(record)
+  except tf.errors.DataLossError:
+    whole = False  # the last one was being written when the run was cut off
+  kept = [x for x in records if tf.compat.v1.Event.FromString(x).step <= step]
+  if whole and len(kept) == len(records):
+    return
+  # Outside of the folder, where TensorBoard would read it.
+  aside = path.parents[1] / 'events.tmp'
+  with tf.io.TFRecordWriter(str(aside)) as writer:
+    for record in kept:
+      writer.write(record)
+  os.replace(aside, path)
 
 
 def strips(

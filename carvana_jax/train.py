@@ -43,13 +43,20 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> bool:
     Whether training is over; False after SIGINT or SIGTERM.
 
   Raises:
-    UserError: the config can't be run, the folder holds another run, or the
-      loss stopped being a number.
+    UserError: the config can't be run, the folder holds another run or
+      another process trains in it, the loss stopped being a number, or a
+      checkpoint could not be saved.
   """
   check.check(config)
   if not checkpoint.exists(workdir):  # else what it checks is in there
     frozen.check(config)
   run_folder.refuse_other_config(config, workdir)
+  with run_folder.lock(workdir):
+    return _train(config, workdir)
+
+
+def _train(config, workdir):
+  checkpoint.set_aside_damaged(workdir)
   start = header.facts(workdir)
   print(header.describe(start, config), flush=True)
   # The second is needed at the end; better to learn now if it can't be made.

@@ -1,7 +1,10 @@
-"""A run's folder: which config it belongs to."""
+"""A run's folder: which config it belongs to, and which process."""
 
+import contextlib
+import fcntl
 import json
 import pathlib
+from collections.abc import Iterator
 
 from ml_collections import ConfigDict
 
@@ -15,6 +18,33 @@ _FREE_FIELDS = (
   'data.manual_dir',
   'data.pseudo_labels',  # a fingerprint of the files is kept
 )
+
+
+@contextlib.contextmanager
+def lock(workdir: pathlib.Path) -> Iterator[None]:
+  """Makes the folder, and keeps other processes from training in it.
+
+  The lock ends with the process, however that ends, so none is left behind.
+  Processes that only read the folder need none.
+
+  Raises:
+    UserError: another process holds it, or the disk knows no locks.
+  """
+  workdir.mkdir(parents=True, exist_ok=True)
+  with (workdir / 'lock').open('w') as file:
+    try:
+      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+      raise UserError(
+        f'another process is training in {workdir}; wait for its end, or '
+        'choose another --workdir.'
+      ) from None
+    except OSError as error:
+      raise UserError(
+        f'{workdir} is on a disk without file locks ({error.strerror}); '
+        'choose a --workdir on another disk.'
+      ) from error
+    yield
 
 
 def refuse_other_config(config: ConfigDict, workdir: pathlib.Path) -> None:
@@ -38,7 +68,6 @@ def refuse_other_config(config: ConfigDict, workdir: pathlib.Path) -> None:
 
 def write_config(config: ConfigDict, workdir: pathlib.Path) -> None:
   """Makes the folder the config's own."""
-  workdir.mkdir(parents=True, exist_ok=True)
   atomic.write(_config_file(workdir), config.to_json(indent=2) + '\n')
 
 

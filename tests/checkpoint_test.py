@@ -1,14 +1,20 @@
 """Checkpoints: restored bit by bit, the best kept, errors that help."""
 
+import collections
+import errno
 import pathlib
+import shutil
 import tempfile
+from unittest import mock
 
 import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+import orbax.checkpoint as ocp
+from absl.testing import parameterized
 
-from carvana_jax import checkpoint, models, parallel, train_state
+from carvana_jax import checkpoint, checksums, models, parallel, train_state
 from carvana_jax.errors import UserError
 from configs import debug
 
@@ -26,7 +32,7 @@ def plain(state):
   return jax.tree.map(np.asarray, state)
 
 
-class CheckpointTest(chex.TestCase):
+class SavingTest(chex.TestCase):
   def setUp(self):
     super().setUp()
     folder = tempfile.TemporaryDirectory()
@@ -50,6 +56,8 @@ class CheckpointTest(chex.TestCase):
         state = jax.device_put(state, parallel.replicated())
         checkpoints.save(state, self.notes, dice)
 
+
+class CheckpointTest(SavingTest):
   def test_restores_bit_by_bit(self):
     self.save({7: 0.5})
     with checkpoint.Checkpoints(self.workdir) as checkpoints:
@@ -93,6 +101,7 @@ class CheckpointTest(chex.TestCase):
     path = self.workdir / 'checkpoints' / '1' / 'metrics' / 'metrics'
     self.assertIn('score', path.read_text())
     path.write_text('{"dice": 0.5}')
+    shutil.rmtree(self.workdir / 'checksums')  # it had none
     with self.assertRaisesRegex(UserError, 'older version'):
       checkpoint.load(self.workdir)
 
@@ -110,3 +119,132 @@ class CheckpointTest(chex.TestCase):
     (self.workdir / 'checkpoints').mkdir()
     with self.assertRaisesRegex(UserError, 'no finished checkpoint'):
       checkpoint.load(self.workdir)
+
+
+def flip_a_bit(path):
+  content = bytearray(path.read_bytes())
+  content[len(content) // 2] ^= 1
+  path.write_bytes(content)
+
+
+def truncate(path):
+  path.write_bytes(path.read_bytes()[:-1])
+
+
+def empty(path):
+  path.write_bytes(b'')
+
+
+class DamageTest(SavingTest):
+  """Step 2 is the best, 3 the latest; the files of a step are damaged."""
+
+  def setUp(self):
+    super().setUp()
+    self.save({1: 0.5, 2: 0.9, 3: 0.6})
+    self.assertEqual(self.steps(), {'2', '3'})
+
+  def steps(self):
+    return {path.name for path in (self.workdir / 'checkpoints').iterdir()}
+
+  def files(self, step):
+    folder = self.workdir / 'checkpoints' / step
+    return [path for path in folder.rglob('*') if path.is_file()]
+
+  @parameterized.parameters(flip_a_bit, truncate, empty, pathlib.Path.unlink)
+  def test_any_file_of_the_latest(self, hurt):
+    files = self.files('3')
+    self.assertGreater(len(files), 5)
+    folder = self.workdir / 'checkpoints' / '3'
+    record = self.workdir / 'checksums' / '3.json'
+    self.assertIsNone(checksums.damage(folder, record))
+    for path in files:
+      before = path.read_bytes()
+      hurt(path)
+      name = str(path.relative_to(folder))
+      self.assertStartsWith(checksums.damage(folder, record), name)
+      path.write_bytes(before)
+
+  def test_the_one_before_is_the_latest(self):
+    flip_a_bit(max(self.files('3'), key=lambda path: path.stat().st_size))
+    with self.assertLogs('absl', 'WARNING') as logs:
+      checkpoint.set_aside_damaged(self.workdir)
+    self.assertRegex(logs.output[0], 'checkpoints/3 is not used: state/.* is')
+    self.assertIn(str(self.workdir / 'damaged' / '3'), logs.output[1])
+    self.assertTrue((self.workdir / 'damaged' / '3' / 'state').is_dir())
+    with checkpoint.Checkpoints(self.workdir) as checkpoints:
+      self.assertEqual(checkpoints.latest, 2)
+      checkpoints.state(2, checkpoint.abstract(self.create))
+    self.save({3: 0.7})  # made again, and whole
+    with self.assertNoLogs('absl', 'WARNING'):
+      checkpoint.set_aside_damaged(self.workdir)
+
+  @parameterized.parameters(flip_a_bit, empty)
+  def test_load_uses_the_best_of_the_others(self, hurt):
+    hurt(self.workdir / 'checkpoints' / '2' / 'metrics' / 'metrics')
+    with self.assertLogs('absl', 'WARNING') as logs:
+      self.assertEqual(checkpoint.load(self.workdir).step, 3)
+    self.assertIn('checkpoints/2 is not used', logs.output[0])
+    # Only the process that trains may move it.
+    self.assertEqual(self.steps(), {'2', '3'})
+
+  def test_all_are_damaged(self):
+    for step in ('2', '3'):
+      shutil.rmtree(self.workdir / 'checkpoints' / step)
+      (self.workdir / 'checkpoints' / step).mkdir()
+    for use in (checkpoint.load, checkpoint.set_aside_damaged):
+      with self.assertRaisesRegex(UserError, 'all checkpoints in .* damaged'):
+        use(self.workdir)
+    self.assertEqual(self.steps(), {'2', '3'})
+
+  def test_without_checksums_there_is_no_check(self):
+    shutil.rmtree(self.workdir / 'checksums')
+    with self.assertNoLogs('absl', 'WARNING'):
+      self.assertEqual(checkpoint.load(self.workdir).step, 2)
+
+  def test_damaged_checksums(self):
+    (self.workdir / 'checksums' / '2.json').write_text('{')
+    with self.assertLogs('absl', 'WARNING'):
+      self.assertEqual(checkpoint.load(self.workdir).step, 3)
+
+  def test_checksums_are_those_of_the_checkpoints(self):
+    records = (self.workdir / 'checksums').iterdir()
+    self.assertEqual({path.stem for path in records}, self.steps())
+
+
+class FullDiskTest(SavingTest):
+  """The step before stays, and is named."""
+
+  def setUp(self):
+    super().setUp()
+    self.save({1: 0.5})
+
+  def test_too_little_room_before_a_save(self):
+    usage = collections.namedtuple('usage', 'free')(10_000)
+    with (
+      mock.patch.object(shutil, 'disk_usage', return_value=usage),
+      self.assertRaisesRegex(UserError, r'MB are needed, 0.0 MB are free'),
+    ):
+      self.save({2: 0.5})
+    self.assertEqual(checkpoint.load(self.workdir).step, 1)
+
+  @parameterized.parameters(
+    OSError(errno.ENOSPC, 'No space left on device'),
+    # As TensorStore says it.
+    ValueError('RESOURCE_EXHAUSTED: Failed to write: No space left on device'),
+  )
+  def test_a_save_that_fails_in_the_background(self, error):
+    with (
+      mock.patch.object(
+        ocp.CompositeCheckpointHandler, 'finalize', side_effect=error
+      ),
+      self.assertRaisesRegex(
+        UserError,
+        r'^step 2 could not be saved in .*/checkpoints \(No space left on '
+        r'device\); make room there, .* goes on from step 1\.$',
+      ),
+    ):
+      self.save({2: 0.9})
+    self.assertEqual(checkpoint.load(self.workdir).step, 1)
+    self.save({2: 0.9})
+    names = {path.name for path in (self.workdir / 'checkpoints').iterdir()}
+    self.assertEqual(names, {'1', '2'})  # nothing is left of the failure

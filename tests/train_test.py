@@ -1,6 +1,7 @@
 """The loop's guards, which no ordinary run shows."""
 
 import contextlib
+import fcntl
 import io
 import json
 import pathlib
@@ -73,6 +74,51 @@ class NotANumberTest(LoopTest):
     with checkpoint.Checkpoints(self.workdir) as checkpoints:
       self.assertEqual(checkpoints.latest, 3)
     chex.assert_tree_all_finite(checkpoint.load(self.workdir).variables)
+
+
+class FolderTest(LoopTest):
+  """A run's folder belongs to one process, and survives damage."""
+
+  def test_a_second_process_is_refused(self):
+    self.workdir.mkdir()
+    # A file that is opened again is locked as by another process.
+    with (self.workdir / 'lock').open('w') as file:
+      fcntl.flock(file, fcntl.LOCK_EX)
+      with self.assertRaisesRegex(
+        UserError, f'another process is training in {self.workdir}; .*--workdir'
+      ):
+        self.train()
+    names = [path.name for path in self.workdir.iterdir()]
+    self.assertEqual(names, ['lock'])
+
+  def test_it_is_locked_while_a_run_goes_on_and_can_be_read(self):
+    original, seen = Validation.scores, []
+
+    def scores(validation, variables):
+      with (
+        (self.workdir / 'lock').open('w') as file,
+        self.assertRaises(BlockingIOError),
+      ):
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+      if checkpoint.exists(self.workdir):
+        seen.append(checkpoint.load(self.workdir).step)
+      return original(validation, variables)
+
+    self.config.train.epochs = 3
+    with mock.patch.object(Validation, 'scores', scores):
+      self.train()
+    self.assertNotEmpty(seen)
+
+  def test_goes_on_from_the_checkpoint_before_a_damaged_one(self):
+    self.config.train.epochs = 2
+    self.train()
+    whole = checkpoint.load(self.workdir).step
+    self.assertEqual(self.epochs(), [1, 2])
+    (self.workdir / 'checkpoints' / '6' / 'metrics' / 'metrics').write_text('')
+    output = self.train()
+    self.assertIn('going on from step 3', output)
+    self.assertEqual(self.epochs(), [1, 2])
+    self.assertEqual(checkpoint.load(self.workdir).step, whole)
 
 
 class FrozenTest(LoopTest):

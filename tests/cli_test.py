@@ -1,0 +1,38 @@
+"""What a command says when it fails: one line, exit code 2."""
+
+import contextlib
+import errno
+import io
+from unittest import mock
+
+import chex
+from absl import app, flags
+
+from carvana_jax import cli
+
+
+class FailureTest(chex.TestCase):
+  def fail_with(self, error):
+    """The error stream of a command that raises."""
+    flags.FLAGS.mark_as_parsed()
+    output = io.StringIO()
+    with (
+      mock.patch.object(app, 'run', lambda main, flags_parser: main(['name'])),
+      contextlib.redirect_stderr(output),
+      self.assertRaises(SystemExit) as end,
+    ):
+      cli.run(mock.Mock(side_effect=error))
+    self.assertEqual(end.exception.code, 2)
+    return output.getvalue()
+
+  def test_a_full_disk(self):
+    full = OSError(errno.ENOSPC, 'No space left on device')
+    self.assertEqual(
+      self.fail_with(full),
+      'error: [Errno 28] No space left on device; make room on the disk that '
+      'is written to.\n',
+    )
+
+  def test_a_path(self):
+    text = self.fail_with(FileNotFoundError(errno.ENOENT, 'No such', 'a/b'))
+    self.assertRegex(text, "^error: .*'a/b'; check that path .*\n$")

@@ -1,0 +1,54 @@
+"""A run's folder: one process at a time, and no lock outlives its process."""
+
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import chex
+
+from carvana_jax import workdir
+from carvana_jax.errors import UserError
+
+_HOLDER = """
+import pathlib, sys, time
+from carvana_jax import workdir
+with workdir.lock(pathlib.Path(sys.argv[1])):
+  print('locked', flush=True)
+  time.sleep(600)
+"""
+
+
+class LockTest(chex.TestCase):
+  def setUp(self):
+    super().setUp()
+    root = self.enterContext(tempfile.TemporaryDirectory())
+    self.workdir = pathlib.Path(root) / 'runs' / 'mine'
+
+  def test_of_a_process_that_is_killed(self):
+    with subprocess.Popen(
+      [sys.executable, '-c', _HOLDER, self.workdir],
+      cwd=pathlib.Path(__file__).parents[1],
+      stdout=subprocess.PIPE,
+      text=True,
+    ) as process:
+      self.addCleanup(process.kill)
+      self.assertEqual(process.stdout.readline(), 'locked\n')
+      with (
+        self.assertRaisesRegex(
+          UserError,
+          f'another process is training in {self.workdir}; .* --workdir',
+        ),
+        workdir.lock(self.workdir),
+      ):
+        self.fail('two processes in one folder')
+      process.kill()
+      process.wait()
+    with workdir.lock(self.workdir):
+      pass
+
+  def test_ends_with_an_error(self):
+    with self.assertRaises(KeyError), workdir.lock(self.workdir):
+      raise KeyError
+    with workdir.lock(self.workdir):
+      pass
