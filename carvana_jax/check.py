@@ -11,6 +11,8 @@ from carvana_jax.errors import UserError
 
 # What the values of fields must be.
 _RANGES = {
+  ('train', 'accumulate'): ('at least 1', lambda x: x >= 1),
+  ('train', 'max_skipped'): ('at least 1', lambda x: x >= 1),
   ('train', 'epochs'): ('at least 1', lambda x: x >= 1),
   ('train', 'max_minutes'): ('at least 0', lambda x: x >= 0),
   ('train', 'average_decay'): ('in 0..1, without 1', lambda x: 0 <= x < 1),
@@ -85,3 +87,10 @@ def _check_batches(config):
         f'config.{section}.batch_size={size} cannot be split over '
         f'{devices} devices; choose a multiple of {devices}.'
       )
+  parts = config.train.accumulate
+  if config.train.batch_size % (devices * parts):
+    raise UserError(
+      f'config.train.accumulate={parts} cannot split '
+      f'config.train.batch_size={config.train.batch_size} on {devices} '
+      f'devices; choose a batch size that is a multiple of {devices * parts}.'
+    )

@@ -14,25 +14,41 @@ from absl import logging
 from ml_collections import ConfigDict
 from orbax.checkpoint import checkpoint_managers as policies
 
-from carvana_jax import checksums, models, parallel, prepare, train_state
+from carvana_jax import (
+  checksums,
+  models,
+  parallel,
+  prepare,
+  processes,
+  train_state,
+)
 from carvana_jax.errors import UserError
 
 # Bytes: what Orbax writes beside the numbers, and an epoch's records.
 _BESIDE = 10_000_000
+# Of several processes only the first saves, without waiting for the others.
+_ALONE = ocp.options.MultiprocessingOptions(
+  primary_host=0, active_processes={0}, barrier_sync_key_prefix='first'
+)
 
 
 class Checkpoints:
   """Saves in the background; keeps the last two and the best one.
 
   The best has the highest score, of several the first. Use it as a context
-  manager: leaving waits for a save that is still under way. One process at a
-  time, see `workdir.lock`: what a save that failed has left is removed.
+  manager: leaving waits for a save that is still under way. One run at a
+  time, see `workdir.lock`: what a save that failed has left is removed. Of a
+  run's processes the first reads and writes, and the others hear of it.
   """
 
   def __init__(self, workdir: pathlib.Path):
     self._workdir = workdir
     self._background = futures.ThreadPoolExecutor(1)
     self._under_way = None  # of the last save: its step and a future
+    self._manager = None
+    if not processes.is_first():
+      return
+    _folder(workdir).mkdir(parents=True, exist_ok=True)
     self._manager = ocp.CheckpointManager(
       _folder(workdir),
       options=ocp.CheckpointManagerOptions(
@@ -46,6 +62,8 @@ class Checkpoints:
         best_mode='max',
         enable_async_checkpointing=True,
         cleanup_tmp_directories=True,
+        create=False,
+        multiprocessing_options=_ALONE,
       ),
     )
 
@@ -57,19 +75,20 @@ class Checkpoints:
       self._settle()
     finally:
       self._background.shutdown()
-      # It would say again what failed in a save.
-      with contextlib.suppress(OSError, ValueError):
-        self._manager.close()
+      if self._manager:
+        # It would say again what failed in a save.
+        with contextlib.suppress(OSError, ValueError):
+          self._manager.close()
 
   @property
   def latest(self) -> int | None:
     """The latest step that was saved."""
-    return self._manager.latest_step()
+    return processes.of_first(lambda: self._manager.latest_step())
 
   @property
   def best(self) -> int | None:
     """The saved step of the highest validation score."""
-    return self._manager.best_step()
+    return processes.of_first(lambda: self._manager.best_step())
 
   def save(self, state, notes: dict, score: float) -> None:
     """Saves a state under its step.
@@ -83,6 +102,8 @@ class Checkpoints:
       UserError: this state or the one before could not be saved; those that
         were saved earlier are whole.
     """
+    if not self._manager:
+      return
     self._settle()
     step = int(state.step)
     needed = _BESIDE + sum(leaf.nbytes for leaf in jax.tree.leaves(state))
@@ -96,7 +117,8 @@ class Checkpoints:
       self._manager.save(
         step,
         args=ocp.args.Composite(
-          state=ocp.args.StandardSave(state), notes=ocp.args.JsonSave(notes)
+          state=ocp.args.StandardSave(_global(state)),
+          notes=ocp.args.JsonSave(notes),
         ),
         metrics={'score': score, 'step': step},
       )
@@ -189,14 +211,6 @@ def state_creator(config: ConfigDict, model, optimizer):
   )
 
 
-def abstract(create) -> Any:
-  """Shapes, types and placement of what `create` would make."""
-  place = lambda x: jax.ShapeDtypeStruct(
-    x.shape, x.dtype, sharding=parallel.replicated()
-  )
-  return jax.tree.map(place, jax.eval_shape(create))
-
-
 @dataclasses.dataclass
 class Run:
   """What is needed to use a trained network."""
@@ -214,21 +228,13 @@ def load(workdir: pathlib.Path) -> Run:
   Raises:
     UserError: there is no checkpoint in the folder, or no whole one.
   """
-  if not _folder(workdir).is_dir():
-    raise UserError(
-      f'{workdir} holds no checkpoint; train one with '
-      f'python -m carvana_jax.main --workdir={workdir} --config=…'
-    )
-  ranks = {step: _saved_rank(workdir, step) for step in _whole_steps(workdir)}
-  if not ranks:
-    raise UserError(f'{workdir} holds no finished checkpoint yet.')
-  step = max(ranks, key=ranks.get)
+  step = processes.of_first(lambda: _best_whole_step(workdir))
   notes = _notes(workdir, step)
   config = ConfigDict(notes['config'])
   model = models.build(config.model)
   optimizer = train_state.make_optimizer(config.optimizer, total_steps=1)
   create = state_creator(config, model, optimizer)
-  state = _state(workdir, step, abstract(create))
+  state = _state(workdir, step, parallel.abstract(create))
   return Run(config, model, state.best_variables, step, notes['data'])
 
 
@@ -266,21 +272,46 @@ def _whole_steps(workdir):
   return whole
 
 
+def _best_whole_step(workdir):
+  if not _folder(workdir).is_dir():
+    raise UserError(
+      f'{workdir} holds no checkpoint; train one with '
+      f'python -m carvana_jax.main --workdir={workdir} --config=…'
+    )
+  ranks = {step: _saved_rank(workdir, step) for step in _whole_steps(workdir)}
+  if not ranks:
+    raise UserError(f'{workdir} holds no finished checkpoint yet.')
+  return max(ranks, key=ranks.get)
+
+
 def _saved_rank(workdir, step):
   path = _folder(workdir) / str(step) / 'metrics' / 'metrics'
   return _rank(json.loads(path.read_text()))
 
 
 def _notes(workdir, step):
-  return _restore(workdir, step, notes=ocp.args.JsonRestore())['notes']
+  read = lambda: _restore(workdir, step, notes=ocp.args.JsonRestore())['notes']
+  return processes.of_first(read)
 
 
 def _state(workdir, step, like):
-  return _restore(workdir, step, state=ocp.args.StandardRestore(like))['state']
+  args = ocp.args.StandardRestore(like)
+  read = lambda: _restore(workdir, step, state=args)['state']
+  return processes.arrays_of_first(read, like)
 
 
 def _restore(workdir, step, **items):
-  with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as reader:
+  handler = ocp.CompositeCheckpointHandler(
+    composite_options=ocp.CompositeOptions(multiprocessing_options=_ALONE)
+  )
+  with ocp.Checkpointer(handler, multiprocessing_options=_ALONE) as reader:
     return reader.restore(
       _folder(workdir) / str(step), args=ocp.args.Composite(**items)
     )
+
+
+def _global(state):
+  """The state as Orbax wants it: placed on the devices of all processes."""
+  if processes.is_only():
+    return state
+  return ocp.utils.fully_replicated_host_local_array_to_global_array(state)

@@ -2,7 +2,9 @@
 
 import errno
 import re
+import signal
 import sys
+import traceback
 from collections.abc import Callable
 
 from absl import app, flags, logging
@@ -23,27 +25,46 @@ def run(main: Callable[..., None], words: tuple[str, ...] = ()) -> None:
   def guarded(argv):
     if not flags.FLAGS['verbosity'].present:
       logging.set_verbosity(logging.WARNING)
+    signal.signal(signal.SIGTERM, _interrupted)
     try:
       main(*argv[1:])
-    except KeyboardInterrupt:
-      print('interrupted; the same command goes on', file=sys.stderr)
-      sys.exit(130)  # 128 + SIGINT, as shells have it
-    except UserError as error:
-      if _DEBUG.value:
-        raise
-      _fail(error)
-    except OSError as error:  # of a path that the user gave, most likely
-      if _DEBUG.value:
-        raise
-      if error.errno == errno.ENOSPC:  # often without a path
-        _fail(f'{error}; make room on the disk that is written to.')
-      _fail(f'{error}; check that path (--debug shows where it was used).')
+    except (Exception, KeyboardInterrupt) as error:
+      sys.exit(tell(error))
 
   app.run(guarded, flags_parser=lambda argv: _parse(argv, words))
 
 
-def _fail(reason):
+def tell(error: BaseException) -> int:
+  """Says why a command ends, and returns the exit code that goes with it."""
+  if isinstance(error, KeyboardInterrupt):
+    print('interrupted; the same command goes on', file=sys.stderr)
+    number = error.args[0] if error.args else signal.SIGINT
+    return 128 + number  # as shells have it
+  if _DEBUG.value or not isinstance(error, UserError | OSError):
+    traceback.print_exception(error)
+    return 1
+  reason = str(error)
+  if isinstance(error, OSError):  # of a path that the user gave, most likely
+    full = error.errno == errno.ENOSPC  # often without a path
+    reason += (
+      '; make room on the disk that is written to.'
+      if full
+      else '; check that path (--debug shows where it was used).'
+    )
+  _say(reason)
+  return 2
+
+
+def _interrupted(number, _):
+  raise KeyboardInterrupt(number)
+
+
+def _say(reason):
   print(f'error: {" ".join(str(reason).split())}', file=sys.stderr)
+
+
+def _fail(reason):
+  _say(reason)
   sys.exit(2)
 
 

@@ -22,6 +22,7 @@ import pathlib
 
 import numpy as np
 from absl import flags
+from ml_collections import ConfigDict
 
 from carvana_jax import (
   atomic,
@@ -30,6 +31,7 @@ from carvana_jax import (
   cleaning,
   cli,
   prepare,
+  processes,
   scoring,
   thresholds,
   tuning,
@@ -63,7 +65,7 @@ def evaluate(
   Returns:
     The summary, as in summary.json.
   """
-  builder = prepare.for_scoring(data_config)
+  builder = processes.together(lambda: prepare.for_scoring(data_config))
   origin = prepare.identity(data_config, builder)
   what = {
     'origin': origin,
@@ -77,8 +79,10 @@ def evaluate(
   tuned = None
   if split == 'test':
     validation = place('validation')
-    tuned = tuning.settings(validation, run.config.eval, what)
-  scored = list(scoring.score(run, builder, _labelled(builder, split), tuned))
+    tuned = _of_first(
+      lambda: tuning.settings(validation, run.config.eval, what)
+    )
+  scored = scoring.score(run, builder, _labelled(builder, split), tuned)
   scored.sort(key=lambda one: one.row['dice'])
   rows = [one.row for one in scored]
   _name_colours_by_car(rows)
@@ -106,16 +110,28 @@ def evaluate(
       'tuned_dice_mean': float(np.mean([one.dice_tuned for one in scored])),
     }
   target = place(split)
-  make_room(target, origin)
-  _write(target, summary, rows)
+  if processes.is_first():
+    make_room(target, origin)
+    _write(target, summary, rows)
   print(_table(summary, target))
   return summary
+
+
+def _of_first(function):
+  """As `processes.of_first`, of a config or None."""
+
+  def plain():
+    found = function()
+    return found and found.to_dict()
+
+  found = processes.of_first(plain)
+  return found and ConfigDict(found)
 
 
 def _best_cleaning(run, builder, split, threshold):
   """The cleaning of the highest mean Dice at a threshold."""
   by_image = scoring.dice_by_cleaning(run, builder, split, threshold)
-  dice = np.mean(list(by_image), axis=0)
+  dice = np.mean(by_image, axis=0)
   way = int(dice.argmax())  # of equally good ones the least
   return {
     'best_cleaning': list(cleaning.WAYS)[way],

@@ -78,10 +78,7 @@ def batches(
     examples have a `difference` to their car's other views.
   """
   own = builder.info.splits[split].num_examples
-  chosen = np.arange(own)  # positions in the source
-  if labels is not None:
-    split = f'{split}+{pseudo_labels.SPLIT}'
-    chosen = np.append(chosen, own + labels.positions)
+  split, chosen = _examples(builder, split, labels)
   source = builder.as_data_source(
     split, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES
   )
@@ -122,6 +119,52 @@ def batches(
   dataset = dataset.map(decode, num_parallel_calls=tf.data.AUTOTUNE)
   dataset = dataset.batch(part.stop - part.start, drop_remainder=True)
   return dataset.prefetch(2).as_numpy_iterator()
+
+
+def files(
+  builder: tfds.core.DatasetBuilder,
+  split: str,
+  *,
+  batch_size: int,
+  step: int,
+  seed: int | None = None,
+  labels: pseudo_labels.PseudoLabels | None = None,
+) -> list[str]:
+  """The names of the photos in the batch of a step, without padding.
+
+  Args:
+    builder: a prepared data set in random-access files.
+    split: of it.
+    batch_size: of all processes together.
+    step: counted from 0 over all epochs.
+    seed: of the order; None: as stored.
+    labels: of unlabeled examples.
+  """
+  split, chosen = _examples(builder, split, labels)
+  indices, weights = plan(
+    step, examples=len(chosen), batch_size=batch_size, seed=seed
+  )
+  skip = tfds.decode.SkipDecoding()
+  source = builder.as_data_source(
+    split,
+    decoders={
+      name: skip
+      for name in ('image', 'difference', 'mask')
+      if name in builder.info.features
+    },
+  )
+  rows = source.__getitems__(chosen[indices[weights > 0]].tolist())
+  return [row['filename'].decode() for row in rows]
+
+
+def _examples(builder, split, labels):
+  """The split to read, and the positions in it of the examples to use."""
+  own = builder.info.splits[split].num_examples
+  chosen = np.arange(own)
+  if labels is not None:
+    split = f'{split}+{pseudo_labels.SPLIT}'
+    chosen = np.append(chosen, own + labels.positions)
+  return split, chosen
 
 
 def _labelled(mask, label, labels):

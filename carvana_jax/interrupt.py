@@ -1,14 +1,16 @@
 """SIGINT (Ctrl-C) and SIGTERM (a scheduler) as a wish, not as an end."""
 
+import os
 import signal
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupt:
-  """Notes the first signal in `wished`; a second one acts as usual.
+  """Notes the first signal in `wished`; a second one ends the process at once.
 
-  Use it as a context manager, in the main thread.
+  What is on the disk is whole at any moment, so nothing is lost but the steps
+  since the latest checkpoint. Use it as a context manager, in the main thread.
   """
 
   def __init__(self):
@@ -24,6 +26,7 @@ class Interrupt:
     for number, handler in self._before.items():
       signal.signal(number, handler)
 
-  def _note(self, *_):
+  def _note(self, number, _):
+    if self.wished:
+      os._exit(128 + number)  # as shells have it
     self.wished = True
-    self.__exit__()

@@ -13,7 +13,7 @@ import pathlib
 from absl import flags
 from ml_collections import config_flags
 
-from carvana_jax import cli
+from carvana_jax import cli, distributed
 
 _CONFIG = config_flags.DEFINE_config_file(
   'config', None, 'A file of configs/.', lock_config=True
@@ -31,14 +31,16 @@ def main() -> None:
   file = config_flags.get_config_filename(flags.FLAGS['config'])
   workdir = pathlib.Path(_WORKDIR.value or f'runs/{pathlib.Path(file).stem}')
   workdir = workdir.expanduser().absolute()
-  if not train.train(_CONFIG.value, workdir):
-    print('interrupted and saved; the same command goes on from here')
-    return
-  run = checkpoint.load(workdir)
-  # The data may have moved since that network was saved.
-  for split in ('validation', 'test'):
-    evaluate.evaluate(run, _CONFIG.value.data, split, workdir)
+  with distributed.joined():
+    if not train.train(_CONFIG.value, workdir):
+      print('interrupted and saved; the same command goes on from here')
+      return
+    run = checkpoint.load(workdir)
+    # The data may have moved since that network was saved.
+    for split in ('validation', 'test'):
+      evaluate.evaluate(run, _CONFIG.value.data, split, workdir)
 
 
 if __name__ == '__main__':
+  distributed.define_flags()
   cli.run(main)

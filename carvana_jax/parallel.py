@@ -2,6 +2,9 @@
 
 `jax.pmap` is `jit(shard_map)` since JAX 0.8. It stays fast if the state is
 placed once under the mesh's own sharding and batches arrive in one transfer.
+
+Of several processes each has its own devices, a copy of the state on each of
+these, and its part of every batch; training steps run on all devices of all.
 """
 
 import collections
@@ -39,7 +42,7 @@ def replicated() -> NamedSharding:
 
 
 def replicate(values: Any) -> Any:
-  """A whole copy of every array on every device."""
+  """A whole copy of every array on every device of this process."""
   return jax.device_put(values, replicated())
 
 
@@ -48,28 +51,53 @@ def create(function: Callable[..., Any], *args) -> Any:
   return jax.jit(function, out_shardings=replicated())(*args)
 
 
-def train_step(step: Callable) -> Callable:
+def abstract(function: Callable[..., Any]) -> Any:
+  """Shapes, types and placement of what `create` would make."""
+  place = lambda x: jax.ShapeDtypeStruct(
+    x.shape, x.dtype, sharding=replicated()
+  )
+  return jax.tree.map(place, jax.eval_shape(function))
+
+
+def train_step(step: Callable) -> Callable[..., tuple[Any, dict]]:
   """Runs `step(state, batch) -> (state, metrics)` on all devices.
 
-  The state is replicated and donated, batches are split (`to_devices`). What
-  the step returns must be equal on all devices: JAX doesn't check it.
+  What the step returns must be equal on all devices: JAX doesn't check it.
+
+  Returns:
+    A function `(state, batch, wish=False) -> (state, metrics)`. The state is
+    replicated and donated, batches are split (`to_devices`). The metric
+    `wishes` is not 0 if any process gave a wish (to stop, for instance): the
+    same number in all, so that all can follow it at the same step.
   """
-  return jax.pmap(
-    step,
+
+  def with_wish(state, batch, wish):
+    state, metrics = step(state, batch)
+    return state, metrics | {'wishes': jax.lax.psum(wish, AXIS)}
+
+  mapped = jax.pmap(
+    with_wish,
     axis_name=AXIS,
-    in_axes=(None, 0),
+    in_axes=(None, 0, 0),
     out_axes=(None, None),
     donate_argnums=(0,),
   )
+  count = jax.local_device_count()
+  wishes = [
+    jax.device_put(np.full(count, x, np.int32), _split()) for x in (0, 1)
+  ]
+  return lambda state, batch, wish=False: mapped(state, batch, wishes[wish])
 
 
 def eval_step(step: Callable) -> Callable:
-  """Runs `step(variables, batch) -> per-example values` on all devices.
+  """Runs `step(variables, batch) -> per-example values` on own devices only.
 
   Values come back as [devices, batch / devices, ...], see `to_host`. The step
   must not communicate between devices: nothing orders one call after another.
   """
-  return jax.pmap(step, axis_name=AXIS, in_axes=(None, 0))
+  return jax.pmap(
+    step, axis_name=AXIS, in_axes=(None, 0), devices=jax.local_devices()
+  )
 
 
 def to_devices(batches: Iterable[Any], ahead: int = 2) -> Iterator[Any]:
@@ -84,11 +112,10 @@ def to_devices(batches: Iterable[Any], ahead: int = 2) -> Iterator[Any]:
     The same trees of arrays [devices, B / devices, ...].
   """
   devices = jax.local_device_count()
-  sharding = NamedSharding(mesh(), PartitionSpec(AXIS))
   split = lambda x: x.reshape(devices, -1, *x.shape[1:])
   waiting = collections.deque()
   for batch in batches:
-    waiting.append(jax.device_put(jax.tree.map(split, batch), sharding))
+    waiting.append(jax.device_put(jax.tree.map(split, batch), _split()))
     if len(waiting) > ahead:
       yield waiting.popleft()
   yield from waiting
@@ -98,3 +125,7 @@ def to_host(values: Any) -> Any:
   """[devices, B / devices, ...] on devices -> [B, ...] in NumPy."""
   merge = lambda x: np.asarray(x).reshape(-1, *x.shape[2:])
   return jax.tree.map(merge, values)
+
+
+def _split():
+  return NamedSharding(mesh(), PartitionSpec(AXIS))

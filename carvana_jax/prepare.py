@@ -1,6 +1,7 @@
 """From a data set's name and a size to prepared files, made when missing."""
 
 import contextlib
+import fcntl
 import pathlib
 import sys
 
@@ -10,6 +11,10 @@ from carvana_jax.datasets import spec
 from carvana_jax.datasets.carvana import kaggle, source
 from carvana_jax.datasets.multiview import multiview_dataset_builder
 from carvana_jax.errors import UserError
+
+# These files can be read at any position, so a run that goes on in the middle
+# of an epoch reads nothing of what came before.
+_FORMAT = 'array_record'
 
 # The size in which a data set's masks are scored, unless a config says so.
 FULL_SIZES = {'carvana': spec.ORIGINAL_SIZE, 'studio': '256x384'}
@@ -86,39 +91,61 @@ def dataset(data_config, size: str) -> tfds.core.DatasetBuilder:
   check_name(data_config)
   _check_size(data_config.dataset, _builder_class(data_config), size)
   folder, options, download = _sources(data_config)
-  # ArrayRecord files can be read at any position, so a run that goes on in
-  # the middle of an epoch reads nothing of what came before.
-  builder = _builder_class(data_config)(
-    config=size, data_dir=folder, file_format='array_record', **options
+  return _prepared(
+    lambda: _builder_class(data_config)(
+      config=size, data_dir=folder, file_format=_FORMAT, **options
+    ),
+    download,
   )
-  _prepare(builder, download)
-  return builder
 
 
 def _multiview(data_config):
   """The data set of crops and differences, made from the full-size one."""
   source = for_scoring(data_config)
-  builder = multiview_dataset_builder.Builder(
-    source=source,
-    config=data_config.size,
-    # Within its source, on whose size and version the crops depend.
-    data_dir=source.data_path,
-    file_format='array_record',
+  return _prepared(
+    lambda: multiview_dataset_builder.Builder(
+      source=source,
+      config=data_config.size,
+      # Within its source, on whose size and version the crops depend.
+      data_dir=source.data_path,
+      file_format=_FORMAT,
+    ),
+    download=None,
   )
-  _prepare(builder, download=None)
+
+
+def _prepared(create, download):
+  """The builder that `create` makes, with its files."""
+  builder = create()
+  if builder.data_path.exists():
+    return builder
+  name = f'{builder.name}/{builder.builder_config.name}'
+  with _lock(pathlib.Path(builder.data_path)):
+    builder = create()  # another process may have made the files just now
+    if builder.data_path.exists():
+      return builder
+    print(f'preparing {name} in {builder.data_path}', flush=True)
+    if not sys.stderr.isatty():
+      tfds.disable_progress_bar()
+    # TFDS speaks of a download, of which there is none.
+    with contextlib.redirect_stdout(None):
+      builder.download_and_prepare(download_config=download)
   return builder
 
 
-def _prepare(builder, download):
-  if builder.data_path.exists():
-    return
-  name = f'{builder.name}/{builder.builder_config.name}'
-  print(f'preparing {name} in {builder.data_path}', flush=True)
-  if not sys.stderr.isatty():
-    tfds.disable_progress_bar()
-  # TFDS speaks of a download, of which there is none.
-  with contextlib.redirect_stdout(None):
-    builder.download_and_prepare(download_config=download)
+@contextlib.contextmanager
+def _lock(path):
+  """Keeps other processes from making the same files, where locks are known."""
+  path.parent.mkdir(parents=True, exist_ok=True)
+  with path.with_name(f'.{path.name}.lock').open('w') as file:
+    try:
+      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+      print(f'waiting for another process that prepares {path}', flush=True)
+      fcntl.flock(file, fcntl.LOCK_EX)
+    except OSError:  # a disk without locks
+      pass
+    yield
 
 
 def identity(data_config, builder: tfds.core.DatasetBuilder) -> str:

@@ -12,7 +12,10 @@ from carvana_jax.errors import UserError
 
 
 class RunData:
-  """What a run reads; batches are those of `input_pipeline.batches`."""
+  """What a run reads; batches are those of `input_pipeline.batches`.
+
+  Of several processes each gets its part of every batch, unless said otherwise.
+  """
 
   def __init__(self, builder: tfds.core.DatasetBuilder, config: ConfigDict):
     """Finds the pseudo labels, if any, and prints how many there are.
@@ -35,11 +38,26 @@ class RunData:
   def training(self, first_step: int) -> Iterator[dict[str, np.ndarray]]:
     """Shuffled batches from a step to the end of the run."""
     steps_left = range(first_step, self.total_steps)
-    return self._batches('train', steps_left, self._config.seed)
+    return self._batches('train', steps_left, self._config.seed, _own())
+
+  def training_files(self, step: int) -> list[str]:
+    """The photos of the batch of a step, counted from 0 over all epochs."""
+    return input_pipeline.files(
+      self._builder,
+      'train',
+      batch_size=self._config.train.batch_size,
+      step=step,
+      seed=self._config.seed,
+      labels=self._labels.get('train'),
+    )
 
   def once(self, split: str) -> Iterator[dict[str, np.ndarray]]:
     """All examples of a split once, in their order."""
-    return self._batches(split, range(self._steps(split)), None)
+    return self._batches(split, range(self._steps(split)), None, _own())
+
+  def whole(self, split: str) -> Iterator[dict[str, np.ndarray]]:
+    """As `once`, but every process gets all examples."""
+    return self._batches(split, range(self._steps(split)), None, (0, 1))
 
   def _add_pseudo_labels(self):
     labels = pseudo_labels.find(self._config.data.pseudo_labels, self._builder)
@@ -64,13 +82,17 @@ class RunData:
       examples, self._config.train.batch_size
     )
 
-  def _batches(self, split, which, seed):
+  def _batches(self, split, which, seed, process):
     return input_pipeline.batches(
       self._builder,
       split,
       batch_size=self._config.train.batch_size,
       steps=which,
       seed=seed,
-      process=(jax.process_index(), jax.process_count()),
+      process=process,
       labels=self._labels.get(split),
     )
+
+
+def _own():
+  return jax.process_index(), jax.process_count()

@@ -1,6 +1,9 @@
-"""A row of scores for every image of a split, at full size."""
+"""A row of scores for every image of a split, at full size.
 
-from collections.abc import Iterator
+Several processes share the images; each learns all the scores.
+"""
+
+import itertools
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +19,7 @@ from carvana_jax import (
   colours,
   metrics,
   predictor,
+  processes,
   thresholds,
 )
 from carvana_jax.datasets import images, spec, workers
@@ -28,7 +32,7 @@ class Scored(NamedTuple):
   """What is known of one image's prediction."""
 
   row: dict[str, Any]  # labels, colour and scores, as in images.csv
-  dice_by_level: np.ndarray  # float64 [256], see `thresholds.dice`
+  dice_by_level: list[float]  # 256, see `thresholds.dice`
   dice_tuned: float | None
 
 
@@ -44,7 +48,7 @@ def score(
   builder: tfds.core.DatasetBuilder,
   split: str,
   tuned: ConfigDict | None = None,
-) -> Iterator[Scored]:
+) -> list[Scored]:
   """Scores every image of a split.
 
   Args:
@@ -53,13 +57,14 @@ def score(
     split: as TFDS names it.
     tuned: another `config.eval`, whose Dice is wanted as well.
 
-  Yields:
+  Returns:
     One result an image; car by car where the network compares views.
   """
   scored = lambda truth, prediction: _scored(
     truth, prediction, run.config, tuned
   )
-  return _for_all(scored, run, builder, split, split)
+  results = _for_all(scored, run, builder, split, split)
+  return [Scored(*result) for result in results]
 
 
 def dice_by_cleaning(
@@ -67,7 +72,7 @@ def dice_by_cleaning(
   builder: tfds.core.DatasetBuilder,
   split: str,
   threshold: float,
-) -> Iterator[list[float]]:
+) -> list[list[float]]:
   """Dice of every image of a split for every way in `cleaning.WAYS`.
 
   Args:
@@ -85,21 +90,28 @@ def dice_by_cleaning(
 
 
 def _for_all(function, run, builder, split, title):
-  """Yields `function(truth, prediction)` of every image of a split."""
+  """`function(truth, prediction)`, as for JSON, of every image of a split."""
   skip = tfds.decode.SkipDecoding()
   source = builder.as_data_source(split, decoders={'image': skip, 'mask': skip})
-  predicted = predictor.predictions([run], _truths(source, run.config.data))
-  yield from tqdm(
+  groups = [[index] for index in range(len(source))]
+  if run.config.data.multiview:
+    groups = list(cars.cars_of(source).values())
+  own = groups[processes.part()]
+  truths = _truths(source, own, run.config.data)
+  predicted = predictor.predictions([run], truths)
+  results = tqdm(
     workers.ordered_map(lambda pair: function(*pair), predicted),
-    total=len(source),
+    total=sum(map(len, own)),
     desc=title,
     unit='image',
     leave=False,
     disable=None,
   )
+  by_group = [list(itertools.islice(results, len(group))) for group in own]
+  return list(itertools.chain(*processes.interleave(by_group)))
 
 
-def _truths(source, data_config):
+def _truths(source, groups, data_config):
   """Yields (truth, what the network is given) for every image."""
   photo = lambda index: images.decode_photo(source[index]['image'])
 
@@ -110,11 +122,8 @@ def _truths(source, data_config):
     mask = images.decode_mask(example['mask']) > 127
     return _Truth(label, mask), given
 
-  by_car = [range(len(source))]  # in one go, as it does not matter
-  if data_config.multiview:
-    by_car = cars.cars_of(source).values()
   return workers.ordered_map(
-    load, predictor.inputs(by_car, photo, [data_config])
+    load, predictor.inputs(groups, photo, [data_config])
   )
 
 
@@ -141,7 +150,7 @@ def _scored(truth, prediction, config, tuned):
   dice = None
   if tuned is not None:
     dice = _dice(predictor.mask_of(levels, tuned), truth.mask)
-  return Scored(row, thresholds.dice(levels, truth.mask), dice)
+  return Scored(row, thresholds.dice(levels, truth.mask).tolist(), dice)
 
 
 def _dice(predicted, actual):

@@ -20,12 +20,15 @@ def unit(pixels: jax.Array) -> jax.Array:
 def make_train_step(model, optimizer, config):
   """The function `(state, batch) -> (state, metrics)`, to run under a pmap.
 
+  A step whose loss or gradient is not finite changes nothing but the number
+  of steps; its metric `skipped` is 1, that of all others 0.
+
   Args:
     model: a Linen network.
     optimizer: the optax transformation that the state was created with.
     config: as in configs/default.py.
   """
-  loss_function = losses.by_name(config.train.loss)
+  measure = _make_measure(model, config)
 
   def step(state, batch):
     key = jax.random.fold_in(state.key, state.step)
@@ -35,23 +38,13 @@ def make_train_step(model, optimizer, config):
     weight = batch['weight']
     image, mask = augment.augment(augment_key, image, mask, config.augment)
     count = jax.lax.psum(weight.sum(), AXIS)  # real examples on all devices
-
-    def loss(params):
-      logits, updates = model.apply(
-        state.replace(params=params).variables,
-        image,
-        train=True,
-        weight=weight,
-        rngs={'dropout': dropout_key},
-        mutable=['batch_stats'],
-      )
-      values = loss_function(logits, mask)  # [b]
-      # Divided by the count of all devices, so that their sum is the mean.
-      return jnp.sum(values * weight) / count, (logits, updates)
-
-    (value, (logits, updates)), gradient = jax.value_and_grad(
-      loss, has_aux=True
-    )(state.params)
+    batch_stats, (value, sums, gradient) = _accumulated(
+      lambda stats, key, part: measure(state, stats, key, part, count),
+      state.batch_stats,
+      dropout_key,
+      (image, mask, weight),
+      config.train.accumulate,
+    )
     value, gradient = jax.lax.psum((value, gradient), AXIS)
     change, opt_state = optimizer.update(
       gradient, state.opt_state, state.params
@@ -59,26 +52,96 @@ def make_train_step(model, optimizer, config):
     new_state = state.replace(
       step=state.step + 1,
       params=optax.apply_updates(state.params, change),
-      batch_stats=updates.get('batch_stats', {}),
+      batch_stats=batch_stats,
       opt_state=opt_state,
     )
     if decay := config.train.average_decay:
       new_state = new_state.replace(
         average=_averaged(state.average, new_state, decay)
       )
-    scores = metrics.scores(logits, mask, smooth=config.eval.smooth)
+    norm = optax.global_norm(gradient)
+    finite = jnp.isfinite(value) & jnp.isfinite(norm)
     measured = {
-      name: jax.lax.psum(jnp.sum(values * weight), AXIS) / count
-      for name, values in scores.items()
+      name: jax.lax.psum(total, AXIS) / count for name, total in sums.items()
     }
     measured |= {
       'loss': value,
-      'gradient_norm': optax.global_norm(gradient),
+      'gradient_norm': norm,
       'images': count,
+      'skipped': 1 - finite.astype(jnp.float32),
     }
+    # A jnp.where would be compiled into what it chooses, with other roundings.
+    new_state = jax.lax.cond(
+      finite, lambda: new_state, lambda: state.replace(step=new_state.step)
+    )
     return new_state, measured
 
   return step
+
+
+def _make_measure(model, config):
+  """The function that `_accumulated` takes, with more arguments."""
+  loss_function = losses.by_name(config.train.loss)
+
+  def measure(state, batch_stats, key, part, count):
+    image, mask, weight = part
+    state = state.replace(batch_stats=batch_stats)
+
+    def loss(params):
+      logits, updates = model.apply(
+        state.replace(params=params).variables,
+        image,
+        train=True,
+        weight=weight,
+        rngs={'dropout': key},
+        mutable=['batch_stats'],
+      )
+      values = loss_function(logits, mask)  # [b]
+      # Divided by the count of all devices and micro-batches, so that their
+      # sum is the mean.
+      return jnp.sum(values * weight) / count, (logits, updates)
+
+    (value, (logits, updates)), gradient = jax.value_and_grad(
+      loss, has_aux=True
+    )(state.params)
+    scores = metrics.scores(logits, mask, smooth=config.eval.smooth)
+    sums = {name: jnp.sum(values * weight) for name, values in scores.items()}
+    return updates.get('batch_stats', {}), (value, sums, gradient)
+
+  return measure
+
+
+def _accumulated(measure, batch_stats, key, batch, count):
+  """`measure` of a device's batch, or its sum over `count` micro-batches.
+
+  Args:
+    measure: `(batch_stats, key, part) -> (batch_stats, tree to add up)`.
+    batch_stats: those before the batch.
+    key: of the batch.
+    batch: image, mask and weight, arrays [b, ...].
+    count: micro-batches, a divisor of b.
+  """
+  if count == 1:
+    return measure(batch_stats, key, batch)
+  # Every count-th example, so that padding, the end of a batch, is shared.
+  split = lambda x: x.reshape(-1, count, *x.shape[1:]).swapaxes(0, 1)
+  keys, parts = jax.random.split(key, count), jax.tree.map(split, batch)
+  first = jax.tree.map(lambda x: x[0], (keys, parts))
+  _, shapes = jax.eval_shape(measure, batch_stats, *first)
+  zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+
+  def add(carry, part):
+    stats, totals = carry
+    new_stats, values = measure(stats, *part)
+    # The last micro-batches may be nothing but padding, without statistics.
+    seen = jax.lax.psum(part[1][2].sum(), AXIS) > 0
+    keep = lambda new, old: jnp.where(seen, new, old)
+    return (
+      jax.tree.map(keep, new_stats, stats),
+      jax.tree.map(jnp.add, totals, values),
+    ), None
+
+  return jax.lax.scan(add, (batch_stats, zeros), (keys, parts))[0]
 
 
 def _averaged(average, state, decay):

@@ -17,6 +17,7 @@ from carvana_jax import (
   models,
   parallel,
   prepare,
+  processes,
   run_data,
   steps,
   train_state,
@@ -24,6 +25,7 @@ from carvana_jax import (
 from carvana_jax import workdir as run_folder
 from carvana_jax.errors import UserError
 from carvana_jax.interrupt import Interrupt
+from carvana_jax.skips import Skips
 from carvana_jax.validation import Validation
 
 _ROW = '{:>5} {:>7} {:>9} {:>9} {:>10} {:>9} {:>8}'
@@ -44,25 +46,24 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> bool:
 
   Raises:
     UserError: the config can't be run, the folder holds another run or
-      another process trains in it, the loss stopped being a number, or a
-      checkpoint could not be saved.
+      another process trains in it, too many steps in a row were skipped (see
+      `skips`), or a checkpoint could not be saved.
   """
-  check.check(config)
-  if not checkpoint.exists(workdir):  # else what it checks is in there
-    frozen.check(config)
-  run_folder.refuse_other_config(config, workdir)
+  processes.together(lambda: check.check(config))
+  if not processes.of_first(lambda: checkpoint.exists(workdir)):
+    # Else what it checks is in there.
+    processes.together(lambda: frozen.check(config))
+  processes.of_first(lambda: run_folder.refuse_other_config(config, workdir))
   with run_folder.lock(workdir):
     return _train(config, workdir)
 
 
 def _train(config, workdir):
-  checkpoint.set_aside_damaged(workdir)
+  processes.of_first(lambda: checkpoint.set_aside_damaged(workdir))
   start = header.facts(workdir)
   print(header.describe(start, config), flush=True)
-  # The second is needed at the end; better to learn now if it can't be made.
-  builder = prepare.for_network(config.data)
-  prepare.for_scoring(config.data)
-  data = run_data.RunData(builder, config)
+  data = processes.together(lambda: _data(config))
+  _refuse_other_data(processes.gather(data.identity))
   model = models.build(config.model)
   optimizer = train_state.make_optimizer(config.optimizer, data.total_steps)
   create = checkpoint.state_creator(config, model, optimizer)
@@ -70,64 +71,86 @@ def _train(config, workdir):
     steps.make_train_step(model, optimizer, config)
   )
   validation = Validation(config, model, data)
-  run_folder.write_config(config, workdir)
-  run_folder.add_start(workdir, start)
+  if processes.is_first():
+    run_folder.write_config(config, workdir)
+    run_folder.add_start(workdir, start)
+  skips = Skips(data, config.train.max_skipped)
   limit = 60 * config.train.max_minutes or math.inf
 
   with checkpoint.Checkpoints(workdir) as checkpoints, Interrupt() as interrupt:
+    wished = lambda: any(processes.gather(interrupt.wished))
     state, notes = _first_or_latest(checkpoints, create, config, data)
-    seconds = notes['train_seconds']
-    with logbook.Logbook(workdir, int(state.step)) as book:
-      batches = parallel.to_devices(data.training(int(state.step)))
-      if int(state.step) < data.total_steps:
-        print(_HEAD + '  *network size', flush=True)
-      while int(state.step) < data.total_steps:
-        if seconds >= limit:
-          print(f'stopped: {config.train.max_minutes} minutes are over')
-          break
-        if _patience_is_over(state, checkpoints, config, data):
-          print(
-            f'stopped: {config.train.patience} epochs without a better '
-            f'validation {config.train.monitor}; step {checkpoints.best} is '
-            'the best'
-          )
-          break
+    step = int(state.step)
+    batches = parallel.to_devices(data.training(step))
+    if step < data.total_steps:
+      print(_HEAD + '  *network size', flush=True)
+    with logbook.Logbook(workdir, step - step % data.steps_per_epoch) as book:
+      while not _is_over(step, notes, checkpoints, config, data):
         # Whatever happens in an epoch happens in this order.
-        first_step, started = int(state.step), time.monotonic()
-        epoch = first_step // data.steps_per_epoch + 1
-        state, measured = _train_epoch(
-          state, train_step, batches, data.steps_per_epoch, epoch,
-          started + limit - seconds, checkpoints, interrupt,
+        first_step, started = step, time.monotonic()
+        epoch = step // data.steps_per_epoch + 1
+        state, sums = _train_epoch(
+          state, train_step, batches, data.steps_per_epoch, notes['sums'],
+          started + limit - notes['train_seconds'], skips, interrupt,
         )  # fmt: skip
-        elapsed = time.monotonic() - started
         step = int(state.step)
-        seconds += elapsed
+        elapsed = processes.gather(time.monotonic() - started)[0]
+        part = step % data.steps_per_epoch > 0
+        notes |= {
+          'config': config.to_dict(),
+          'train_seconds': notes['train_seconds'] + elapsed,
+          'sums': sums if part else {},
+        }
+        if part and wished():
+          # Neither scored nor recorded: it ends as if never interrupted.
+          checkpoints.save(state, notes, -math.inf)
+          return False
         valid = validation.scores(state.best_variables)
         rate = (step - first_step) * config.train.batch_size / elapsed
-        _log(book, step, epoch, measured, valid, rate, seconds)
+        _log(book, step, epoch, sums, valid, rate, notes['train_seconds'])
         every = config.train.picture_epochs
         if every and (epoch % every == 0 or step == data.total_steps):
           strips = validation.pictures(state.best_variables)
           book.pictures(step, epoch, strips)
-        notes |= {'config': config.to_dict(), 'train_seconds': seconds}
-        checkpoints.save(
-          state, notes, _score(valid, config, interrupt, data, step)
-        )
-        if interrupt.wished:
+        checkpoints.save(state, notes, _score(valid, config))
+        if wished():
           return False
   return True
+
+
+def _data(config):
+  builder = prepare.for_network(config.data)
+  # Needed at the end; better to learn now if it can't be made.
+  prepare.for_scoring(config.data)
+  return run_data.RunData(builder, config)
+
+
+def _refuse_other_data(identities):
+  """Raises a `UserError` if not all processes read the same."""
+  for number, found in enumerate(identities):
+    if found != identities[0]:
+      raise UserError(
+        f'process {number} of the run found {found}, but process 0 '
+        f'{identities[0]}; give all the same files.'
+      )
 
 
 def _first_or_latest(checkpoints, create, config, data):
   """A state and its notes, see `Checkpoints.save`."""
   step = checkpoints.latest
+  like = parallel.abstract(create)
   if step is None:
-    state = parallel.create(create)
+    state = processes.arrays_of_first(lambda: parallel.create(create), like)
     values, origin = frozen.values(
-      state.frozen, config.model, data.once('train')
+      state.frozen, config.model, data.whole('train')
     )
     state = state.replace(frozen=parallel.replicate(values))
-    notes = {'data': data.identity, 'train_seconds': 0.0, 'frozen': origin}
+    notes = {
+      'data': data.identity,
+      'train_seconds': 0.0,
+      'frozen': origin,
+      'sums': {},  # of an epoch that is not over, see `_train_epoch`
+    }
     return state, notes
   notes = checkpoints.notes(step)
   if notes['data'] != data.identity:
@@ -136,84 +159,98 @@ def _first_or_latest(checkpoints, create, config, data):
       f'{data.identity}; bring back the old files or choose another --workdir.'
     )
   print(f'going on from step {step}', flush=True)
-  state = checkpoints.state(step, checkpoint.abstract(create))
-  return state, notes
+  return checkpoints.state(step, like), notes
 
 
-def _score(valid, config, interrupt, data, step):
+def _score(valid, config):
   """What makes a checkpoint the best: the higher, the better."""
-  if interrupt.wished and step % data.steps_per_epoch:
-    # A run that was interrupted has to end as one that was not.
-    return -math.inf
   sign = -1 if config.train.monitor == 'loss' else 1
   return sign * valid[config.train.monitor]
 
 
-def _patience_is_over(state, checkpoints, config, data):
-  """Whether the best checkpoint is `config.train.patience` epochs old."""
-  if not config.train.patience or checkpoints.best is None:
-    return False
-  age = int(state.step) - checkpoints.best
-  return age >= config.train.patience * data.steps_per_epoch
+def _is_over(step, notes, checkpoints, config, data):
+  """Whether training ends here; prints why where it could have gone on."""
+  if step >= data.total_steps:
+    return True
+  minutes, patience = config.train.max_minutes, config.train.patience
+  if minutes and notes['train_seconds'] >= 60 * minutes:
+    print(f'stopped: {minutes} minutes are over')
+    return True
+  best = checkpoints.best
+  if patience and best and step - best >= patience * data.steps_per_epoch:
+    print(
+      f'stopped: {patience} epochs without a better validation '
+      f'{config.train.monitor}; step {best} is the best'
+    )
+    return True
+  return False
 
 
 def _train_epoch(
-  state, train_step, batches, count, epoch, deadline, checkpoints, interrupt
+  state, train_step, batches, count, sums, deadline, skips, interrupt
 ):
   """Trains to the end of an epoch of `count` steps, unless stopped before.
 
+  Args:
+    sums: of the epoch's steps before this one, {} at its start.
+
   Returns:
-    The new state, and each metric's mean over the images.
+    The new state; and of each metric the sum over the images in the steps that
+    were not skipped, of `images` and `skipped` their numbers.
   """
-  sums = collections.Counter()
+  sums = collections.Counter(sums)
   # Numbers are fetched two steps late, so that the devices never wait for
-  # the host; a loss that is not a number is still noticed at once.
+  # the host; steps skipped in a row are still noticed at once.
   waiting = collections.deque()
 
   def settle(step, values):
+    """Adds up; whether a process wants to stop, which all learn here."""
     values = {name: float(value) for name, value in values.items()}
-    if not all(map(math.isfinite, values.values())):
-      raise UserError(_not_a_number(step, checkpoints.latest))
-    images = values.pop('images')
-    sums['images'] += images
+    images, skipped = values.pop('images'), values.pop('skipped')
+    wishes = values.pop('wishes')
+    skips.add(step, skipped > 0)
+    sums['skipped'] += skipped
+    sums['images'] += 0 if skipped else images
     for name, value in values.items():
-      sums[name] += value * images
+      sums[name] += 0 if skipped else value * images
     bar.set_postfix(loss=f'{values["loss"]:.4f}', refresh=False)
+    return wishes > 0
 
-  done = int(state.step) % count
+  epoch, done = divmod(int(state.step), count)
   with tqdm(
     total=count,
     initial=done,
-    desc=f'epoch {epoch}',
+    desc=f'epoch {epoch + 1}',
     unit='step',
     leave=False,
     disable=None,
   ) as bar:
+    wish = stop = False
     for position in range(done, count):
-      state, values = train_step(state, next(batches))
-      waiting.append(((epoch - 1) * count + position + 1, values))
+      state, values = train_step(state, next(batches), wish)
+      waiting.append((epoch * count + position + 1, values))
       if len(waiting) > 2:
-        settle(*waiting.popleft())
+        stop = settle(*waiting.popleft())
       bar.update()
-      if interrupt.wished or time.monotonic() > deadline:
+      wish = interrupt.wished or time.monotonic() > deadline
+      if stop or (wish and processes.is_only()):
         break
     while waiting:
       settle(*waiting.popleft())
-  images = sums.pop('images')
-  return state, {name: value / images for name, value in sums.items()}
+  return state, dict(sums)
 
 
-def _not_a_number(step, saved):
-  good = f'step {saved} is the last good one' if saved else 'none was saved'
-  return (
-    f'the loss or its gradient stopped being a number at step {step}; of the '
-    f'checkpoints, {good}. Choose another --workdir and a lower '
-    'config.optimizer.learning_rate or config.optimizer.clip_norm.'
-  )
+def _means(sums):
+  """Of each metric the mean over the images; of `skipped` the number."""
+  images = sums['images'] or math.nan
+  means = {name: value / images for name, value in sums.items()}
+  del means['images']
+  return means | {'skipped': sums['skipped']}
 
 
-def _log(book, step, epoch, measured, valid, rate, seconds):
+def _log(book, step, epoch, sums, valid, rate, seconds):
   """Records an epoch, and prints its row."""
+  measured = _means(sums)
   book.scalars(
     step,
     {

@@ -1,4 +1,7 @@
-"""Scores and sample pictures at the network's size, for use while training."""
+"""Scores and sample pictures at the network's size, for use while training.
+
+Every process looks at its part of the split.
+"""
 
 import collections
 from typing import Any
@@ -6,7 +9,7 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
-from carvana_jax import logbook, parallel, steps
+from carvana_jax import logbook, parallel, processes, steps
 from carvana_jax.run_data import RunData
 
 
@@ -35,11 +38,13 @@ class Validation:
       sums['images'] += float(weight.sum())
       for name, value in values.items():
         sums[name] += float((value * weight).sum())
-    images = sums.pop('images')
-    return {name: value / images for name, value in sums.items()}
+    parts = processes.gather(sums)
+    totals = {name: sum(part[name] for part in parts) for name in sums}
+    images = totals.pop('images')
+    return {name: value / images for name, value in totals.items()}
 
   def pictures(self, variables: Any) -> np.ndarray:
-    """Strips of a few photos, spread evenly over the first batch."""
+    """Strips of a few photos, spread evenly over this process's first batch."""
     batch = next(iter(parallel.to_devices(self._batches(), ahead=0)))
     probability = parallel.to_host(self._predict(variables, batch))
     batch = parallel.to_host(batch)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from ml_collections import ConfigDict
 
-from carvana_jax import atomic
+from carvana_jax import atomic, processes
 from carvana_jax.errors import UserError
 
 # Fields that may differ between the parts of a run that was interrupted.
@@ -25,26 +25,32 @@ def lock(workdir: pathlib.Path) -> Iterator[None]:
   """Makes the folder, and keeps other processes from training in it.
 
   The lock ends with the process, however that ends, so none is left behind.
-  Processes that only read the folder need none.
+  Processes that only read the folder need none. Of a run's several processes
+  the first takes it.
 
   Raises:
     UserError: another process holds it, or the disk knows no locks.
   """
-  workdir.mkdir(parents=True, exist_ok=True)
-  with (workdir / 'lock').open('w') as file:
-    try:
-      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-      raise UserError(
-        f'another process is training in {workdir}; wait for its end, or '
-        'choose another --workdir.'
-      ) from None
-    except OSError as error:
-      raise UserError(
-        f'{workdir} is on a disk without file locks ({error.strerror}); '
-        'choose a --workdir on another disk.'
-      ) from error
+  with contextlib.ExitStack() as stack:
+    processes.of_first(lambda: _lock(workdir, stack))
     yield
+
+
+def _lock(workdir, stack):
+  workdir.mkdir(parents=True, exist_ok=True)
+  file = stack.enter_context((workdir / 'lock').open('w'))
+  try:
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+  except BlockingIOError:
+    raise UserError(
+      f'another process is training in {workdir}; wait for its end, or '
+      'choose another --workdir.'
+    ) from None
+  except OSError as error:
+    raise UserError(
+      f'{workdir} is on a disk without file locks ({error.strerror}); '
+      'choose a --workdir on another disk.'
+    ) from error
 
 
 def refuse_other_config(config: ConfigDict, workdir: pathlib.Path) -> None:

@@ -69,12 +69,19 @@ def get_config() -> ConfigDict:
 
   config.train = train = ConfigDict()
   train.batch_size = 16  # on all devices together
+  # Micro-batches that a batch is split into on each device: less memory for
+  # the same gradient. Batch normalisation sees a micro-batch at a time, and
+  # dropout draws anew for each.
+  train.accumulate = 1
   train.epochs = 20
   train.max_minutes = 0.0  # stop training after that time, 0: never
   train.loss = 'bce_dice'  # bce, dice or bce_dice
   train.average_decay = 0.98  # moving average of the variables, 0: none
   train.monitor = 'dice'  # of validation, picks the best: dice or loss
   train.patience = 0  # stop after so many epochs without a better one, 0: never
+  # Steps whose loss or gradient is not finite change nothing; so many in a row
+  # end the run.
+  train.max_skipped = 10
   train.picture_epochs = 5  # sample predictions every so many epochs, 0: never
 
   config.eval = ConfigDict()

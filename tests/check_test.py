@@ -11,6 +11,9 @@ from configs import cnn256, debug, default, median_cnn100, vgg19_unet512
 class CheckTest(chex.TestCase):
   @parameterized.parameters(
     ('train', 'epochs', 0, 'at least 1'),
+    ('train', 'accumulate', 0, 'at least 1'),
+    ('train', 'accumulate', 3, 'multiple of 6'),
+    ('train', 'max_skipped', 0, 'at least 1'),
     ('train', 'loss', 'bcee', 'bce_dice'),
     ('train', 'patience', -1, 'at least 0'),
     ('train', 'monitor', 'iou', 'dice or loss'),

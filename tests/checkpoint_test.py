@@ -62,7 +62,7 @@ class CheckpointTest(SavingTest):
     self.save({7: 0.5})
     with checkpoint.Checkpoints(self.workdir) as checkpoints:
       self.assertEqual(checkpoints.latest, 7)
-      restored = checkpoints.state(7, checkpoint.abstract(self.create))
+      restored = checkpoints.state(7, parallel.abstract(self.create))
       self.assertEqual(checkpoints.notes(7)['train_seconds'], 1.5)
     expected = self.state.replace(
       step=jnp.int32(7),
@@ -173,7 +173,7 @@ class DamageTest(SavingTest):
     self.assertTrue((self.workdir / 'damaged' / '3' / 'state').is_dir())
     with checkpoint.Checkpoints(self.workdir) as checkpoints:
       self.assertEqual(checkpoints.latest, 2)
-      checkpoints.state(2, checkpoint.abstract(self.create))
+      checkpoints.state(2, parallel.abstract(self.create))
     self.save({3: 0.7})  # made again, and whole
     with self.assertNoLogs('absl', 'WARNING'):
       checkpoint.set_aside_damaged(self.workdir)

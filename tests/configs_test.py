@@ -11,7 +11,14 @@ import optax
 from absl.testing import parameterized
 from ml_collections import ConfigDict
 
-from carvana_jax import checkpoint, losses, models, prepare, train_state
+from carvana_jax import (
+  checkpoint,
+  losses,
+  models,
+  parallel,
+  prepare,
+  train_state,
+)
 from carvana_jax.datasets import spec
 from carvana_jax.errors import UserError
 from configs import default
@@ -39,7 +46,7 @@ class ConfigsTest(chex.TestCase):
     model = models.build(config.model)
     optimizer = train_state.make_optimizer(config.optimizer, 100)
     create = checkpoint.state_creator(config, model, optimizer)
-    state = checkpoint.abstract(create)
+    state = parallel.abstract(create)
     self.assertEqual(state.step.dtype, np.int32)
     losses.by_name(config.train.loss)
     spec.parse_size(prepare.full_size(config.data))

@@ -1,6 +1,7 @@
 """Batches: every example once an epoch, in an order that any step knows."""
 
 import pathlib
+import tempfile
 
 import chex
 import numpy as np
@@ -107,6 +108,20 @@ class BatchesTest(chex.TestCase):
     parts = [self.batches(range(4), process=(i, 2)) for i in range(2)]
     for batch, *halves in zip(whole, *parts, strict=True):
       chex.assert_trees_all_equal(joined(halves), batch)
+
+
+class FilesTest(chex.TestCase):
+  def test_are_those_of_the_batch(self):
+    folder = self.enterContext(tempfile.TemporaryDirectory())
+    builder = numbered.prepare(folder)
+    given = {'batch_size': BATCH, 'seed': 0}
+    batches = input_pipeline.batches(builder, 'train', steps=range(6), **given)
+    for step, batch in enumerate(batches):
+      numbers = batch['image'][batch['weight'] > 0, 0, 0, 0]
+      self.assertEqual(
+        input_pipeline.files(builder, 'train', step=step, **given),
+        [f'{number}.jpg' for number in numbers],
+      )
 
 
 class WithUnlabeled(numbered.Numbered):

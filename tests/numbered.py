@@ -23,7 +23,7 @@ class Numbered(tfds.core.GeneratorBasedBuilder):
     }
 
   def _generate_examples(self, count):
-    text = ('filename', 'car_id', 'make', 'model', 'year', 'trim')
+    text = ('car_id', 'make', 'model', 'year', 'trim')
     for number in range(count):
       picture = np.full((*spec.parse_size(SIZE), 3), number, np.uint8)
       yield (
@@ -33,6 +33,7 @@ class Numbered(tfds.core.GeneratorBasedBuilder):
           'mask': images.encode_png(picture[..., 0]),
           'view': 1,
           'fold': 0,
+          'filename': f'{number}.jpg',
           **dict.fromkeys(text, ''),
         },
       )

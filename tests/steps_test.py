@@ -4,6 +4,7 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+from unittest import mock
 
 import chex
 import jax
@@ -193,6 +194,109 @@ class TrainStepTest(chex.TestCase):
     # The second device holds the same examples, but other numbers.
     both['weight'][4:] = 0
     self.assertGreater(abs(Trainer(config)(both)['loss'] - first), 1e-4)
+
+  def test_accumulation_gives_the_gradient_of_the_whole_batch(self):
+    config = small_config()
+    config.model.norm = 'none'
+    config.optimizer.name = 'sgd'  # so that parameters follow the gradient
+    whole = Trainer(config, flip=True)
+    config.train.accumulate = 4
+    parts = Trainer(config, flip=True)
+    padded = example_batch()
+    padded['weight'][-3:] = 0
+    for batch in (example_batch(), padded):
+      expected = whole(batch)
+      chex.assert_trees_all_close(parts(batch), expected, rtol=1e-4)
+    chex.assert_trees_all_close(
+      parts.state.params, whole.state.params, rtol=1e-4, atol=1e-6
+    )
+    self.assertEqual(parts.traces, 1)
+
+  def test_accumulation_of_padding_only(self):
+    config = small_config()  # with batch normalisation
+    config.train.accumulate = 4
+    trainer = Trainer(config)
+    batch = example_batch()
+    batch['weight'][1:] = 0  # three micro-batches have no real example
+    changed = jax.tree.map(np.copy, batch)
+    changed['image'][1:] = 255 - changed['image'][1:]
+    other = Trainer(config)
+    values = trainer(batch)
+    self.assertEqual((values['skipped'], values['images']), (0, 1))
+    chex.assert_trees_all_equal(other(changed), values)
+    chex.assert_trees_all_equal(other.state.trained, trainer.state.trained)
+    chex.assert_tree_all_finite(trainer.state.trained)
+
+  def test_bfloat16_computes_only(self):
+    config = small_config()
+    long = Trainer(config)
+    config.model.dtype = 'bfloat16'
+    short = Trainer(config)
+    for seed in range(4):
+      batch = example_batch(seed=seed)
+      expected, loss = long(batch)['loss'], short(batch)['loss']
+      self.assertNotEqual(loss, expected)
+      self.assertLess(abs(loss - expected), 0.02 * expected)
+    dtypes = lambda state: jax.tree.map(lambda x: x.dtype, state)
+    self.assertEqual(dtypes(short.state), dtypes(long.state))
+    chex.assert_type(jax.tree.leaves(short.state.trained), jnp.float32)
+
+  def test_a_step_of_clipped_sgd_by_hand(self):
+    config = small_config()
+    config.model.norm = 'none'
+    config.train.loss = 'bce'
+    config.optimizer.update(name='sgd', learning_rate=0.5, clip_norm=0.01)
+    trainer = Trainer(config)
+    before = jax.tree.map(np.asarray, trainer.state.params)
+    batch = example_batch()
+
+    def loss(params):
+      x, y = batch['image'] / 255.0, batch['mask'] / 255.0
+      x = trainer.model.apply({'params': params}, x, train=False)
+      # From -log of the probability of the right class.
+      return jnp.mean(jnp.log1p(jnp.exp(x)) - x * y)
+
+    gradient = jax.tree.map(np.asarray, jax.jit(jax.grad(loss))(before))
+    squares = [np.sum(np.square(g)) for g in jax.tree.leaves(gradient)]
+    norm = np.sqrt(sum(squares))
+    self.assertGreater(norm, 0.01)
+    self.assertAlmostEqual(trainer(batch)['gradient_norm'], norm, 4)
+    # The first step of Nesterov's momentum 0.9 is 1.9 times the gradient.
+    expected = jax.tree.map(
+      lambda p, g: p - 0.5 * 1.9 * g * 0.01 / norm, before, gradient
+    )
+    chex.assert_trees_all_close(
+      trainer.state.params, expected, rtol=1e-4, atol=1e-6
+    )
+
+  @parameterized.parameters('loss', 'gradient')
+  def test_a_skipped_step_changes_nothing(self, not_finite):
+    def bad(logits, target):
+      none = jnp.sum(target, (1, 2)) == 0  # pictures without a car are bad
+      # The slope of the root is not finite at 0.
+      root = jnp.sqrt(jnp.sum(logits * target, (1, 2)) ** 2)
+      wrong = root if not_finite == 'gradient' else jnp.nan
+      return losses.bce(logits, target) + jnp.where(none, wrong, 0)
+
+    config = small_config()
+    config.train.loss = 'bad'
+    with mock.patch.dict(losses._LOSSES, bad=bad):
+      trainer = Trainer(config)
+    batch = example_batch()
+    empty = batch | {'mask': 0 * batch['mask']}
+    self.assertEqual(trainer(batch)['skipped'], 0)
+    plain = lambda state: jax.tree.map(
+      np.asarray, state.replace(key=jax.random.key_data(state.key))
+    )
+    before = plain(trainer.state)
+    values = trainer(empty)
+    self.assertEqual(values['skipped'], 1)
+    self.assertEqual(np.isfinite(values['loss']), not_finite == 'gradient')
+    self.assertEqual(np.isfinite(values['gradient_norm']), not_finite == 'loss')
+    after = plain(trainer.state)
+    self.assertEqual(after.step, before.step + 1)
+    chex.assert_trees_all_equal(after.replace(step=before.step), before)
+    self.assertEqual(trainer.traces, 1)
 
   def test_state_is_donated(self):
     trainer = Trainer()

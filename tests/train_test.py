@@ -10,13 +10,15 @@ from unittest import mock
 
 import chex
 import jax.numpy as jnp
+import numpy as np
 from absl.testing import parameterized
 
 from carvana_jax import (
   checkpoint,
   frozen,
+  input_pipeline,
   interrupt,
-  parallel,
+  losses,
   prepare,
   train,
 )
@@ -51,28 +53,45 @@ class LoopTest(chex.TestCase):
     return [json.loads(line)['epoch'] for line in lines]
 
 
-class NotANumberTest(LoopTest):
-  def test_stops_and_keeps_the_last_good_checkpoint(self):
-    original, bad_step = parallel.train_step, 5
+class SkippedTest(LoopTest):
+  """An example's pictures hold its number; the loss of some is not finite."""
 
-    def broken(step):
-      def wrapped(state, batch):
-        new_state, values = step(state, batch)
-        loss = jnp.where(new_state.step == bad_step, jnp.nan, values['loss'])
-        return new_state, values | {'loss': loss}
+  def setUp(self):
+    super().setUp()
+    self.config.train.update(loss='bad', max_skipped=2)
+    self.enterContext(mock.patch.dict(losses._LOSSES, bad=self.loss))
+    self.least_bad = 9  # only in the training split
 
-      return original(wrapped)
+  def loss(self, logits, target):
+    bad = 255 * target.mean((1, 2)) > self.least_bad - 0.5
+    return jnp.where(bad, jnp.nan, losses.bce_dice(logits, target))
 
-    with (
-      mock.patch.object(parallel, 'train_step', broken),
-      self.assertRaisesRegex(
-        UserError,
-        'stopped being a number at step 5; .* step 3 is the last good',
-      ),
-    ):
+  def lines(self):
+    lines = (self.workdir / 'metrics.jsonl').read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+  def test_a_bad_batch_is_counted_and_left_out(self):
+    # One step of the three of each epoch, never two in a row.
+    self.train()
+    self.assertEqual([line['train/skipped'] for line in self.lines()], [1, 1])
+    for line in self.lines():
+      self.assertTrue(np.isfinite(list(line.values())).all())
+    chex.assert_tree_all_finite(checkpoint.load(self.workdir).variables)
+
+  def test_too_many_in_a_row_end_the_run_and_name_the_files(self):
+    self.least_bad = 0
+    self.config.train.max_skipped = 4  # the first of the second epoch
+    builder = prepare.dataset()
+    chosen, _ = input_pipeline.plan(3, examples=10, batch_size=4, seed=0)
+    rows = builder.as_data_source('train')
+    files = ', '.join(rows[int(i)]['filename'].decode() for i in chosen)
+    with self.assertRaisesRegex(
+      UserError, f'in 4 steps in a row, .* step 4 on {files}; choose another'
+    ) as caught:
       self.train()
-    with checkpoint.Checkpoints(self.workdir) as checkpoints:
-      self.assertEqual(checkpoints.latest, 3)
+    self.assertNotIn('\n', str(caught.exception))
+    (line,) = self.lines()
+    self.assertEqual(line['train/skipped'], 3)
     chex.assert_tree_all_finite(checkpoint.load(self.workdir).variables)
 
 

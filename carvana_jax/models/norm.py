@@ -52,5 +52,7 @@ class BatchNorm(nn.Module):
     total, squares, count = jax.lax.psum(
       (total, squares, count), self.axis_name
     )
-    mean = total / count
-    return mean, jnp.maximum(squares / count - mean * mean, 0.0)
+    # A micro-batch may be all padding; without a spread it would overflow.
+    empty = (count == 0).astype(count.dtype)
+    mean, square = total / (count + empty), squares / (count + empty)
+    return mean, jnp.maximum(square - mean * mean, 0.0) + empty
