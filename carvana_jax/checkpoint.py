@@ -9,6 +9,7 @@ from concurrent import futures
 from typing import Any
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 from absl import logging
 from ml_collections import ConfigDict
@@ -117,7 +118,7 @@ class Checkpoints:
       self._manager.save(
         step,
         args=ocp.args.Composite(
-          state=ocp.args.StandardSave(_global(state)),
+          state=ocp.args.StandardSave(_writable(state)),
           notes=ocp.args.JsonSave(notes),
         ),
         metrics={'score': score, 'step': step},
@@ -310,8 +311,10 @@ def _restore(workdir, step, **items):
     )
 
 
-def _global(state):
-  """The state as Orbax wants it: placed on the devices of all processes."""
+def _writable(state):
+  """The state as Orbax takes it from the first process alone."""
   if processes.is_only():
     return state
-  return ocp.utils.fully_replicated_host_local_array_to_global_array(state)
+  # Of several processes, it wants arrays of JAX from all. Copies, as the
+  # buffers are given away before all is written.
+  return jax.tree.map(np.array, state)

@@ -18,17 +18,23 @@ class Logbook:
   """
 
   def __init__(self, workdir: pathlib.Path, last_step: int):
-    """Prepares the records of a run that starts or goes on.
+    """Opens the records of a run that starts or goes on.
 
     Args:
       workdir: the run's folder.
-      last_step: of the lines and events to keep. Later ones, of an epoch that
-        will be made again or ended, are dropped before the first is written.
+      last_step: of the lines and events to keep. Later ones, from a run that
+        was cut off after its last checkpoint, will be made again.
     """
-    self._workdir = workdir
-    self._last_step = last_step
+    self._pictures = workdir / 'pictures'
     self._path = workdir / 'metrics.jsonl'
     self._board = None
+    if not processes.is_first():
+      return
+    if self._path.exists():
+      self._drop_after(last_step)
+    for path in (workdir / 'tensorboard').glob('*.tfevents.*'):
+      _drop_events_after(path, last_step)
+    self._board = tf.summary.create_file_writer(str(workdir / 'tensorboard'))
 
   def __enter__(self):
     return self
@@ -39,9 +45,8 @@ class Logbook:
 
   def scalars(self, step: int, values: dict[str, float]) -> None:
     """Records numbers, such as {'train/loss': 0.1}."""
-    if not processes.is_first():
+    if not self._board:
       return
-    self._open()
     with self._path.open('a') as file:
       file.write(json.dumps({'step': step, **values}) + '\n')
     with self._board.as_default(step):
@@ -57,25 +62,13 @@ class Logbook:
       epoch: of the run, names the file.
       strips: uint8 [N, H, W, 3], one a sample: input, target, prediction.
     """
-    if not processes.is_first():
+    if not self._board:
       return
-    self._open()
     with self._board.as_default(step):
       tf.summary.image('input, target, prediction', strips, max_outputs=99)
+    self._pictures.mkdir(exist_ok=True)
     sheet = images.encode_png(np.concatenate(strips))
-    path = self._workdir / 'pictures' / f'epoch_{epoch:03d}.png'
-    path.parent.mkdir(exist_ok=True)
-    atomic.write(path, sheet)
-
-  def _open(self):
-    if self._board:
-      return
-    if self._path.exists():
-      self._drop_after(self._last_step)
-    folder = self._workdir / 'tensorboard'
-    for path in folder.glob('*.tfevents.*'):
-      _drop_events_after(path, self._last_step)
-    self._board = tf.summary.create_file_writer(str(folder))
+    atomic.write(self._pictures / f'epoch_{epoch:03d}.png', sheet)
 
   def _drop_after(self, step):
     lines = self._path.read_text().splitlines(keepends=True)

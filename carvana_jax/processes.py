@@ -101,9 +101,8 @@ def arrays_of_first(function: Callable[[], Any], like: Any) -> Any:
   """A tree of arrays that only the first process has, replicated in all.
 
   Args:
-    function: gives the tree, on the devices and with the types of `like`;
-      called in the first process only.
-    like: from `parallel.abstract`; typed random keys may be in it.
+    function: gives the tree, called in the first process only.
+    like: its shapes and types, as of `parallel.abstract`.
 
   Raises:
     UserError: the function raised it.
@@ -112,21 +111,5 @@ def arrays_of_first(function: Callable[[], Any], like: Any) -> Any:
     return function()
   found = together(lambda: function() if is_first() else None)
   if found is None:
-    shapes = jax.eval_shape(_plain, like)
-    found = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes)
-  found = multihost_utils.broadcast_one_to_all(_plain(found))
-  typed = lambda x, wanted: (
-    jax.random.wrap_key_data(x) if _is_key(wanted) else x
-  )
-  return parallel.replicate(jax.tree.map(typed, found, like))
-
-
-def _plain(tree):
-  """Random keys as the integers that they are made of."""
-  return jax.tree.map(
-    lambda x: jax.random.key_data(x) if _is_key(x) else x, tree
-  )
-
-
-def _is_key(x):
-  return jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key)
+    found = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), like)
+  return parallel.replicate(multihost_utils.broadcast_one_to_all(found))

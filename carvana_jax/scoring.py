@@ -107,7 +107,8 @@ def _for_all(function, run, builder, split, title):
     leave=False,
     disable=None,
   )
-  by_group = [list(itertools.islice(results, len(group))) for group in own]
+  stream = iter(results)
+  by_group = [list(itertools.islice(stream, len(group))) for group in own]
   return list(itertools.chain(*processes.interleave(by_group)))
 
 

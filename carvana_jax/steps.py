@@ -31,7 +31,8 @@ def make_train_step(model, optimizer, config):
   measure = _make_measure(model, config)
 
   def step(state, batch):
-    key = jax.random.fold_in(state.key, state.step)
+    key = jax.random.wrap_key_data(state.key)
+    key = jax.random.fold_in(key, state.step)
     key = jax.random.fold_in(key, jax.lax.axis_index(AXIS))
     augment_key, dropout_key = jax.random.split(key)
     image, mask = unit(batch['image']), unit(batch['mask'])

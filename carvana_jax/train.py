@@ -82,10 +82,13 @@ def _train(config, workdir):
     state, notes = _first_or_latest(checkpoints, create, config, data)
     step = int(state.step)
     batches = parallel.to_devices(data.training(step))
-    if step < data.total_steps:
+    over = _is_over(step, notes, checkpoints, config, data)
+    if not over:
       print(_HEAD + '  *network size', flush=True)
-    with logbook.Logbook(workdir, step - step % data.steps_per_epoch) as book:
-      while not _is_over(step, notes, checkpoints, config, data):
+    # What there is of the epoch under way will be told when it ends.
+    told = step if over else step - step % data.steps_per_epoch
+    with logbook.Logbook(workdir, told) as book:
+      while not over:
         # Whatever happens in an epoch happens in this order.
         first_step, started = step, time.monotonic()
         epoch = step // data.steps_per_epoch + 1
@@ -115,6 +118,7 @@ def _train(config, workdir):
         checkpoints.save(state, notes, _score(valid, config))
         if wished():
           return False
+        over = _is_over(step, notes, checkpoints, config, data)
   return True
 
 

@@ -16,7 +16,7 @@ class TrainState:
   """All that a run needs to go on exactly where it stopped."""
 
   step: jax.Array  # int32, steps done
-  key: jax.Array  # the run's random key; steps fold their number into it
+  key: jax.Array  # uint32 [2], the run's random key as plain numbers
   params: Any  # those that training changes
   batch_stats: Any  # {} for networks without batch normalisation
   opt_state: Any
@@ -71,7 +71,7 @@ def create(model, optimizer, image_shape, seed: int, averaged: bool):
     frozen['params'] = {layer: params.pop(layer) for layer in layers}
   state = TrainState(
     step=jnp.int32(0),  # strongly typed: a weak type compiles twice
-    key=key,
+    key=jax.random.key_data(key),
     params=params,
     batch_stats=variables.get('batch_stats', {}),
     opt_state=optimizer.init(params),

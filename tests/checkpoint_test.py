@@ -27,8 +27,7 @@ def new_state(config):
 
 
 def plain(state):
-  """NumPy arrays; keys as their data."""
-  state = state.replace(key=jax.random.key_data(state.key))
+  """NumPy arrays."""
   return jax.tree.map(np.asarray, state)
 
 

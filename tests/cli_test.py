@@ -2,7 +2,9 @@
 
 import contextlib
 import errno
+import functools
 import io
+import signal
 from unittest import mock
 
 import chex
@@ -12,8 +14,8 @@ from carvana_jax import cli
 
 
 class FailureTest(chex.TestCase):
-  def fail_with(self, error):
-    """The error stream of a command that raises."""
+  def fail_with(self, error, code=2):
+    """The error stream of a command that raises, which ends with the code."""
     flags.FLAGS.mark_as_parsed()
     output = io.StringIO()
     with (
@@ -22,7 +24,7 @@ class FailureTest(chex.TestCase):
       self.assertRaises(SystemExit) as end,
     ):
       cli.run(mock.Mock(side_effect=error))
-    self.assertEqual(end.exception.code, 2)
+    self.assertEqual(end.exception.code, code)
     return output.getvalue()
 
   def test_a_full_disk(self):
@@ -36,3 +38,13 @@ class FailureTest(chex.TestCase):
   def test_a_path(self):
     text = self.fail_with(FileNotFoundError(errno.ENOENT, 'No such', 'a/b'))
     self.assertRegex(text, "^error: .*'a/b'; check that path .*\n$")
+
+  def test_an_interruption(self):
+    for number in (signal.SIGINT, signal.SIGTERM):
+      text = self.fail_with(
+        functools.partial(signal.raise_signal, number), 128 + number
+      )
+      self.assertEqual(text, 'interrupted; the same command goes on\n')
+
+  def test_a_bug(self):
+    self.assertIn('Traceback', self.fail_with(ValueError('x'), 1))

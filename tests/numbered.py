@@ -14,12 +14,17 @@ class Numbered(tfds.core.GeneratorBasedBuilder):
 
   VERSION = tfds.core.Version('1.0.0')
 
+  def __init__(self, splits=SPLITS, **arguments):
+    self._splits = splits
+    super().__init__(**arguments)
+
   def _info(self):
     return tfds.core.DatasetInfo(builder=self, features=spec.features(SIZE))
 
   def _split_generators(self, dl_manager):
     return {
-      split: self._generate_examples(count) for split, count in SPLITS.items()
+      split: self._generate_examples(count)
+      for split, count in self._splits.items()
     }
 
   def _generate_examples(self, count):
@@ -39,8 +44,8 @@ class Numbered(tfds.core.GeneratorBasedBuilder):
       )
 
 
-def prepare(folder) -> Numbered:
+def prepare(folder, splits=SPLITS) -> Numbered:
   """The builder, prepared in a folder in random-access files."""
-  builder = Numbered(data_dir=folder, file_format='array_record')
+  builder = Numbered(splits, data_dir=folder, file_format='array_record')
   builder.download_and_prepare()
   return builder

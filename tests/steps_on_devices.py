@@ -56,7 +56,6 @@ def main(devices: int, path: str) -> None:
     assert len(batch['image'].devices()) == devices
     with jax.transfer_guard('disallow'):
       state, metrics = step(state, batch)
-  state = state.replace(key=jax.random.key_data(state.key))
   arrays = {}
   for path_, leaf in jax.tree_util.tree_leaves_with_path((state, metrics)):
     copies = [np.asarray(shard.data) for shard in leaf.addressable_shards]

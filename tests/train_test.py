@@ -3,12 +3,15 @@
 import contextlib
 import fcntl
 import io
+import itertools
 import json
 import pathlib
+import shutil
 import tempfile
 from unittest import mock
 
 import chex
+import jax
 import jax.numpy as jnp
 import numpy as np
 from absl.testing import parameterized
@@ -140,6 +143,63 @@ class FolderTest(LoopTest):
     self.assertEqual(checkpoint.load(self.workdir).step, whole)
 
 
+class InterruptedTest(LoopTest):
+  """An interrupted run ends as one that was not, to the last bit."""
+
+  def setUp(self):
+    super().setUp()
+    self.config.train.update(epochs=3, picture_epochs=1)
+
+  def interrupted(self, looks):
+    """A signal comes after so many looks for one; each step has one."""
+    count = itertools.count()
+    wished = property(lambda _: next(count) >= looks, lambda *_: None)
+    return mock.patch.object(interrupt.Interrupt, 'wished', wished, create=True)
+
+  def found(self):
+    """All that a run leaves but for times."""
+    lines = (self.workdir / 'metrics.jsonl').read_text().splitlines()
+    records = [json.loads(line) for line in lines]
+    for record in records:
+      del record['images_per_second'], record['train_seconds']
+    pictures = sorted((self.workdir / 'pictures').iterdir())
+    with checkpoint.Checkpoints(self.workdir) as checkpoints:
+      best = checkpoints.best
+    return {
+      'records': records,
+      'pictures': [path.read_bytes() for path in pictures],
+      'best': best,
+      'variables': jax.tree.map(
+        np.asarray, checkpoint.load(self.workdir).variables
+      ),
+    }
+
+  def test_ends_as_one_that_was_not(self):
+    self.train()
+    whole = self.found()
+    shutil.rmtree(self.workdir)
+    # After the first step, at an epoch's end, in the middle of the next.
+    for looks, step in (0, 1), (2, 3), (1, 5):
+      with self.interrupted(looks):
+        self.train()
+      with checkpoint.Checkpoints(self.workdir) as checkpoints:
+        self.assertEqual(checkpoints.latest, step)
+    self.train()
+    chex.assert_trees_all_equal(self.found(), whole)
+
+  def test_a_run_out_of_time_can_go_on(self):
+    """What it told of its last epoch is told again at that epoch's end."""
+    self.train()
+    whole = self.found()['records']
+    shutil.rmtree(self.workdir)
+    self.config.train.max_minutes = 1e-9
+    self.train()
+    self.assertEqual(self.epochs(), [1])
+    self.config.train.max_minutes = 0.0
+    self.train()
+    self.assertEqual(self.found()['records'], whole)
+
+
 class FrozenTest(LoopTest):
   def test_survives_a_stop_and_a_start(self):
     self.config.model = cnn256.get_config().model
@@ -183,30 +243,6 @@ class EarlyStoppingTest(LoopTest):
       # Started again, it knows that it is over.
       self.assertIn('stopped: 2 epochs', self.train())
     self.assertEqual(self.epochs(), [1, 2, 3, 4])
-
-  def test_a_part_of_an_epoch_does_not_count_if_interrupted(self):
-    """It would make an interrupted run end differently from a whole one."""
-    self.config.train.epochs = 2
-    scores = iter([0.9, 0.5, 0.4])
-    numbers = lambda *_: dict.fromkeys(
-      ('loss', 'dice', 'iou', 'accuracy'), next(scores)
-    )
-    with (
-      mock.patch.object(Validation, 'scores', numbers),
-      mock.patch.object(
-        interrupt.Interrupt,
-        'wished',
-        create=True,
-        new_callable=mock.PropertyMock,
-      ) as wished,
-    ):
-      wished.return_value = True  # after the first of three steps
-      self.train()
-      with checkpoint.Checkpoints(self.workdir) as checkpoints:
-        self.assertEqual((checkpoints.latest, checkpoints.best), (1, 1))
-      wished.return_value = False
-      self.train()
-    self.assertEqual(checkpoint.load(self.workdir).step, 3)
 
   def test_without_patience_all_epochs_are_made(self):
     self.config.train.epochs = 3
