@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import os
 import pathlib
 import sys
 
@@ -92,6 +93,7 @@ def dataset(data_config, size: str) -> tfds.core.DatasetBuilder:
   _check_size(data_config.dataset, _builder_class(data_config), size)
   folder, options, download = _sources(data_config)
   return _prepared(
+    data_config,
     lambda: _builder_class(data_config)(
       config=size, data_dir=folder, file_format=_FORMAT, **options
     ),
@@ -103,6 +105,7 @@ def _multiview(data_config):
   """The data set of crops and differences, made from the full-size one."""
   source = for_scoring(data_config)
   return _prepared(
+    data_config,
     lambda: multiview_dataset_builder.Builder(
       source=source,
       config=data_config.size,
@@ -114,16 +117,16 @@ def _multiview(data_config):
   )
 
 
-def _prepared(create, download):
+def _prepared(data_config, create, download):
   """The builder that `create` makes, with its files."""
   builder = create()
   if builder.data_path.exists():
     return builder
-  name = f'{builder.name}/{builder.builder_config.name}'
-  with _lock(pathlib.Path(builder.data_path)):
+  with _lock(_root(data_config)):
     builder = create()  # another process may have made the files just now
     if builder.data_path.exists():
       return builder
+    name = f'{builder.name}/{builder.builder_config.name}'
     print(f'preparing {name} in {builder.data_path}', flush=True)
     if not sys.stderr.isatty():
       tfds.disable_progress_bar()
@@ -134,18 +137,21 @@ def _prepared(create, download):
 
 
 @contextlib.contextmanager
-def _lock(path):
+def _lock(folder):
   """Keeps other processes from making the same files, where locks are known."""
-  path.parent.mkdir(parents=True, exist_ok=True)
-  with path.with_name(f'.{path.name}.lock').open('w') as file:
-    try:
-      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-      print(f'waiting for another process that prepares {path}', flush=True)
-      fcntl.flock(file, fcntl.LOCK_EX)
-    except OSError:  # a disk without locks
-      pass
+  folder.mkdir(parents=True, exist_ok=True)
+  number = os.open(folder, os.O_RDONLY)
+  try:
+    fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+  except BlockingIOError:
+    print(f'waiting for another process that prepares data in {folder}')
+    fcntl.flock(number, fcntl.LOCK_EX)
+  except OSError:  # a disk without locks
+    pass
+  try:
     yield
+  finally:
+    os.close(number)
 
 
 def identity(data_config, builder: tfds.core.DatasetBuilder) -> str:
