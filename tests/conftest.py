@@ -1,12 +1,55 @@
-"""Two host devices for every test, so that none passes on one device only."""
+"""What all tests share: two devices, compiled programs, a folder, their order.
 
+The process that the user starts sets the environment, before JAX is imported;
+its workers and the commands that tests run inherit it.
+"""
+
+import os
 import tempfile
 
-import chex
-import jax
+# The longest, so that no process works at one of them while the others have
+# nothing left to do. Whoever first needs the debug run of `commands.py` makes
+# it, others wait: so some that do not need it follow MainTest.
+_FIRST = (
+  'main_test.py::MainTest',
+  'steps_test.py::TrainStepTest',
+  'models/unet_test.py::UNetTest',
+  'train_test.py::EarlyStoppingTest',
+  'main_test.py::GoingOnTest',
+  'benchmarks/systems_test.py::SystemsTest',
+  'steps_test.py::DevicesTest',
+  'benchmarks/predict_test.py::CommandTest',
+  'train_test.py::FolderTest',
+  'main_test.py::FlagsTest',
+  'models/keras_test.py::KerasTest',
+)
 
-chex.set_n_cpu_devices(2)
+_folder = None
+if 'TESTS_FOLDER' not in os.environ:
+  _folder = tempfile.TemporaryDirectory(
+    prefix='carvana_jax_tests_', ignore_cleanup_errors=True
+  )
+  os.environ |= {
+    'TESTS_FOLDER': _folder.name,
+    # Two host devices, so that no test passes on one only. At LLVM's full
+    # optimization a network's random values take five times as long to
+    # compile; `main_test` runs commands with it, as users do.
+    'XLA_FLAGS': '--xla_force_host_platform_device_count=2'
+    ' --xla_backend_optimization_level=1',
+    # Many tests and commands compile the same small programs. Where an entry
+    # is not yet written in full, JAX warns and compiles.
+    'JAX_COMPILATION_CACHE_DIR': f'{_folder.name}/compiled',
+    'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0',
+  }
 
-# Many tests compile the same small programs.
-jax.config.update('jax_compilation_cache_dir', tempfile.mkdtemp())
-jax.config.update('jax_persistent_cache_min_compile_time_secs', 0)
+
+def pytest_collection_modifyitems(items):
+  rank = {f'tests/{name}': place for place, name in enumerate(_FIRST)}
+  items.sort(
+    key=lambda item: rank.get(item.nodeid.rpartition('::')[0], len(rank))
+  )
+
+
+def pytest_unconfigure():
+  if _folder:
+    _folder.cleanup()

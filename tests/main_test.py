@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import pathlib
 import shutil
 import signal
@@ -17,22 +16,7 @@ from PIL import Image
 from carvana_jax import checkpoint, report
 from carvana_jax.datasets import spec
 from tests import browser
-
-ROOT = pathlib.Path(__file__).parents[1]
-
-
-def python(*arguments, devices=2):
-  """Runs `python -m …` in the repository."""
-  flags = f'--xla_force_host_platform_device_count={devices}'
-  return subprocess.run(
-    [sys.executable, '-m', *map(str, arguments)],
-    cwd=ROOT,
-    # XLA splits sums by its threads on the CPU: one a core, or a device.
-    env=os.environ | {'XLA_FLAGS': flags, 'NPROC': '4'},
-    capture_output=True,
-    text=True,
-    check=False,
-  )
+from tests.commands import ROOT, debug, debug_run, environment, python
 
 
 def jsonl(path):
@@ -50,28 +34,22 @@ class CommandTest(chex.TestCase):
       self.assertIn(part, lines[0])
 
 
-class MainTest(CommandTest):
-  """One debug run, and what can be done with it."""
+class RunTest(CommandTest):
+  """With a copy of the finished debug run."""
 
   @classmethod
   def setUpClass(cls):
     super().setUpClass()
-    folder = tempfile.TemporaryDirectory()
-    cls.addClassCleanup(folder.cleanup)
-    cls.root = pathlib.Path(folder.name)
-    cls.workdir = cls.root / 'runs' / 'whole'
-    cls.result = cls.main(cls.workdir)
-    assert cls.result.returncode == 0, cls.result.stderr
+    folder = cls.enterClassContext(tempfile.TemporaryDirectory())
+    cls.root = pathlib.Path(folder)
+    cls.made = debug_run()
+    cls.data_dir = cls.made / 'data'
+    cls.workdir = cls.root / 'whole'
+    shutil.copytree(cls.made / 'run', cls.workdir)
 
-  @classmethod
-  def main(cls, workdir, *overrides):
-    return python(
-      'carvana_jax.main',
-      '--config=configs/debug.py',
-      f'--workdir={workdir}',
-      f'--config.data.data_dir={cls.root / "data"}',
-      *overrides,
-    )
+
+class MainTest(RunTest):
+  """What a run leaves behind, and what can be done with it."""
 
   def evaluate(self, *arguments):
     return python(
@@ -80,14 +58,15 @@ class MainTest(CommandTest):
 
   def test_header_names_what_ran(self):
     for word in ('command ', 'commit ', 'jax 0.', '2 x cpu', '"epochs": 2'):
-      self.assertIn(word, self.result.stdout)
+      self.assertIn(word, (self.made / 'stdout').read_text())
 
   def test_ends_with_the_table_and_its_place(self):
-    tail = self.result.stdout.splitlines()[-11:]
+    tail = (self.made / 'stdout').read_text().splitlines()[-11:]
     self.assertLess(max(map(len, tail[:-1])), 81)
     self.assertStartsWith(tail[0], 'studio/64x96/1.0.0 test')
     self.assertIn('(from validation)', tail[-2])
-    self.assertIn(str(self.workdir / 'evaluation' / 'studio-test'), tail[-1])
+    folder = self.made / 'run' / 'evaluation' / 'studio-test'
+    self.assertIn(str(folder), tail[-1])
 
   def test_records(self):
     lines = jsonl(self.workdir / 'metrics.jsonl')
@@ -153,61 +132,6 @@ class MainTest(CommandTest):
       counts = [int(g['images']) for g in groups if g['by'] == by]
       self.assertEqual(sum(counts), len(rows))
 
-  def test_a_finished_run_is_only_evaluated_again(self):
-    files = ('metrics.jsonl', 'evaluation/studio-test/images.csv')
-    before = [(self.workdir / name).read_bytes() for name in files]
-    result = self.main(self.workdir)
-    self.assertEqual(result.returncode, 0, result.stderr)
-    self.assertIn('going on from step', result.stdout)
-    after = [(self.workdir / name).read_bytes() for name in files]
-    self.assertEqual(before, after)
-
-  def test_goes_on_where_it_stopped(self):
-    """Stopped after the first step and in the second epoch, then finished."""
-    workdir = self.root / 'runs' / 'parts'
-    result = self.main(workdir, '--config.train.max_minutes=1e-9')
-    self.assertIn('minutes are over', result.stdout)
-    self.assertEqual(jsonl(workdir / 'metrics.jsonl')[-1]['step'], 1)
-    result = self.main(workdir)
-    self.assertEqual(result.returncode, 0, result.stderr)
-    self.assertIn('going on from step 1', result.stdout)
-    whole, parts = (checkpoint.load(path) for path in (self.workdir, workdir))
-    chex.assert_trees_all_equal(whole.variables, parts.variables)
-    last = [
-      jsonl(path / 'metrics.jsonl')[-1] for path in (self.workdir, workdir)
-    ]
-    for name in ('step', 'epoch', 'train/loss', 'validation/dice'):
-      self.assertEqual(last[0][name], last[1][name])
-
-  def test_a_signal_saves_and_ends(self):
-    workdir = self.root / 'runs' / 'signal'
-    command = [
-      sys.executable, '-m', 'carvana_jax.main', '--config=configs/debug.py',
-      f'--workdir={workdir}', f'--config.data.data_dir={self.root / "data"}',
-      '--config.train.epochs=1000',
-    ]  # fmt: skip
-    with subprocess.Popen(
-      command, cwd=ROOT, stdout=subprocess.PIPE, text=True
-    ) as process:
-      for line in process.stdout:
-        if line.split()[:1] == ['1']:  # the row of the first epoch
-          process.send_signal(signal.SIGTERM)
-          break
-      rest = process.stdout.read()
-    self.assertEqual(process.returncode, 0)
-    self.assertIn('interrupted and saved', rest)
-    step = jsonl(workdir / 'metrics.jsonl')[-1]['step']
-    with checkpoint.Checkpoints(workdir) as checkpoints:
-      self.assertEqual(checkpoints.latest, step)
-
-  def test_a_cut_off_line_of_the_records_is_dropped(self):
-    path = self.workdir / 'metrics.jsonl'
-    before = path.read_text()
-    path.write_text(before + '{"step": 45, "epo')
-    result = self.main(self.workdir)
-    self.assertEqual(result.returncode, 0, result.stderr)
-    self.assertEqual(path.read_text(), before)
-
   def test_evaluates_another_split(self):
     result = self.evaluate('--split=all')
     self.assertEqual(result.returncode, 0, result.stderr)
@@ -237,10 +161,6 @@ class MainTest(CommandTest):
       self.assertEqual(result.returncode, 0, result.stderr)
       csvs.append((folder / 'studio-validation' / 'images.csv').read_text())
     self.assertEqual(*csvs)
-
-  def test_another_config_is_refused(self):
-    result = self.main(self.workdir, '--config.train.loss=bce')
-    self.assert_one_line(result, "train.loss ('bce_dice' there, 'bce' here)")
 
   def test_wrong_flags_of_evaluate(self):
     for flag, *parts in (
@@ -282,7 +202,7 @@ class MainTest(CommandTest):
       self.assertFalse(found['too_wide'])
 
   def test_report_of_a_run_that_has_just_begun(self):
-    workdir = self.root / 'runs' / 'begun'
+    workdir = self.root / 'begun'
     workdir.mkdir()
     shutil.copy(self.workdir / 'config.json', workdir)
     text = report.report(workdir)
@@ -297,6 +217,76 @@ class MainTest(CommandTest):
     self.assertIn('Traceback', result.stderr)
 
 
+class GoingOnTest(RunTest):
+  """The command started again, after each way to end."""
+
+  def train(self, workdir, *overrides):
+    return debug(workdir, self.data_dir, *overrides)
+
+  def test_a_finished_run_is_only_evaluated_again(self):
+    files = ('metrics.jsonl', 'evaluation/studio-test/images.csv')
+    before = [(self.workdir / name).read_bytes() for name in files]
+    result = self.train(self.workdir)
+    self.assertEqual(result.returncode, 0, result.stderr)
+    self.assertIn('going on from step', result.stdout)
+    after = [(self.workdir / name).read_bytes() for name in files]
+    self.assertEqual(before, after)
+
+  def test_goes_on_where_it_stopped(self):
+    """Stopped after the first step and in the second epoch, then finished."""
+    workdir = self.root / 'parts'
+    result = self.train(workdir, '--config.train.max_minutes=1e-9')
+    self.assertIn('minutes are over', result.stdout)
+    self.assertEqual(jsonl(workdir / 'metrics.jsonl')[-1]['step'], 1)
+    result = self.train(workdir)
+    self.assertEqual(result.returncode, 0, result.stderr)
+    self.assertIn('going on from step 1', result.stdout)
+    whole, parts = (checkpoint.load(path) for path in (self.workdir, workdir))
+    chex.assert_trees_all_equal(whole.variables, parts.variables)
+    last = [
+      jsonl(path / 'metrics.jsonl')[-1] for path in (self.workdir, workdir)
+    ]
+    for name in ('step', 'epoch', 'train/loss', 'validation/dice'):
+      self.assertEqual(last[0][name], last[1][name])
+
+  def test_a_signal_saves_and_ends(self):
+    workdir = self.root / 'signal'
+    command = [
+      sys.executable, '-m', 'carvana_jax.main', '--config=configs/debug.py',
+      f'--workdir={workdir}', f'--config.data.data_dir={self.data_dir}',
+      '--config.train.epochs=1000',
+    ]  # fmt: skip
+    with subprocess.Popen(
+      command,
+      cwd=ROOT,
+      env=environment(2),
+      stdout=subprocess.PIPE,
+      text=True,
+    ) as process:
+      for line in process.stdout:
+        if line.split()[:1] == ['1']:  # the row of the first epoch
+          process.send_signal(signal.SIGTERM)
+          break
+      rest = process.stdout.read()
+    self.assertEqual(process.returncode, 0)
+    self.assertIn('interrupted and saved', rest)
+    step = jsonl(workdir / 'metrics.jsonl')[-1]['step']
+    with checkpoint.Checkpoints(workdir) as checkpoints:
+      self.assertEqual(checkpoints.latest, step)
+
+  def test_a_cut_off_line_of_the_records_is_dropped(self):
+    path = self.workdir / 'metrics.jsonl'
+    before = path.read_text()
+    path.write_text(before + '{"step": 45, "epo')
+    result = self.train(self.workdir)
+    self.assertEqual(result.returncode, 0, result.stderr)
+    self.assertEqual(path.read_text(), before)
+
+  def test_another_config_is_refused(self):
+    result = self.train(self.workdir, '--config.train.loss=bce')
+    self.assert_one_line(result, "train.loss ('bce_dice' there, 'bce' here)")
+
+
 class FlagsTest(CommandTest):
   """What is wrong is said before anything is made; values: `check_test`."""
 
@@ -305,13 +295,7 @@ class FlagsTest(CommandTest):
     self.root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
 
   def main(self, *overrides):
-    return python(
-      'carvana_jax.main',
-      '--config=configs/debug.py',
-      f'--workdir={self.root}/run',
-      f'--config.data.data_dir={self.root}/data',
-      *overrides,
-    )
+    return debug(self.root / 'run', self.root / 'data', *overrides)
 
   def test_wrong_flags(self):
     for flag, *parts in (

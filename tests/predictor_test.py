@@ -1,6 +1,5 @@
 """Photos to masks: order, batches, boxes, ensembles, damaged photos."""
 
-import os
 import pathlib
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from absl.testing import parameterized
 from carvana_jax import checkpoint, cleaning, enlarge, parallel, predictor
 from carvana_jax.errors import UserError
 from configs import default
+from tests import commands
 
 SIZE = (64, 96)
 
@@ -141,8 +141,7 @@ class MasksTest(chex.TestCase):
       subprocess.run(
         [sys.executable, '-m', module, str(devices), path],
         cwd=pathlib.Path(__file__).parents[1],
-        # XLA splits sums by its threads on the CPU: one a core, or a device.
-        env=os.environ | {'NPROC': '4'},
+        env=commands.environment(devices),
         check=True,
       )
       with np.load(path) as file:

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -15,6 +16,7 @@ from PIL import Image
 from benchmarks import systems
 from carvana_jax import checkpoint, prepare
 from carvana_jax.datasets import images
+from tests import commands
 
 FLAGS = {
   'dataset': 'studio',
@@ -50,6 +52,8 @@ class SystemsTest(chex.TestCase):
     cls.addClassCleanup(folder.cleanup)
     cls.root = pathlib.Path(folder.name)
     cls.workdir = cls.root / 'median_cnn100'
+    # Crops are prepared in the folder of the whole photos.
+    shutil.copytree(commands.debug_run() / 'data', cls.root / 'data')
     cls.result = benchmark(cls.root)
     assert cls.result.returncode == 0, cls.result.stderr
 
