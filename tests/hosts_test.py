@@ -2,7 +2,6 @@
 
 import concurrent.futures
 import json
-import os
 import pathlib
 import shutil
 import socket
@@ -14,8 +13,7 @@ import chex
 
 from carvana_jax import checkpoint
 from tests import numbered, run_on_hosts
-
-ROOT = pathlib.Path(__file__).parents[1]
+from tests.commands import ROOT, environment
 
 
 def free_port():
@@ -28,7 +26,7 @@ def start(folder, processes, devices, signal=''):
   """Runs all processes to their end; their results in order."""
   command = [
     sys.executable, '-m', 'tests.run_on_hosts', f'--folder={folder}',
-    f'--devices={devices}', f'--signal={signal}',
+    f'--signal={signal}',
   ]  # fmt: skip
   others = [[]]
   if processes > 1:
@@ -40,8 +38,7 @@ def start(folder, processes, devices, signal=''):
     return subprocess.run(
       [*command, *flags],
       cwd=ROOT,
-      # XLA splits sums by its threads on the CPU: one a core, or a device.
-      env=os.environ | {'NPROC': '4'},
+      env=environment(devices),
       capture_output=True,
       text=True,
       check=False,

@@ -1,9 +1,9 @@
 """Trains on numbered pictures, then scores; run by `hosts_test.py`.
 
-    python -m tests.run_on_hosts --folder=FOLDER --devices=2 [--signal=SIGTERM]
+    python -m tests.run_on_hosts --folder=FOLDER [--signal=SIGTERM]
         [--coordinator=… --num_processes=… --process_id=…]
 
-FOLDER/data holds the prepared pictures. Writes FOLDER/run, the numbers of the
+FOLDER holds the prepared pictures. Writes FOLDER/run, the numbers of the
 pictures of every batch, and the scores that this number of processes and
 devices has found.
 """
@@ -14,7 +14,6 @@ import pathlib
 import signal
 from unittest import mock
 
-import chex
 import jax
 from absl import flags
 
@@ -37,7 +36,6 @@ BATCH = 4
 SIGNAL_AT = 7  # the batch, from 0, before which the last process gets a signal
 
 _FOLDER = flags.DEFINE_string('folder', None, '')
-_DEVICES = flags.DEFINE_integer('devices', None, '')
 _SIGNAL = flags.DEFINE_string('signal', '', '')
 
 
@@ -72,7 +70,6 @@ def _recorded(original, path):
 
 def main() -> None:
   """Trains, unless that was done, and scores."""
-  chex.set_n_cpu_devices(_DEVICES.value)
   folder = pathlib.Path(_FOLDER.value)
   builder = numbered.Numbered(data_dir=folder, file_format='array_record')
   chosen = config()
@@ -90,7 +87,8 @@ def main() -> None:
       run = checkpoint.load(folder / 'run')
       scored = scoring.score(run, builder, 'validation')
     if processes.is_first():
-      place = folder / f'scores_{jax.process_count()}x{_DEVICES.value}.json'
+      devices = f'{jax.process_count()}x{jax.local_device_count()}'
+      place = folder / f'scores_{devices}.json'
       place.write_text(json.dumps(scored))
 
 
