@@ -34,11 +34,14 @@ def start(folder, processes, devices, signal=''):
              f'--num_processes={processes}']  # fmt: skip
     others = [[*group, f'--process_id={index}'] for index in range(processes)]
 
+  settings = environment(devices)
+  settings['XLA_FLAGS'] += ' --xla_backend_optimization_level=1'  # in less time
+
   def run(flags):
     return subprocess.run(
       [*command, *flags],
       cwd=ROOT,
-      env=environment(devices),
+      env=settings,
       capture_output=True,
       text=True,
       check=False,
