@@ -80,16 +80,18 @@ def _checkpoints(workdir):
   with checkpoint.Checkpoints(workdir) as checkpoints:
     found['latest step'] = checkpoints.latest
     found['best step'] = checkpoints.best
-    for folder in sorted((workdir / 'checkpoints').iterdir()):
-      name = f'step {folder.name}'
+    names = (path.name for path in (workdir / 'checkpoints').iterdir())
+    steps = sorted(int(name) for name in names if name.isdigit())
+    for step in steps:
+      folder = workdir / 'checkpoints' / str(step)
       scores = (folder / 'metrics' / 'metrics').read_text()
-      found[f'{name} scores'] = scores
-      notes = checkpoints.notes(int(folder.name))
-      found[f'{name} notes'] = _without_times(json.dumps(notes))
-      state = checkpoints.state(int(folder.name), like)
+      found[f'step {step} scores'] = scores
+      notes = _without_times(json.dumps(checkpoints.notes(step)))
+      found[f'step {step} notes'] = notes
+      state = checkpoints.state(step, like)
       for path, leaf in jax.tree_util.tree_leaves_with_path(state):
-        leaf_name = jax.tree_util.keystr(path, simple=True, separator='/')
-        found[f'{name} {leaf_name}'] = _bits(leaf)
+        name = jax.tree_util.keystr(path, simple=True, separator='/')
+        found[f'step {step} {name}'] = _bits(leaf)
   return found
 
 

@@ -1,11 +1,15 @@
 """Killed runs end as undisturbed ones; what would differ is noticed."""
 
+import contextlib
+import io
+import os
 import pathlib
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
+import types
+from unittest import mock
 
 import chex
 import jax
@@ -28,17 +32,71 @@ from configs import debug
 from tests import saved_run
 
 
-class CommandTest(chex.TestCase):
-  def test_two_kills_and_one_of_them_at_a_checkpoint(self):
-    result = subprocess.run(
-      [sys.executable, '-m', 'benchmarks.kill', '--kills=2'],
-      cwd=kill.ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    lines = result.stdout.splitlines()
-    self.assertEqual(lines[-1], '2 of 2 identical', result)
-    self.assertEqual(result.returncode, 0)
-    self.assertLess(max(map(len, lines)), 81)
-    self.assertRegex(lines[-2], r'^\d kills: 1 aimed at a checkpoint, ')
+class ShortTest(chex.TestCase):
+  """Of a run that is killed twice; `main` on stand-ins."""
+
+  def test_killed_after_one_checkpoint_and_while_the_next_is_written(self):
+    root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+    kill._prepare(root / 'data')
+    # What takes long to compile, and epochs that add nothing here.
+    settings = kill._SETTINGS | {
+      'augment.rotation': 0,
+      'augment.scale': 0,
+      'augment.shift': 0,
+      'model.levels': 2,
+      'model.dropout_levels': (1,),
+      'train.epochs': 3,
+    }
+    words = lambda name: kill.command(root / name, root / 'data', settings)
+    fast = '--xla_backend_optimization_level=0'
+    with mock.patch.dict(os.environ, XLA_FLAGS=fast):
+      kill.undisturbed(words('alone'), root / 'alone.log')
+      kills, failure = kill.survive(
+        words('killed'),
+        root / 'killed',
+        root / 'killed.log',
+        [Plan(0, 'renamed', 0), Plan(0, 'begun', 0.002)],
+        signal.SIGKILL,
+      )
+    self.assertEqual(failure, '')
+    self.assertEqual([found.at for found in kills], ['renamed', 'begun'])
+    self.assertEqual([found.saved for found in kills], [6, 6])
+    expected = remains.of(root / 'alone')
+    for name in ('metrics.jsonl line 3', 'TensorBoard event 32', 'step 18 key',
+                 'pictures/epoch_002.png', 'step 6 notes',
+                 'evaluation/studio-test/images.csv'):  # fmt: skip
+      self.assertIn(name, list(expected))
+    found = remains.of(root / 'killed')
+    self.assertEqual(remains.differences(expected, found), [])
+
+  @parameterized.parameters(3, 2)
+  def test_last_line_and_exit_code(self, identical):
+    flags = types.SimpleNamespace(kills=3, signal='KILL', seed=0)
+    kills = [Kill('begun', 1, 6, 0, True), Kill('any moment', 9, 12, 12, False)]
+    output = io.StringIO()
+    with (
+      mock.patch.object(kill.flags, 'FLAGS', flags),
+      mock.patch.object(kill, '_prepare'),
+      mock.patch.object(kill, 'compare', return_value=(kills, identical)),
+      contextlib.redirect_stdout(output),
+    ):
+      if identical == 3:
+        kill.main()
+      else:
+        with self.assertRaisesRegex(SystemExit, '1'):
+          kill.main()
+    first, *kept, last = output.getvalue().splitlines()
+    self.assertEqual(
+      first,
+      '2 kills: 1 aimed at a checkpoint, 1 with one half-written, 1 before the '
+      'first',
+    )
+    self.assertEqual(last, f'{identical} of 3 identical')
+    self.assertLen(kept, 3 - identical)
+    for line in kept:
+      folder = pathlib.Path(line.split()[-1])
+      self.assertTrue(folder.is_dir())
+      folder.rmdir()
 
 
 # Ends after 0.4 s, or with an error if it was started before in that folder.
@@ -118,20 +176,28 @@ class SurviveTest(chex.TestCase):
 class RemainsTest(chex.TestCase):
   """Two folders of one run; something is changed in the second."""
 
-  def setUp(self):
-    super().setUp()
-    root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
-    self.one, self.other = root / 'one', root / 'other'
-    saved_run.save(self.one)
-    run_folder.write_config(debug.get_config(), self.one)
-    with logbook.Logbook(self.one, 0) as book:
+  @classmethod
+  def setUpClass(cls):
+    super().setUpClass()
+    folder = tempfile.TemporaryDirectory()
+    cls.addClassCleanup(folder.cleanup)
+    cls.one = pathlib.Path(folder.name)
+    saved_run.save(cls.one)
+    run_folder.write_config(debug.get_config(), cls.one)
+    with logbook.Logbook(cls.one, 0) as book:
       for step in (3, 6):
         book.scalars(step, {'loss': 0.5, 'train_seconds': step})
         book.pictures(step, step, np.zeros((1, 2, 2, 3), np.uint8))
+    cls.expected = remains.of(cls.one)
+
+  def setUp(self):
+    super().setUp()
+    root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+    self.other = root / 'other'
     shutil.copytree(self.one, self.other)
 
   def differences(self):
-    return remains.differences(remains.of(self.one), remains.of(self.other))
+    return remains.differences(self.expected, remains.of(self.other))
 
   def change_leaf(self, name, change):
     """Saves the other's state again after a change to one leaf."""
