@@ -53,8 +53,6 @@ class Logbook:
     """
     with self._board.as_default(step):
       tf.summary.image('input, target, prediction', strips, max_outputs=99)
-    # A checkpoint of this step says that they are there.
-    self._board.flush()
     self._pictures.mkdir(exist_ok=True)
     sheet = images.encode_png(np.concatenate(strips))
     atomic.write(self._pictures / f'epoch_{epoch:03d}.png', sheet)

@@ -52,13 +52,6 @@ class GoingOnTest(chex.TestCase):
     losses = [(s, loss) for s, tag, loss in self.events() if tag == 'loss']
     self.assertEqual(losses, [(3, 1.0), (6, 2.0)])
 
-  def test_nothing_waits_to_be_written(self):
-    with logbook.Logbook(self.workdir, 0) as book:
-      book.scalars(3, {'loss': 1.0})
-      self.assertLen(self.events(), 1)
-      book.pictures(3, 1, np.zeros((1, 2, 2, 3), np.uint8))
-      self.assertLen(self.events(), 2)
-
   def test_files_stay_as_they_are_if_nothing_is_dropped(self):
     self.write(0, [3], loss=1.0)
     (path,) = self.board.iterdir()
