@@ -173,24 +173,35 @@ def strike(
 
   Returns:
     The kill; None if the process ended before.
+
+  Raises:
+    UserError: it failed before.
   """
   begun = time.perf_counter()
   with _started(words, log) as process:
-    if _ends(process, plan.seconds):
+    if not _lives_until(plan, process, workdir):
+      if process.returncode:
+        raise UserError(f'a run failed before its kill, see {log}; mend it.')
       return None
-    if plan.writing:
-      pattern = _WRITING[plan.writing]
-      before = set(workdir.glob(pattern))
-      while set(workdir.glob(pattern)) <= before:
-        if _ends(process, 0.001):
-          return None
-      if _ends(process, plan.delay):
-        return None
     process.send_signal(number)
     seconds = time.perf_counter() - begun
     if process.wait() == 0 and number == signal.SIGKILL:
       return None  # its end was faster
   return _seen(workdir, plan.writing or 'any moment', seconds)
+
+
+def _lives_until(plan, process, workdir):
+  """Waits; whether the process has not ended until then."""
+  if _ends(process, plan.seconds):
+    return False
+  if not plan.writing:
+    return True
+  pattern = _WRITING[plan.writing]
+  before = set(workdir.glob(pattern))
+  while set(workdir.glob(pattern)) <= before:
+    if _ends(process, 0.001):
+      return False
+  return not _ends(process, plan.delay)
 
 
 def _seen(workdir, at, seconds):
@@ -228,6 +239,9 @@ def survive(
 
   Returns:
     The kills that hit, and what failed at last; '' if nothing did.
+
+  Raises:
+    UserError: the command failed before the first kill.
   """
   first, *others = plans
   while not (kill := strike(words, workdir, log, first, number)):
@@ -235,7 +249,9 @@ def survive(
     first = first._replace(seconds=0.8 * first.seconds)
   kills = [kill]
   for plan in others:
-    kills += filter(None, [strike(words, workdir, log, plan, number)])
+    # What fails now will fail again below.
+    with contextlib.suppress(UserError):
+      kills += filter(None, [strike(words, workdir, log, plan, number)])
   with _started(words, log) as process:
     process.wait()
   if process.returncode:

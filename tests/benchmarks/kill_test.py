@@ -27,6 +27,7 @@ from carvana_jax import (
   train_state,
 )
 from carvana_jax import workdir as run_folder
+from carvana_jax.errors import UserError
 from carvana_jax.host_tensorflow import tf
 from configs import debug
 from tests import saved_run
@@ -152,6 +153,14 @@ class SurviveTest(chex.TestCase):
 
   def test_a_run_that_does_not_go_on(self):
     _, failure = self.survive(Plan(0.3, '', 0), goes_on=False)
+    self.assertEqual(failure, 'exit code 1: cannot go on')
+    with self.assertRaisesRegex(UserError, 'failed before its kill, see .*log'):
+      self.survive(Plan(9, '', 0), goes_on=False)
+    self.workdir.rename(self.workdir.with_name('before'))
+    kills, failure = self.survive(
+      Plan(0.3, '', 0), Plan(9, '', 0), goes_on=False
+    )
+    self.assertLen(kills, 1)
     self.assertEqual(failure, 'exit code 1: cannot go on')
 
   def test_every_third_trial_aims_at_a_checkpoint(self):
