@@ -25,6 +25,17 @@ def write(path: pathlib.Path, content: str | bytes) -> None:
     raise
 
 
+def remove_leftovers(folder: pathlib.Path, name: str = '*') -> None:
+  """Removes what `write` leaves aside if its process is killed.
+
+  Args:
+    folder: where nobody is writing these files now.
+    name: of the files, a pattern.
+  """
+  for aside in folder.glob(f'.{name}.*.tmp'):
+    aside.unlink()
+
+
 def read_json(path: pathlib.Path) -> dict[str, Any]:
   """The object in a JSON file; `UserError` where the file is damaged."""
   try:

@@ -31,6 +31,11 @@ _BESIDE = 10_000_000
 _ALONE = ocp.options.MultiprocessingOptions(
   primary_host=0, active_processes={0}, barrier_sync_key_prefix='first'
 )
+# Superseded checkpoints are moved into this folder before they are deleted,
+# so that none is ever there in part under its number.
+_SUPERSEDED = 'superseded'
+# How many leaves an error names.
+_NAMED = 3
 
 
 class Checkpoints:
@@ -65,8 +70,15 @@ class Checkpoints:
         cleanup_tmp_directories=True,
         create=False,
         multiprocessing_options=_ALONE,
+        todelete_subdir=_SUPERSEDED,
       ),
     )
+    # A process that was killed may have deleted and recorded less.
+    steps = set(self._manager.all_steps())
+    kept = {*sorted(steps)[-2:], self._manager.best_step()}
+    for step in steps - kept:
+      self._manager.delete(step)
+    self._tidy()
 
   def __enter__(self):
     return self
@@ -123,7 +135,7 @@ class Checkpoints:
         ),
         metrics={'score': score, 'step': step},
       )
-    self._under_way = step, self._background.submit(self._finish, step)
+    self._under_way = step, self._background.submit(self._finish)
 
   def notes(self, step: int) -> dict:
     """The notes saved with a step."""
@@ -133,14 +145,22 @@ class Checkpoints:
     """The state saved with a step, on the devices and types of `like`."""
     return _state(self._workdir, step, like)
 
-  def _finish(self, step):
+  def _finish(self):
     """Waits until a step is saved, then records its checksums."""
     self._manager.wait_until_finished()
-    checksums.write(
-      _folder(self._workdir) / str(step), _record(self._workdir, step)
-    )
-    kept = {_record(self._workdir, kept) for kept in _steps(self._workdir)}
-    for record in _record(self._workdir, step).parent.glob('*.json'):
+    self._tidy()
+
+  def _tidy(self):
+    """Deletes what is superseded and records checksums of what is new."""
+    folder = _folder(self._workdir)
+    shutil.rmtree(folder / _SUPERSEDED, ignore_errors=True)
+    kept = {
+      _record(self._workdir, step): step for step in _steps(self._workdir)
+    }
+    for record, step in kept.items():
+      if not record.exists():
+        checksums.write(folder / str(step), record)
+    for record in (self._workdir / 'checksums').glob('*.json'):
       if record not in kept:
         record.unlink()
 
@@ -297,8 +317,43 @@ def _notes(workdir, step):
 
 def _state(workdir, step, like):
   args = ocp.args.StandardRestore(like)
-  read = lambda: _restore(workdir, step, state=args)['state']
+
+  def read():
+    _refuse_other_state(workdir, step, like)
+    return _restore(workdir, step, state=args)['state']
+
   return processes.arrays_of_first(read, like)
+
+
+def _refuse_other_state(workdir, step, like):
+  """Raises a `UserError` where the code now makes another state."""
+  folder = _folder(workdir) / str(step)
+  handler = ocp.StandardCheckpointHandler(multiprocessing_options=_ALONE)
+  saved = handler.metadata(folder / 'state')
+  there = _leaves(saved.tree)
+  here = _leaves(like)
+  differing = [
+    f'{name}: {there.get(name, "none")} there, {here.get(name, "none")} here'
+    for name in here | there
+    if there.get(name) != here.get(name)
+  ]
+  if differing:
+    more = len(differing) - _NAMED
+    raise UserError(
+      f'{folder} is not what this code makes of its config: '
+      f'{"; ".join(differing[:_NAMED])}{f"; {more} more" if more > 0 else ""}. '
+      f'Check out the commit named in {workdir}/starts.jsonl, or train again '
+      'in another --workdir.'
+    )
+
+
+def _leaves(tree):
+  """{'params/down0_conv0/kernel': 'float32 [3, 3, 3, 8]'}"""
+  found = {}
+  for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+    name = jax.tree_util.keystr(path, simple=True, separator='/')
+    found[name] = f'{leaf.dtype} {list(leaf.shape)}'
+  return found
 
 
 def _restore(workdir, step, **items):

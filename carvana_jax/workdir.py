@@ -24,6 +24,7 @@ _FREE_FIELDS = (
 def lock(workdir: pathlib.Path) -> Iterator[None]:
   """Makes the folder, and keeps other processes from training in it.
 
+  Files that a process which was killed has left half-written are removed.
   The lock ends with the process, however that ends, so none is left behind.
   Processes that only read the folder need none. Of a run's several processes
   the first takes it.
@@ -51,6 +52,10 @@ def _lock(workdir, stack):
       f'{workdir} is on a disk without file locks ({error.strerror}); '
       'choose a --workdir on another disk.'
     ) from error
+  for name in ('config.json', 'metrics.jsonl'):
+    atomic.remove_leftovers(workdir, name)
+  for folder in ('checksums', 'pictures'):
+    atomic.remove_leftovers(workdir / folder)
 
 
 def refuse_other_config(config: ConfigDict, workdir: pathlib.Path) -> None:

@@ -47,6 +47,24 @@ class AtomicTest(chex.TestCase):
     self.assertEqual(self.path.read_text(), 'before')
     self.assertEqual(list(self.path.parent.iterdir()), [self.path])
 
+  def test_what_a_killed_process_has_left_is_removed(self):
+    folder = self.path.parent
+    kept = [folder / name for name in ('file', '.file', 'a.tmp', '.a.0.tmp')]
+    for path in kept:
+      path.touch()
+    with (
+      mock.patch('os.replace', side_effect=OSError('killed')),
+      mock.patch('pathlib.Path.unlink'),
+      self.assertRaises(OSError),
+    ):
+      atomic.write(self.path, b'after')
+    self.assertLen(list(folder.iterdir()), 5)
+    atomic.remove_leftovers(folder, 'file')
+    self.assertCountEqual(folder.iterdir(), kept)
+    atomic.remove_leftovers(folder)
+    self.assertCountEqual(folder.iterdir(), kept[:3])
+    atomic.remove_leftovers(folder / 'none')
+
   def test_json_that_is_none(self):
     for text in ('', '{"a": 1', '[1]', '"a"'):
       self.path.write_text(text)

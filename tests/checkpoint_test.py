@@ -2,8 +2,13 @@
 
 import collections
 import errno
+import itertools
+import os
 import pathlib
+import pickle
 import shutil
+import subprocess
+import sys
 import tempfile
 from unittest import mock
 
@@ -17,13 +22,13 @@ from absl.testing import parameterized
 from carvana_jax import checkpoint, checksums, models, parallel, train_state
 from carvana_jax.errors import UserError
 from configs import debug
+from tests import steps_on_devices
 
 
-def new_state(config):
+def creator(config):
   model = models.build(config.model)
   optimizer = train_state.make_optimizer(config.optimizer, 10)
-  create = checkpoint.state_creator(config, model, optimizer)
-  return create, parallel.create(create)
+  return checkpoint.state_creator(config, model, optimizer)
 
 
 def plain(state):
@@ -38,7 +43,8 @@ class SavingTest(chex.TestCase):
     self.addCleanup(folder.cleanup)
     self.workdir = pathlib.Path(folder.name)
     self.config = debug.get_config()
-    self.create, self.state = new_state(self.config)
+    self.create = creator(self.config)
+    self.state = parallel.create(self.create)
     self.notes = {
       'config': self.config.to_dict(),
       'data': 'studio/64x96/1.0.0',
@@ -118,6 +124,169 @@ class CheckpointTest(SavingTest):
     (self.workdir / 'checkpoints').mkdir()
     with self.assertRaisesRegex(UserError, 'no finished checkpoint'):
       checkpoint.load(self.workdir)
+
+
+class OtherCodeTest(SavingTest):
+  """A state that the code no longer makes is refused in one line."""
+
+  def setUp(self):
+    super().setUp()
+    self.save({7: 0.5})
+
+  def message(self, like):
+    with (
+      checkpoint.Checkpoints(self.workdir) as checkpoints,
+      self.assertRaises(UserError) as caught,
+    ):
+      checkpoints.state(7, like)
+    text = str(caught.exception)
+    self.assertNotIn('\n', text)
+    self.assertStartsWith(text, f'{self.workdir}/checkpoints/7 is not what ')
+    self.assertIn(f'the commit named in {self.workdir}/starts.jsonl', text)
+    return text
+
+  def like(self, **changed):
+    self.config.update_from_flattened_dict(changed)
+    return parallel.abstract(creator(self.config))
+
+  def test_another_shape(self):
+    text = self.message(self.like(**{'model.first_width': 8}))
+    self.assertIn(
+      'params/down0_conv0/bias: float32 [4] there, float32 [8] here; '
+      'params/down0_conv0/kernel: float32 [3, 3, 3, 4] there, '
+      'float32 [3, 3, 3, 8] here; ',
+      text,
+    )
+    self.assertRegex(text, r'; \d+ more\. ')
+
+  def test_another_type(self):
+    like = parallel.abstract(self.create)
+    step = like.step.update(dtype=jnp.float32)
+    text = self.message(like.replace(step=step))
+    self.assertIn(': step: int32 [] there, float32 [] here. Check', text)
+
+  def test_a_renamed_layer(self):
+    like = parallel.abstract(self.create)
+    params = dict(like.params)
+    params['encoder'] = params.pop('down0_conv0')
+    text = self.message(like.replace(params=params))
+    self.assertIn('params/encoder/bias: none there, float32 [4] here', text)
+    self.assertIn('params/down0_conv0/bias: float32 [4] there, none', text)
+
+  def test_another_optimizer(self):
+    text = self.message(self.like(**{'optimizer.name': 'sgd'}))
+    self.assertIn('opt_state/', text)
+
+  def test_load(self):
+    self.notes['config']['model']['first_width'] = 8
+    self.save({8: 0.6})
+    with self.assertRaisesRegex(UserError, 'checkpoints/8 is not what .* more'):
+      checkpoint.load(self.workdir)
+
+
+class DevicesTest(chex.TestCase):
+  def test_saved_on_4_goes_on_on_2_then_1_then_2(self):
+    """As if it had never moved."""
+    root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+
+    def arrays(number, devices):
+      path = root / f'{number}.npz'
+      subprocess.run(
+        [sys.executable, '-m', 'tests.checkpoints_on_devices', str(devices),
+         root / 'run', path],
+        cwd=pathlib.Path(__file__).parents[1], check=True,
+        # To compile in less time.
+        env=os.environ | {'XLA_FLAGS': '--xla_backend_optimization_level=0'},
+      )  # fmt: skip
+      with np.load(path) as file:
+        found = dict(file)
+      part = lambda word: {
+        name.removeprefix(word): value
+        for name, value in found.items()
+        if name.startswith(word)
+      }
+      return part('before'), part('after')
+
+    pairs = [arrays(*numbers) for numbers in enumerate((4, 2, 1, 2))]
+    for (_, saved), (loaded, _) in itertools.pairwise(pairs):
+      self.assertIn('.key', saved)
+      chex.assert_trees_all_equal(saved, loaded)
+    create, train_step = steps_on_devices.make_training()
+    state = parallel.create(create)
+    batches = map(steps_on_devices.batch_of, range(steps_on_devices.STEPS))
+    for batch in parallel.to_devices(batches):
+      state, _ = train_step(state, batch)
+    unmoved, moved = steps_on_devices.arrays_of(state), pairs[-1][1]
+    self.assertEqual(unmoved.keys(), moved.keys())
+    self.assertEqual(moved['.step'], 4)
+    for name, value in unmoved.items():
+      np.testing.assert_allclose(
+        moved[name], value, rtol=2e-3, atol=2e-5, err_msg=name
+      )
+
+
+class PickleTest(SavingTest):
+  def test_nothing_is_unpickled_from_a_run(self):
+    """Python tells its auditors of whatever a pickle looks up."""
+    found, listening = [], False
+
+    def listen(event, arguments):
+      if listening and event == 'pickle.find_class':
+        found.append(arguments)
+
+    self.save({7: 0.5})
+    sys.addaudithook(listen)
+    listening = True
+    checkpoint.load(self.workdir)
+    with checkpoint.Checkpoints(self.workdir) as checkpoints:
+      checkpoints.state(7, parallel.abstract(self.create))
+      checkpoints.notes(7)
+    self.assertEqual(found, [])
+    pickle.loads(pickle.dumps(collections.OrderedDict()))
+    self.assertEqual(found, [('collections', 'OrderedDict')])
+    listening = False
+
+
+class KilledTest(SavingTest):
+  """What a process that is killed in a save leaves is mended by the next."""
+
+  def names(self, folder):
+    return {path.name for path in (self.workdir / folder).iterdir()}
+
+  def test_superseded_checkpoints_that_were_not_deleted(self):
+    self.save({1: 0.5, 2: 0.9, 3: 0.6, 4: 0.7})
+    self.assertEqual(self.names('checkpoints'), {'2', '3', '4'})
+    folder = self.workdir / 'checkpoints'
+    shutil.copytree(folder / '3', folder / '1')
+    shutil.copytree(folder / '3', folder / 'superseded' / '0')
+    (folder / 'superseded' / '0' / 'metrics' / 'metrics').unlink()
+    with checkpoint.Checkpoints(self.workdir) as checkpoints:
+      self.assertEqual((checkpoints.latest, checkpoints.best), (4, 2))
+    self.assertEqual(self.names('checkpoints'), {'2', '3', '4'})
+
+  def test_no_checkpoint_is_deleted_file_by_file(self):
+    """While files are deleted, those of no number are."""
+    self.save({1: 0.5, 2: 0.9})
+    original, seen = shutil.rmtree, []
+
+    def rmtree(path, **how):
+      if any(pathlib.Path(path).glob('*')):
+        seen.append(pathlib.Path(path).name)
+      original(path, **how)
+
+    with mock.patch.object(shutil, 'rmtree', rmtree):
+      self.save({3: 0.6, 4: 0.7})
+    self.assertEqual(set(seen), {'superseded'})
+
+  def test_checksums_that_were_not_recorded(self):
+    self.save({1: 0.5, 2: 0.9})
+    path = self.workdir / 'checksums' / '2.json'
+    before = path.read_text()
+    path.rename(path.with_name('0.json'))
+    with checkpoint.Checkpoints(self.workdir):
+      pass
+    self.assertEqual(self.names('checksums'), {'1.json', '2.json'})
+    self.assertEqual(path.read_text(), before)
 
 
 def flip_a_bit(path):

@@ -31,9 +31,8 @@ def batch_of(step: int) -> dict[str, np.ndarray]:
   }
 
 
-def main(devices: int, path: str) -> None:
-  """Trains and writes."""
-  chex.set_n_cpu_devices(devices)
+def make_training():
+  """The function that makes the first state, and the step on all devices."""
   config = default.get_config()
   config.model.levels, config.model.first_width = 3, 4
   # Before a BatchNorm a bias has no gradient but rounding errors, which an
@@ -46,9 +45,29 @@ def main(devices: int, path: str) -> None:
   config.train.average_decay = 0.9
   step = steps.make_train_step(model, optimizer, config)
   step = parallel.train_step(chex.assert_max_traces(step, n=1))
-  state = parallel.create(
-    lambda: train_state.create(model, optimizer, (*SIZE, 3), 0, True)
-  )
+  create = lambda: train_state.create(model, optimizer, (*SIZE, 3), 0, True)
+  return create, step
+
+
+def arrays_of(tree) -> dict[str, np.ndarray]:
+  """Every leaf, after a check that all devices hold the same."""
+  found = {}
+  for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+    if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+      leaf = jax.random.key_data(leaf)
+    copies = [np.array(shard.data) for shard in leaf.addressable_shards]
+    assert len(copies) == jax.device_count()
+    for copy in copies:
+      np.testing.assert_array_equal(copy, copies[0], str(path))
+    found[jax.tree_util.keystr(path)] = copies[0]
+  return found
+
+
+def main(devices: int, path: str) -> None:
+  """Trains and writes."""
+  chex.set_n_cpu_devices(devices)
+  create, step = make_training()
+  state = parallel.create(create)
   # As after a restore: new arrays in the same placement.
   state = jax.device_put(state, parallel.replicated())
   batches = parallel.to_devices(map(batch_of, range(STEPS)))
@@ -56,14 +75,7 @@ def main(devices: int, path: str) -> None:
     assert len(batch['image'].devices()) == devices
     with jax.transfer_guard('disallow'):
       state, metrics = step(state, batch)
-  arrays = {}
-  for path_, leaf in jax.tree_util.tree_leaves_with_path((state, metrics)):
-    copies = [np.asarray(shard.data) for shard in leaf.addressable_shards]
-    assert len(copies) == devices
-    for copy in copies:
-      np.testing.assert_array_equal(copy, copies[0], str(path_))
-    arrays[jax.tree_util.keystr(path_)] = copies[0]
-  np.savez(path, **arrays)
+  np.savez(path, **arrays_of((state, metrics)))
 
 
 if __name__ == '__main__':

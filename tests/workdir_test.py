@@ -47,6 +47,19 @@ class LockTest(chex.TestCase):
     with workdir.lock(self.workdir):
       pass
 
+  def test_files_that_are_there_in_part_are_removed(self):
+    names = ('config.json', 'metrics.jsonl', 'pictures/a.png', 'checksums/1')
+    for name in names:
+      path = self.workdir / name
+      path.parent.mkdir(parents=True, exist_ok=True)
+      path.with_name(f'.{path.name}.01234567.tmp').touch()
+    # Another process may be writing that one now.
+    report = self.workdir / '.report.html.01234567.tmp'
+    report.touch()
+    with workdir.lock(self.workdir):
+      left = [x for x in self.workdir.rglob('*.tmp') if x.is_file()]
+      self.assertEqual(left, [report])
+
   def test_ends_with_an_error(self):
     with self.assertRaises(KeyError), workdir.lock(self.workdir):
       raise KeyError

@@ -1,0 +1,101 @@
+"""What a finished run has left in its folder, piece by piece, to compare."""
+
+import json
+import pathlib
+from typing import Any
+
+import jax
+import numpy as np
+
+from carvana_jax import checkpoint, models, parallel, train_state
+from carvana_jax import workdir as run_folder
+from carvana_jax.host_tensorflow import tf
+
+# What is no byte for byte the same, and is looked into here.
+_LOOKED_INTO = (
+  'checkpoints', 'checksums', 'metrics.jsonl', 'starts.jsonl', 'tensorboard',
+)  # fmt: skip
+# Values that are times, or made of them.
+_TIMES = ('images_per_second', 'train_seconds')
+
+
+def of(workdir: pathlib.Path) -> dict[str, Any]:
+  """All that a run has left, but for times.
+
+  Args:
+    workdir: of a run that has ended.
+
+  Returns:
+    {name: value}. Two runs ended the same if these are equal: bit by bit the
+    states, best and latest steps and scores; lines, events and files, those
+    that should not be there included.
+  """
+  found = {
+    str(path.relative_to(workdir)): path.read_bytes()
+    for path in sorted(workdir.rglob('*'))
+    if path.is_file() and path.relative_to(workdir).parts[0] not in _LOOKED_INTO
+  }
+  for folder in ('checkpoints', 'checksums'):
+    names = (path.name for path in (workdir / folder).iterdir())
+    found[f'names in {folder}'] = sorted(names)
+  lines = (workdir / 'metrics.jsonl').read_text().split('\n')
+  found |= _numbered('metrics.jsonl line', map(_without_times, lines[:-1]))
+  found['end of metrics.jsonl'] = lines[-1]
+  found |= _numbered('TensorBoard event', _events(workdir / 'tensorboard'))
+  # After the names, as it removes what should not be there.
+  return found | _checkpoints(workdir)
+
+
+def differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
+  """The names of what differs between two runs, see `of`."""
+  return [name for name in one | other if one.get(name) != other.get(name)]
+
+
+def _numbered(name, values):
+  return {f'{name} {i}': value for i, value in enumerate(values, start=1)}
+
+
+def _without_times(line):
+  values = json.loads(line)
+  return json.dumps({k: v for k, v in values.items() if k not in _TIMES})
+
+
+def _events(folder):
+  """(step, tag, bytes) of all values; names of files begin with their time."""
+  for path in sorted(folder.iterdir()):
+    for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
+      event = tf.compat.v1.Event.FromString(record)
+      for value in event.summary.value:
+        if value.tag not in _TIMES:
+          yield event.step, value.tag, value.tensor.SerializeToString()
+
+
+def _checkpoints(workdir):
+  """Which are the latest and the best; states, notes and scores of all."""
+  config = run_folder.read_config(workdir)
+  model = models.build(config.model)
+  optimizer = train_state.make_optimizer(config.optimizer, total_steps=1)
+  like = parallel.abstract(checkpoint.state_creator(config, model, optimizer))
+  found = {}
+  with checkpoint.Checkpoints(workdir) as checkpoints:
+    found['latest step'] = checkpoints.latest
+    found['best step'] = checkpoints.best
+    names = (path.name for path in (workdir / 'checkpoints').iterdir())
+    steps = sorted(int(name) for name in names if name.isdigit())
+    for step in steps:
+      folder = workdir / 'checkpoints' / str(step)
+      scores = (folder / 'metrics' / 'metrics').read_text()
+      found[f'step {step} scores'] = scores
+      notes = _without_times(json.dumps(checkpoints.notes(step)))
+      found[f'step {step} notes'] = notes
+      state = checkpoints.state(step, like)
+      for path, leaf in jax.tree_util.tree_leaves_with_path(state):
+        name = jax.tree_util.keystr(path, simple=True, separator='/')
+        found[f'step {step} {name}'] = _bits(leaf)
+  return found
+
+
+def _bits(leaf):
+  """Type, shape and bytes, so that NaN equals itself and 0 is not -0."""
+  kind = str(leaf.dtype)
+  return kind, leaf.shape, np.asarray(leaf).tobytes()
