@@ -26,11 +26,18 @@ def write(path: pathlib.Path, content: str | bytes) -> None:
 
 
 def read_json(path: pathlib.Path) -> dict[str, Any]:
-  """The object in a JSON file; `UserError` where the file is damaged."""
+  """The object in a JSON file; `UserError` where the file is damaged.
+
+  No number in it is NaN or infinite.
+  """
   try:
-    found = json.loads(path.read_text())
+    found = json.loads(path.read_text(), parse_constant=_refuse)
     if isinstance(found, dict):
       return found
-  except ValueError:
+  except (ValueError, RecursionError):
     pass
   raise UserError(f'{path} is damaged; remove it.')
+
+
+def _refuse(constant):
+  raise ValueError(constant)

@@ -1,13 +1,20 @@
 """How every command starts and how it fails: one line, exit code 2."""
 
 import errno
+import io
+import itertools
+import os
 import re
 import sys
+import traceback
 from collections.abc import Callable
 
 from absl import app, flags, logging
 
 from carvana_jax.errors import UserError
+
+# How ml_collections begins what it says of errors in a config file.
+_IN_CONFIG = 'Error whilst parsing config file'
 
 _DEBUG = flags.DEFINE_bool('debug', False, 'Show tracebacks of errors.')
 
@@ -39,6 +46,9 @@ def run(main: Callable[..., None], words: tuple[str, ...] = ()) -> None:
         _fail(f'{error}; make room on the disk that is written to.')
       _fail(f'{error}; check that path (--debug shows where it was used).')
 
+  # Names of files may have letters that the terminal lacks.
+  if isinstance(sys.stdout, io.TextIOWrapper):
+    sys.stdout.reconfigure(errors='backslashreplace')
   app.run(guarded, flags_parser=lambda argv: _parse(argv, words))
 
 
@@ -55,20 +65,57 @@ def _parse(argv, words):
     if len(rest) != len(words):
       wanted = ' '.join(words)
       _fail(f'{len(rest)} arguments instead of {len(words)}: give {wanted}.')
-    if 'config' in flags.FLAGS and flags.FLAGS.config is None:
+    if 'config' in flags.FLAGS and not flags.FLAGS['config'].present:
       _fail('--config is missing; try --config=configs/studio.py.')
-    if 'config' in flags.FLAGS:
-      # A file that could not be read raises only when it is looked into.
-      flags.FLAGS.config.keys()
-  except (flags.Error, OSError) as error:
+    # A file that could not be read raises only when it is looked into.
+    if 'config' in flags.FLAGS and not hasattr(flags.FLAGS.config, 'keys'):
+      kind = type(flags.FLAGS.config).__name__
+      _fail(_no_config(argv, f'get_config() returns a {kind}'))
+  except Exception as error:  # a config file may raise anything
     if '--debug' in argv:
       raise
-    _fail(error)
-  except (KeyError, AttributeError, TypeError) as error:
-    if '--debug' in argv:
-      raise
-    _fail(_unknown_field(str(error)))
+    _fail(_wrong_flag(argv, error))
   return [argv[0], *rest]
+
+
+def _wrong_flag(argv, error):
+  """A sentence on what was raised while flags were parsed."""
+  text = ' '.join(str(error).split())
+  if isinstance(error, flags.Error) and _IN_CONFIG not in text:
+    if text.endswith('?'):  # Did you mean …
+      return text
+    fields = '--config.' in text
+    remedy = 'configs/default.py has every field' if fields else 'see --help'
+    return f'{text.rstrip(".")}; {remedy}.'
+  file = _config_file(argv)
+  frames = traceback.extract_tb(error.__traceback__)
+  if (
+    isinstance(error, KeyError | AttributeError | TypeError)
+    and all(frame.filename != file for frame in frames)
+    and "'get_config'" not in text
+  ):
+    return _unknown_field(text)
+  if isinstance(error, OSError) and not os.path.exists(file):
+    return _no_config(argv, 'there is no such file')
+  # What it was before others put their own words around it.
+  last = str(error).strip().splitlines()[-1:] if _IN_CONFIG in text else None
+  return _no_config(argv, last[0] if last else f'{type(error).__name__}: {text}')
+
+
+def _no_config(argv, reason):
+  return (
+    f'--config={_config_file(argv)} is of no use ({reason}); give a Python file '
+    'whose get_config() returns a config, such as configs/studio.py.'
+  )
+
+
+def _config_file(argv):
+  """The value of --config, as it was given."""
+  for word, following in itertools.zip_longest(argv, argv[1:], fillvalue=''):
+    name, equals, value = word.partition('=')
+    if name in ('-config', '--config'):
+      return value if equals else following
+  return ''
 
 
 def _unknown_field(text):

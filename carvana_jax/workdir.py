@@ -25,13 +25,16 @@ def lock(workdir: pathlib.Path) -> Iterator[None]:
   """Makes the folder, and keeps other processes from training in it.
 
   The lock ends with the process, however that ends, so none is left behind.
-  Processes that only read the folder need none.
+  Processes that only read the folder need none. A folder in which nothing but
+  the lock was made before an exception is removed.
 
   Raises:
     UserError: another process holds it, or the disk knows no locks.
   """
+  is_new = not workdir.exists()
   workdir.mkdir(parents=True, exist_ok=True)
-  with (workdir / 'lock').open('w') as file:
+  path = workdir / 'lock'
+  with path.open('w') as file:
     try:
       fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -44,7 +47,13 @@ def lock(workdir: pathlib.Path) -> Iterator[None]:
         f'{workdir} is on a disk without file locks ({error.strerror}); '
         'choose a --workdir on another disk.'
       ) from error
-    yield
+    try:
+      yield
+    except Exception:
+      if is_new and list(workdir.iterdir()) == [path]:
+        path.unlink()
+        workdir.rmdir()
+      raise
 
 
 def refuse_other_config(config: ConfigDict, workdir: pathlib.Path) -> None:
@@ -94,12 +103,45 @@ def add_start(workdir: pathlib.Path, start: dict[str, str]) -> None:
 
 def read_starts(workdir: pathlib.Path) -> list[dict[str, str]]:
   """What `add_start` recorded."""
-  path = workdir / 'starts.jsonl'
-  if not path.exists():
-    return []
-  lines = path.read_text().splitlines(keepends=True)
-  # A line without its end was cut off.
-  return [json.loads(line) for line in lines if line.endswith('\n')]
+  return [record for _, record in _records(workdir / 'starts.jsonl')]
+
+
+def read_metrics(workdir: pathlib.Path) -> list[dict[str, float]]:
+  """The lines of metrics.jsonl: `step`, from 1 on, and other numbers.
+
+  Raises:
+    UserError: one is something else.
+  """
+  path = workdir / 'metrics.jsonl'
+  rows = []
+  for number, record in _records(path):
+    if not all(map(_is_number, record.values())) or record.get('step', 0) < 1:
+      raise _damaged(path, number)
+    rows.append(record)
+  return rows
+
+
+def _records(path):
+  """Yields number and object of every line of a .jsonl."""
+  text = path.read_bytes() if path.exists() else b''
+  # A line without its end was cut off, or is just being written.
+  for number, line in enumerate(text.split(b'\n')[:-1], 1):
+    try:
+      record = json.loads(line)
+    except (ValueError, RecursionError):
+      record = None
+    if not isinstance(record, dict):
+      raise _damaged(path, number)
+    yield number, record
+
+
+def _damaged(path, number):
+  return UserError(f'line {number} of {path} is damaged; remove that line.')
+
+
+def _is_number(value):
+  """Whether it is one that can be drawn, or NaN."""
+  return type(value) in (int, float) and not abs(value) > 1e300
 
 
 def _config_file(workdir):

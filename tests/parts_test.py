@@ -150,6 +150,16 @@ class PartsTest(chex.TestCase):
     second.join()  # finds all done
     self.assertEqual(self.output.read_bytes(), before)
 
+  def test_a_folder_that_is_gone_is_told(self):
+    store = self.open()
+    self.fill(store)
+    shutil.rmtree(self.folder)
+    with self.assertRaisesRegex(
+      UserError, f'^{self.output} could not be made .*; run the same command'
+    ):
+      store.join()
+    self.assertFalse(self.output.exists())
+
   def test_killed_when_only_the_parts_were_left(self):
     store = self.open()
     self.fill(store)

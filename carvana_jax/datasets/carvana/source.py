@@ -15,12 +15,16 @@ written under it.
 import collections
 import csv
 import dataclasses
+import errno
 import hashlib
 import io
 import json
+import lzma
+import os
 import pathlib
 import re
 import shutil
+import struct
 import tempfile
 import zipfile
 import zlib
@@ -46,6 +50,21 @@ _PHOTO_NAME = re.compile(r'(?P<stem>.+)\.jpg')
 _MASK_NAME = re.compile(r'(?P<stem>.+)_mask\.(gif|png)')
 
 
+_MOST_BYTES = 2**30  # of a file that is read whole: a photo has half a MB
+
+# What Python's readers raise for damaged, encrypted or unusual archives.
+_UNREADABLE = (
+  OSError,
+  EOFError,
+  RuntimeError,
+  ValueError,
+  lzma.LZMAError,
+  struct.error,
+  zipfile.BadZipFile,
+  zlib.error,
+)
+
+
 class MissingFilesError(UserError):
   """The manual folder lacks the photos or the masks."""
 
@@ -65,10 +84,15 @@ class File:
 
   def read(self) -> bytes:
     """The file's bytes; `UserError` if the disk or the archive is damaged."""
+    if self.size > _MOST_BYTES:
+      raise UserError(
+        f'{self} has {self.size / 2**30:.1f} GiB, far too much: download it '
+        'again or remove it.'
+      )
     try:
       with self.open() as stream:
         return stream.read()
-    except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except _UNREADABLE as error:
       raise UserError(
         f'{self} cannot be read ({error}): download it again.'
       ) from error
@@ -171,7 +195,7 @@ def _members(archive: File) -> Iterator[File]:
   """The files of a zip; `UserError` if it is not a whole one."""
   try:
     opened = zipfile.ZipFile(_seekable(archive))
-  except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+  except _UNREADABLE as error:
     raise UserError(
       f'{archive} is not a complete zip archive ({error}): download it again'
       ' or remove it.'
@@ -204,6 +228,9 @@ def _seekable(archive: File) -> IO[bytes]:
   # To seek in a compressed member is to decompress it from its start.
   copy = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as its files
   try:
+    if shutil.disk_usage(tempfile.gettempdir()).free < archive.size:
+      # Before the disk is full, as a few bytes can unpack to terabytes.
+      raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     with stream:
       shutil.copyfileobj(stream, copy, length=2**20)
   except OSError as error:
@@ -319,7 +346,10 @@ def _parse_metadata(file: File) -> dict[str, dict[str, str]]:
   """Reads id,year,make,model,trim1,trim2; `UserError` if a column lacks."""
   try:
     text = file.read().decode('utf-8-sig')  # with or without a BOM
-    return dict(map(_car, csv.DictReader(io.StringIO(text, newline=''))))
+    table = csv.DictReader(io.StringIO(text, newline=''))
+    if missing := set(_COLUMNS) - set(table.fieldnames or ()):
+      raise KeyError(min(missing))
+    return dict(map(_car, table))
   except (UnicodeDecodeError, KeyError, AttributeError, csv.Error) as error:
     raise UserError(
       f'{file} is not a table of id,year,make,model,trim1,trim2 ({error!r}):'
