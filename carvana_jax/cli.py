@@ -10,11 +10,14 @@ import traceback
 from collections.abc import Callable
 
 from absl import app, flags, logging
+from ml_collections import ConfigDict
 
 from carvana_jax.errors import UserError
 
 # How ml_collections begins what it says of errors in a config file.
 _IN_CONFIG = 'Error whilst parsing config file'
+
+_SHOWN = 500  # letters of the start and of the end of a very long error
 
 _DEBUG = flags.DEFINE_bool('debug', False, 'Show tracebacks of errors.')
 
@@ -46,6 +49,8 @@ def run(main: Callable[..., None], words: tuple[str, ...] = ()) -> None:
         _fail(f'{error}; make room on the disk that is written to.')
       _fail(f'{error}; check that path (--debug shows where it was used).')
 
+  # What the flags' parsers warn of is said as an error.
+  logging.set_verbosity(logging.ERROR)
   # Names of files may have letters that the terminal lacks.
   if isinstance(sys.stdout, io.TextIOWrapper):
     sys.stdout.reconfigure(errors='backslashreplace')
@@ -53,7 +58,10 @@ def run(main: Callable[..., None], words: tuple[str, ...] = ()) -> None:
 
 
 def _fail(reason):
-  print(f'error: {" ".join(str(reason).split())}', file=sys.stderr)
+  text = ' '.join(str(reason).split())
+  if len(text) > 2 * _SHOWN:
+    text = f'{text[:_SHOWN]} … {text[-_SHOWN:]}'
+  print(f'error: {text}', file=sys.stderr)
   sys.exit(2)
 
 
@@ -67,10 +75,8 @@ def _parse(argv, words):
       _fail(f'{len(rest)} arguments instead of {len(words)}: give {wanted}.')
     if 'config' in flags.FLAGS and not flags.FLAGS['config'].present:
       _fail('--config is missing; try --config=configs/studio.py.')
-    # A file that could not be read raises only when it is looked into.
-    if 'config' in flags.FLAGS and not hasattr(flags.FLAGS.config, 'keys'):
-      kind = type(flags.FLAGS.config).__name__
-      _fail(_no_config(argv, f'get_config() returns a {kind}'))
+    if 'config' in flags.FLAGS:
+      _check_config(argv, flags.FLAGS.config)
   except Exception as error:  # a config file may raise anything
     if '--debug' in argv:
       raise
@@ -94,12 +100,21 @@ def _wrong_flag(argv, error):
     and all(frame.filename != file for frame in frames)
     and "'get_config'" not in text
   ):
+    _check_config(argv, flags.FLAGS['config'].parser.parse(file))
     return _unknown_field(text)
   if isinstance(error, OSError) and not os.path.exists(file):
     return _no_config(argv, 'there is no such file')
   # What it was before others put their own words around it.
   last = str(error).strip().splitlines()[-1:] if _IN_CONFIG in text else None
   return _no_config(argv, last[0] if last else f'{type(error).__name__}: {text}')
+
+
+def _check_config(argv, config):
+  # What stands for a file that could not be read raises if it's looked into.
+  if not isinstance(config, ConfigDict):
+    getattr(config, 'keys', None)
+    kind = type(config).__name__
+    _fail(_no_config(argv, f'get_config() returns a {kind}, not a ConfigDict'))
 
 
 def _no_config(argv, reason):

@@ -18,7 +18,7 @@ _KINDS = {
 }
 
 
-def check(config: Any) -> None:
+def check(config: ConfigDict) -> None:
   """Compares a config with configs/default.py.
 
   Of `config.model`, whose fields depend on its name, `models.build` knows more.
@@ -27,11 +27,6 @@ def check(config: Any) -> None:
     UserError: a section or a field is missing or is none, or a value is of
       another kind than the default's.
   """
-  if not isinstance(config, ConfigDict):
-    raise UserError(
-      f'get_config() returns a {type(config).__name__}; return a ConfigDict '
-      'with the fields of configs/default.py.'
-    )
   _check('config', config, default.get_config())
 
 

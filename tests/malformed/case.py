@@ -61,10 +61,10 @@ class CaseTest(parameterized.TestCase):
 
   def run_command(self, words: str) -> command.Result:
     """Runs a command as `Case.command` has it."""
-    places = {'run': '', 'configs': CONFIGS}
+    words = words.replace('{configs}', str(CONFIGS))
     if '{run}' in words:
-      places['run'] = workdir()
-    return command.run(self.root, *words.format(**places).split())
+      words = words.replace('{run}', str(workdir()))
+    return command.run(self.root, *words.split())
 
   def assert_refused(self, case: Case) -> None:
     """One line that holds all words, code 2, and no file is another."""

@@ -40,6 +40,7 @@ def run(folder: pathlib.Path, verb: str, *arguments: str) -> Result:
     arguments: of the command line.
   """
   app.define_help_flags()  # once only, so not among those that are taken back
+  sys.modules.pop('config_config', None)  # what the last one's file defined
   code = 0
   with (
     tempfile.TemporaryDirectory() as kept,
