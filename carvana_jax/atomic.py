@@ -25,6 +25,21 @@ def write(path: pathlib.Path, content: str | bytes) -> None:
     raise
 
 
+def check_folder(path: pathlib.Path) -> None:
+  """Raises a `UserError` where a folder can't be made, or written to.
+
+  For commands that work for a while before they write.
+  """
+  there = next(x for x in (path, *path.parents) if x.exists())
+  if not there.is_dir():
+    raise UserError(f'{there} is no folder; choose another --output.')
+  if not os.access(there, os.W_OK | os.X_OK, effective_ids=True):
+    raise UserError(
+      f'{there} may not be written to; change its permissions or choose another '
+      '--output.'
+    )
+
+
 def read_json(path: pathlib.Path) -> dict[str, Any]:
   """The object in a JSON file; `UserError` where the file is damaged.
 

@@ -144,6 +144,7 @@ def main() -> None:
     raise UserError('--trim is of no use without --cutout.')
   parallel.use_all_cores()
   output = pathlib.Path(args.output).expanduser().absolute()
+  atomic.check_folder(output)
   index, count = shares.share()
   wanted = products.Wanted(
     probability=args.save_probabilities,

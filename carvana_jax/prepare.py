@@ -6,7 +6,7 @@ import sys
 
 import tensorflow_datasets as tfds
 
-from carvana_jax.datasets import spec
+from carvana_jax.datasets import prepared, spec
 from carvana_jax.datasets.carvana import kaggle, source
 from carvana_jax.datasets.multiview import multiview_dataset_builder
 from carvana_jax.errors import UserError
@@ -81,16 +81,18 @@ def dataset(data_config, size: str) -> tfds.core.DatasetBuilder:
     A builder whose examples can be read in any order (`as_data_source`).
 
   Raises:
-    UserError: name or size are unknown, or files are missing or damaged.
+    UserError: name or size are unknown, or files are missing or damaged, be
+      it those that were prepared earlier.
   """
   check_name(data_config)
   _check_size(data_config.dataset, _builder_class(data_config), size)
   folder, options, download = _sources(data_config)
   # ArrayRecord files can be read at any position, so a run that goes on in
   # the middle of an epoch reads nothing of what came before.
-  builder = _builder_class(data_config)(
-    config=size, data_dir=folder, file_format='array_record', **options
-  )
+  with prepared.telling(folder):
+    builder = _builder_class(data_config)(
+      config=size, data_dir=folder, file_format='array_record', **options
+    )
   _prepare(builder, download)
   return builder
 
@@ -98,19 +100,21 @@ def dataset(data_config, size: str) -> tfds.core.DatasetBuilder:
 def _multiview(data_config):
   """The data set of crops and differences, made from the full-size one."""
   source = for_scoring(data_config)
-  builder = multiview_dataset_builder.Builder(
-    source=source,
-    config=data_config.size,
-    # Within its source, on whose size and version the crops depend.
-    data_dir=source.data_path,
-    file_format='array_record',
-  )
+  with prepared.telling(source.data_path):
+    builder = multiview_dataset_builder.Builder(
+      source=source,
+      config=data_config.size,
+      # Within its source, on whose size and version the crops depend.
+      data_dir=source.data_path,
+      file_format='array_record',
+    )
   _prepare(builder, download=None)
   return builder
 
 
 def _prepare(builder, download):
   if builder.data_path.exists():
+    prepared.refuse_damaged(builder)
     return
   name = f'{builder.name}/{builder.builder_config.name}'
   print(f'preparing {name} in {builder.data_path}', flush=True)

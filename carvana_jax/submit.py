@@ -21,6 +21,7 @@ from absl import flags
 from tqdm import tqdm
 
 from carvana_jax import (
+  atomic,
   cli,
   networks,
   parallel,
@@ -156,6 +157,7 @@ def _submit(args, size):
   output = pathlib.Path(args.output).expanduser().absolute()
   if not output.name.endswith(('.csv', '.csv.gz')):
     raise UserError(f'--output={args.output} must end in .csv or .csv.gz.')
+  atomic.check_folder(output.parent)
   share = shares.share()
   rows = rows_of(photos.find(args.input), args.sample)
   nets = networks.load(args.workdir, args.tuned)

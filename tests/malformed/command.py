@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 from unittest import mock
 
-from absl import app, logging
+from absl import app, flags, logging
 from absl.testing import flagsaver
 
 from carvana_jax import cli  # noqa: F401 - its flag is defined once
@@ -44,8 +44,8 @@ def run(folder: pathlib.Path, verb: str, *arguments: str) -> Result:
   code = 0
   with (
     tempfile.TemporaryDirectory() as kept,
-    flagsaver.flagsaver(),
     mock.patch.object(sys, 'argv', [f'{verb}.py', *arguments]),
+    _flags_of_its_own(),
     contextlib.chdir(folder),
     warnings.catch_warnings(),
   ):
@@ -81,6 +81,25 @@ def start(
     **options,
   )
   return Result(done.returncode, done.stdout, done.stderr)
+
+
+@contextlib.contextmanager
+def _flags_of_its_own() -> Iterator[None]:
+  """Takes back the flags that the verb defines, and all changes."""
+  before = flagsaver.save_flag_values()
+  try:
+    yield
+  finally:
+    of_libraries = {  # which were imported for the first time
+      name: flag
+      for name, flag in flagsaver.save_flag_values().items()
+      if name not in before
+      and not name.startswith('config.')
+      and not flags.FLAGS.find_module_defining_flag(name).startswith(
+        ('carvana_jax', sys.argv[0])
+      )
+    }
+    flagsaver.restore_flag_values(before | of_libraries)
 
 
 @contextlib.contextmanager
