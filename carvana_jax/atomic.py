@@ -25,18 +25,22 @@ def write(path: pathlib.Path, content: str | bytes) -> None:
     raise
 
 
-def check_folder(path: pathlib.Path) -> None:
+def check_folder(path: pathlib.Path, flag: str = '--output') -> None:
   """Raises a `UserError` where a folder can't be made, or written to.
 
   For commands that work for a while before they write.
+
+  Args:
+    path: of the folder, absolute.
+    flag: that it was given by.
   """
   there = next(x for x in (path, *path.parents) if x.exists())
   if not there.is_dir():
-    raise UserError(f'{there} is no folder; choose another --output.')
+    raise UserError(f'{there} is no folder; choose another {flag}.')
   if not os.access(there, os.W_OK | os.X_OK, effective_ids=True):
     raise UserError(
       f'{there} may not be written to; change its permissions or choose another '
-      '--output.'
+      f'{flag}.'
     )
 
 

@@ -6,6 +6,7 @@ import sys
 
 import tensorflow_datasets as tfds
 
+from carvana_jax import atomic
 from carvana_jax.datasets import prepared, spec
 from carvana_jax.datasets.carvana import kaggle, source
 from carvana_jax.datasets.multiview import multiview_dataset_builder
@@ -116,6 +117,7 @@ def _prepare(builder, download):
   if builder.data_path.exists():
     prepared.refuse_damaged(builder)
     return
+  atomic.check_folder(pathlib.Path(builder.data_path), 'config.data.data_dir')
   name = f'{builder.name}/{builder.builder_config.name}'
   print(f'preparing {name} in {builder.data_path}', flush=True)
   if not sys.stderr.isatty():

@@ -29,8 +29,10 @@ def lock(workdir: pathlib.Path) -> Iterator[None]:
   the lock was made before an exception is removed.
 
   Raises:
-    UserError: another process holds it, or the disk knows no locks.
+    UserError: another process holds it, the disk knows no locks, or the folder
+      can't be written to.
   """
+  atomic.check_folder(workdir, '--workdir')
   is_new = not workdir.exists()
   workdir.mkdir(parents=True, exist_ok=True)
   path = workdir / 'lock'

@@ -8,8 +8,9 @@ import subprocess
 import sys
 import tempfile
 import traceback
+import types
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 from unittest import mock
 
@@ -63,22 +64,24 @@ def run(folder: pathlib.Path, verb: str, *arguments: str) -> Result:
 
 
 def start(
-  folder: pathlib.Path, verb: str, *arguments: str, **options
+  folder: pathlib.Path,
+  verb: str,
+  *arguments: str,
+  env: Mapping[str, str] = types.MappingProxyType({}),
 ) -> Result:
   """The same in a process of its own.
 
   Args:
     folder, verb, arguments: as for `run`.
-    options: for `subprocess.run`.
+    env: variables besides those of this process.
   """
   done = subprocess.run(
     [sys.executable, '-m', f'carvana_jax.{verb}', *arguments],
     cwd=folder,
-    env=os.environ | {'PYTHONPATH': str(ROOT)} | options.pop('env', {}),
+    env={**os.environ, 'PYTHONPATH': str(ROOT), **env},
     capture_output=True,
     text=True,
     check=False,
-    **options,
   )
   return Result(done.returncode, done.stdout, done.stderr)
 

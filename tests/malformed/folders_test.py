@@ -3,10 +3,12 @@
 import contextlib
 import os
 import pathlib
-import subprocess
 
-from absl.testing import absltest
+from absl.testing import absltest, parameterized
 
+# All that a command imports late, for which nobody may lack the permission.
+from carvana_jax import diagram, evaluate, report, train  # noqa: F401
+from carvana_jax.datasets.studio import studio_dataset_builder  # noqa: F401
 from configs import debug
 from tests.malformed import command
 from tests.malformed.case import (
@@ -63,13 +65,15 @@ PLACES = (
    'file is no folder', OUTPUT),
   ('doctor_below_a_file', 'doctor --manual_dir=manual --output=file/found',
    'file is no folder', OUTPUT),
-  ('main_into_a_file', f'{DEBUG} --workdir=file', 'file', 'check that path'),
-  ('main_below_a_file', f'{DEBUG} --workdir=file/run', 'file/run',
-   'check that path'),
+  ('main_into_a_file', f'{DEBUG} --workdir=file', 'file is no folder',
+   'choose another --workdir'),
+  ('main_below_a_file', f'{DEBUG} --workdir=file/run', 'file is no folder',
+   'choose another --workdir'),
   ('main_into_the_kernel', f'{DEBUG} --workdir=/proc/run', '/proc/run',
    'check that path'),
   ('data_below_a_file', f'{CARVANA} --config.data.manual_dir=manual'
-   ' --config.data.data_dir=file', 'file', 'check that path'),
+   ' --config.data.data_dir=file', 'file is no folder',
+   'choose another config.data.data_dir'),
   ('manual_dir_of_a_file', f'{CARVANA} --config.data.manual_dir=file'
    ' --config.data.data_dir=data', 'file has no photos', 'get them from'),
   ('manual_dir_missing', f'{CARVANA} --config.data.manual_dir=none'
@@ -158,11 +162,11 @@ LOCKED = (
   ('report --workdir=locked', 'locked', 'Permission denied', 'check that path'),
   ('summary --config={configs}/debug.py --picture=locked/a.png', 'locked',
    'Permission denied', 'check that path'),
-  (f'{DEBUG} --workdir=locked/run', 'locked/run', 'Permission denied',
-   'check that path'),
+  (f'{DEBUG} --workdir=locked/run', 'locked may not be written to',
+   'change its permissions or choose another --workdir'),
   (f'{CARVANA} --config.data.manual_dir=manual'
-   ' --config.data.data_dir=locked/data', 'locked/data', 'Permission denied',
-   'check that path'),
+   ' --config.data.data_dir=locked/data', 'locked may not be written to',
+   'choose another config.data.data_dir'),
   ('predict --workdir={run} --input=secret --output=masks',
    'secret cannot be read (Permission denied)', 'change its permissions'),
   ('predict --workdir={run} --input=secret.png --output=masks',
@@ -220,7 +224,6 @@ class FoldersTest(CaseTest):
     case.make(self.root)
     before = listing(self.root)
     workdir()
-    self.run_command('evaluate --workdir={run} --split=x')  # imports
     with as_nobody(self.root):
       result = self.run_command(case.command)
     self.assert_one_line(result, case.words)
@@ -228,50 +231,54 @@ class FoldersTest(CaseTest):
     (self.root / 'secret').chmod(0o700)  # for those who remove it
 
 
-# One of every verb.
-ALONE = {
-  'main': ('--config=none.py --workdir=new', 'none.py', 'give a Python file'),
-  'evaluate': ('--workdir=none', 'none holds no checkpoint', 'train one'),
-  'predict': ('--workdir=none --input=a.png --output=masks',
-              'none holds no checkpoint', 'train one'),
-  'submit': ('--check=a.png', 'a.png is not a csv', 'give a csv'),
-  'doctor': ('--manual_dir=none', 'none has no photos', 'get them from'),
-  'report': ('--workdir=none', 'none holds no run', 'start one'),
-  'compare': ('run none', 'images.csv is missing', 'make it with'),
-  'features': ('--workdir=none --image=a.png --output=drawn',
-               'none holds no checkpoint', 'train one'),
-  'summary': ('--config=config.py --config.data.size=0x0', "'0x0'",
-              'use for example 128x192'),
-}  # fmt: skip
+# One of every verb: arguments, words.
+ALONE = (
+  ('main', '--config=none.py --workdir=new', 'none.py', 'give a Python file'),
+  ('evaluate', '--workdir=none', 'none holds no checkpoint', 'train one'),
+  ('predict', '--workdir=none --input=a.png --output=masks',
+   'none holds no checkpoint', 'train one'),
+  ('submit', '--check=a.png', 'a.png is not a csv', 'give a csv'),
+  ('doctor', '--manual_dir=none', 'none has no photos', 'get them from'),
+  ('report', '--workdir=none', 'none holds no run', 'start one'),
+  ('compare', 'run none', 'images.csv is missing', 'make it with'),
+  ('features', '--workdir=none --image=a.png --output=drawn',
+   'none holds no checkpoint', 'train one'),
+  ('summary', '--config=config.py --config.data.size=0x0', "'0x0'",
+   'use for example 128x192'),
+)  # fmt: skip
 
 
 class ProcessTest(CaseTest):
-  """That a process of its own ends as those above do."""
+  """Processes of their own end as commands do in the other tests."""
 
-  def test_one_line_or_with_debug_a_traceback(self):
+  def setUp(self):
+    super().setUp()
     inputs(self.root)
-    before = listing(self.root)
-    plain = dict.fromkeys(ALONE)
-    for verb, (line, *_) in ALONE.items():
-      arguments = line.split()
-      if verb == 'summary':
-        arguments.append('--debug')
-      plain[verb] = self.start(verb, *arguments)
-    for verb, (_, *words) in ALONE.items():
-      output, errors = plain[verb].communicate()
-      self.assertEqual(output, '')
-      with self.subTest(verb):
-        if verb == 'summary':
-          self.assertEqual(plain[verb].returncode, 1)
-          self.assertIn('Traceback', errors)
-          self.assertIn(words[0], errors)
-        else:
-          result = command.Result(plain[verb].returncode, output, errors)
-          self.assert_one_line(result, words)
-    self.assertEqual(listing(self.root), before)
+    self.before = listing(self.root)
 
-  def start(self, verb, *arguments):
-    return command.start(self.root, verb, *arguments)
+  @parameterized.named_parameters((verb, verb, *rest) for verb, *rest in ALONE)
+  def test_one_line(self, verb, arguments, *words):
+    result = command.start(self.root, verb, *arguments.split())
+    self.assert_one_line(result, words)
+    self.assertEqual(result.output, '')
+    self.assertEqual(listing(self.root), self.before)
+
+  @parameterized.parameters(ALONE[0], ALONE[6])
+  def test_debug_shows_the_traceback(self, verb, arguments, word, _):
+    for run in (command.start, command.run):
+      result = run(self.root, verb, '--debug', *arguments.split())
+      self.assertEqual(result.code, 1)
+      self.assertStartsWith(result.errors, 'Traceback (most recent call last):')
+      self.assertIn(word, result.errors.splitlines()[-1])
+    self.assertEqual(listing(self.root), self.before)
+
+  def test_names_that_the_terminal_has_no_letters_for(self):
+    write(self.root, 'süß.csv', 'img,rle_mask\na.png,1 2\n')
+    result = command.start(
+      self.root, 'submit', '--check=süß.csv', env={'PYTHONIOENCODING': 'ascii'}
+    )
+    self.assertEqual((result.code, result.errors), (0, ''))
+    self.assertIn(r's\xfc\xdf.csv: as Kaggle wants it', result.output)
 
 
 if __name__ == '__main__':
