@@ -39,8 +39,8 @@ def check_folder(path: pathlib.Path, flag: str = '--output') -> None:
     raise UserError(f'{there} is no folder; choose another {flag}.')
   if not os.access(there, os.W_OK | os.X_OK, effective_ids=True):
     raise UserError(
-      f'{there} may not be written to; change its permissions or choose another '
-      f'{flag}.'
+      f'{there} may not be written to; change its permissions or choose '
+      f'another {flag}.'
     )
 
 

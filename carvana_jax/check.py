@@ -12,7 +12,10 @@ _LARGEST_BATCH = 2**16  # more images than the challenge has to train on
 # What the values of fields must be; all numbers are finite.
 _RANGES = {
   # Steps are counted in 32 bits.
-  ('train', 'epochs'): ('in 1..100000', lambda x: 1 <= x <= 100_000),
+  ('train', 'epochs'): (
+    'at least 1 and at most 100000',
+    lambda x: 1 <= x <= 100_000,
+  ),
   ('train', 'max_minutes'): ('at least 0', lambda x: x >= 0),
   ('train', 'average_decay'): ('in 0..1, without 1', lambda x: 0 <= x < 1),
   ('train', 'patience'): ('at least 0', lambda x: x >= 0),

@@ -106,7 +106,9 @@ def _wrong_flag(argv, error):
     return _no_config(argv, 'there is no such file')
   # What it was before others put their own words around it.
   last = str(error).strip().splitlines()[-1:] if _IN_CONFIG in text else None
-  return _no_config(argv, last[0] if last else f'{type(error).__name__}: {text}')
+  return _no_config(
+    argv, last[0] if last else f'{type(error).__name__}: {text}'
+  )
 
 
 def _check_config(argv, config):
@@ -119,8 +121,8 @@ def _check_config(argv, config):
 
 def _no_config(argv, reason):
   return (
-    f'--config={_config_file(argv)} is of no use ({reason}); give a Python file '
-    'whose get_config() returns a config, such as configs/studio.py.'
+    f'--config={_config_file(argv)} is of no use ({reason}); give a Python '
+    'file whose get_config() returns a config, such as configs/studio.py.'
   )
 
 

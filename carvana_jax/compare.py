@@ -82,9 +82,7 @@ def read(
   found = evaluations.rows(path, ('filename', 'car_id'), ('dice',))
   rows = {row['filename']: row for row in found}
   if not rows or len(rows) < len(found):
-    raise UserError(
-      f'{path} has no rows, or two of one image; evaluate again.'
-    )
+    raise UserError(f'{path} has no rows, or two of one image; evaluate again.')
   summary = atomic.read_json(path.with_name('summary.json'))
   for name, kind in (('size', str), ('threshold', float)):
     if not isinstance(summary.get(name), kind):

@@ -30,8 +30,8 @@ from carvana_jax.decoding import decode
 from carvana_jax.errors import UserError
 
 _ENDINGS = ('.jpg', '.jpeg', '.png', '.webp')
-# Of a file, which may have holes, and of a ZIP's member, as few bytes can unpack
-# to terabytes.
+# Of a file, which may have holes, and of a ZIP's member, of which few bytes can
+# unpack to terabytes.
 _MOST_BYTES = 2**30
 
 # Outputs are named after photos: NAME_mask.png.tmp and the like must fit into

@@ -15,9 +15,9 @@ logits.
 
 What is there already is kept, so an interrupted command goes on where it
 stopped; OUTPUT/settings.json says how it was made. Photos that can't be read
-are listed in OUTPUT/failed.csv, and the exit code is then 1; if none can be read,
-it is 2. A JPG with a few wrong bytes may look wrong and still count as good: no
-decoder tells.
+are listed in OUTPUT/failed.csv, and the exit code is then 1; if none can be
+read, it is 2. A JPG with a few wrong bytes may look wrong and still count as
+good: no decoder tells.
 """
 
 import os

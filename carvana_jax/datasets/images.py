@@ -42,9 +42,7 @@ def opened(
   """
   image = Image.open(stream, formats=formats)
   if image.width * image.height > MOST_PIXELS:
-    raise TooLargeError(
-      f'has more than {MOST_PIXELS // 10**6} megapixels'
-    )
+    raise TooLargeError(f'has more than {MOST_PIXELS // 10**6} megapixels')
   return image
 
 

@@ -87,6 +87,7 @@ def _photo(data):
 
 def _mask(data, soft):
   with images.opened(io.BytesIO(data)) as image:
+    check.refuse_animation(image)
     image.load()
     size = image.height, image.width
     area = box = None

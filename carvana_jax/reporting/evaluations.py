@@ -80,9 +80,7 @@ def rows(
     with path.open(newline='') as file:
       found = list(csv.DictReader(file))
   except (csv.Error, UnicodeDecodeError) as error:
-    raise UserError(
-      f'{path} is damaged ({error}); evaluate again.'
-    ) from error
+    raise UserError(f'{path} is damaged ({error}); evaluate again.') from error
   for number, row in enumerate(found, 1):
     wrong = [name for name in texts if row.get(name) is None]
     wrong += [name for name in numbers if not _is_finite(row.get(name))]

@@ -21,7 +21,6 @@ from tests.malformed.case import (
   gradient,
   listing,
   named,
-  nothing,
   workdir,
   write,
 )

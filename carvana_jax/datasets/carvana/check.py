@@ -57,10 +57,15 @@ def _check_values(image: Image.Image) -> None:
   """Decodes a mask, and raises what `decode_mask` does."""
   if image.mode not in MASK_MODES:
     raise ValueError(f'the mode is {image.mode}, not one channel of 8 bits')
-  if getattr(image, 'is_animated', False):
-    raise ValueError('there are several frames')
+  refuse_animation(image)
   if not is_binary(image):
     raise ValueError('there are values other than 0 and 1')
+
+
+def refuse_animation(mask: Image.Image) -> None:
+  """Raises a `ValueError` where an image has several frames."""
+  if getattr(mask, 'is_animated', False):
+    raise ValueError('there are several frames')
 
 
 def is_binary(mask: Image.Image) -> bool:
