@@ -42,6 +42,11 @@ def run(main: Callable[..., None], words: tuple[str, ...] = ()) -> None:
       if _DEBUG.value:
         raise
       _fail(error)
+    except RuntimeError as error:
+      if _DEBUG.value or 'home directory' not in str(error):
+        raise
+      # From pathlib, which does not tell the path.
+      _fail('there is no such home folder as after ~; write that path in full.')
     except OSError as error:  # of a path that the user gave, most likely
       if _DEBUG.value:
         raise

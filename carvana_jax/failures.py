@@ -17,7 +17,7 @@ def refuse_all(failed: dict[str, str], count: int) -> None:
   """
   if not failed or len(failed) < count:
     return
-  reason = next(iter(failed.values()))
+  reason = failed[min(failed)]
   if count > 1:
     reason = f'none of the {count} photos is of use; the first: {reason}'
   raise UserError(reason)

@@ -13,7 +13,6 @@ import pathlib
 
 import numpy as np
 import tensorflow_datasets as tfds
-from PIL import Image
 
 from carvana_jax.datasets import images, workers
 from carvana_jax.errors import UserError
@@ -118,7 +117,8 @@ def _check(paths, network_size):
 def _size(path):
   """(H, W) of a file whose checksums are right."""
   try:
-    with Image.open(path, formats=['PNG']) as image:
+    with path.open('rb') as file:
+      image = images.opened(file, ['PNG'])
       if image.mode != 'L':
         raise ValueError('not one channel of 8 bits')
       image.verify()  # fifty times as fast as decoding

@@ -4,6 +4,7 @@ Builders and evaluation share these, so a photo reduced while a data set is
 prepared and one reduced while it is scored are the same, bit for bit.
 """
 
+import warnings
 from collections.abc import Sequence
 from typing import IO
 
@@ -14,6 +15,8 @@ from PIL import Image
 MOST_PIXELS = 200_000_000  # the largest cameras have 150 million
 # Pillow would warn of photos that phones take; `opened` refuses instead.
 Image.MAX_IMAGE_PIXELS = None
+# Nor is it news what is not quite right in a file, such as a tag of Exif.
+warnings.filterwarnings('ignore', module=r'PIL\.')
 
 
 class TooLargeError(ValueError):

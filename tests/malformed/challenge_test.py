@@ -112,6 +112,11 @@ def folder_for_a_photo(root):
   (root / 'manual' / PHOTO).mkdir()
 
 
+def pipe(root):
+  manual(**{PHOTO: None})(root)
+  os.mkfifo(root / 'manual' / PHOTO)
+
+
 def file_of_100_gib(root):
   manual()(root)
   os.truncate(root / 'manual' / PHOTO, 100 * 2**30)
@@ -130,6 +135,7 @@ OTHERS = [
   Case('photo_alone', manual(**{MASK: None}), TRAIN, LONELY_PHOTO),
   Case('photo_of_a_broken_link', link_to_nowhere, TRAIN, LONELY_MASK),
   Case('photo_of_a_folder', folder_for_a_photo, TRAIN, LONELY_MASK),
+  Case('photo_of_a_pipe', pipe, TRAIN, LONELY_MASK),
   Case('photo_in_capitals',
        manual(**{PHOTO: None, PHOTO.replace('.jpg', '.JPG'): JPG}), TRAIN,
        LONELY_MASK),

@@ -133,6 +133,7 @@ def _show_warnings():
     ResourceWarning,
   ):  # fmt: skip
     warnings.simplefilter('ignore', kind)
+  warnings.filterwarnings('ignore', module=r'PIL\.')  # as datasets.images does
   warnings.filterwarnings('ignore', '.*found in sys.modules', RuntimeWarning)
   warnings.showwarning = lambda *warning, **_: sys.stderr.write(
     warnings.formatwarning(*warning[:4])

@@ -5,6 +5,7 @@ import os
 import pathlib
 
 from absl.testing import absltest, parameterized
+from PIL import Image
 
 # All that a command imports late, for which nobody may lack the permission.
 from carvana_jax import diagram, evaluate, report, train  # noqa: F401
@@ -81,6 +82,8 @@ PLACES = (
    ' --manual_dir=none', 'none has no photos', 'get them from'),
   ('doctor_on_a_file', 'doctor --manual_dir=file --output=found',
    'file has no photos', 'get them from'),
+  ('home_of_no_one', f'{PREDICT} --output=~no-one/masks', 'after ~',
+   'write that path in full'),
   ('pseudo_labels_alone', f'{DEBUG} --config.data.pseudo_labels=none',
    'config.data.pseudo_labels=none', 'set config.data.unlabeled=True'),
   ('summary_below_a_file', 'summary --config={configs}/debug.py'
@@ -270,6 +273,19 @@ class ProcessTest(CaseTest):
       self.assertStartsWith(result.errors, 'Traceback (most recent call last):')
       self.assertIn(word, result.errors.splitlines()[-1])
     self.assertEqual(listing(self.root), self.before)
+
+  def test_what_libraries_say_of_a_photo_is_left_out(self):
+    tags = Image.Exif()
+    tags[271] = 'the maker'
+    photo = encoded(gradient(), 'JPEG', exif=tags)
+    where = b'MM\0*\0\0\0\x08'  # the tags start after so many bytes
+    self.assertIn(where, photo)
+    write(self.root, 'b.jpg', photo.replace(where, where[:-2] + b'\xff\x08'))
+    result = command.start(
+      self.root, 'predict', '--workdir=none', '--input=b.jpg',
+      '--output=masks', '--background=b.jpg',
+    )  # fmt: skip
+    self.assert_one_line(result, ('none holds no checkpoint',))
 
   def test_names_that_the_terminal_has_no_letters_for(self):
     write(self.root, 'süß.csv', 'img,rle_mask\na.png,1 2\n')

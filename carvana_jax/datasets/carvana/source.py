@@ -24,6 +24,7 @@ import os
 import pathlib
 import re
 import shutil
+import stat
 import struct
 import tempfile
 import zipfile
@@ -171,15 +172,21 @@ def _walk(folder: epath.Path, inside: tuple[str, ...] = ()) -> Iterator[File]:
   """The files of the manual folder, and of its folders that matter."""
   for path in sorted(folder.iterdir()):
     parts = (*inside, path.name)
-    if _is_hidden(parts) or not path.exists():  # a link to nowhere
+    if _is_hidden(parts):
       continue
     if path.is_dir():
       # train/, <any>/train/ and, unpacked with one folder too many,
       # <any>/train/train/; nothing else, as the folder may be a large one.
       if not inside or (path.name in _GROUPS and len(inside) < 3):
         yield from _walk(path, parts)
-    else:
+    elif path.exists() and _is_regular(path):  # no link to nowhere
       yield _file_in_folder(path, pathlib.PurePosixPath(*parts))
+
+
+def _is_regular(path: epath.Path) -> bool:
+  """Whether it is no pipe or device, which might never end."""
+  mode = path.stat().mode  # None in the cloud
+  return mode is None or stat.S_ISREG(mode)
 
 
 def _file_in_folder(path: epath.Path, relative: pathlib.PurePosixPath) -> File:
