@@ -37,7 +37,8 @@ def check_folder(path: pathlib.Path, flag: str = '--output') -> None:
   there = next(x for x in (path, *path.parents) if x.exists())
   if not there.is_dir():
     raise UserError(f'{there} is no folder; choose another {flag}.')
-  if not os.access(there, os.W_OK | os.X_OK, effective_ids=True):
+  as_now = os.access in os.supports_effective_ids
+  if not os.access(there, os.W_OK | os.X_OK, effective_ids=as_now):
     raise UserError(
       f'{there} may not be written to; change its permissions or choose '
       f'another {flag}.'

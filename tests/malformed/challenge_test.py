@@ -7,6 +7,7 @@ import struct
 from absl.testing import absltest
 from PIL import Image
 
+from tests.malformed import command
 from tests.malformed.case import (
   CAR,
   FULL,
@@ -162,6 +163,17 @@ class ChallengeTest(CaseTest):
   @named(CASES)
   def test_refused(self, case):
     self.assert_refused(case)
+
+  def test_a_folder_with_blanks_and_accents(self):
+    manual()(self.root)
+    (self.root / 'manual').rename(self.root / 'die Fotos, süß’ 車')
+    result = command.run(
+      self.root, 'doctor', '--manual_dir=die Fotos, süß’ 車', '--output=da drin'
+    )
+    self.assertEqual(result.errors, '')
+    self.assertIn('da drin/report.csv', result.output)
+    report = (self.root / 'da drin' / 'report.csv').read_text()
+    self.assertIn('the same file as', report)  # both pairs are equal
 
   def test_doctor_lists_all_of_them(self):
     folder = self.root / 'manual'

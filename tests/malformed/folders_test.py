@@ -14,6 +14,7 @@ from configs import debug
 from tests.malformed import command
 from tests.malformed.case import (
   CAR,
+  CONFIGS,
   Case,
   CaseTest,
   encoded,
@@ -38,7 +39,7 @@ def inputs(root):
   write(root, f'manual/train/{CAR}_01.jpg', full_photo())
   write(root, f'manual/train_masks/{CAR}_01_mask.gif', full_mask())
   write(root, 'run/config.json', debug.get_config().to_json())
-  write(root, 'config.py', (command.ROOT / 'configs' / 'debug.py').read_bytes())
+  write(root, 'config.py', (CONFIGS / 'debug.py').read_bytes())
 
 
 DEBUG = 'main --config={configs}/debug.py'
@@ -191,6 +192,8 @@ def make_locked(root):
   config = debug.get_config().to_json()
   write(root, 'locked/config.json', config)
   write(root, 'secret/config.json', config)
+  for name in ('debug.py', 'default.py'):
+    write(root, name, (CONFIGS / name).read_bytes())
   for name in ('secret.png', 'secret.py', 'secret.csv'):
     write(root, name, PNG)
   for path in root.glob('secret*'):
@@ -227,7 +230,7 @@ class FoldersTest(CaseTest):
     before = listing(self.root)
     workdir()
     with as_nobody(self.root):
-      result = self.run_command(case.command)
+      result = self.run_command(case.command.replace('{configs}/', ''))
     self.assert_one_line(result, case.words)
     self.assertEqual(listing(self.root), before)
     (self.root / 'secret').chmod(0o700)  # for those who remove it
