@@ -175,6 +175,8 @@ CARVANA = [
         DOWNLOAD),
   *both('zip_of_nothing', manual(train=zipped({})), 'has no photos',
         'get them'),
+  *both('zip_of_a_nameless_file', manual(train=zipped({'': b'x'})),
+        'has no photos', 'get them'),
   *both('zip_without_masks', manual(train_masks=None), 'has no masks',
         'get them'),
   *both('zip_upwards',

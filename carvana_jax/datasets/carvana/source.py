@@ -209,7 +209,8 @@ def _members(archive: File) -> Iterator[File]:
     ) from error
   for info in opened.infolist():
     path = pathlib.PurePosixPath(info.filename)
-    if not info.is_dir() and not _is_hidden(path.parts):
+    # A damaged directory may have members without a name.
+    if path.name and not info.is_dir() and not _is_hidden(path.parts):
       yield _file_in_archive(archive, opened, info, path)
 
 
