@@ -175,7 +175,7 @@ CARVANA = [
         DOWNLOAD),
   *both('zip_of_nothing', manual(train=zipped({})), 'has no photos',
         'get them'),
-  *both('zip_of_a_nameless_file', 
+  *both('zip_of_a_nameless_file',
         manual(train=zipped({'name': b'x'}).replace(b'name', b'\0ame')),
         'has no photos', 'get them'),
   *both('zip_without_masks', manual(train_masks=None), 'has no masks',
