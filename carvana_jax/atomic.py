@@ -1,4 +1,4 @@
-"""Files that are never there in part, and what is read of JSON files."""
+"""Files that are never there in part, JSON files, folders to write to."""
 
 import contextlib
 import json
