@@ -1,4 +1,4 @@
-"""Files that are never there in part, and what is read of JSON files."""
+"""Files that are never there in part, JSON files, folders to write to."""
 
 import contextlib
 import json
@@ -36,12 +36,39 @@ def remove_leftovers(folder: pathlib.Path, name: str = '*') -> None:
     aside.unlink()
 
 
+def check_folder(path: pathlib.Path, flag: str = '--output') -> None:
+  """Raises a `UserError` where a folder can't be made, or written to.
+
+  For commands that work for a while before they write.
+
+  Args:
+    path: of the folder, absolute.
+    flag: that it was given by.
+  """
+  there = next(x for x in (path, *path.parents) if x.exists())
+  if not there.is_dir():
+    raise UserError(f'{there} is no folder; choose another {flag}.')
+  as_now = os.access in os.supports_effective_ids
+  if not os.access(there, os.W_OK | os.X_OK, effective_ids=as_now):
+    raise UserError(
+      f'{there} may not be written to; change its permissions or choose '
+      f'another {flag}.'
+    )
+
+
 def read_json(path: pathlib.Path) -> dict[str, Any]:
-  """The object in a JSON file; `UserError` where the file is damaged."""
+  """The object in a JSON file; `UserError` where the file is damaged.
+
+  No number in it is NaN or infinite.
+  """
   try:
-    found = json.loads(path.read_text())
+    found = json.loads(path.read_text(), parse_constant=_refuse)
     if isinstance(found, dict):
       return found
-  except ValueError:
+  except (ValueError, RecursionError):
     pass
   raise UserError(f'{path} is damaged; remove it.')
+
+
+def _refuse(constant):
+  raise ValueError(constant)

@@ -1,25 +1,30 @@
 """Refuses configs that would fail late, or silently."""
 
-import math
-
 import jax
 from ml_collections import ConfigDict
 
-from carvana_jax import losses, models, prepare, train_state
+from carvana_jax import fields, losses, models, prepare, train_state
 from carvana_jax.datasets import spec
 from carvana_jax.errors import UserError
 
-# What the values of fields must be.
+_LARGEST_BATCH = 2**16  # more images than the challenge has to train on
+
+# What the values of fields must be; all numbers are finite.
 _RANGES = {
   ('train', 'accumulate'): ('at least 1', lambda x: x >= 1),
   ('train', 'max_skipped'): ('at least 1', lambda x: x >= 1),
-  ('train', 'epochs'): ('at least 1', lambda x: x >= 1),
+  # Steps are counted in 32 bits.
+  ('train', 'epochs'): (
+    'at least 1 and at most 100000',
+    lambda x: 1 <= x <= 100_000,
+  ),
   ('train', 'max_minutes'): ('at least 0', lambda x: x >= 0),
   ('train', 'average_decay'): ('in 0..1, without 1', lambda x: 0 <= x < 1),
   ('train', 'patience'): ('at least 0', lambda x: x >= 0),
   ('train', 'monitor'): ('dice or loss', lambda x: x in ('dice', 'loss')),
   ('train', 'picture_epochs'): ('at least 0', lambda x: x >= 0),
-  ('optimizer', 'learning_rate'): ('above 0', lambda x: 0 < x < math.inf),
+  ('optimizer', 'learning_rate'): ('above 0', lambda x: x > 0),
+  ('optimizer', 'weight_decay'): ('at least 0', lambda x: x >= 0),
   ('optimizer', 'clip_norm'): ('at least 0', lambda x: x >= 0),
   ('augment', 'rotation'): ('in 0..180', lambda x: 0 <= x <= 180),
   ('augment', 'scale'): ('in 0..1, without 1', lambda x: 0 <= x < 1),
@@ -34,8 +39,11 @@ _RANGES = {
 
 def check(config: ConfigDict) -> None:
   """Raises a `UserError` that names the field, its value and the remedy."""
-  if config.seed < 0:
-    raise UserError(f'config.seed={config.seed} must be at least 0.')
+  fields.check(config)
+  if not 0 <= config.seed < 2**32:
+    raise UserError(
+      f'config.seed={config.seed} must be at least 0, and below 2**32.'
+    )
   for (section, name), (words, holds) in _RANGES.items():
     value = config[section][name]
     if not holds(value):
@@ -82,10 +90,11 @@ def _check_batches(config):
   devices = jax.device_count()
   for section in ('train', 'eval'):
     size = config[section].batch_size
-    if size < 1 or size % devices:
+    if not 1 <= size <= _LARGEST_BATCH or size % devices:
       raise UserError(
         f'config.{section}.batch_size={size} cannot be split over '
-        f'{devices} devices; choose a multiple of {devices}.'
+        f'{devices} devices; choose a multiple of {devices} up to '
+        f'{_LARGEST_BATCH}.'
       )
   parts = config.train.accumulate
   if config.train.batch_size % (devices * parts):

@@ -247,8 +247,22 @@ def load(workdir: pathlib.Path) -> Run:
   """The best network of a run, from its workdir alone.
 
   Raises:
-    UserError: there is no checkpoint in the folder, or no whole one.
+    UserError: there is no checkpoint in the folder, no whole one, or one whose
+      numbers are not finite.
   """
+  try:
+    return _load(workdir)
+  except UserError:
+    raise
+  except Exception as error:  # Orbax raises all kinds
+    reason = ' '.join(str(error).split())[:200]
+    raise UserError(
+      f'the checkpoints in {_folder(workdir)} cannot be read ({reason}); bring '
+      'back a copy of that folder, or train again in another --workdir.'
+    ) from error
+
+
+def _load(workdir):
   step = processes.of_first(lambda: _best_whole_step(workdir))
   notes = _notes(workdir, step)
   config = ConfigDict(notes['config'])
@@ -256,7 +270,13 @@ def load(workdir: pathlib.Path) -> Run:
   optimizer = train_state.make_optimizer(config.optimizer, total_steps=1)
   create = state_creator(config, model, optimizer)
   state = _state(workdir, step, parallel.abstract(create))
-  return Run(config, model, state.best_variables, step, notes['data'])
+  variables = state.best_variables
+  if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(variables)):
+    raise UserError(
+      f'the network in {_folder(workdir) / str(step)} has weights that are NaN '
+      'or infinite; train again in another --workdir.'
+    )
+  return Run(config, model, variables, step, notes['data'])
 
 
 def _folder(workdir):
@@ -277,19 +297,21 @@ def _steps(workdir):
 
 def _whole_steps(workdir):
   """The steps whose files are as they were saved; warns of the others."""
-  steps, whole = _steps(workdir), []
-  for step in steps:
-    folder = _folder(workdir) / str(step)
-    damage = checksums.damage(folder, _record(workdir, step))
-    if damage:
-      logging.warning('%s is not used: %s.', folder, damage)
-    else:
-      whole.append(step)
-  if steps and not whole:
+  folder = _folder(workdir)
+  damages = {
+    step: checksums.damage(folder / str(step), _record(workdir, step))
+    for step in _steps(workdir)
+  }
+  whole = [step for step, damage in damages.items() if not damage]
+  if damages and not whole:
     raise UserError(
-      f'all checkpoints in {_folder(workdir)} are damaged; bring back a copy '
-      'of that folder, or remove it to train from the start.'
+      f'all checkpoints in {folder} are damaged; bring back a copy of that '
+      'folder, or remove it to train from the start '
+      f'({"; ".join(f"of step {x}, {damages[x]}" for x in damages)}).'
     )
+  for step, damage in damages.items():
+    if damage:
+      logging.warning('%s is not used: %s.', folder / str(step), damage)
   return whole
 
 

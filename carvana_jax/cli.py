@@ -1,6 +1,9 @@
 """How every command starts and how it fails: one line, exit code 2."""
 
 import errno
+import io
+import itertools
+import os
 import re
 import signal
 import sys
@@ -8,8 +11,14 @@ import traceback
 from collections.abc import Callable
 
 from absl import app, flags, logging
+from ml_collections import ConfigDict
 
 from carvana_jax.errors import UserError
+
+# How ml_collections begins what it says of errors in a config file.
+_IN_CONFIG = 'Error whilst parsing config file'
+
+_SHOWN = 500  # letters of the start and of the end of a very long error
 
 _DEBUG = flags.DEFINE_bool('debug', False, 'Show tracebacks of errors.')
 
@@ -31,6 +40,11 @@ def run(main: Callable[..., None], words: tuple[str, ...] = ()) -> None:
     except (Exception, KeyboardInterrupt) as error:
       sys.exit(tell(error))
 
+  # What the flags' parsers warn of is said as an error.
+  logging.set_verbosity(logging.ERROR)
+  # Names of files may have letters that the terminal lacks.
+  if isinstance(sys.stdout, io.TextIOWrapper):
+    sys.stdout.reconfigure(errors='backslashreplace')
   app.run(guarded, flags_parser=lambda argv: _parse(argv, words))
 
 
@@ -40,10 +54,14 @@ def tell(error: BaseException) -> int:
     print('interrupted; the same command goes on', file=sys.stderr)
     number = error.args[0] if error.args else signal.SIGINT
     return 128 + number  # as shells have it
-  if _DEBUG.value or not isinstance(error, UserError | OSError):
+  no_home = isinstance(error, RuntimeError) and 'home directory' in str(error)
+  known = no_home or isinstance(error, UserError | OSError)
+  if _DEBUG.value or not known:
     traceback.print_exception(error)
     return 1
   reason = str(error)
+  if no_home:  # from pathlib, which does not tell the path
+    reason = 'there is no such home folder as after ~; write that path in full.'
   if isinstance(error, OSError):  # of a path that the user gave, most likely
     full = error.errno == errno.ENOSPC  # often without a path
     reason += (
@@ -60,7 +78,10 @@ def _interrupted(number, _):
 
 
 def _say(reason):
-  print(f'error: {" ".join(str(reason).split())}', file=sys.stderr)
+  text = ' '.join(str(reason).split())
+  if len(text) > 2 * _SHOWN:
+    text = f'{text[:_SHOWN]} … {text[-_SHOWN:]}'
+  print(f'error: {text}', file=sys.stderr)
 
 
 def _fail(reason):
@@ -76,20 +97,66 @@ def _parse(argv, words):
     if len(rest) != len(words):
       wanted = ' '.join(words)
       _fail(f'{len(rest)} arguments instead of {len(words)}: give {wanted}.')
-    if 'config' in flags.FLAGS and flags.FLAGS.config is None:
+    if 'config' in flags.FLAGS and not flags.FLAGS['config'].present:
       _fail('--config is missing; try --config=configs/studio.py.')
     if 'config' in flags.FLAGS:
-      # A file that could not be read raises only when it is looked into.
-      flags.FLAGS.config.keys()
-  except (flags.Error, OSError) as error:
+      _check_config(argv, flags.FLAGS.config)
+  except Exception as error:  # a config file may raise anything
     if '--debug' in argv:
       raise
-    _fail(error)
-  except (KeyError, AttributeError, TypeError) as error:
-    if '--debug' in argv:
-      raise
-    _fail(_unknown_field(str(error)))
+    _fail(_wrong_flag(argv, error))
   return [argv[0], *rest]
+
+
+def _wrong_flag(argv, error):
+  """A sentence on what was raised while flags were parsed."""
+  text = ' '.join(str(error).split())
+  if isinstance(error, flags.Error) and _IN_CONFIG not in text:
+    if text.endswith('?'):  # Did you mean …
+      return text
+    fields = '--config.' in text
+    remedy = 'configs/default.py has every field' if fields else 'see --help'
+    return f'{text.rstrip(".")}; {remedy}.'
+  file = _config_file(argv)
+  frames = traceback.extract_tb(error.__traceback__)
+  if (
+    isinstance(error, KeyError | AttributeError | TypeError)
+    and all(frame.filename != file for frame in frames)
+    and "'get_config'" not in text
+  ):
+    _check_config(argv, flags.FLAGS['config'].parser.parse(file))
+    return _unknown_field(text)
+  if isinstance(error, OSError) and not os.path.exists(file):
+    return _no_config(argv, 'there is no such file')
+  # What it was before others put their own words around it.
+  last = str(error).strip().splitlines()[-1:] if _IN_CONFIG in text else None
+  return _no_config(
+    argv, last[0] if last else f'{type(error).__name__}: {text}'
+  )
+
+
+def _check_config(argv, config):
+  # What stands for a file that could not be read raises if it's looked into.
+  if not isinstance(config, ConfigDict):
+    getattr(config, 'keys', None)
+    kind = type(config).__name__
+    _fail(_no_config(argv, f'get_config() returns a {kind}, not a ConfigDict'))
+
+
+def _no_config(argv, reason):
+  return (
+    f'--config={_config_file(argv)} is of no use ({reason}); give a Python '
+    'file whose get_config() returns a config, such as configs/studio.py.'
+  )
+
+
+def _config_file(argv):
+  """The value of --config, as it was given."""
+  for word, following in itertools.zip_longest(argv, argv[1:], fillvalue=''):
+    name, equals, value = word.partition('=')
+    if name in ('-config', '--config'):
+      return value if equals else following
+  return ''
 
 
 def _unknown_field(text):

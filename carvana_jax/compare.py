@@ -8,14 +8,15 @@ the same images at one size. Compares their Dice image by image; a difference
 above 0 means that RUN_B is better. The interval is from a bootstrap by car.
 """
 
-import csv
 import pathlib
 
 import numpy as np
 from absl import flags
+from ml_collections import ConfigDict
 
 from carvana_jax import atomic, bootstrap, cli
 from carvana_jax.errors import UserError
+from carvana_jax.reporting import evaluations
 from carvana_jax.workdir import read_config
 
 # With five cars, one run has all five on its side by chance in 1 of 16 cases.
@@ -69,7 +70,7 @@ def read(
     The rows of images.csv by filename, and what summary.json holds.
 
   Raises:
-    UserError: there is no such evaluation.
+    UserError: there is no such evaluation, or it is damaged.
   """
   path = workdir / 'evaluation' / evaluation / 'images.csv'
   if not path.exists():
@@ -78,9 +79,18 @@ def read(
       f'{path} is missing; make it with python -m carvana_jax.evaluate '
       f'--workdir={workdir} --dataset={dataset} --split={split}'
     )
-  with path.open(newline='') as file:
-    rows = {row['filename']: row for row in csv.DictReader(file)}
-  return rows, atomic.read_json(path.with_name('summary.json'))
+  found = evaluations.rows(path, ('filename', 'car_id'), ('dice',))
+  rows = {row['filename']: row for row in found}
+  if not rows or len(rows) < len(found):
+    raise UserError(f'{path} has no rows, or two of one image; evaluate again.')
+  summary = atomic.read_json(path.with_name('summary.json'))
+  for name, kind in (('size', str), ('threshold', float)):
+    if not isinstance(summary.get(name), kind):
+      raise UserError(
+        f'{path.with_name("summary.json")} does not tell its {name}; evaluate '
+        'again.'
+      )
+  return rows, summary
 
 
 def refuse_other_images(first: dict, second: dict) -> None:
@@ -168,13 +178,24 @@ def _lines(rows):
   ]
 
 
+def _dataset(workdir):
+  """The data set that a run trained on."""
+  data = read_config(workdir).get('data')
+  name = data.get('dataset') if isinstance(data, ConfigDict) else None
+  if not isinstance(name, str):
+    raise UserError(
+      f'{workdir / "config.json"} names no data set; give --dataset.'
+    )
+  return name
+
+
 def main(first: str, second: str) -> None:
   """The command line."""
   args = flags.FLAGS
   folders = [
     pathlib.Path(name).expanduser().absolute() for name in (first, second)
   ]
-  dataset = args.dataset or read_config(folders[0]).data.dataset
+  dataset = args.dataset or _dataset(folders[0])
   read_both = [read(folder, f'{dataset}-{args.split}') for folder in folders]
   rows, summaries = zip(*read_both, strict=True)
   refuse_other_images(*rows)

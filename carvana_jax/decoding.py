@@ -15,15 +15,18 @@ from PIL import Image, ImageChops, UnidentifiedImageError
 
 from carvana_jax.datasets import images
 
-MOST_PIXELS = 200_000_000  # the largest cameras have 150 million
-# Pillow's own limit warns of photos that phones take.
-Image.MAX_IMAGE_PIXELS = MOST_PIXELS
-
 _FORMATS = ('JPEG', 'PNG', 'WEBP')  # Pillow's names
 _PNG_BITS = 24  # where a PNG tells the bits of a sample
 
 # What Pillow raises for damaged files.
-_DAMAGED = (OSError, EOFError, ValueError, SyntaxError, struct.error)
+_DAMAGED = (
+  OSError,
+  EOFError,
+  ValueError,
+  SyntaxError,
+  struct.error,
+  cv2.error,
+)
 
 # From the stored pixels to the upright ones, by Exif's tag 274 (Exif 2.32,
 # section 4.6.4); 1 and what is not in the standard leave them as they are.
@@ -80,20 +83,13 @@ def size_of(stream: IO[bytes]) -> tuple[int, int]:
 def _open(stream: IO[bytes]) -> Image.Image:
   """Reads the header."""
   try:
-    image = Image.open(stream, formats=_FORMATS)
+    return images.opened(stream, _FORMATS)
   except UnidentifiedImageError as error:
     raise ValueError('is no JPG, PNG or WebP image') from error
-  except Image.DecompressionBombError as error:
-    raise ValueError(_too_large()) from error
+  except images.TooLargeError:
+    raise
   except _DAMAGED as error:
     raise ValueError('is damaged') from error
-  if image.width * image.height > MOST_PIXELS:
-    raise ValueError(_too_large())
-  return image
-
-
-def _too_large() -> str:
-  return f'has more than {MOST_PIXELS // 10**6} megapixels'
 
 
 def _orientation(image: Image.Image) -> int | None:
@@ -120,6 +116,8 @@ def _stored(image: Image.Image, data: bytes) -> np.ndarray:
 
 def _eight_bits(data: bytes) -> Image.Image:
   """A PNG of 16 bits; Pillow would clip grey and truncate colours."""
+  # Its checksums; OpenCV's decoder would print what is wrong.
+  Image.open(io.BytesIO(data)).verify()
   pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
   if pixels is None:
     raise ValueError('is damaged')

@@ -150,6 +150,7 @@ def main() -> None:
   for path in (picture, listing):
     if path.exists():
       raise UserError(f'{path} exists; choose another --output.')
+  atomic.check_folder(output)
   collection = _collection(args.manual_dir, args.data)
   examined = examine(collection)
   checks = findings.diagnose(examined, collection)

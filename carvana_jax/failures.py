@@ -5,6 +5,22 @@ import io
 import pathlib
 
 from carvana_jax import atomic
+from carvana_jax.errors import UserError
+
+
+def refuse_all(failed: dict[str, str], count: int) -> None:
+  """Raises a `UserError` where all of `count` photos failed.
+
+  Args:
+    failed: {photo: reason}.
+    count: how many photos there are.
+  """
+  if not failed or len(failed) < count:
+    return
+  reason = failed[min(failed)]
+  if count > 1:
+    reason = f'none of the {count} photos is of use; the first: {reason}'
+  raise UserError(reason)
 
 
 def write(path: pathlib.Path, failed: dict[str, str]) -> None:

@@ -52,6 +52,7 @@ def draw(
   for path in paths:
     if path.exists():
       raise UserError(f'{path} exists; choose another --output.')
+  atomic.check_folder(output)
   image = _input(photo, run.config.data) / np.float32(255)
   outputs, logits = activations.capture(run.model, run.variables, image, names)
   _refuse_not_finite(outputs, run.step)

@@ -9,6 +9,7 @@ import numpy as np
 from carvana_jax import atomic, processes
 from carvana_jax.datasets import images
 from carvana_jax.host_tensorflow import tf
+from carvana_jax.workdir import read_metrics
 
 
 class Logbook:
@@ -31,7 +32,8 @@ class Logbook:
     if not processes.is_first():
       return
     if self._path.exists():
-      self._drop_after(last_step)
+      rows = [row for row in read_metrics(workdir) if row['step'] <= last_step]
+      atomic.write(self._path, ''.join(map(_line, rows)))
     for path in (workdir / 'tensorboard').glob('*.tfevents.*'):
       _drop_events_after(path, last_step)
     self._board = tf.summary.create_file_writer(str(workdir / 'tensorboard'))
@@ -48,7 +50,7 @@ class Logbook:
     if not self._board:
       return
     with self._path.open('a') as file:
-      file.write(json.dumps({'step': step, **values}) + '\n')
+      file.write(_line({'step': step, **values}))
     with self._board.as_default(step):
       for name, value in values.items():
         tf.summary.scalar(name, value)
@@ -70,12 +72,9 @@ class Logbook:
     sheet = images.encode_png(np.concatenate(strips))
     atomic.write(self._pictures / f'epoch_{epoch:03d}.png', sheet)
 
-  def _drop_after(self, step):
-    lines = self._path.read_text().splitlines(keepends=True)
-    # A line without its end was being written when the run was cut off.
-    whole = [line for line in lines if line.endswith('\n')]
-    kept = [line for line in whole if json.loads(line)['step'] <= step]
-    atomic.write(self._path, ''.join(kept))
+
+def _line(row):
+  return json.dumps(row) + '\n'
 
 
 def _drop_events_after(path, step):

@@ -97,30 +97,50 @@ class Parts:
     Photos that failed are listed in the file `failures_of`.
 
     Raises:
-      UserError: a part is missing, of another submission, or changed.
+      UserError: a part is missing, of another submission, or changed; all
+        photos failed; or the folder is gone, and there is no submission.
     """
-    with contextlib.suppress(FileNotFoundError), _lock(self._folder):
+    try:
+      with _lock(self._folder):
+        if not self._output.exists():
+          self._join()
+        shutil.rmtree(self._folder)
+    except FileNotFoundError as error:
+      # Gone, since another process has joined the parts; or for no good reason.
       if not self._output.exists():
-        self._join()
-      shutil.rmtree(self._folder)
+        raise UserError(
+          f'{self._output} could not be made ({error}); run the same command '
+          'again.'
+        ) from error
 
   def _join(self):
     aside = self._output.with_name(f'{self._output.name}.tmp')
+    try:
+      with _create(aside) as file:
+        failed = self._write_all(file)
+      if len(failed) == len(self.names):
+        shutil.rmtree(self._folder)  # the photos are looked at again
+      failures.refuse_all(failed, len(self.names))
+      failures.write(failures_of(self._output), failed)
+      os.replace(aside, self._output)
+    finally:
+      aside.unlink(missing_ok=True)
+
+  def _write_all(self, file):
+    """Writes the header and all parts; the reasons of photos that failed."""
+    file.write(submission.HEADER.encode())
     failed = {}
-    with _create(aside) as file:
-      file.write(submission.HEADER.encode())
-      for number in tqdm(
-        range(self.count),
-        desc='joining',
-        unit='part',
-        leave=False,
-        disable=None,
-      ):
-        rows, failed_here = self._read(number)
-        file.write(rows.encode())
-        failed |= failed_here
-    failures.write(failures_of(self._output), failed)
-    os.replace(aside, self._output)
+    for number in tqdm(
+      range(self.count),
+      desc='joining',
+      unit='part',
+      leave=False,
+      disable=None,
+    ):
+      rows, failed_here = self._read(number)
+      file.write(rows.encode())
+      failed |= failed_here
+    return failed
 
   def _read(self, number):
     """Rows of a part, and its failed photos; `UserError` if it's not right."""
@@ -131,6 +151,7 @@ class Parts:
       names = [row.partition(',')[0] for row in rows]
       good = header['settings'] == self._digest and header['part'] == number
       good = good and names == self.names_of(number) and not end
+      failed = dict(header['failed'])
     except FileNotFoundError as error:
       raise UserError(
         f'{path} is missing; run the same command again, as often and with the '
@@ -143,7 +164,7 @@ class Parts:
         f'{path} is damaged or of another submission; remove it and run the '
         'same command again.'
       )
-    return '\n'.join([*rows, end]), header['failed']
+    return '\n'.join([*rows, end]), failed
 
   def _path(self, number):
     return self._folder / f'part_{number:05}.csv'

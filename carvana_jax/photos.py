@@ -13,6 +13,7 @@ import functools
 import glob
 import io
 import itertools
+import lzma
 import os
 import re
 import stat
@@ -29,7 +30,9 @@ from carvana_jax.decoding import decode
 from carvana_jax.errors import UserError
 
 _ENDINGS = ('.jpg', '.jpeg', '.png', '.webp')
-_MOST_BYTES = 2**31  # of a ZIP's member, as few bytes can unpack to terabytes
+# Of a file, which may have holes, and of a ZIP's member, of which few bytes can
+# unpack to terabytes.
+_MOST_BYTES = 2**30
 
 # Outputs are named after photos: NAME_mask.png.tmp and the like must fit into
 # the 255 bytes of most file systems, and a message into its line.
@@ -41,7 +44,8 @@ _UNREADABLE = (
   OSError,
   EOFError,
   ValueError,
-  NotImplementedError,  # a compression that Python lacks
+  RuntimeError,  # encryption, or a compression that Python lacks
+  lzma.LZMAError,
   struct.error,
   zipfile.BadZipFile,
   zlib.error,
@@ -108,6 +112,11 @@ def find(text: str) -> list[Photo]:
   return _in_order(photos)
 
 
+def on_disk(path: str) -> Photo:
+  """The photo in a file, whatever its name."""
+  return Photo(os.path.basename(path), path, functools.partial(_open, path))
+
+
 def size_of(photo: Photo | bytes) -> tuple[int, int]:
   """(H, W) of the upright photo, of which only the header is read.
 
@@ -152,11 +161,16 @@ def _in_folder(folder: str) -> list[Photo]:
 
 
 def _on_disk(paths: Iterable[str]) -> list[Photo]:
-  return [
-    Photo(os.path.basename(path), path, functools.partial(open, path, 'rb'))
-    for path in paths
-    if _is_photo(path)
-  ]
+  return [on_disk(path) for path in paths if _is_photo(path)]
+
+
+def _open(path: str) -> IO[bytes]:
+  stream = open(path, 'rb')  # noqa: SIM115 - the caller closes it
+  size = os.fstat(stream.fileno()).st_size
+  if size > _MOST_BYTES:
+    stream.close()
+    raise ValueError(f'{size / 2**30:.0f} GiB are too much for a photo')
+  return stream
 
 
 def _in_zip(path: str) -> list[Photo]:

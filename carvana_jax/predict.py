@@ -15,8 +15,9 @@ logits.
 
 What is there already is kept, so an interrupted command goes on where it
 stopped; OUTPUT/settings.json says how it was made. Photos that can't be read
-are listed in OUTPUT/failed.csv, and the exit code is then 1. A JPG with a few
-wrong bytes may look wrong and still count as good: no decoder tells.
+are listed in OUTPUT/failed.csv, and the exit code is then 1; if none can be
+read, it is 2. A JPG with a few wrong bytes may look wrong and still count as
+good: no decoder tells.
 """
 
 import os
@@ -143,6 +144,7 @@ def main() -> None:
     raise UserError('--trim is of no use without --cutout.')
   parallel.use_all_cores()
   output = pathlib.Path(args.output).expanduser().absolute()
+  atomic.check_folder(output)
   index, count = shares.share()
   wanted = products.Wanted(
     probability=args.save_probabilities,
@@ -164,8 +166,11 @@ def main() -> None:
     for car in shares.cars(list(by_file), nets.multiview)[index::count]
   ]
   refuse_folder(output, found, wanted)
-  shares.claim(output, settings)
-  failed = predict(nets, cars, output, wanted, args.strict)
+  with shares.unclaimed_if_empty(output):
+    shares.claim(output, settings)
+    failed = predict(nets, cars, output, wanted, args.strict)
+    if count == 1:
+      failures.refuse_all(failed, len(found))
   done = sum(map(len, cars)) - len(failed)
   print(f'{done} masks are in {output}')
   path = output / (f'failed_{index}.csv' if count > 1 else 'failed.csv')

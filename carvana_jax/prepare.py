@@ -8,7 +8,8 @@ import sys
 
 import tensorflow_datasets as tfds
 
-from carvana_jax.datasets import spec
+from carvana_jax import atomic
+from carvana_jax.datasets import prepared, spec
 from carvana_jax.datasets.carvana import kaggle, source
 from carvana_jax.datasets.multiview import multiview_dataset_builder
 from carvana_jax.errors import UserError
@@ -87,13 +88,15 @@ def dataset(data_config, size: str) -> tfds.core.DatasetBuilder:
     A builder whose examples can be read in any order (`as_data_source`).
 
   Raises:
-    UserError: name or size are unknown, or files are missing or damaged.
+    UserError: name or size are unknown, or files are missing or damaged, be
+      it those that were prepared earlier.
   """
   check_name(data_config)
   _check_size(data_config.dataset, _builder_class(data_config), size)
   folder, options, download = _sources(data_config)
   return _prepared(
     data_config,
+    folder,
     lambda: _builder_class(data_config)(
       config=size, data_dir=folder, file_format=_FORMAT, **options
     ),
@@ -106,6 +109,7 @@ def _multiview(data_config):
   source = for_scoring(data_config)
   return _prepared(
     data_config,
+    source.data_path,
     lambda: multiview_dataset_builder.Builder(
       source=source,
       config=data_config.size,
@@ -117,11 +121,14 @@ def _multiview(data_config):
   )
 
 
-def _prepared(data_config, create, download):
-  """The builder that `create` makes, with its files."""
-  builder = create()
+def _prepared(data_config, folder, create, download):
+  """The builder that `create` makes, with its files below a folder."""
+  with prepared.telling(folder):
+    builder = create()
   if builder.data_path.exists():
+    prepared.refuse_damaged(builder)
     return builder
+  atomic.check_folder(pathlib.Path(builder.data_path), 'config.data.data_dir')
   with _lock(_root(data_config)):
     builder = create()  # another process may have made the files just now
     if builder.data_path.exists():

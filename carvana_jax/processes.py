@@ -30,14 +30,14 @@ def together(function: Callable[[], Any]) -> Any:
   """`function()` in every process; what fails in one, fails in all.
 
   Raises:
-    UserError: the function raised it, here or in another process.
+    UserError: it failed in another process. Here, what the function raises.
   """
   if is_only():
     return function()
   result, error = None, None
   try:
     result = function()
-  except (UserError, OSError) as caught:
+  except Exception as caught:
     error = caught
   failed = multihost_utils.process_allgather(np.bool_(error is not None))
   if error is not None:
@@ -54,7 +54,7 @@ def of_first(function: Callable[[], Any]) -> Any:
   """What `function()` gives in the first process, as from JSON.
 
   Raises:
-    UserError: the function raised it.
+    UserError: it failed, for the other processes.
   """
   if is_only():
     return function()
@@ -105,7 +105,7 @@ def arrays_of_first(function: Callable[[], Any], like: Any) -> Any:
     like: its shapes and types, as of `parallel.abstract`.
 
   Raises:
-    UserError: the function raised it.
+    UserError: it failed, for the other processes.
   """
   if is_only():
     return function()

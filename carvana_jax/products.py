@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 from carvana_jax import (
   composite,
   cutout,
-  decoding,
+  photos,
   predictor,
   shadow,
   thresholds,
@@ -57,9 +57,9 @@ def background(text: str | None) -> np.ndarray | None:
         f'--background: {error} No such file is there.'
       ) from error
   try:
-    return decoding.decode(path.read_bytes())
-  except ValueError as error:
-    raise UserError(f'--background: {path} {error}; choose another.') from error
+    return photos.on_disk(str(path)).pixels()
+  except UserError as error:
+    raise UserError(f'--background: {error}') from error
 
 
 def paths(

@@ -13,7 +13,6 @@ import pathlib
 
 import numpy as np
 import tensorflow_datasets as tfds
-from PIL import Image
 
 from carvana_jax.datasets import images, workers
 from carvana_jax.errors import UserError
@@ -51,7 +50,8 @@ def find(text: str, builder: tfds.core.DatasetBuilder) -> PseudoLabels:
 
   Raises:
     UserError: the folder or the unlabeled photos are missing, no photo has a
-      file, or a file is damaged or differs in size from most others.
+      file, or a file is damaged, differs in size from most others or is smaller
+      than what the network sees.
   """
   folder = pathlib.Path(text).expanduser()
   if not folder.is_dir():
@@ -71,11 +71,12 @@ def find(text: str, builder: tfds.core.DatasetBuilder) -> PseudoLabels:
       'predict --save_probabilities from these photos.'
     )
   paths = list(files.values())
-  _check(paths)
+  network_size = builder.info.features['mask'].shape[:2]
+  _check(paths, network_size)
   return PseudoLabels(
     positions=np.array(list(files), np.int64),
     files=paths,
-    size=builder.info.features['mask'].shape[:2],
+    size=network_size,
     fingerprint=_fingerprint(paths),
   )
 
@@ -95,7 +96,7 @@ def _file_names(builder):
   ]
 
 
-def _check(paths):
+def _check(paths, network_size):
   """Refuses damaged files now, as they would end a run in its middle."""
   sizes = list(workers.ordered_map(_size, paths))
   ((usual, _),) = collections.Counter(sizes).most_common(1)
@@ -105,12 +106,19 @@ def _check(paths):
         f'{path} has {size[0]}x{size[1]} pixels, but most others have '
         f'{usual[0]}x{usual[1]}; make it again or remove it.'
       )
+  if usual[0] < network_size[0] or usual[1] < network_size[1]:
+    raise UserError(
+      f'{paths[0]} has {usual[0]}x{usual[1]} pixels, fewer than the network '
+      f'sees ({network_size[0]}x{network_size[1]}); make them again from the '
+      'photos.'
+    )
 
 
 def _size(path):
   """(H, W) of a file whose checksums are right."""
   try:
-    with Image.open(path, formats=['PNG']) as image:
+    with path.open('rb') as file:
+      image = images.opened(file, ['PNG'])
       if image.mode != 'L':
         raise ValueError('not one channel of 8 bits')
       image.verify()  # fifty times as fast as decoding

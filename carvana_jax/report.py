@@ -6,7 +6,7 @@ Learning curves, scores, the best and the worst predictions, groups, the layers.
 Can be made while a run is going on; then what isn't there yet is left out.
 """
 
-import json
+import math
 import pathlib
 
 import numpy as np
@@ -21,6 +21,7 @@ from carvana_jax import (
   summary,
 )
 from carvana_jax.datasets import images
+from carvana_jax.errors import UserError
 from carvana_jax.reporting import (
   cards,
   evaluations,
@@ -29,7 +30,7 @@ from carvana_jax.reporting import (
   plots,
   scores,
 )
-from carvana_jax.workdir import read_config, read_starts
+from carvana_jax.workdir import read_config, read_metrics, read_starts
 
 _SHOWN = 10  # of the best images, and of the worst, of an evaluation
 _PICTURED = 3  # evaluations whose images are shown, a megabyte each
@@ -47,7 +48,7 @@ def report(workdir: pathlib.Path) -> str:
   """The page on a run, with whatever there is of it so far.
 
   Raises:
-    UserError: the folder holds no run.
+    UserError: the folder holds no run, or a file in it is damaged.
   """
   config = read_config(workdir)
   found = evaluations.read(workdir)
@@ -55,30 +56,33 @@ def report(workdir: pathlib.Path) -> str:
   pictured = ([one for one in found if one.of_test] or found)[:_PICTURED]
   sections = [
     ('Scores at full size', scores.summaries(found)),
-    ('Learning curves', _curves(workdir / 'metrics.jsonl')),
+    ('Learning curves', _curves(workdir)),
   ]
   for one in found:
     shown = _SHOWN if one in pictured else 0
     sections += _evaluation(workdir, one, shown)
   sections += [
     ('Sample predictions while training', _sheets(workdir / 'pictures')),
-    ('Layers', _layers(config)),
+    ('Layers', _layers(config, workdir)),
     ('Started with', _starts(workdir)),
     ('Config', page.preformatted(config.to_json(indent=2))),
   ]
   return page.page(workdir.name, sections)
 
 
-def _curves(path):
-  if not path.exists():
-    return ''
-  # A line without its end is just being written.
-  lines = path.read_text().splitlines(keepends=True)
-  rows = [json.loads(line) for line in lines if line.endswith('\n')]
+def _curves(workdir):
+  rows = read_metrics(workdir)
+  for row in rows:
+    if row.get('epoch', 0) < 1:
+      raise UserError(
+        f'{workdir / "metrics.jsonl"} does not tell the epoch of step '
+        f'{row["step"]}; remove that line.'
+      )
   epochs = _epochs(rows)
+  values = lambda name: [row.get(name, math.nan) for row in rows]
   return page.grid(
     (
-      plots.curves(title, epochs, {n: [row[n] for row in rows] for n in names})
+      plots.curves(title, epochs, {name: values(name) for name in names})
       for title, names in _CURVES.items()
       if rows
     ),
@@ -136,16 +140,26 @@ def _sheets(folder):
 
 
 def _sheet(path):
-  pixels = images.decode_photo(path.read_bytes())
+  try:
+    pixels = images.decode_photo(path.read_bytes())
+  except ValueError as error:
+    raise UserError(f'{path} is {error}; remove it.') from error
   return page.figure(
     page.image(overlays.jpeg(pixels, _SHEET_WIDTH), path.stem),
     f'{path.stem.replace("_", " ")}: input, target, prediction',
   )
 
 
-def _layers(config):
-  model = models.build(config.model)
-  found = summary.layers(model, prepare.input_shape(config.data))
+def _layers(config, workdir):
+  try:
+    model = models.build(config.model)
+    shape = prepare.input_shape(config.data)
+  except (AttributeError, TypeError) as error:
+    raise UserError(
+      f'{workdir / "config.json"} does not tell the network ({error}); remove '
+      'it, and start the run again with its config.'
+    ) from error
+  found = summary.layers(model, shape)
   drawing = plots.svg(
     diagram.draw(found, config.model.name, models.skips(model))
   )

@@ -4,10 +4,11 @@ Their flags, which photos are looked at together or by which process, and whose
 results a folder holds.
 """
 
+import contextlib
 import json
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from absl import flags
@@ -96,3 +97,23 @@ def claim(folder: pathlib.Path, settings: dict[str, Any]) -> None:
     )
   folder.mkdir(parents=True, exist_ok=True)
   atomic.write(path, json.dumps(there | settings, indent=2) + '\n')
+
+
+@contextlib.contextmanager
+def unclaimed_if_empty(folder: pathlib.Path) -> Iterator[None]:
+  """Takes back a `claim` where an exception comes before anything was made.
+
+  Unless several processes share the photos, of which others may need it.
+  """
+  path = folder / 'settings.json'
+  was_folder, was_claimed = folder.exists(), path.exists()
+  try:
+    yield
+  except Exception:
+    if path.exists() and not was_claimed and share()[1] == 1:
+      with contextlib.suppress(OSError):  # not empty
+        if list(folder.iterdir()) == [path]:
+          path.unlink()
+        if not was_folder:
+          folder.rmdir()
+    raise

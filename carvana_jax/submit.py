@@ -8,7 +8,7 @@ One row a photo, in the order of their names: img,rle_mask. While it is made,
 OUTPUT.parts holds finished rows, so an interrupted command goes on where it
 stopped; whichever of several processes (--process_id, --num_processes) ends
 last joins the parts. Photos that are damaged or missing get an empty mask, are
-listed in OUTPUT.failed.csv, and make the exit code 1.
+listed in OUTPUT.failed.csv, and make the exit code 1; if all are, it is 2.
 """
 
 import itertools
@@ -21,6 +21,7 @@ from absl import flags
 from tqdm import tqdm
 
 from carvana_jax import (
+  atomic,
   cli,
   networks,
   parallel,
@@ -156,6 +157,7 @@ def _submit(args, size):
   output = pathlib.Path(args.output).expanduser().absolute()
   if not output.name.endswith(('.csv', '.csv.gz')):
     raise UserError(f'--output={args.output} must end in .csv or .csv.gz.')
+  atomic.check_folder(output.parent)
   share = shares.share()
   rows = rows_of(photos.find(args.input), args.sample)
   nets = networks.load(args.workdir, args.tuned)
@@ -166,10 +168,11 @@ def _submit(args, size):
     'size': args.size,
     'input': os.path.abspath(args.input),
   }
-  store = parts.Parts(output, cars, settings)
   found = {name: photo for name, photo in rows.items() if photo is not None}
-  if not output.exists():  # else killed when all but the parts' end was done
-    submit(nets, store, found, size, share, args.strict)
+  with shares.unclaimed_if_empty(parts.folder_of(output)):
+    store = parts.Parts(output, cars, settings)
+    if not output.exists():  # else killed when all but the parts' end was done
+      submit(nets, store, found, size, share, args.strict)
   left = sum(not store.is_done(number) for number in range(store.count))
   if left and not output.exists():
     print(f'{left} of {store.count} parts are left to other processes')

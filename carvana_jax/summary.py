@@ -21,7 +21,7 @@ from absl import flags
 from flax import linen as nn
 from ml_collections import config_flags
 
-from carvana_jax import atomic, cli, models, prepare
+from carvana_jax import atomic, cli, fields, models, prepare
 from carvana_jax.errors import UserError
 from carvana_jax.models.norm import BatchNorm
 
@@ -157,6 +157,7 @@ def main() -> None:
   picture = pathlib.Path(args.picture).expanduser() if args.picture else None
   if picture:
     _check_picture(picture)
+  fields.check(config)
   shape = prepare.input_shape(config.data)
   model = models.build(config.model)
   found = layers(model, shape)

@@ -6,6 +6,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from carvana_jax import atomic, cleaning
+from carvana_jax.errors import UserError
 
 
 def settings(
@@ -21,6 +22,9 @@ def settings(
   Returns:
     A copy with other threshold, fill_holes and keep_largest; None where there
     is no such evaluation.
+
+  Raises:
+    UserError: the evaluation is damaged.
   """
   path = validation / 'summary.json'
   if not path.exists():
@@ -28,8 +32,15 @@ def settings(
   summary = atomic.read_json(path)
   if any(summary.get(name) != value for name, value in same.items()):
     return None
+  threshold, way = summary.get('best_threshold'), summary.get('best_cleaning')
+  known = isinstance(threshold, float) and way in tuple(cleaning.WAYS)
+  if not known or not 0 < threshold < 1:
+    raise UserError(
+      f'{path} does not tell what was best; evaluate the validation split '
+      'again.'
+    )
   chosen = ConfigDict(eval_config.to_dict())
-  chosen.threshold = summary['best_threshold']
-  filled, largest = cleaning.WAYS[summary['best_cleaning']]
+  chosen.threshold = threshold
+  filled, largest = cleaning.WAYS[way]
   chosen.fill_holes, chosen.keep_largest = filled, largest
   return chosen

@@ -27,17 +27,29 @@ def lock(workdir: pathlib.Path) -> Iterator[None]:
   Files that a process which was killed has left half-written are removed.
   The lock ends with the process, however that ends, so none is left behind.
   Processes that only read the folder need none. Of a run's several processes
-  the first takes it.
+  the first takes it. A folder in which nothing but the lock was made before an
+  exception is removed.
 
   Raises:
-    UserError: another process holds it, or the disk knows no locks.
+    UserError: another process holds it, the disk knows no locks, or the folder
+      can't be written to.
   """
   with contextlib.ExitStack() as stack:
-    processes.of_first(lambda: _lock(workdir, stack))
-    yield
+    is_new = processes.of_first(lambda: _lock(workdir, stack))
+    try:
+      yield
+    except Exception:
+      path = workdir / 'lock'
+      if is_new and processes.is_first() and list(workdir.iterdir()) == [path]:
+        path.unlink()
+        workdir.rmdir()
+      raise
 
 
 def _lock(workdir, stack):
+  """Locks the folder until the stack ends; whether it was not there before."""
+  atomic.check_folder(workdir, '--workdir')
+  is_new = not workdir.exists()
   workdir.mkdir(parents=True, exist_ok=True)
   file = stack.enter_context((workdir / 'lock').open('w'))
   try:
@@ -56,6 +68,7 @@ def _lock(workdir, stack):
     atomic.remove_leftovers(workdir, name)
   for folder in ('checksums', 'pictures'):
     atomic.remove_leftovers(workdir / folder)
+  return is_new
 
 
 def refuse_other_config(config: ConfigDict, workdir: pathlib.Path) -> None:
@@ -105,12 +118,45 @@ def add_start(workdir: pathlib.Path, start: dict[str, str]) -> None:
 
 def read_starts(workdir: pathlib.Path) -> list[dict[str, str]]:
   """What `add_start` recorded."""
-  path = workdir / 'starts.jsonl'
-  if not path.exists():
-    return []
-  lines = path.read_text().splitlines(keepends=True)
-  # A line without its end was cut off.
-  return [json.loads(line) for line in lines if line.endswith('\n')]
+  return [record for _, record in _records(workdir / 'starts.jsonl')]
+
+
+def read_metrics(workdir: pathlib.Path) -> list[dict[str, float]]:
+  """The lines of metrics.jsonl: `step`, from 1 on, and other numbers.
+
+  Raises:
+    UserError: one is something else.
+  """
+  path = workdir / 'metrics.jsonl'
+  rows = []
+  for number, record in _records(path):
+    if not all(map(_is_number, record.values())) or record.get('step', 0) < 1:
+      raise _damaged(path, number)
+    rows.append(record)
+  return rows
+
+
+def _records(path):
+  """Yields number and object of every line of a .jsonl."""
+  text = path.read_bytes() if path.exists() else b''
+  # A line without its end was cut off, or is just being written.
+  for number, line in enumerate(text.split(b'\n')[:-1], 1):
+    try:
+      record = json.loads(line)
+    except (ValueError, RecursionError):
+      record = None
+    if not isinstance(record, dict):
+      raise _damaged(path, number)
+    yield number, record
+
+
+def _damaged(path, number):
+  return UserError(f'line {number} of {path} is damaged; remove that line.')
+
+
+def _is_number(value):
+  """Whether it is one that can be drawn, or NaN."""
+  return type(value) in (int, float) and not abs(value) > 1e300
 
 
 def _config_file(workdir):

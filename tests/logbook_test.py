@@ -7,6 +7,7 @@ import chex
 import numpy as np
 
 from carvana_jax import logbook
+from carvana_jax.errors import UserError
 from carvana_jax.host_tensorflow import tf
 
 
@@ -51,6 +52,15 @@ class GoingOnTest(chex.TestCase):
     self.write(3, [6], loss=2.0)
     losses = [(s, loss) for s, tag, loss in self.events() if tag == 'loss']
     self.assertEqual(losses, [(3, 1.0), (6, 2.0)])
+
+  def test_a_damaged_line_is_named(self):
+    self.write(0, [3], loss=1.0)
+    path = self.workdir / 'metrics.jsonl'
+    path.write_text(f'{path.read_text()}no number\n')
+    before = path.read_bytes()
+    with self.assertRaisesRegex(UserError, f'line 2 of {path} is damaged'):
+      logbook.Logbook(self.workdir, 3)
+    self.assertEqual(path.read_bytes(), before)
 
   def test_files_stay_as_they_are_if_nothing_is_dropped(self):
     self.write(0, [3], loss=1.0)

@@ -95,7 +95,7 @@ class PartsTest(chex.TestCase):
     self.fill(store, [0, 2])
     with self.assertRaisesRegex(UserError, 'part_00001.csv is missing; run'):
       store.join()
-    self.assertFalse(self.output.exists())
+    self.assertEqual(list(self.root.iterdir()), [self.folder])
     self.fill(store, [1])
     store.join()
     self.assertTrue(self.output.exists())
@@ -149,6 +149,25 @@ class PartsTest(chex.TestCase):
     before = self.output.read_bytes()
     second.join()  # finds all done
     self.assertEqual(self.output.read_bytes(), before)
+
+  def test_nothing_but_failed_photos_is_no_submission(self):
+    store = self.open()
+    self.fill(store, failed=NAMES)
+    with self.assertRaisesRegex(
+      UserError, 'none of the 320 photos is of use; the first: 000_00.jpg is'
+    ):
+      store.join()
+    self.assertEmpty(list(self.root.iterdir()))
+
+  def test_a_folder_that_is_gone_is_told(self):
+    store = self.open()
+    self.fill(store)
+    shutil.rmtree(self.folder)
+    with self.assertRaisesRegex(
+      UserError, f'^{self.output} could not be made .*; run the same command'
+    ):
+      store.join()
+    self.assertFalse(self.output.exists())
 
   def test_killed_when_only_the_parts_were_left(self):
     store = self.open()

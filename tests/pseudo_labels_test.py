@@ -145,6 +145,12 @@ class FindTest(FolderTest):
     self.save(LABELLED[1], Image.new(mode, (576, 384)))
     self.refused(f'{self.path(LABELLED[1])} is damaged or no gray PNG of 8')
 
+  def test_fewer_pixels_than_the_network_sees(self):
+    for name in LABELLED:
+      self.save(name, Image.new('L', (9, 8)))
+    self.refused('has 8x9 pixels, fewer than the network sees (128x192)',
+                 'make them again')  # fmt: skip
+
   @parameterized.parameters(*LABELLED)
   def test_other_size(self, name):
     self.save(name, Image.new('L', (192, 128)))

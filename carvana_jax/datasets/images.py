@@ -4,14 +4,49 @@ Builders and evaluation share these, so a photo reduced while a data set is
 prepared and one reduced while it is scored are the same, bit for bit.
 """
 
+import warnings
+from collections.abc import Sequence
+from typing import IO
+
 import cv2
 import numpy as np
+from PIL import Image
+
+MOST_PIXELS = 200_000_000  # the largest cameras have 150 million
+# Pillow would warn of photos that phones take; `opened` refuses instead.
+Image.MAX_IMAGE_PIXELS = None
+# Nor is it news what is not quite right in a file, such as a tag of Exif.
+warnings.filterwarnings('ignore', module=r'PIL\.')
+
+
+class TooLargeError(ValueError):
+  """An image has more pixels than any camera makes."""
+
 
 # Callers work on several images at once; more threads would only compete.
 cv2.setNumThreads(0)
 
 # A photo's pixels as stored: a mask that goes with them knows no rotation.
 _COLOUR = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+
+
+def opened(
+  stream: IO[bytes], formats: Sequence[str] | None = None
+) -> Image.Image:
+  """Opens an image, of which only the header is read.
+
+  Args:
+    stream: the file.
+    formats: that it may have, in Pillow's names; None: any.
+
+  Raises:
+    ValueError: it has too many pixels, or is damaged. Pillow's decoders raise
+      other kinds of exceptions, too.
+  """
+  image = Image.open(stream, formats=formats)
+  if image.width * image.height > MOST_PIXELS:
+    raise TooLargeError(f'has more than {MOST_PIXELS // 10**6} megapixels')
+  return image
 
 
 def decode_photo(data: bytes) -> np.ndarray:
@@ -25,7 +60,10 @@ def decode_mask(data: bytes) -> np.ndarray:
 
 
 def _decode(data, flags):
-  pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+  try:
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+  except cv2.error:  # of no bytes, or of too many pixels
+    pixels = None
   if pixels is None:
     raise ValueError('not an image')
   return pixels

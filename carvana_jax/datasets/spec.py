@@ -39,7 +39,7 @@ class Photo(NamedTuple):
 
 def parse_size(size: str) -> tuple[int, int]:
   """'HEIGHTxWIDTH' -> (height, width); `UserError` if it is anything else."""
-  match = re.fullmatch(r'([1-9][0-9]*)x([1-9][0-9]*)', size)
+  match = re.fullmatch(r'([1-9][0-9]{0,5})x([1-9][0-9]{0,5})', size)
   if not match:
     raise UserError(
       f'size {size!r} is not HEIGHTxWIDTH; use for example 128x192.'

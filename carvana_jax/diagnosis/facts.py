@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from carvana_jax.datasets import images
 from carvana_jax.datasets.carvana import check
 from carvana_jax.datasets.carvana.source import File
 from carvana_jax.diagnosis.pairs import Pair
@@ -76,7 +77,7 @@ def _try(read: Callable[[bytes], T], file: File | None) -> T | str | None:
 
 
 def _photo(data):
-  with Image.open(io.BytesIO(data)) as image:
+  with images.opened(io.BytesIO(data)) as image:
     kind, size = f'{image.mode} {image.format}', (image.height, image.width)
     # JPEG decodes an eighth of the pixels much faster, and to the file's end.
     image.draft('L', (4 * THUMBNAIL[1], 4 * THUMBNAIL[0]))
@@ -85,7 +86,8 @@ def _photo(data):
 
 
 def _mask(data, soft):
-  with Image.open(io.BytesIO(data)) as image:
+  with images.opened(io.BytesIO(data)) as image:
+    check.refuse_animation(image)
     image.load()
     size = image.height, image.width
     area = box = None

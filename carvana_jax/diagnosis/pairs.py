@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import tensorflow_datasets as tfds
 
-from carvana_jax.datasets import spec
+from carvana_jax.datasets import prepared, spec
 from carvana_jax.datasets.carvana import source
 from carvana_jax.datasets.carvana.carvana_dataset_builder import Builder
 from carvana_jax.datasets.carvana.source import File
@@ -72,7 +72,7 @@ def in_dataset(folder: pathlib.Path) -> Collection:
       f'{folder} is no prepared data set; give --data the folder that holds '
       'dataset_info.json, such as data/studio/128x192/1.0.0.'
     )
-  builder = tfds.builder_from_directory(folder)
+  builder = prepared.in_folder(folder)
   lacking = spec.features(spec.ORIGINAL_SIZE).keys() - builder.info.features
   if lacking:
     raise UserError(

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-from PIL import Image
 
 from carvana_jax import tiles
 from carvana_jax.datasets import images, workers
@@ -66,7 +65,7 @@ def _read(file: File | None, decode):
 
 
 def _photo(data):
-  with Image.open(io.BytesIO(data)) as image:
+  with images.opened(io.BytesIO(data)) as image:
     image.draft('RGB', (_CELL[1], _CELL[0]))
     return np.asarray(image.convert('RGB'))
 

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from carvana_jax import checkpoint, predictor
-from carvana_jax.datasets import images
+from carvana_jax.datasets import images, prepared
 from carvana_jax.datasets.multiview import cars
 from carvana_jax.reporting import overlays, page, scores
 
@@ -67,7 +67,8 @@ def _cards(run, data, split, rows):
 
 def _open(data, split):
   """The encoded examples of a split, or of all that are labelled."""
-  builder = tfds.builder_from_directory(data)
+  builder = prepared.in_folder(data)
+  prepared.refuse_damaged(builder)
   if split == 'all':
     there = (name for name in builder.info.splits if name != 'unlabeled')
     split = '+'.join(there)

@@ -1,10 +1,22 @@
 """What a run's folder holds of its evaluations, some of them half written."""
 
 import csv
+import math
 import pathlib
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from carvana_jax import atomic
+from carvana_jax.errors import UserError
+
+# The columns that are read of images.csv and groups.csv: texts, then numbers.
+_IMAGES = (
+  ('filename', 'car_id', 'colour', 'make', 'model'),
+  ('dice', 'surface_distance'),
+)
+_GROUPS = (('by', 'group', 'images', 'cars'), ('dice_mean', 'dice_worst'))
+# What is needed of summary.json, whatever else there is.
+_NEEDED = {'split': str, 'data': str, 'step': int}
 
 
 class Evaluation(NamedTuple):
@@ -26,20 +38,61 @@ def read(workdir: pathlib.Path) -> list[Evaluation]:
 
   One without a summary, which is written last, is left out; of one without
   one of the tables, that table is empty.
+
+  Raises:
+    UserError: a file is damaged.
   """
   return [
     Evaluation(
       path.parent.name,
-      atomic.read_json(path),
-      _rows(path.with_name('images.csv')),
-      _rows(path.with_name('groups.csv')),
+      _summary(path),
+      rows(path.with_name('images.csv'), *_IMAGES),
+      rows(path.with_name('groups.csv'), *_GROUPS),
     )
     for path in sorted(workdir.glob('evaluation/*/summary.json'))
   ]
 
 
-def _rows(path):
+def _summary(path):
+  summary = atomic.read_json(path)
+  for name, kind in _NEEDED.items():
+    if not isinstance(summary.get(name), kind):
+      raise UserError(f'{path} does not tell its {name}; evaluate again.')
+  return summary
+
+
+def rows(
+  path: pathlib.Path, texts: Iterable[str], numbers: Iterable[str]
+) -> list[dict[str, str]]:
+  """The rows of a table, none where there is no such file.
+
+  Args:
+    path: a csv.
+    texts: columns that must be there.
+    numbers: columns that must hold finite numbers.
+
+  Raises:
+    UserError: names the row that lacks one of them.
+  """
   if not path.exists():
     return []
-  with path.open(newline='') as file:
-    return list(csv.DictReader(file))
+  try:
+    with path.open(newline='') as file:
+      found = list(csv.DictReader(file))
+  except (csv.Error, UnicodeDecodeError) as error:
+    raise UserError(f'{path} is damaged ({error}); evaluate again.') from error
+  for number, row in enumerate(found, 1):
+    wrong = [name for name in texts if row.get(name) is None]
+    wrong += [name for name in numbers if not _is_finite(row.get(name))]
+    if wrong:
+      raise UserError(
+        f'row {number} of {path} has no right {wrong[0]}; evaluate again.'
+      )
+  return found
+
+
+def _is_finite(text):
+  try:
+    return math.isfinite(float(text))
+  except (TypeError, ValueError):
+    return False

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from carvana_jax import boundary
+from carvana_jax.errors import UserError
 from carvana_jax.reporting import evaluations, page
 
 
@@ -73,13 +74,23 @@ def summaries(found: Sequence[evaluations.Evaluation]) -> str:
     [
       {'score': words}
       | {
-        one.name: write(one.summary[name]) if name in one.summary else ''
+        one.name: _written(one, name, write) if name in one.summary else ''
         for one in found
       }
       for name, (words, write) in _SUMMARY.items()
       if any(name in one.summary for one in found)
     ]
   )
+
+
+def _written(found, name, write):
+  try:
+    return write(found.summary[name])
+  except (TypeError, ValueError) as error:
+    raise UserError(
+      f'the summary.json of {found.name} has {name}={found.summary[name]!r}; '
+      'evaluate again.'
+    ) from error
 
 
 def groups(found: evaluations.Evaluation) -> list[str]:

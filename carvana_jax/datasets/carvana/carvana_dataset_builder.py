@@ -67,6 +67,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     """
     self._unlabeled = unlabeled
     self._kaggle = kaggle
+    self._source = None  # what was checked and is being packaged
     super().__init__(**kwargs)
 
   def download_and_prepare(
@@ -81,7 +82,17 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         raise UserError('kaggle needs a manual_dir to download to: set it.')
       # Here and not later, because TFDS refuses an empty manual folder.
       kaggle.fetch_if_missing(download_config.manual_dir)
-    super().download_and_prepare(download_config=download_config, **kwargs)
+    if (
+      download_config
+      and download_config.manual_dir
+      and not self.data_path.exists()
+    ):
+      # Before TFDS makes folders.
+      self._source = self._checked(download_config.manual_dir)
+    try:
+      super().download_and_prepare(download_config=download_config, **kwargs)
+    finally:
+      self._source = None  # it holds archives open
 
   def _info(self) -> tfds.core.DatasetInfo:
     return self.dataset_info_from_configs(
@@ -94,8 +105,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
   def _split_generators(
     self, dl_manager: tfds.download.DownloadManager
   ) -> dict[str, Iterator[tuple[str, dict[str, Any]]]]:
-    source = sources.find(_manual_dir(dl_manager), self._unlabeled)
-    check.check(source, *self.PHOTO_SIZE)
+    source = self._source or self._checked(_manual_dir(dl_manager))
     splits = {'train': {}, 'validation': {}, 'test': {}}
     for stem, photo in sorted(source.photos.items()):
       splits[spec.split_of(spec.parse_photo(stem).car_id)][stem] = photo
@@ -110,6 +120,11 @@ class Builder(tfds.core.GeneratorBasedBuilder):
       for split, photos in splits.items()
       if photos
     }
+
+  def _checked(self, manual_dir: epath.PathLike) -> sources.Source:
+    source = sources.find(manual_dir, self._unlabeled)
+    check.check(source, *self.PHOTO_SIZE)
+    return source
 
   def _generate_examples(
     self,

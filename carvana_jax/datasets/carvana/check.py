@@ -13,7 +13,7 @@ import tqdm
 from absl import logging
 from PIL import Image, UnidentifiedImageError
 
-from carvana_jax.datasets import spec, workers
+from carvana_jax.datasets import images, spec, workers
 from carvana_jax.datasets.carvana.source import File, Source
 from carvana_jax.errors import UserError
 
@@ -47,18 +47,25 @@ def decode_mask(data: bytes) -> np.ndarray:
       and 255).
     OSError: it cannot be decoded.
   """
-  values = np.asarray(_open_mask(data))
+  with images.opened(io.BytesIO(data)) as image:
+    _check_values(image)
+    values = np.asarray(image)
   return (values != 0).view(np.uint8) * np.uint8(255)
 
 
-def _open_mask(data: bytes) -> Image.Image:
-  """A decoded and sound mask; raises what `decode_mask` does."""
-  with Image.open(io.BytesIO(data)) as image:
-    if image.mode not in MASK_MODES:
-      raise ValueError(f'the mode is {image.mode}, not one channel of 8 bits')
-    if not is_binary(image):
-      raise ValueError('there are values other than 0 and 1')
-  return image
+def _check_values(image: Image.Image) -> None:
+  """Decodes a mask, and raises what `decode_mask` does."""
+  if image.mode not in MASK_MODES:
+    raise ValueError(f'the mode is {image.mode}, not one channel of 8 bits')
+  refuse_animation(image)
+  if not is_binary(image):
+    raise ValueError('there are values other than 0 and 1')
+
+
+def refuse_animation(mask: Image.Image) -> None:
+  """Raises a `ValueError` where an image has several frames."""
+  if getattr(mask, 'is_animated', False):
+    raise ValueError('there are several frames')
 
 
 def is_binary(mask: Image.Image) -> bool:
@@ -133,7 +140,7 @@ def _problem(
 
 
 def _check_photo(data: bytes, height: int, width: int) -> None:
-  with Image.open(io.BytesIO(data)) as image:
+  with images.opened(io.BytesIO(data)) as image:
     if image.format != 'JPEG' or image.mode != 'RGB':
       raise ValueError(f'it is a {image.mode} {image.format}, not an RGB JPEG')
     _check_size(image, height, width)
@@ -144,7 +151,9 @@ def _check_photo(data: bytes, height: int, width: int) -> None:
 
 
 def _check_mask(data: bytes, height: int, width: int) -> None:
-  _check_size(_open_mask(data), height, width)
+  with images.opened(io.BytesIO(data)) as image:
+    _check_size(image, height, width)  # before so many pixels are decoded
+    _check_values(image)
 
 
 def _check_size(image: Image.Image, height: int, width: int) -> None:

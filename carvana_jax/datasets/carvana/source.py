@@ -15,12 +15,17 @@ written under it.
 import collections
 import csv
 import dataclasses
+import errno
 import hashlib
 import io
 import json
+import lzma
+import os
 import pathlib
 import re
 import shutil
+import stat
+import struct
 import tempfile
 import zipfile
 import zlib
@@ -46,6 +51,21 @@ _PHOTO_NAME = re.compile(r'(?P<stem>.+)\.jpg')
 _MASK_NAME = re.compile(r'(?P<stem>.+)_mask\.(gif|png)')
 
 
+_MOST_BYTES = 2**30  # of a file that is read whole: a photo has half a MB
+
+# What Python's readers raise for damaged, encrypted or unusual archives.
+_UNREADABLE = (
+  OSError,
+  EOFError,
+  RuntimeError,
+  ValueError,
+  lzma.LZMAError,
+  struct.error,
+  zipfile.BadZipFile,
+  zlib.error,
+)
+
+
 class MissingFilesError(UserError):
   """The manual folder lacks the photos or the masks."""
 
@@ -65,10 +85,15 @@ class File:
 
   def read(self) -> bytes:
     """The file's bytes; `UserError` if the disk or the archive is damaged."""
+    if self.size > _MOST_BYTES:
+      raise UserError(
+        f'{self} has {self.size / 2**30:.1f} GiB, far too much: download it '
+        'again or remove it.'
+      )
     try:
       with self.open() as stream:
         return stream.read()
-    except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except _UNREADABLE as error:
       raise UserError(
         f'{self} cannot be read ({error}): download it again.'
       ) from error
@@ -147,15 +172,21 @@ def _walk(folder: epath.Path, inside: tuple[str, ...] = ()) -> Iterator[File]:
   """The files of the manual folder, and of its folders that matter."""
   for path in sorted(folder.iterdir()):
     parts = (*inside, path.name)
-    if _is_hidden(parts) or not path.exists():  # a link to nowhere
+    if _is_hidden(parts):
       continue
     if path.is_dir():
       # train/, <any>/train/ and, unpacked with one folder too many,
       # <any>/train/train/; nothing else, as the folder may be a large one.
       if not inside or (path.name in _GROUPS and len(inside) < 3):
         yield from _walk(path, parts)
-    else:
+    elif path.exists() and _is_regular(path):  # no link to nowhere
       yield _file_in_folder(path, pathlib.PurePosixPath(*parts))
+
+
+def _is_regular(path: epath.Path) -> bool:
+  """Whether it is no pipe or device, which might never end."""
+  mode = path.stat().mode  # None in the cloud
+  return mode is None or stat.S_ISREG(mode)
 
 
 def _file_in_folder(path: epath.Path, relative: pathlib.PurePosixPath) -> File:
@@ -171,14 +202,15 @@ def _members(archive: File) -> Iterator[File]:
   """The files of a zip; `UserError` if it is not a whole one."""
   try:
     opened = zipfile.ZipFile(_seekable(archive))
-  except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+  except _UNREADABLE as error:
     raise UserError(
       f'{archive} is not a complete zip archive ({error}): download it again'
       ' or remove it.'
     ) from error
   for info in opened.infolist():
     path = pathlib.PurePosixPath(info.filename)
-    if not info.is_dir() and not _is_hidden(path.parts):
+    # A damaged directory may have members without a name.
+    if path.name and not info.is_dir() and not _is_hidden(path.parts):
       yield _file_in_archive(archive, opened, info, path)
 
 
@@ -204,6 +236,9 @@ def _seekable(archive: File) -> IO[bytes]:
   # To seek in a compressed member is to decompress it from its start.
   copy = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as its files
   try:
+    if shutil.disk_usage(tempfile.gettempdir()).free < archive.size:
+      # Before the disk is full, as a few bytes can unpack to terabytes.
+      raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     with stream:
       shutil.copyfileobj(stream, copy, length=2**20)
   except OSError as error:
@@ -319,7 +354,10 @@ def _parse_metadata(file: File) -> dict[str, dict[str, str]]:
   """Reads id,year,make,model,trim1,trim2; `UserError` if a column lacks."""
   try:
     text = file.read().decode('utf-8-sig')  # with or without a BOM
-    return dict(map(_car, csv.DictReader(io.StringIO(text, newline=''))))
+    table = csv.DictReader(io.StringIO(text, newline=''))
+    if missing := set(_COLUMNS) - set(table.fieldnames or ()):
+      raise KeyError(min(missing))
+    return dict(map(_car, table))
   except (UnicodeDecodeError, KeyError, AttributeError, csv.Error) as error:
     raise UserError(
       f'{file} is not a table of id,year,make,model,trim1,trim2 ({error!r}):'
