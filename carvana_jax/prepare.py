@@ -146,6 +146,7 @@ def _prepared(data_config, folder, create, download):
 @contextlib.contextmanager
 def _lock(folder):
   """Keeps other processes from making the same files, where locks are known."""
+  is_new = not folder.exists()
   folder.mkdir(parents=True, exist_ok=True)
   number = os.open(folder, os.O_RDONLY)
   try:
@@ -159,6 +160,9 @@ def _lock(folder):
     yield
   finally:
     os.close(number)
+    if is_new:
+      with contextlib.suppress(OSError):  # it is used
+        folder.rmdir()
 
 
 def identity(data_config, builder: tfds.core.DatasetBuilder) -> str:

@@ -11,14 +11,16 @@ from absl.testing import flagsaver, parameterized
 from carvana_jax import distributed
 from carvana_jax.errors import UserError
 
-if 'coordinator' not in flags.FLAGS:
-  distributed.define_flags()
 _SLURM = {'SLURM_STEP_NUM_NODES': '2', 'CUDA_VISIBLE_DEVICES': '0,1,2,3'}
 
 
 class JoinedTest(chex.TestCase):
   def setUp(self):
     super().setUp()
+    distributed.define_flags()
+    # Other tests' commands define flags of the same names.
+    for name in ('coordinator', 'num_processes', 'process_id'):
+      self.addCleanup(delattr, flags.FLAGS, name)
     flags.FLAGS.mark_as_parsed()
     self.initialize = self.enterContext(
       mock.patch.object(jax.distributed, 'initialize')

@@ -28,7 +28,9 @@ class TogetherTest(chex.TestCase):
     # A folder that is opened again is locked as by another process.
     fcntl.flock(number, fcntl.LOCK_EX)
     second = threading.Thread(
-      target=lambda: found.append(prepare._prepared(config, create, None))
+      target=lambda: found.append(
+        prepare._prepared(config, folder, create, None)
+      )
     )
     second.start()
     self.assertTrue(looked.wait(60))

@@ -46,6 +46,8 @@ def run(folder: pathlib.Path, verb: str, *arguments: str) -> Result:
   with (
     tempfile.TemporaryDirectory() as kept,
     mock.patch.object(sys, 'argv', [f'{verb}.py', *arguments]),
+    # Alone, as JAX can't look for others once it is in use.
+    mock.patch.dict(os.environ, SLURM_NTASKS='1'),
     _flags_of_its_own(),
     contextlib.chdir(folder),
     warnings.catch_warnings(),

@@ -130,7 +130,7 @@ KINDS = [
     base='cnn256',
   ),
   field('train=5', 'config.train=5', *FIELDS),
-  field('train={}', 'config.train.average_decay is missing', *FIELDS),
+  field('train={}', 'config.train.accumulate is missing', *FIELDS),
   field('train.epochs.more=1', *FIELDS),
   field('trian.epochs=1', "'trian'; did you mean 'train'?", *FIELDS),
 ]
