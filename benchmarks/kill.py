@@ -32,13 +32,17 @@ import numpy as np
 from absl import flags
 from tqdm import tqdm
 
-from benchmarks import remains
-from carvana_jax import cli, prepare
-from carvana_jax.datasets.studio import studio_dataset_builder
-from carvana_jax.errors import UserError
-from configs import debug
-
 ROOT = pathlib.Path(__file__).parents[1]
+if not __package__:
+  # Started by its path: Python looks for modules beside it only.
+  sys.path.insert(0, str(ROOT))
+
+from benchmarks import remains  # noqa: E402
+from carvana_jax import cli, prepare  # noqa: E402
+from carvana_jax.datasets.studio import studio_dataset_builder  # noqa: E402
+from carvana_jax.errors import UserError  # noqa: E402
+from configs import debug  # noqa: E402
+
 _CARS = 8  # of the data set: the first that have one of every split
 # What the debug config leaves out. The batch does not divide the 96 photos.
 _SETTINGS = {

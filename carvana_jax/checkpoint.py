@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import math
 import pathlib
 import shutil
 from concurrent import futures
@@ -16,6 +17,7 @@ from ml_collections import ConfigDict
 from orbax.checkpoint import checkpoint_managers as policies
 
 from carvana_jax import (
+  atomic,
   checksums,
   models,
   parallel,
@@ -58,12 +60,7 @@ class Checkpoints:
     self._manager = ocp.CheckpointManager(
       _folder(workdir),
       options=ocp.CheckpointManagerOptions(
-        preservation_policy=policies.AnyPreservationPolicy(
-          [
-            policies.LatestN(2),
-            policies.BestN(get_metric_fn=_rank, n=1),
-          ]
-        ),
+        preservation_policy=_Policy(),
         best_fn=_rank,
         best_mode='max',
         enable_async_checkpointing=True,
@@ -74,9 +71,9 @@ class Checkpoints:
       ),
     )
     # A process that was killed may have deleted and recorded less.
-    steps = set(self._manager.all_steps())
-    kept = {*sorted(steps)[-2:], self._manager.best_step()}
-    for step in steps - kept:
+    steps = _steps(workdir)
+    kept = _kept({step: _saved_rank(workdir, step) for step in steps})
+    for step in set(steps) - kept:
       self._manager.delete(step)
     self._tidy()
 
@@ -109,7 +106,7 @@ class Checkpoints:
     Args:
       state: a `TrainState`.
       notes: what else describes the run at this step, as for JSON.
-      score: of validation, the higher the better.
+      score: of validation, the higher the better; -inf: it was not scored.
 
     Raises:
       UserError: this state or the one before could not be saved; those that
@@ -136,6 +133,16 @@ class Checkpoints:
         metrics={'score': score, 'step': step},
       )
     self._under_way = step, self._background.submit(self._finish)
+
+  def forget_score(self, step: int) -> None:
+    """Makes a saved step one that has not been scored, see `save`."""
+    if not self._manager:
+      return
+    _record(self._workdir, step).unlink(missing_ok=True)
+    metrics = {'score': -math.inf, 'step': step}
+    atomic.write(_metrics(self._workdir, step), json.dumps(metrics))
+    self._manager.reload()
+    self._tidy()
 
   def notes(self, step: int) -> dict:
     """The notes saved with a step."""
@@ -188,6 +195,25 @@ class Checkpoints:
       f'step {step} could not be saved in {_folder(self._workdir)} ({reason}); '
       f'make room there, then the same command {place}.'
     )
+
+
+class _Policy(policies.PreservationPolicy):
+  """Keeps what `_kept` says."""
+
+  def should_preserve(self, checkpoints, *, context):
+    del context
+    kept = _kept({x.step: _rank(x.metrics) for x in checkpoints})
+    return [x.step in kept for x in checkpoints]
+
+
+def _kept(ranks):
+  """Of {step: rank}, the best, the latest, and the last two with a score.
+
+  So what is kept of a run does not tell whether it was interrupted.
+  """
+  scored = [step for step in sorted(ranks) if ranks[step][0] > -math.inf]
+  best = max(ranks, key=ranks.get, default=None)
+  return {best, max(ranks, default=None), *scored[-2:]}
 
 
 def _rank(metrics):
@@ -252,7 +278,7 @@ def load(workdir: pathlib.Path) -> Run:
   """
   try:
     return _load(workdir)
-  except UserError:
+  except (UserError, jax.errors.JaxRuntimeError):
     raise
   except Exception as error:  # Orbax raises all kinds
     reason = ' '.join(str(error).split())[:200]
@@ -328,8 +354,11 @@ def _best_whole_step(workdir):
 
 
 def _saved_rank(workdir, step):
-  path = _folder(workdir) / str(step) / 'metrics' / 'metrics'
-  return _rank(json.loads(path.read_text()))
+  return _rank(json.loads(_metrics(workdir, step).read_text()))
+
+
+def _metrics(workdir, step):
+  return _folder(workdir) / str(step) / 'metrics' / 'metrics'
 
 
 def _notes(workdir, step):

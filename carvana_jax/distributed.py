@@ -62,8 +62,7 @@ def joined() -> Iterator[None]:
   except Exception as error:
     if not several:
       raise
-    lost = isinstance(error, jax.errors.JaxRuntimeError)
-    _leave(cli.tell(_lost(error) if lost else error))
+    _leave(cli.tell(_lost(error) or error))
 
 
 def _leave(code):
@@ -134,9 +133,13 @@ def _join(**arguments):
 
 
 def _lost(error):
-  what = str(error).splitlines()[0]
+  """What the end of another process makes of an error; None if it's another."""
+  text = str(error)
+  own = text.startswith(('RESOURCE_EXHAUSTED', 'INVALID_ARGUMENT'))
+  if own or not isinstance(error, jax.errors.JaxRuntimeError):
+    return None
   return UserError(
-    f'a process of the run has ended or cannot be reached ({what}); see what '
-    'it printed, then start all again: the same command goes on from the '
-    'latest checkpoint.'
+    'a process of the run has ended or cannot be reached '
+    f'({text.partition(chr(10))[0]}); see what it printed, then start all '
+    'again: the same command goes on from the latest checkpoint.'
   )

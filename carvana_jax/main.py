@@ -25,13 +25,13 @@ _WORKDIR = flags.DEFINE_string(
 
 def main() -> None:
   """Trains, then evaluates."""
-  # Heavy imports wait until flags are known to be right.
-  from carvana_jax import checkpoint, evaluate, train
-
   file = config_flags.get_config_filename(flags.FLAGS['config'])
   workdir = pathlib.Path(_WORKDIR.value or f'runs/{pathlib.Path(file).stem}')
   workdir = workdir.expanduser().absolute()
   with distributed.joined():
+    # Heavy imports wait until flags are known to be right.
+    from carvana_jax import checkpoint, evaluate, train
+
     if not train.train(_CONFIG.value, workdir):
       print('interrupted and saved; the same command goes on from here')
       return

@@ -112,4 +112,13 @@ def arrays_of_first(function: Callable[[], Any], like: Any) -> Any:
   found = together(lambda: function() if is_first() else None)
   if found is None:
     found = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), like)
-  return parallel.replicate(multihost_utils.broadcast_one_to_all(found))
+  # As bytes: numbers are added to the others' zeros, which makes +0 of -0.
+  plain = jax.tree.map(
+    lambda x: np.frombuffer(np.asarray(x).tobytes(), np.uint8), found
+  )
+  found = jax.tree.map(
+    lambda x, wanted: x.view(wanted.dtype).reshape(wanted.shape),
+    multihost_utils.broadcast_one_to_all(plain),
+    like,
+  )
+  return parallel.replicate(found)

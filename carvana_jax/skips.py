@@ -11,7 +11,7 @@ class Skips:
     """`limit`: how many steps in a row end the run."""
     self._data = data
     self._limit = limit
-    self._row = 0
+    self.row = 0  # how many were skipped just before the next
 
   def add(self, step: int, skipped: bool) -> None:
     """Takes note of a step; call it for every one, in their order.
@@ -23,8 +23,8 @@ class Skips:
     Raises:
       UserError: the limit is reached.
     """
-    self._row = self._row + 1 if skipped else 0
-    if self._row < self._limit:
+    self.row = self.row + 1 if skipped else 0
+    if self.row < self._limit:
       return
     files = ', '.join(self._data.training_files(step - 1))
     raise UserError(

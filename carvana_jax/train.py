@@ -5,6 +5,7 @@ import math
 import pathlib
 import time
 
+import jax
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
@@ -63,7 +64,7 @@ def _train(config, workdir):
   start = header.facts(workdir)
   print(header.describe(start, config), flush=True)
   data = processes.together(lambda: _data(config))
-  _refuse_other_data(processes.gather(data.identity))
+  _refuse_differing(config, data)
   model = models.build(config.model)
   optimizer = train_state.make_optimizer(config.optimizer, data.total_steps)
   create = checkpoint.state_creator(config, model, optimizer)
@@ -77,16 +78,19 @@ def _train(config, workdir):
   skips = Skips(data, config.train.max_skipped)
   limit = 60 * config.train.max_minutes or math.inf
 
-  with checkpoint.Checkpoints(workdir) as checkpoints, Interrupt() as interrupt:
+  with Interrupt() as interrupt, checkpoint.Checkpoints(workdir) as checkpoints:
     wished = lambda: any(processes.gather(interrupt.wished))
     state, notes = _first_or_latest(checkpoints, create, config, data)
-    step = int(state.step)
+    step, skips.row = int(state.step), notes['skipped']
     batches = parallel.to_devices(data.training(step))
     over = _is_over(step, notes, checkpoints, config, data)
+    told = step
     if not over:
       print(_HEAD + '  *network size', flush=True)
-    # What there is of the epoch under way will be told when it ends.
-    told = step if over else step - step % data.steps_per_epoch
+      # What there is of the epoch under way will be told when it ends.
+      told -= step % data.steps_per_epoch
+      if told < step:
+        checkpoints.forget_score(step)
     with logbook.Logbook(workdir, told) as book:
       while not over:
         # Whatever happens in an epoch happens in this order.
@@ -103,8 +107,9 @@ def _train(config, workdir):
           'config': config.to_dict(),
           'train_seconds': notes['train_seconds'] + elapsed,
           'sums': sums if part else {},
+          'skipped': skips.row,
         }
-        if part and wished():
+        if part and notes['train_seconds'] < limit and wished():
           # Neither scored nor recorded: it ends as if never interrupted.
           checkpoints.save(state, notes, -math.inf)
           return False
@@ -119,7 +124,7 @@ def _train(config, workdir):
         if wished():
           return False
         over = _is_over(step, notes, checkpoints, config, data)
-  return True
+    return not wished()
 
 
 def _data(config):
@@ -129,14 +134,28 @@ def _data(config):
   return run_data.RunData(builder, config)
 
 
-def _refuse_other_data(identities):
-  """Raises a `UserError` if not all processes read the same."""
-  for number, found in enumerate(identities):
-    if found != identities[0]:
-      raise UserError(
-        f'process {number} of the run found {found}, but process 0 '
-        f'{identities[0]}; give all the same files.'
-      )
+def _refuse_differing(config, data):
+  """Raises a `UserError` if not all processes would do the same."""
+  own = _compared(config, data)
+  for number, other in enumerate(processes.gather(own)):
+    for name, value in own.items():
+      if other.get(name) != value:
+        raise UserError(
+          f'{name} is {other.get(name)!r} in process {number} of the run, but '
+          f'{value!r} in process {jax.process_index()}; start all with the '
+          'same code, files and flags.'
+        )
+
+
+def _compared(config, data):
+  """What must be the same in all processes."""
+  fields = run_folder.compared(config)
+  fields['train.max_minutes'] = config.train.max_minutes
+  return {
+    'commit': header.commit(),
+    'data': data.identity,
+    **{f'config.{name}': value for name, value in fields.items()},
+  }
 
 
 def _first_or_latest(checkpoints, create, config, data):
@@ -148,12 +167,16 @@ def _first_or_latest(checkpoints, create, config, data):
     values, origin = frozen.values(
       state.frozen, config.model, data.whole('train')
     )
-    state = state.replace(frozen=parallel.replicate(values))
+    values = processes.arrays_of_first(
+      lambda: parallel.replicate(values), like.frozen
+    )
+    state = state.replace(frozen=values)
     notes = {
       'data': data.identity,
       'train_seconds': 0.0,
       'frozen': origin,
       'sums': {},  # of an epoch that is not over, see `_train_epoch`
+      'skipped': 0,  # steps in a row, just before the next
     }
     return state, notes
   notes = checkpoints.notes(step)
@@ -169,7 +192,8 @@ def _first_or_latest(checkpoints, create, config, data):
 def _score(valid, config):
   """What makes a checkpoint the best: the higher, the better."""
   sign = -1 if config.train.monitor == 'loss' else 1
-  return sign * valid[config.train.monitor]
+  score = sign * valid[config.train.monitor]
+  return score if math.isfinite(score) else -math.inf
 
 
 def _is_over(step, notes, checkpoints, config, data):
@@ -236,7 +260,9 @@ def _train_epoch(
       if len(waiting) > 2:
         stop = settle(*waiting.popleft())
       bar.update()
-      wish = interrupt.wished or time.monotonic() > deadline
+      # The processes' clocks differ; that of the first counts.
+      late = processes.is_first() and time.monotonic() > deadline
+      wish = interrupt.wished or late
       if stop or (wish and processes.is_only()):
         break
     while waiting:

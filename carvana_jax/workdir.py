@@ -5,6 +5,7 @@ import fcntl
 import json
 import pathlib
 from collections.abc import Iterator
+from typing import Any
 
 from ml_collections import ConfigDict
 
@@ -64,7 +65,7 @@ def _lock(workdir, stack):
       f'{workdir} is on a disk without file locks ({error.strerror}); '
       'choose a --workdir on another disk.'
     ) from error
-  for name in ('config.json', 'metrics.jsonl'):
+  for name in ('config.json', 'metrics.jsonl', 'starts.jsonl'):
     atomic.remove_leftovers(workdir, name)
   for folder in ('checksums', 'pictures'):
     atomic.remove_leftovers(workdir / folder)
@@ -76,18 +77,24 @@ def refuse_other_config(config: ConfigDict, workdir: pathlib.Path) -> None:
   path = _config_file(workdir)
   if not path.exists():
     return
-  there = _flat(atomic.read_json(path))
-  here = _flat(json.loads(config.to_json()))
+  there = compared(ConfigDict(atomic.read_json(path)))
+  here = compared(config)
   differing = [
     f'{field} ({there.get(field)!r} there, {here.get(field)!r} here)'
     for field in sorted(there.keys() | here.keys())
-    if there.get(field) != here.get(field) and field not in _FREE_FIELDS
+    if there.get(field) != here.get(field)
   ]
   if differing:
     raise UserError(
       f'{workdir} holds a run of another config: {", ".join(differing)}. '
       'Choose another --workdir.'
     )
+
+
+def compared(config: ConfigDict) -> dict[str, Any]:
+  """{'train.epochs': 20}: the fields that may not differ within a run."""
+  fields = _flat(json.loads(config.to_json()))
+  return {x: fields[x] for x in fields if x not in _FREE_FIELDS}
 
 
 def write_config(config: ConfigDict, workdir: pathlib.Path) -> None:
@@ -112,8 +119,10 @@ def read_config(workdir: pathlib.Path) -> ConfigDict:
 
 def add_start(workdir: pathlib.Path, start: dict[str, str]) -> None:
   """Records with what the run was started, or started again."""
-  with (workdir / 'starts.jsonl').open('a') as file:
-    file.write(json.dumps(start) + '\n')
+  path = workdir / 'starts.jsonl'
+  before = path.read_text() if path.exists() else ''
+  whole = before[: before.rfind('\n') + 1]  # the rest was cut off
+  atomic.write(path, whole + json.dumps(start) + '\n')
 
 
 def read_starts(workdir: pathlib.Path) -> list[dict[str, str]]:

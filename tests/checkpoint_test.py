@@ -3,6 +3,7 @@
 import collections
 import errno
 import itertools
+import math
 import os
 import pathlib
 import pickle
@@ -91,6 +92,16 @@ class CheckpointTest(SavingTest):
       self.assertEqual(checkpoints.best, 2)
     kept = {path.name for path in (self.workdir / 'checkpoints').iterdir()}
     self.assertEqual(kept, {'2', '4', '5'})
+
+  def test_those_without_a_score_are_kept_while_they_are_the_latest(self):
+    """So what is kept does not tell that a run was interrupted."""
+    none = -math.inf
+    self.save({1: 0.9, 2: 0.5, 3: none, 4: none})
+    kept = {path.name for path in (self.workdir / 'checkpoints').iterdir()}
+    self.assertEqual(kept, {'1', '2', '4'})
+    self.save({5: 0.4})
+    kept = {path.name for path in (self.workdir / 'checkpoints').iterdir()}
+    self.assertEqual(kept, {'1', '2', '5'})
 
   def test_loads_the_best_from_the_folder_alone(self):
     self.save({1: 0.5, 2: 0.9, 3: 0.6})

@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import functools
 import io
 import signal
 from unittest import mock
@@ -40,10 +39,14 @@ class FailureTest(chex.TestCase):
     self.assertRegex(text, "^error: .*'a/b'; check that path .*\n$")
 
   def test_an_interruption(self):
-    for number in (signal.SIGINT, signal.SIGTERM):
-      text = self.fail_with(
-        functools.partial(signal.raise_signal, number), 128 + number
-      )
+    self.addCleanup(
+      signal.signal, signal.SIGTERM, signal.getsignal(signal.SIGTERM)
+    )
+    for error, number in (
+      (KeyboardInterrupt, signal.SIGINT),
+      (lambda: signal.raise_signal(signal.SIGTERM), signal.SIGTERM),
+    ):
+      text = self.fail_with(error, 128 + number)
       self.assertEqual(text, 'interrupted; the same command goes on\n')
 
   def test_a_bug(self):
