@@ -26,6 +26,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
+from unittest import mock
 
 import jax
 import numpy as np
@@ -365,8 +366,9 @@ def _prepare(data_dir):
   config = debug.get_config().data
   config.data_dir = str(data_dir)
   builder_config = studio_dataset_builder.Builder.builder_configs[config.size]
-  builder_config.cars, builder_config.unlabeled_cars = _CARS, 0
-  prepare.for_network(config)
+  # TFDS refuses another builder config of the same name.
+  with mock.patch.multiple(builder_config, cars=_CARS, unlabeled_cars=0):
+    prepare.for_network(config)
 
 
 def main() -> None:

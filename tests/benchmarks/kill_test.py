@@ -27,6 +27,7 @@ from carvana_jax import (
   train_state,
 )
 from carvana_jax import workdir as run_folder
+from carvana_jax.datasets.studio.studio_dataset_builder import Builder
 from carvana_jax.errors import UserError
 from carvana_jax.host_tensorflow import tf
 from configs import debug
@@ -39,6 +40,8 @@ class ShortTest(chex.TestCase):
   def test_killed_after_one_checkpoint_and_while_the_next_is_written(self):
     root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
     kill._prepare(root / 'data')
+    config = Builder.builder_configs['64x96']
+    self.assertEqual((config.cars, config.unlabeled_cars), (56, 4))  # as ever
     # What takes long to compile, and epochs that add nothing here.
     settings = kill._SETTINGS | {
       'augment.rotation': 0,
