@@ -15,12 +15,12 @@ import jax.numpy as jnp
 import numpy as np
 from absl.testing import parameterized
 
+from benchmarks.peers import keras_networks as networks
 from carvana_jax import losses, models
 from carvana_jax.host_tensorflow import tf
 from carvana_jax.models import norm
 
 keras = tf.keras
-L = keras.layers
 
 SIZE = (32, 48)
 RNG = np.random.default_rng(0)
@@ -29,114 +29,6 @@ TARGET = RNG.uniform(size=(3, *SIZE))
 # For the network that is shown differences as well.
 SIX_CHANNELS = RNG.uniform(size=(3, *SIZE, 6))
 SCALE = {'mean': np.linspace(0.1, 0.6, 6), 'std': np.linspace(0.2, 0.4, 6)}
-
-
-def tiny_unet(poolings):
-  """System B, from the slides' description."""
-  conv = lambda width, size: L.Conv2D(
-    width, size, padding='same', activation='relu'
-  )
-  image = x = keras.Input((*SIZE, 3))
-  skips, widths = [], [8 * 2**i for i in range(poolings + 1)]
-  for width in widths[:-1]:
-    x = conv(width, 3)(conv(width, 3)(x))
-    skips.append(x)
-    x = L.MaxPooling2D(2)(x)
-  x = conv(widths[-1], 3)(conv(widths[-1], 3)(x))
-  for width, skip in zip(widths[-2::-1], skips[::-1], strict=True):
-    x = conv(width, 2)(L.UpSampling2D(2)(x))
-    x = L.Concatenate()([skip, x])
-    x = conv(width, 3)(conv(width, 3)(x))
-  x = conv(2, 3)(x)
-  return keras.Model(image, L.Conv2D(1, 1)(x))
-
-
-def bn_unet(first_width=64):
-  """System D, from the README's description."""
-
-  def block(x, width):
-    x = L.Conv2D(width, 3, padding='same')(x)
-    x = L.BatchNormalization(momentum=0.9, epsilon=1e-5)(x)
-    return L.ReLU()(x)
-
-  image = x = keras.Input((*SIZE, 3))
-  skips, widths = [], [first_width * 2**i for i in range(5)]
-  for width in widths[:-1]:
-    x = block(block(x, width), width)
-    skips.append(x)
-    x = L.MaxPooling2D(2)(x)
-  x = block(block(x, widths[-1]), widths[-1])
-  for width, skip in zip(widths[-2::-1], skips[::-1], strict=True):
-    x = L.Concatenate()([skip, L.UpSampling2D(2)(x)])
-    for _ in range(3):
-      x = block(x, width)
-  return keras.Model(image, L.Conv2D(1, 1)(x))
-
-
-def median_cnn():
-  """System C, from the notebook's description."""
-  conv = lambda width, size, activation: L.Conv2D(
-    width, size, padding='same', activation=activation
-  )
-  image = keras.Input((*SIZE, 6))
-  x = L.Normalization(mean=SCALE['mean'], variance=SCALE['std'] ** 2)(image)
-  x = conv(32, 5, 'relu')(conv(16, 10, 'relu')(x))
-  return keras.Model(image, conv(1, 5, None)(x))
-
-
-def plain_cnn():
-  """System E's CNN."""
-  image = x = keras.Input((*SIZE, 3))
-  for width in (64, 128, 256):
-    x = L.Conv2D(width, 3, padding='same', activation='relu')(x)
-  return keras.Model(image, L.Conv2D(1, 1)(x))
-
-
-def transposed_unet(levels=4, first_width=32):
-  """System E's U-Net."""
-  conv = lambda width: L.Conv2D(width, 3, padding='same', activation='relu')
-  image = x = keras.Input((*SIZE, 3))
-  skips, widths = [], [first_width * 2**i for i in range(levels)]
-  for width in widths[:-1]:
-    x = conv(width)(conv(width)(x))
-    skips.append(x)
-    x = L.MaxPooling2D(2)(x)
-  x = conv(widths[-1])(conv(widths[-1])(x))
-  for width, skip in zip(widths[-2::-1], skips[::-1], strict=True):
-    x = L.Conv2DTranspose(width, 2, 2)(x)
-    x = L.Concatenate()([skip, x])
-    x = conv(width)(conv(width)(x))
-  return keras.Model(image, L.Conv2D(1, 1)(x))
-
-
-def vgg_unet():
-  """System A, from the notebook's description."""
-  image = x = keras.Input((*SIZE, 3))
-  taps = []
-  for convs, width in ((2, 64), (2, 128), (4, 256), (4, 512), (1, 512)):
-    if x is not image:
-      x = L.MaxPooling2D(2)(x)
-    for _ in range(convs):
-      x = L.Conv2D(width, 3, padding='same', activation='relu')(x)
-      taps.append(x)
-  up = lambda width, stride, **kwargs: L.Conv2DTranspose(
-    width, 3, stride, padding='same', **kwargs
-  )
-  # In the order of `taps`: 0 and 1 are block 1, 2 and 3 block 2 and so on.
-  for width, stride, tap in (
-    (512, 1, 9),
-    (512, 2, 8),
-    (256, 1, 5),
-    (256, 2, 4),
-    (128, 1, 3),
-    (128, 2, 2),
-  ):
-    x = up(width, stride, use_bias=False)(x)
-    x = L.BatchNormalization(momentum=0.9, epsilon=1e-5)(x)
-    x = L.ReLU()(x)
-    if stride == 2:
-      x = L.Concatenate()([taps[tap], x])
-  return keras.Model(image, up(1, 2)(x))
 
 
 def model_of(name):
@@ -191,7 +83,7 @@ def copy_weights(variables, order, reference):
     params = at(variables['params'], path)
     if 'kernel' in params:
       kernel = params['kernel']  # [h, w, in, out]
-      if isinstance(layer, L.Conv2DTranspose):
+      if isinstance(layer, keras.layers.Conv2DTranspose):
         # Keras keeps the kernel of the convolution that it transposes.
         kernel = kernel[::-1, ::-1].transpose(0, 1, 3, 2)
       bias = [params['bias']] if 'bias' in params else []
@@ -204,13 +96,19 @@ def copy_weights(variables, order, reference):
 
 
 CASES = (
-  ('tiny_unet128', lambda: tiny_unet(3), 120_965),
-  ('tiny_unet512', lambda: tiny_unet(4), 485_957),
-  ('bn_unet128', bn_unet, 34_527_041 + 13_696),
-  ('median_cnn100', median_cnn, 23_249, SIX_CHANNELS),
-  ('cnn256', plain_cnn, 371_073),
-  ('unet256', transposed_unet, None),  # not published
-  ('vgg19_unet512', vgg_unet, None),  # nor this one
+  ('tiny_unet128', networks.tiny_unet, 120_965),
+  ('tiny_unet512', lambda size: networks.tiny_unet(size, 4), 485_957),
+  ('bn_unet128', networks.bn_unet, 34_527_041 + 13_696),
+  (
+    'median_cnn100',
+    lambda size: networks.median_cnn(size, **SCALE),
+    23_249,
+    SIX_CHANNELS,
+  ),
+  ('cnn256', networks.plain_cnn, 371_073),
+  ('unet256', networks.transposed_unet, None),  # not published
+  ('vgg19_unet512', networks.vgg_unet, None),  # nor this one
+  ('studio', lambda size: networks.bn_unet(size, 8, 2), None),  # nor this one
 )
 
 
@@ -223,7 +121,7 @@ class KerasTest(chex.TestCase):
 
   @parameterized.named_parameters((case[0], *case) for case in CASES)
   def test_agrees_with_keras(self, name, build, parameters, image=IMAGE):
-    model, reference = model_of(name), build()
+    model, reference = model_of(name), build(SIZE)
     variables, order = variables_and_order(model, image)
     copy_weights(variables, order, reference)
     if parameters:
@@ -260,7 +158,7 @@ class KerasTest(chex.TestCase):
       )
 
   def test_gradients_agree_with_keras(self):
-    model, reference = model_of('tiny_unet128'), tiny_unet(3)
+    model, reference = model_of('tiny_unet128'), networks.tiny_unet(SIZE)
     variables, order = variables_and_order(model)
     copy_weights(variables, order, reference)
 

@@ -1,0 +1,76 @@
+"""Training steps and predictions of this project, asked for by `serving`.
+
+python -m benchmarks.own_step NAME HEIGHT WIDTH BATCH
+"""
+
+import importlib
+import sys
+
+import jax
+import numpy as np
+
+from benchmarks.peers import serving
+from carvana_jax import models, parallel, steps, train_state
+
+
+def main(name, height, width, batch):
+  parallel.use_all_cores()
+  config = compared_config(name)
+  model = models.build(config.model)
+  optimizer = train_state.make_optimizer(config.optimizer, 1)
+  shape = (int(height), int(width), 3)
+  state = parallel.create(
+    lambda: train_state.create(model, optimizer, shape, 0, averaged=False)
+  )
+  train_step = parallel.train_step(
+    steps.make_train_step(model, optimizer, config)
+  )
+  logit_step = parallel.eval_step(steps.make_logit_step([model], [False], 1))
+  batch = example(shape, int(batch))
+
+  def train(count):
+    nonlocal state
+    for _ in range(count):
+      state, measured = train_step(state, batch)
+    jax.block_until_ready((state, measured))
+
+  def infer(count):
+    variables = state.best_variables
+    for _ in range(count):
+      logits = logit_step((variables,), (batch['image'],))
+    jax.block_until_ready(logits)
+
+  leaves = jax.tree.leaves(state.variables)
+  parameters = sum(x.size for x in leaves)
+  serving.serve(parameters, {'train': train, 'infer': infer})
+
+
+def example(shape, count):
+  """A batch of so many random images [H, W, C], on the devices."""
+  rng = np.random.default_rng(0)
+  batch = {
+    'image': rng.integers(256, size=(count, *shape), dtype=np.uint8),
+    'mask': rng.integers(256, size=(count, *shape[:2]), dtype=np.uint8),
+    'weight': np.ones(count, np.float32),
+  }
+  (placed,) = parallel.to_devices([batch])
+  return placed
+
+
+def compared_config(name):
+  """The named config, with nothing in a step that the peers' have not."""
+  config = importlib.import_module(f'configs.{name}').get_config()
+  config.augment.flip_left_right = False
+  for field in ('rotation', 'brightness'):
+    config.augment[field] = 0.0
+  config.model.dropout = 0.0
+  config.optimizer.name = 'adam'
+  config.optimizer.schedule = 'constant'
+  config.optimizer.clip_norm = 0.0
+  config.train.loss = 'bce'
+  config.train.average_decay = 0.0
+  return config
+
+
+if __name__ == '__main__':
+  main(*sys.argv[1:])

@@ -1,0 +1,193 @@
+"""What grows with the data and with the devices, and what should not.
+
+    python -m benchmarks.scale --manual_dir=FOLDER
+
+1. Data: links to the photos of FOLDER make data sets of 1, 4 and 16 times the
+   size. Preparing, an epoch of training and the evaluation (`main`), and a
+   submission are timed as whole commands, with their largest memory. Start-up
+   takes the same for all, so an image more costs the difference of two sizes.
+2. Devices: a step on the same batch split over 1, 2, 4 and 8 host devices, and
+   over 2 processes, and how much of that is the sum of the gradient.
+"""
+
+import hashlib
+import os
+import pathlib
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from typing import NamedTuple
+
+from absl import flags
+
+from benchmarks import workers
+from carvana_jax import cli
+from carvana_jax.datasets import spec
+from carvana_jax.errors import UserError
+
+# Which split the cars of a turn go to.
+_SPLITS = ('train', 'train', 'train', 'train', 'validation', 'test')
+_TASKS = ('step', 'collectives')
+
+
+class Usage(NamedTuple):
+  """What a command took."""
+
+  seconds: float
+  megabytes: float  # of memory, at most
+
+
+def grow(source: pathlib.Path, folder: pathlib.Path, times: int) -> int:
+  """Makes a folder of links to the photos and masks of six cars.
+
+  Args:
+    source: holds `train` and `train_masks`.
+    folder: is made, with the same two folders.
+    times: how many cars each of the six becomes. Their ids are such that
+      their splits are as large in relation to each other for any number.
+
+  Returns:
+    The number of photos.
+  """
+  photos = sorted((source / 'train').glob('*.jpg'))
+  found = sorted({photo.name[:12] for photo in photos})[: len(_SPLITS)]
+  if len(found) < len(_SPLITS):
+    raise UserError(
+      f'{source}/train has photos of {len(found)} cars, but '
+      f'{len(_SPLITS)} are needed; choose another --manual_dir.'
+    )
+  for name in ('train', 'train_masks'):
+    (folder / name).mkdir(parents=True)
+  count = 0
+  for turn in range(times):
+    for car, split in zip(found, _SPLITS, strict=True):
+      new = _id(f'{car} {turn}', split)
+      for kind in ('train', 'train_masks'):
+        for file in (source / kind).glob(f'{car}_*'):
+          target = folder / kind / file.name.replace(car, new)
+          target.symlink_to(file.resolve())
+          count += kind == 'train'
+  return count
+
+
+def _id(text, split):
+  """Twelve hexadecimal digits of a car in that split."""
+  number = 0
+  while True:
+    digest = hashlib.sha256(f'{text} {number}'.encode()).hexdigest()[:12]
+    if spec.split_of(digest) == split:
+      return digest
+    number += 1
+
+
+def usage(words: list[str], log: pathlib.Path) -> Usage:
+  """Runs a command to its end."""
+  begun = time.perf_counter()
+  with log.open('wb') as file:
+    process = subprocess.Popen(
+      words, cwd=workers.ROOT, stdout=file, stderr=subprocess.STDOUT
+    )
+    _, status, used = os.wait4(process.pid, 0)
+  if status:
+    raise UserError(f'a command failed, see {log}.')
+  return Usage(time.perf_counter() - begun, used.ru_maxrss / 1024)
+
+
+def commands(config: str, root: pathlib.Path) -> dict[str, list[str]]:
+  """What is timed: training on the data in `root`, then a submission."""
+  here = [sys.executable, '-m']
+  photos = root / 'photos'
+  return {
+    'main': [
+      *here, 'carvana_jax.main', f'--config=configs/{config}.py',
+      f'--config.data.manual_dir={photos}', f'--workdir={root / "run"}',
+      f'--config.data.data_dir={root / "data"}', '--config.train.epochs=1',
+    ],
+    'submit': [
+      *here, 'carvana_jax.submit', f'--workdir={root / "run"}',
+      f'--input={photos / "train"}', f'--output={root / "submission.csv"}',
+    ],
+  }  # fmt: skip
+
+
+def over_data(args, root: pathlib.Path) -> str:
+  """The table of the first part."""
+  source = pathlib.Path(args.manual_dir).expanduser()
+  form = '{:8}{:>8}{:>10}{:>20}{:>12}'
+  rows = [form.format('', 'photos', 'seconds', 'ms a photo more', 'MB')]
+  before = {}
+  for times in map(int, args.times):
+    folder = root / f'{times}'
+    count = grow(source, folder / 'photos', times)
+    for name, words in commands(args.config, folder).items():
+      print(f'{name} with {count} photos', file=sys.stderr)
+      used = usage(words, folder / f'{name}.log')
+      more = ''
+      if name in before:
+        fewer, seconds = before[name]
+        more = f'{1000 * (used.seconds - seconds) / (count - fewer):.1f}'
+      before[name] = count, used.seconds
+      shown = f'{used.seconds:.1f}', more, f'{used.megabytes:.0f}'
+      rows.append(form.format(name, count, *shown))
+  return '\n'.join(rows)
+
+
+def placements(config: str, batch: int) -> dict[str, list[list[str]]]:
+  """What starts the workers of the second part, by its name."""
+  words = [
+    sys.executable, '-m', 'benchmarks.scaled_step', config, str(batch)
+  ]  # fmt: skip
+  with socket.socket() as free:
+    free.bind(('localhost', 0))
+    coordinator = f'localhost:{free.getsockname()[1]}'
+  return {
+    **{f'{n} devices': [[*words, str(n)]] for n in (1, 2, 4, 8)},
+    '2 processes': [
+      [*words, '1', coordinator, '2', str(index)] for index in range(2)
+    ],
+  }
+
+
+def over_devices(args) -> str:
+  """The table of the second part."""
+  form = '{:14}{:>12}{:>14}{:>16}{:>10}'
+  head = ('', 'ms a step', 'images/s', 'collectives, ms', 'share')
+  rows = [form.format(*head)]
+  with workers.started(placements(args.config, args.batch)) as asked:
+    found = workers.times(asked, _TASKS, args.rounds, args.seconds)
+  for name in asked:
+    step, collect = (statistics.median(found[task][name]) for task in _TASKS)
+    shown = (
+      f'{1000 * step:.1f}',
+      f'{args.batch / step:.1f}',
+      f'{1000 * collect:.2f}',
+      f'{100 * collect / step:.1f} %',
+    )
+    rows.append(form.format(name, *shown))
+  return '\n'.join(rows)
+
+
+def main() -> None:
+  """The command line."""
+  args = flags.FLAGS
+  if 'devices' in args.parts:
+    print(over_devices(args), flush=True)
+  if 'data' in args.parts:
+    with tempfile.TemporaryDirectory(prefix='scale_') as folder:
+      print(over_data(args, pathlib.Path(folder)))
+
+
+if __name__ == '__main__':
+  flags.DEFINE_multi_enum(
+    'parts', ['devices', 'data'], ['devices', 'data'], 'What is measured.'
+  )
+  flags.DEFINE_string('manual_dir', '../shared/carvana', 'Kaggle-style folder.')
+  flags.DEFINE_list('times', ['1', '4', '16'], 'Sizes of the data.')
+  flags.DEFINE_string('config', 'tiny_unet128', 'Of configs/.')
+  flags.DEFINE_integer('batch', 16, 'Images a step.', lower_bound=8)
+  flags.DEFINE_integer('rounds', 5, 'Timings of a step.', lower_bound=1)
+  flags.DEFINE_float('seconds', 2, 'Of a timing.', lower_bound=0)
+  cli.run(main)

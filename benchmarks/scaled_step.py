@@ -1,0 +1,52 @@
+"""Training steps on several host devices, asked for by `peers.serving`.
+
+python -m benchmarks.scaled_step NAME BATCH DEVICES [COORDINATOR COUNT INDEX]
+
+Its tasks are `step`, and `collectives`: the sum over all devices that a step
+takes of its gradient, without the rest of the step.
+"""
+
+import sys
+
+import jax
+
+from benchmarks import own_step
+from benchmarks.peers import serving
+from carvana_jax import models, parallel, prepare, steps, train_state
+
+
+def main(name, batch, devices, coordinator=None, count=1, index=0):
+  jax.config.update('jax_num_cpu_devices', int(devices))
+  if coordinator:
+    jax.distributed.initialize(coordinator, int(count), int(index))
+  config = own_step.compared_config(name)
+  model = models.build(config.model)
+  optimizer = train_state.make_optimizer(config.optimizer, 1)
+  shape = prepare.input_shape(config.data)
+  create = lambda: train_state.create(model, optimizer, shape, 0, False)
+  state = parallel.create(create)
+  step = parallel.train_step(steps.make_train_step(model, optimizer, config))
+  add = parallel.train_step(
+    lambda tree, batch: (jax.lax.psum(tree, parallel.AXIS), {})
+  )
+  gradient = jax.tree.map(lambda x: 0 * x, state.params)
+  example = own_step.example(shape, int(batch) // int(count))
+
+  def take_steps(count):
+    nonlocal state
+    for _ in range(count):
+      state, measured = step(state, example)
+    jax.block_until_ready((state, measured))
+
+  def collect(count):
+    nonlocal gradient
+    for _ in range(count):
+      gradient, _ = add(gradient, example)
+    jax.block_until_ready(gradient)
+
+  parameters = sum(x.size for x in jax.tree.leaves(state.variables))
+  serving.serve(parameters, {'step': take_steps, 'collectives': collect})
+
+
+if __name__ == '__main__':
+  main(*sys.argv[1:])

@@ -1,0 +1,155 @@
+"""Training steps and predictions beside PyTorch and Keras, on the CPU.
+
+    python -m benchmarks.step --json=FILE
+
+Each network is built by this project, in PyTorch (in both its layouts; the
+faster one counts) and in Keras on TensorFlow, with the same loss and
+optimizer, and without dropout and augmentation. The four processes are asked in
+turn, so that a machine that gets slower does so for all. A ratio is the peer's
+time over ours, the median over the rounds, and the better peer's counts: above
+1 this project is faster.
+
+PyTorch needs an environment of its own:
+
+    python3 -m venv .peers
+    .peers/bin/pip install -r benchmarks/peers/requirements.txt
+"""
+
+import importlib
+import json
+import pathlib
+import statistics
+import sys
+from typing import NamedTuple
+
+from absl import flags
+
+from benchmarks import workers
+from carvana_jax import atomic, cli
+from carvana_jax.errors import UserError
+
+ROOT = pathlib.Path(__file__).parents[1]
+OURS, KERAS = 'carvana_jax', 'Keras'
+LAYOUTS = {
+  'PyTorch': 'contiguous_format',
+  'PyTorch, channels last': 'channels_last',
+}
+TASKS = ('train', 'infer')
+
+
+class Case(NamedTuple):
+  """A network at one size."""
+
+  config: str  # of configs/
+  height: int
+  width: int
+  batch: int  # images
+
+
+CASES = {
+  'tiny_unet128': Case('tiny_unet128', 128, 128, 16),
+  'tiny_unet512': Case('tiny_unet512', 512, 512, 16),
+  'bn_unet128': Case('bn_unet128', 128, 128, 16),
+  # A step of the 16 that were published takes two minutes.
+  'vgg19_unet512': Case('vgg19_unet512', 512, 512, 2),
+  'studio': Case('studio', 128, 192, 16),
+}
+
+
+def commands(case: Case, peers: str) -> dict[str, list[list[str]]]:
+  """What starts the process of each library, by its name.
+
+  Args:
+    case: the network.
+    peers: the Python of the environment that has PyTorch.
+  """
+  module = importlib.import_module(f'configs.{case.config}')
+  model = module.get_config().model.to_json()
+  sizes = [str(x) for x in case[1:]]
+  here = [sys.executable, '-m']
+  named = [case.config, *sizes]
+  return {
+    OURS: [[*here, 'benchmarks.own_step', *named]],
+    **{
+      name: [
+        [peers, '-m', 'benchmarks.peers.torch_step', model, *sizes, layout]
+      ]
+      for name, layout in LAYOUTS.items()
+    },
+    KERAS: [[*here, 'benchmarks.peers.keras_step', *named]],
+  }
+
+
+def ratio(found: dict[str, list[float]]) -> float:
+  """The better peer's time over ours, median over the rounds."""
+  own = found[OURS]
+  return min(
+    statistics.median(a / b for a, b in zip(theirs, own, strict=True))
+    for name, theirs in found.items()
+    if name != OURS
+  )
+
+
+def measure(name: str, peers: str, rounds: int, seconds: float) -> dict:
+  """What the table says of a case."""
+  case = CASES[name]
+  with workers.started(commands(case, peers)) as asked:
+    found = workers.times(asked, TASKS, rounds, seconds)
+  return {
+    'case': name,
+    'ratio_train': ratio(found['train']),
+    'ratio_infer': ratio(found['infer']),
+    'batch': case.batch,
+    'images_per_second': {
+      task: {
+        library: case.batch / statistics.median(values)
+        for library, values in found[task].items()
+      }
+      for task in TASKS
+    },
+  }
+
+
+def table(rows: list[dict]) -> str:
+  """Images a second of all libraries, and the ratios, in 80 columns."""
+  form = '{:14} {:5} {:>9} {:>9} {:>9} {:>9} {:>9}'
+  lines = [form.format('', '', 'ours', 'PyTorch', 'ch. last', 'Keras', 'ratio')]
+  for row in rows:
+    for task in TASKS:
+      rates = row['images_per_second'][task]
+      shown = [f'{rates[name]:.2f}' for name in (OURS, *LAYOUTS, KERAS)]
+      ratio_ = f'{row[f"ratio_{task}"]:.2f}'
+      lines.append(form.format(row['case'], task, *shown, ratio_))
+  return '\n'.join(lines)
+
+
+def main() -> None:
+  """The command line."""
+  args = flags.FLAGS
+  for name in args.cases:
+    if name not in CASES:
+      raise UserError(
+        f'--cases={name} is unknown; choose from {",".join(CASES)}.'
+      )
+  if not pathlib.Path(args.peers).exists():
+    raise UserError(
+      f'--peers={args.peers} does not exist; make that environment with '
+      'python3 -m venv .peers && .peers/bin/pip install -r '
+      'benchmarks/peers/requirements.txt'
+    )
+  rows = []
+  for name in args.cases:
+    rows.append(measure(name, args.peers, args.rounds, args.seconds))
+    print(table(rows[-1:]), flush=True)
+    if args.json:
+      atomic.write(pathlib.Path(args.json), json.dumps(rows, indent=2) + '\n')
+  print('\nimages a second, medians\n' + table(rows))
+
+
+if __name__ == '__main__':
+  flags.DEFINE_list('cases', list(CASES), 'Which ones, of CASES.')
+  flags.DEFINE_integer('rounds', 7, 'How often each is timed.', lower_bound=1)
+  flags.DEFINE_float('seconds', 3, 'How long at a time.', lower_bound=0)
+  flags.DEFINE_string('peers', '.peers/bin/python', 'Python with PyTorch.')
+  flags.DEFINE_string('json', '', 'File to write.')
+  cli.run(main)

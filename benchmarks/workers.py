@@ -1,0 +1,100 @@
+"""Processes that are asked in turn for timed steps, see `peers.serving`."""
+
+import contextlib
+import pathlib
+import subprocess
+from collections.abc import Iterator, Sequence
+
+from tqdm import tqdm
+
+from carvana_jax.errors import UserError
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+class Worker:
+  """What is asked: a process, or several that do a task together."""
+
+  def __init__(self, name: str, *commands: list[str]):
+    self._name = name
+    self._processes = [
+      subprocess.Popen(
+        words,
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+      )
+      for words in commands
+    ]
+
+  def answer(self) -> float:
+    """The next number that is printed, the largest of the processes'."""
+    lines = [process.stdout.readline() for process in self._processes]
+    if not all(lines):
+      words = ' '.join(self._processes[0].args)
+      raise UserError(f'{self._name} failed; start this to see why: {words}')
+    return max(map(float, lines))
+
+  def seconds(self, task: str, steps: int) -> float:
+    """What so many steps of a task take."""
+    for process in self._processes:
+      process.stdin.write(f'{task} {steps}\n')
+      process.stdin.flush()
+    return self.answer()
+
+  def end(self) -> None:
+    """Ends the processes."""
+    for process in self._processes:
+      process.kill()
+      process.wait()
+
+
+@contextlib.contextmanager
+def started(
+  commands: dict[str, list[list[str]]],
+) -> Iterator[dict[str, Worker]]:
+  """Workers of one or more commands; their networks must be equally large."""
+  workers = {}
+  try:
+    for name, words in commands.items():
+      workers[name] = Worker(name, *words)
+    counts = {name: worker.answer() for name, worker in workers.items()}
+    if len(set(counts.values())) > 1:
+      raise UserError(f'the networks differ in their parameters: {counts}.')
+    yield workers
+  finally:
+    for worker in workers.values():
+      worker.end()
+
+
+def times(
+  workers: dict[str, Worker],
+  tasks: Sequence[str],
+  rounds: int,
+  seconds: float,
+) -> dict[str, dict[str, list[float]]]:
+  """Seconds a step, by task and worker, one number a round.
+
+  Args:
+    workers: by name, the library's for instance.
+    tasks: what they are asked for.
+    rounds: how often each is asked, in turn.
+    seconds: how long it works at a time, about.
+  """
+  counts, found = {}, {}
+  turns = [(task, name) for task in tasks for name in workers]
+  with tqdm(total=len(turns) * (rounds + 1), leave=False, disable=None) as bar:
+    for task, name in turns:
+      workers[name].seconds(task, 1)  # compiles
+      taken = min(workers[name].seconds(task, 1) for _ in range(2))
+      counts[task, name] = max(1, round(seconds / taken))
+      bar.update()
+    for _ in range(rounds):
+      for task, name in turns:
+        count = counts[task, name]
+        taken = workers[name].seconds(task, count) / count
+        found.setdefault(task, {}).setdefault(name, []).append(taken)
+        bar.update()
+  return found
