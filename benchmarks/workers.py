@@ -2,11 +2,13 @@
 
 import contextlib
 import pathlib
+import shlex
 import subprocess
 from collections.abc import Iterator, Sequence
 
 from tqdm import tqdm
 
+from benchmarks.peers import serving
 from carvana_jax.errors import UserError
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -30,12 +32,8 @@ class Worker:
     ]
 
   def answer(self) -> float:
-    """The next number that is printed, the largest of the processes'."""
-    lines = [process.stdout.readline() for process in self._processes]
-    if not all(lines):
-      words = ' '.join(self._processes[0].args)
-      raise UserError(f'{self._name} failed; start this to see why: {words}')
-    return max(map(float, lines))
+    """The next number of an answer, the largest of the processes'."""
+    return max(map(self._answer, self._processes))
 
   def seconds(self, task: str, steps: int) -> float:
     """What so many steps of a task take."""
@@ -43,6 +41,14 @@ class Worker:
       process.stdin.write(f'{task} {steps}\n')
       process.stdin.flush()
     return self.answer()
+
+  def _answer(self, process):
+    for line in process.stdout:
+      word, _, number = line.partition(' ')
+      if word == serving.ANSWER:
+        return float(number)
+    words = shlex.join(process.args)
+    raise UserError(f'{self._name} failed; start this to see why: {words}')
 
   def end(self) -> None:
     """Ends the processes."""
