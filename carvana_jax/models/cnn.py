@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from carvana_jax.models import conv
+
 
 class CNN(nn.Module):
   """Convolutions with ReLU, then one more to the logits, all of one size."""
@@ -40,4 +42,4 @@ class CNN(nn.Module):
     return ((x - mean.value) / std.value).astype(x.dtype)
 
   def _conv(self, x, width, size, name):
-    return nn.Conv(width, (size, size), dtype=self.dtype, name=name)(x)
+    return conv.layer(width, size, self.dtype, name)(x)

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from carvana_jax.models import conv
 from carvana_jax.models.norm import BatchNorm
 
 NORMS = ('none', 'batch', 'group')
@@ -90,7 +91,7 @@ class UNet(nn.Module):
     return self.first_width * 2**level
 
   def _conv(self, x, size, width, name):
-    return nn.Conv(width, (size, size), dtype=self.dtype, name=name)(x)
+    return conv.layer(width, size, self.dtype, name)(x)
 
   def _normalize(self, x, name, train, weight):
     if self.norm == 'batch':

@@ -1,0 +1,69 @@
+"""Folded convolutions against the plain one, and what accelerators see."""
+
+from unittest import mock
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl.testing import parameterized
+
+from carvana_jax.models import conv
+
+# [H, W, inputs, outputs, kernel]; folded by 4, 2 and not at all.
+CASES = (
+  (4, 8, 3, 8, 3),
+  (5, 12, 8, 2, 3),
+  (4, 8, 16, 8, 2),
+  (4, 8, 16, 8, 3),
+  (4, 6, 8, 8, 3),
+  (4, 7, 8, 8, 3),
+  (6, 8, 8, 4, 5),
+  (12, 12, 6, 16, 10),
+  (4, 8, 2, 1, 1),
+  (4, 8, 40, 8, 3),
+)
+
+
+def plain(x, kernel):
+  return jax.lax.conv_general_dilated(
+    x, kernel, (1, 1), 'SAME', dimension_numbers=('NHWC', 'HWIO', 'NHWC')
+  )
+
+
+class SameTest(chex.TestCase):
+  @parameterized.parameters(*CASES)
+  def test_values_and_gradients_are_those_of_lax(
+    self, height, width, inputs, outputs, size
+  ):
+    with jax.enable_x64(True):
+      rng = np.random.default_rng(0)
+      x = rng.normal(size=(2, height, width, inputs))
+      kernel = rng.normal(size=(size, size, inputs, outputs))
+      change = rng.normal(size=(2, height, width, outputs))
+      results = []
+      for function in (conv.same, plain):
+        y, back = jax.vjp(function, x, kernel)
+        results.append((y, *back(change)))
+      chex.assert_trees_all_close(*results, rtol=0, atol=1e-11)
+
+  @parameterized.parameters((3, 8, 4), (16, 8, 2), (16, 32, 1), (8, 40, 1))
+  def test_pixels_of_a_row_become_channels(self, inputs, outputs, count):
+    x = jax.ShapeDtypeStruct((1, 4, 8, inputs), jnp.float32)
+    kernel = jax.ShapeDtypeStruct((3, 3, inputs, outputs), jnp.float32)
+    text = jax.jit(conv.same).lower(x, kernel).as_text()
+    self.assertIn(f'(tensor<1x4x{8 // count}x{count * inputs}xf32>', text)
+
+
+class LayerTest(chex.TestCase):
+  def test_parameters_are_linens_and_accelerators_see_its_convolution(self):
+    x = np.random.default_rng(0).normal(size=(2, 4, 8, 3)).astype(np.float32)
+    ours = conv.layer(8, 3, jnp.float32, 'conv')
+    with mock.patch('jax.default_backend', lambda: 'gpu'):
+      linens = conv.layer(8, 3, jnp.float32, 'conv')
+    self.assertIsNone(linens.conv_general_dilated)
+    variables = ours.init(jax.random.key(0), x)
+    chex.assert_trees_all_equal(variables, linens.init(jax.random.key(0), x))
+    chex.assert_trees_all_close(
+      ours.apply(variables, x), linens.apply(variables, x), atol=1e-5
+    )
