@@ -132,7 +132,8 @@ def main() -> None:
   """The command line."""
   args = flags.FLAGS
   words = [
-    sys.executable, '-m', 'carvana_jax.main', f'--config=configs/{args.name}.py',
+    sys.executable, '-m', 'carvana_jax.main',
+    f'--config=configs/{args.name}.py',
     f'--config.data.dataset={args.dataset}',
     f'--config.data.data_dir={args.data_dir}',
     f'--config.data.manual_dir={args.manual_dir}',
