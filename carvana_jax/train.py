@@ -201,7 +201,8 @@ def _telling_first(train_step):
       told = True
       jax.block_until_ready(results)
       seconds = time.monotonic() - cli.STARTED
-      tqdm.write(f'first step after {seconds:.1f} s')
+      with tqdm.external_write_mode():
+        print(f'first step after {seconds:.1f} s', flush=True)
     return results
 
   return step

@@ -1,5 +1,6 @@
 """Times of stand-ins and of a real first step, and the table made of them."""
 
+import os
 import pathlib
 import sys
 import tempfile
@@ -41,7 +42,9 @@ class StartTest(chex.TestCase):
     with self.assertRaisesRegex(UserError, 'ended before its first step'):
       self.until([sys.executable, '-c', 'print("first")'])
 
+  @mock.patch.dict(os.environ)
   def test_a_run_tells_its_first_step(self):
+    os.environ.pop('PYTHONUNBUFFERED', None)  # would hide that it tells late
     cost = self.until(
       [
         sys.executable, '-m', 'carvana_jax.main', '--config=configs/debug.py',
