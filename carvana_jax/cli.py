@@ -45,6 +45,7 @@ def parse(words: tuple[str, ...] = ()) -> None:
   # Names of files may have letters that the terminal lacks.
   if isinstance(sys.stdout, io.TextIOWrapper):
     sys.stdout.reconfigure(errors='backslashreplace')
+  sys.excepthook = _uncaught
   app.define_help_flags()
   _arguments = _parse(sys.argv, words)
 
@@ -91,6 +92,14 @@ def tell(error: BaseException) -> int:
     )
   _say(reason)
   return 2
+
+
+def _uncaught(kind, error, frames):
+  """Also where Ctrl-C comes while libraries load."""
+  if kind is KeyboardInterrupt:
+    tell(error)
+  else:
+    sys.__excepthook__(kind, error, frames)
 
 
 def _interrupted(number, _):
