@@ -22,7 +22,7 @@ def use() -> None:
   """Reads programs from the cache, and writes there what had to be compiled.
 
   After the devices are chosen and before anything is compiled. Nothing fails
-  for want of a cache.
+  for want of a cache; --verbosity=0 says why there is none.
   """
   if not jax.config.jax_enable_compilation_cache:
     return
@@ -32,7 +32,7 @@ def use() -> None:
     try:
       _tidy(pathlib.Path(root), pathlib.Path(folder))
     except (OSError, RuntimeError) as error:
-      logging.warning(
+      logging.info(
         'compiled programs are not kept (%s); name another folder with '
         'JAX_COMPILATION_CACHE_DIR, or JAX_ENABLE_COMPILATION_CACHE=false.',
         error,
