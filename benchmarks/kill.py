@@ -14,14 +14,29 @@ from a cache; these two are compared first. The exit code is 1 if anything
 differs; then the folders are kept.
 """
 
+import pathlib
+import sys
+
+from absl import flags
+
+if not __package__:
+  # Started by its path: Python looks for modules beside it only.
+  sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+
+from carvana_jax import cli
+
+if __name__ == '__main__':
+  flags.DEFINE_integer('kills', 50, 'Runs that are killed.', lower_bound=1)
+  flags.DEFINE_enum('signal', 'KILL', ['KILL', 'TERM'], 'What ends them.')
+  flags.DEFINE_integer('seed', 0, 'Of the moments.', lower_bound=0)
+  cli.parse()
+
 import contextlib
 import json
 import os
-import pathlib
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -30,20 +45,15 @@ from unittest import mock
 
 import jax
 import numpy as np
-from absl import flags
 from tqdm import tqdm
 
+from benchmarks import remains
+from carvana_jax import prepare
+from carvana_jax.datasets.studio import studio_dataset_builder
+from carvana_jax.errors import UserError
+from configs import debug
+
 ROOT = pathlib.Path(__file__).parents[1]
-if not __package__:
-  # Started by its path: Python looks for modules beside it only.
-  sys.path.insert(0, str(ROOT))
-
-from benchmarks import remains  # noqa: E402
-from carvana_jax import cli, prepare  # noqa: E402
-from carvana_jax.datasets.studio import studio_dataset_builder  # noqa: E402
-from carvana_jax.errors import UserError  # noqa: E402
-from configs import debug  # noqa: E402
-
 _CARS = 8  # of the data set: the first that have one of every split
 # What the debug config leaves out. The batch does not divide the 96 photos.
 _SETTINGS = {
@@ -407,7 +417,4 @@ def _summary(kills):
 
 
 if __name__ == '__main__':
-  flags.DEFINE_integer('kills', 50, 'Runs that are killed.', lower_bound=1)
-  flags.DEFINE_enum('signal', 'KILL', ['KILL', 'TERM'], 'What ends them.')
-  flags.DEFINE_integer('seed', 0, 'Of the moments.', lower_bound=0)
   cli.run(main)

@@ -11,6 +11,23 @@ differs from an undisturbed one. On Linux only, and with a trained network:
 masks of noise take long to encode.
 """
 
+from absl import flags
+
+from carvana_jax import cli
+
+if __name__ == '__main__':
+  flags.DEFINE_string('workdir', None, 'Folder of a run.', required=True)
+  flags.DEFINE_string('input', None, 'Folder of photos.', required=True)
+  flags.DEFINE_string(
+    'output', None, 'Folder for memory.csv and memory.png.', required=True
+  )
+  flags.DEFINE_integer(
+    'images', 10_000, 'How many photos there seem to be, at least 256.'
+  )
+  flags.DEFINE_integer('kills', 20, 'How many.', lower_bound=0)
+  flags.DEFINE_string('json', '', "File for the figures; '': none.")
+  cli.parse()
+
 import contextlib
 import csv
 import functools
@@ -30,14 +47,12 @@ from typing import NamedTuple
 
 import numpy as np
 import psutil
-from absl import flags
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from benchmarks import stages
 from carvana_jax import (
   atomic,
-  cli,
   header,
   parts,
   photos,
@@ -323,6 +338,8 @@ def main() -> None:
   )
   if not folder.is_dir():
     raise UserError(f'--input={folder} is no folder; unpack the photos.')
+  if args.images < _FEWEST:
+    raise UserError(f'--images={args.images} must be at least {_FEWEST}.')
   found = photos.find(str(folder))
   size = photos.size_of(found[0])
   for made in (output, report.parent):
@@ -369,14 +386,4 @@ def _summary(course):
 
 
 if __name__ == '__main__':
-  flags.DEFINE_string('workdir', None, 'Folder of a run.', required=True)
-  flags.DEFINE_string('input', None, 'Folder of photos.', required=True)
-  flags.DEFINE_string(
-    'output', None, 'Folder for memory.csv and memory.png.', required=True
-  )
-  flags.DEFINE_integer(
-    'images', 10_000, 'How many photos there seem to be.', lower_bound=_FEWEST
-  )
-  flags.DEFINE_integer('kills', 20, 'How many.', lower_bound=0)
-  flags.DEFINE_string('json', '', "File for the figures; '': none.")
   cli.run(main)

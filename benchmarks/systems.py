@@ -11,17 +11,34 @@ finished. Writes systems.md and systems.json to OUTPUT and keeps the runs there;
 started again, it goes on with what is missing.
 """
 
+from absl import flags
+
+from carvana_jax import cli
+
+if __name__ == '__main__':
+  flags.DEFINE_list('systems', [], 'Names of configs. Default: all.')
+  flags.DEFINE_float('minutes', 0, 'Training time of each.', lower_bound=0)
+  flags.DEFINE_integer('epochs', 0, 'Epochs of each.', lower_bound=0)
+  flags.DEFINE_string('size', '', "HEIGHTxWIDTH; '': that of each config.")
+  flags.DEFINE_string(
+    'full_size', '', "HEIGHTxWIDTH of the scores; '': that of the data set."
+  )
+  flags.DEFINE_string('dataset', 'carvana', 'carvana or studio.')
+  flags.DEFINE_string('data_dir', 'data', 'Where prepared data are kept.')
+  flags.DEFINE_string('manual_dir', '', 'Folder of the Kaggle files.')
+  flags.DEFINE_string('encoder_weights', 'random', 'File for vgg19_unet512.')
+  flags.DEFINE_string('output', 'runs/systems', 'Folder for runs and tables.')
+  cli.parse()
+
 import json
 import pathlib
 import subprocess
 import sys
 
-from absl import flags
-
 from carvana_jax import (
   atomic,
   checkpoint,
-  cli,
+  compilation_cache,
   header,
   prepare,
   run_data,
@@ -144,6 +161,7 @@ def plain(rows: list[dict]) -> str:
 def main() -> None:
   """The command line."""
   args = flags.FLAGS
+  args.systems = args.systems or list(SYSTEMS)
   if bool(args.minutes) == bool(args.epochs):
     raise UserError('give either --minutes or --epochs.')
   for name in args.systems:
@@ -151,6 +169,7 @@ def main() -> None:
       raise UserError(
         f'--systems={name} is unknown; choose from {",".join(SYSTEMS)}.'
       )
+  compilation_cache.use()
   output = pathlib.Path(args.output).expanduser().absolute()
   record = {
     'budget': {name: args[name].value for name in _BUDGET},
@@ -179,16 +198,4 @@ def _refuse_other_budget(path, budget):
 
 
 if __name__ == '__main__':
-  flags.DEFINE_list('systems', list(SYSTEMS), 'Names of configs.')
-  flags.DEFINE_float('minutes', 0, 'Training time of each.', lower_bound=0)
-  flags.DEFINE_integer('epochs', 0, 'Epochs of each.', lower_bound=0)
-  flags.DEFINE_string('size', '', "HEIGHTxWIDTH; '': that of each config.")
-  flags.DEFINE_string(
-    'full_size', '', "HEIGHTxWIDTH of the scores; '': that of the data set."
-  )
-  flags.DEFINE_string('dataset', 'carvana', 'carvana or studio.')
-  flags.DEFINE_string('data_dir', 'data', 'Where prepared data are kept.')
-  flags.DEFINE_string('manual_dir', '', 'Folder of the Kaggle files.')
-  flags.DEFINE_string('encoder_weights', 'random', 'File for vgg19_unet512.')
-  flags.DEFINE_string('output', 'runs/systems', 'Folder for runs and tables.')
   cli.run(main)

@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable
 
@@ -14,6 +15,9 @@ from absl import app, flags, logging
 from ml_collections import ConfigDict
 
 from carvana_jax.errors import UserError
+
+# When the command began, but for the start of Python; as time.monotonic().
+STARTED = time.monotonic()
 
 # How ml_collections begins what it says of errors in a config file.
 _IN_CONFIG = 'Error whilst parsing config file'
@@ -23,12 +27,34 @@ _SHOWN = 500  # letters of the start and of the end of a very long error
 _DEBUG = flags.DEFINE_bool('debug', False, 'Show tracebacks of errors.')
 
 
-def run(main: Callable[..., None], words: tuple[str, ...] = ()) -> None:
-  """Parses the flags and runs `main`; errors of the user's become one line.
+_arguments: list[str] | None = None  # of the command line, without flags
+
+
+def parse(words: tuple[str, ...] = ()) -> None:
+  """Parses the flags; errors become one line.
+
+  A command defines its flags and calls this above its other imports, so that
+  --help and what is wrong with a flag need not wait for large libraries.
 
   Args:
-    main: the command, given as many words of the command line as `words`.
     words: what the arguments that are no flags stand for, in capitals.
+  """
+  global _arguments
+  # What the flags' parsers warn of is said as an error.
+  logging.set_verbosity(logging.ERROR)
+  # Names of files may have letters that the terminal lacks.
+  if isinstance(sys.stdout, io.TextIOWrapper):
+    sys.stdout.reconfigure(errors='backslashreplace')
+  sys.excepthook = _uncaught
+  app.define_help_flags()
+  _arguments = _parse(sys.argv, words)
+
+
+def run(main: Callable[..., None]) -> None:
+  """Runs `main`; errors of the user's become one line.
+
+  Args:
+    main: the command, given the words of `parse`.
   """
 
   def guarded(argv):
@@ -40,12 +66,7 @@ def run(main: Callable[..., None], words: tuple[str, ...] = ()) -> None:
     except (Exception, KeyboardInterrupt) as error:
       sys.exit(tell(error))
 
-  # What the flags' parsers warn of is said as an error.
-  logging.set_verbosity(logging.ERROR)
-  # Names of files may have letters that the terminal lacks.
-  if isinstance(sys.stdout, io.TextIOWrapper):
-    sys.stdout.reconfigure(errors='backslashreplace')
-  app.run(guarded, flags_parser=lambda argv: _parse(argv, words))
+  app.run(guarded, flags_parser=_parsed)
 
 
 def tell(error: BaseException) -> int:
@@ -73,6 +94,14 @@ def tell(error: BaseException) -> int:
   return 2
 
 
+def _uncaught(kind, error, frames):
+  """Also where Ctrl-C comes while libraries load."""
+  if kind is KeyboardInterrupt:
+    tell(error)
+  else:
+    sys.__excepthook__(kind, error, frames)
+
+
 def _interrupted(number, _):
   raise KeyboardInterrupt(number)
 
@@ -87,6 +116,12 @@ def _say(reason):
 def _fail(reason):
   _say(reason)
   sys.exit(2)
+
+
+def _parsed(_):
+  if _arguments is None:  # a command without large imports
+    parse()
+  return _arguments
 
 
 def _parse(argv, words):

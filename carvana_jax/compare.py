@@ -8,13 +8,31 @@ the same images at one size. Compares their Dice image by image; a difference
 above 0 means that RUN_B is better. The interval is from a bootstrap by car.
 """
 
+from absl import flags
+
+from carvana_jax import cli
+
+if __name__ == '__main__':
+  flags.DEFINE_string(
+    'dataset',
+    None,
+    'The data set that both were scored on. Default: the one that RUN_A '
+    'trained on.',
+  )
+  flags.DEFINE_enum(
+    'split',
+    'test',
+    ['train', 'validation', 'test', 'all'],
+    'The split that both were scored on.',
+  )
+  cli.parse(words=('RUN_A', 'RUN_B'))
+
 import pathlib
 
 import numpy as np
-from absl import flags
 from ml_collections import ConfigDict
 
-from carvana_jax import atomic, bootstrap, cli
+from carvana_jax import atomic, bootstrap
 from carvana_jax.errors import UserError
 from carvana_jax.reporting import evaluations
 from carvana_jax.workdir import read_config
@@ -204,16 +222,4 @@ def main(first: str, second: str) -> None:
 
 
 if __name__ == '__main__':
-  flags.DEFINE_string(
-    'dataset',
-    None,
-    'The data set that both were scored on. Default: the one that RUN_A '
-    'trained on.',
-  )
-  flags.DEFINE_enum(
-    'split',
-    'test',
-    ['train', 'validation', 'test', 'all'],
-    'The split that both were scored on.',
-  )
-  cli.run(main, words=('RUN_A', 'RUN_B'))
+  cli.run(main)

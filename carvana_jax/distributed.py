@@ -22,20 +22,6 @@ _NAMES = ('coordinator', 'num_processes', 'process_id')
 _PATIENCE = 30
 
 
-def define_flags() -> None:
-  """Defines how a process finds the others."""
-  flags.DEFINE_string(
-    'coordinator',
-    None,
-    'HOST:PORT of process 0, where several processes run together. SLURM, Open '
-    'MPI, Kubernetes and TPU pods are asked where this is not given.',
-  )
-  flags.DEFINE_integer('num_processes', None, 'How many run together.')
-  flags.DEFINE_integer(
-    'process_id', None, 'Which of them this one is, from 0 on.'
-  )
-
-
 @contextlib.contextmanager
 def joined() -> Iterator[None]:
   """Joins the other processes, if there are any; before any other JAX call.

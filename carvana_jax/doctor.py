@@ -10,6 +10,18 @@ the worst 48. The exit code is 1 where training would be wrong, 0 where there is
 nothing, or something to look at only.
 """
 
+from absl import flags
+
+from carvana_jax import cli
+
+if __name__ == '__main__':
+  flags.DEFINE_string('manual_dir', None, "Folder of the competition's files.")
+  flags.DEFINE_string('data', None, 'Folder of a prepared data set.')
+  flags.DEFINE_string(
+    'output', 'doctor', 'Folder for the report; made if missing.'
+  )
+  cli.parse()
+
 import collections
 import csv
 import io
@@ -18,10 +30,9 @@ import sys
 from collections.abc import Sequence
 
 import numpy as np
-from absl import flags
 from tqdm import tqdm
 
-from carvana_jax import atomic, cli
+from carvana_jax import atomic
 from carvana_jax.datasets import workers
 from carvana_jax.diagnosis import facts, findings, pairs, sheet
 from carvana_jax.errors import UserError
@@ -166,9 +177,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-  flags.DEFINE_string('manual_dir', None, "Folder of the competition's files.")
-  flags.DEFINE_string('data', None, 'Folder of a prepared data set.')
-  flags.DEFINE_string(
-    'output', 'doctor', 'Folder for the report; made if missing.'
-  )
   cli.run(main)

@@ -13,6 +13,32 @@ DATASET-SPLIT-flip. An evaluation of the validation split finds the best
 threshold and cleaning of masks, which later ones of the test split apply, too.
 """
 
+from absl import flags
+
+from carvana_jax import choices, cli
+
+if __name__ == '__main__':
+  flags.DEFINE_string('workdir', None, 'Folder of the run.', required=True)
+  flags.DEFINE_enum(
+    'dataset',
+    None,
+    list(choices.FULL_SIZES),
+    'Scored at its own full size. Default: the one that the run trained on.',
+  )
+  flags.DEFINE_enum(
+    'split',
+    'test',
+    ['train', 'validation', 'test', 'all'],
+    'The images to score; all are all labelled ones.',
+  )
+  flags.DEFINE_string(
+    'manual_dir', None, 'Folder of the Kaggle files, for carvana.'
+  )
+  flags.DEFINE_bool(
+    'flip', None, 'Average with the mirrored photo. Default: as the config.'
+  )
+  cli.parse()
+
 import collections
 import csv
 import io
@@ -21,7 +47,6 @@ import json
 import pathlib
 
 import numpy as np
-from absl import flags
 from ml_collections import ConfigDict
 
 from carvana_jax import (
@@ -29,7 +54,7 @@ from carvana_jax import (
   bootstrap,
   checkpoint,
   cleaning,
-  cli,
+  compilation_cache,
   prepare,
   processes,
   scoring,
@@ -265,6 +290,7 @@ def main() -> None:
   """The command line."""
   args = flags.FLAGS
   workdir = pathlib.Path(args.workdir).expanduser().absolute()
+  compilation_cache.use()
   run = checkpoint.load(workdir)
   data_config = run.config.data
   if args.dataset:
@@ -282,23 +308,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-  flags.DEFINE_string('workdir', None, 'Folder of the run.', required=True)
-  flags.DEFINE_enum(
-    'dataset',
-    None,
-    list(prepare.FULL_SIZES),
-    'Scored at its own full size. Default: the one that the run trained on.',
-  )
-  flags.DEFINE_enum(
-    'split',
-    'test',
-    ['train', 'validation', 'test', 'all'],
-    'The images to score; all are all labelled ones.',
-  )
-  flags.DEFINE_string(
-    'manual_dir', None, 'Folder of the Kaggle files, for carvana.'
-  )
-  flags.DEFINE_bool(
-    'flip', None, 'Average with the mirrored photo. Default: as the config.'
-  )
   cli.run(main)

@@ -10,18 +10,32 @@ checkpoint, at the network's size. A network that compares the views of a car
 finds them beside the photo, CAR_01.jpg to CAR_16.jpg.
 """
 
+from absl import flags
+
+from carvana_jax import cli
+
+if __name__ == '__main__':
+  flags.DEFINE_string('workdir', None, 'Folder of the run.', required=True)
+  flags.DEFINE_string('image', None, 'The photo, a JPG or PNG.', required=True)
+  flags.DEFINE_string(
+    'output',
+    None,
+    'Folder for the pictures; made if missing. None there is overwritten.',
+    required=True,
+  )
+  cli.parse()
+
 import pathlib
 from collections.abc import Iterator, Mapping
 
 import jax
 import numpy as np
-from absl import flags
 
 from carvana_jax import (
   activations,
   atomic,
   checkpoint,
-  cli,
+  compilation_cache,
   metrics,
   photos,
   predictor,
@@ -191,17 +205,10 @@ def main() -> None:
     pathlib.Path(path).expanduser().absolute()
     for path in (args.image, args.output, args.workdir)
   )
+  compilation_cache.use()
   paths = draw(checkpoint.load(workdir), photo, output)
   print(f'{len(paths)} pictures are in {output}')
 
 
 if __name__ == '__main__':
-  flags.DEFINE_string('workdir', None, 'Folder of the run.', required=True)
-  flags.DEFINE_string('image', None, 'The photo, a JPG or PNG.', required=True)
-  flags.DEFINE_string(
-    'output',
-    None,
-    'Folder for the pictures; made if missing. None there is overwritten.',
-    required=True,
-  )
   cli.run(main)

@@ -8,39 +8,51 @@ Started again with the same config, it goes on from the latest checkpoint.
 Any field of configs/default.py can be set: --config.train.epochs=5
 """
 
-import pathlib
-
 from absl import flags
 from ml_collections import config_flags
 
-from carvana_jax import cli, distributed
+from carvana_jax import cli, common_flags
 
-_CONFIG = config_flags.DEFINE_config_file(
-  'config', None, 'A file of configs/.', lock_config=True
-)
-_WORKDIR = flags.DEFINE_string(
-  'workdir', None, 'Where the run is kept. Default: runs/<name of the config>.'
+if __name__ == '__main__':
+  config_flags.DEFINE_config_file(
+    'config', None, 'A file of configs/.', lock_config=True
+  )
+  flags.DEFINE_string(
+    'workdir',
+    None,
+    'Where the run is kept. Default: runs/<name of the config>.',
+  )
+  common_flags.define_processes()
+  flags.adopt_module_key_flags(common_flags)  # shown by --help
+  cli.parse()
+
+import pathlib
+
+from carvana_jax import (
+  checkpoint,
+  compilation_cache,
+  distributed,
+  evaluate,
+  train,
 )
 
 
 def main() -> None:
   """Trains, then evaluates."""
-  file = config_flags.get_config_filename(flags.FLAGS['config'])
-  workdir = pathlib.Path(_WORKDIR.value or f'runs/{pathlib.Path(file).stem}')
+  args = flags.FLAGS
+  file = config_flags.get_config_filename(args['config'])
+  workdir = pathlib.Path(args.workdir or f'runs/{pathlib.Path(file).stem}')
   workdir = workdir.expanduser().absolute()
   with distributed.joined():
-    # Heavy imports wait until flags are known to be right.
-    from carvana_jax import checkpoint, evaluate, train
-
-    if not train.train(_CONFIG.value, workdir):
+    compilation_cache.use()
+    if not train.train(args.config, workdir):
       print('interrupted and saved; the same command goes on from here')
       return
     run = checkpoint.load(workdir)
     # The data may have moved since that network was saved.
     for split in ('validation', 'test'):
-      evaluate.evaluate(run, _CONFIG.value.data, split, workdir)
+      evaluate.evaluate(run, args.config.data, split, workdir)
 
 
 if __name__ == '__main__':
-  distributed.define_flags()
   cli.run(main)

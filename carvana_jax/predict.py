@@ -20,24 +20,53 @@ read, it is 2. A JPG with a few wrong bytes may look wrong and still count as
 good: no decoder tells.
 """
 
+from absl import flags
+
+from carvana_jax import choices, cli, common_flags
+
+if __name__ == '__main__':
+  common_flags.define_photos()
+  flags.adopt_module_key_flags(common_flags)  # shown by --help
+  flags.mark_flags_as_required(['workdir', 'input'])
+  flags.DEFINE_string(
+    'output', None, 'Folder for the masks; made if missing.', required=True
+  )
+  flags.DEFINE_bool(
+    'save_probabilities', False, 'Also write NAME_probability.png, 0..255.'
+  )
+  flags.DEFINE_enum(
+    'cutout', None, ['png', 'webp'], 'Also write NAME_cutout, with opacity.'
+  )
+  flags.DEFINE_bool('trim', False, 'Cut-outs end where the car ends.')
+  flags.DEFINE_string(
+    'background',
+    None,
+    'Also write NAME_composite.jpg on a colour (white, #00b900) or an image.',
+  )
+  flags.DEFINE_enum(
+    'shadow',
+    'own',
+    choices.SHADOWS,
+    "The composite's: the car's own, a synthetic one or none.",
+  )
+  cli.parse()
+
 import os
 import pathlib
 import sys
 from collections.abc import Sequence
 
-from absl import flags
 from tqdm import tqdm
 
 from carvana_jax import (
   atomic,
-  cli,
+  compilation_cache,
   failures,
   networks,
   parallel,
   photos,
   predictor,
   products,
-  shadow,
   shares,
 )
 from carvana_jax.datasets import workers
@@ -143,6 +172,7 @@ def main() -> None:
   if args.trim and not args.cutout:
     raise UserError('--trim is of no use without --cutout.')
   parallel.use_all_cores()
+  compilation_cache.use()
   output = pathlib.Path(args.output).expanduser().absolute()
   atomic.check_folder(output)
   index, count = shares.share()
@@ -181,28 +211,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-  shares.define_flags()
-  flags.adopt_module_key_flags(shares)  # shown by --help
-  flags.mark_flags_as_required(['workdir', 'input'])
-  flags.DEFINE_string(
-    'output', None, 'Folder for the masks; made if missing.', required=True
-  )
-  flags.DEFINE_bool(
-    'save_probabilities', False, 'Also write NAME_probability.png, 0..255.'
-  )
-  flags.DEFINE_enum(
-    'cutout', None, ['png', 'webp'], 'Also write NAME_cutout, with opacity.'
-  )
-  flags.DEFINE_bool('trim', False, 'Cut-outs end where the car ends.')
-  flags.DEFINE_string(
-    'background',
-    None,
-    'Also write NAME_composite.jpg on a colour (white, #00b900) or an image.',
-  )
-  flags.DEFINE_enum(
-    'shadow',
-    'own',
-    shadow.KINDS,
-    "The composite's: the car's own, a synthetic one or none.",
-  )
   cli.run(main)

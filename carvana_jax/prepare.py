@@ -9,6 +9,7 @@ import sys
 import tensorflow_datasets as tfds
 
 from carvana_jax import atomic
+from carvana_jax.choices import FULL_SIZES
 from carvana_jax.datasets import prepared, spec
 from carvana_jax.datasets.carvana import kaggle, source
 from carvana_jax.datasets.multiview import multiview_dataset_builder
@@ -17,9 +18,6 @@ from carvana_jax.errors import UserError
 # These files can be read at any position, so a run that goes on in the middle
 # of an epoch reads nothing of what came before.
 _FORMAT = 'array_record'
-
-# The size in which a data set's masks are scored, unless a config says so.
-FULL_SIZES = {'carvana': spec.ORIGINAL_SIZE, 'studio': '256x384'}
 
 
 def input_shape(data_config) -> tuple[int, int, int]:

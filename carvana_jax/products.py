@@ -29,7 +29,7 @@ class Wanted(NamedTuple):
   cutout: str | None = None  # png or webp
   trim: bool = False  # the cut-out to the car
   background: np.ndarray | None = None  # uint8 [h, w, 3], of a composite
-  shadow: str = 'own'  # of the composite, one of `shadow.KINDS`
+  shadow: str = 'own'  # of the composite, one of `choices.SHADOWS`
 
   @property
   def photo(self) -> bool:

@@ -6,15 +6,21 @@ Learning curves, scores, the best and the worst predictions, groups, the layers.
 Can be made while a run is going on; then what isn't there yet is left out.
 """
 
+from absl import flags
+
+from carvana_jax import cli
+
+if __name__ == '__main__':
+  flags.DEFINE_string('workdir', None, 'Folder of the run.', required=True)
+  cli.parse()
+
 import math
 import pathlib
 
 import numpy as np
-from absl import flags
 
 from carvana_jax import (
   atomic,
-  cli,
   diagram,
   models,
   prepare,
@@ -185,5 +191,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-  flags.DEFINE_string('workdir', None, 'Folder of the run.', required=True)
   cli.run(main)

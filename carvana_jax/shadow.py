@@ -10,8 +10,6 @@ import numpy as np
 
 from carvana_jax import cleaning, ground
 
-KINDS = ('own', 'synthetic', 'none')
-
 # Shadows are smooth: a longer side is reduced to so many pixels.
 _LONG = 480
 
@@ -36,7 +34,7 @@ def matte(photo: np.ndarray, mask: np.ndarray, kind: str) -> np.ndarray:
   Args:
     photo: uint8 [H, W, 3].
     mask: bool [H, W].
-    kind: one of `KINDS`.
+    kind: one of `choices.SHADOWS`.
 
   Returns:
     uint8 [H, W], 255 where there is no shadow, so all over without a car. It

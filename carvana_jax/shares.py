@@ -1,7 +1,7 @@
 """What the commands that predict many photos have in common.
 
-Their flags, which photos are looked at together or by which process, and whose
-results a folder holds.
+Which photos are looked at together or by which process, and whose results a
+folder holds.
 """
 
 import contextlib
@@ -16,30 +16,6 @@ from absl import flags
 from carvana_jax import atomic
 from carvana_jax.datasets import spec
 from carvana_jax.errors import UserError
-
-
-def define_flags() -> None:
-  """Defines what `predict` and `submit` have in common."""
-  flags.DEFINE_multi_string(
-    'workdir', None, 'Folder of a run; several average their logits.'
-  )
-  flags.DEFINE_string(
-    'input',
-    None,
-    "Photos: a folder, a file, a pattern in quotes ('in/*.jpg') or a ZIP.",
-  )
-  flags.DEFINE_bool(
-    'tuned', False, 'Use threshold and cleaning that were best on validation.'
-  )
-  flags.DEFINE_bool(
-    'strict', False, 'Stop at the first photo that cannot be read.'
-  )
-  flags.DEFINE_integer(
-    'process_id', 0, 'Which of several processes this is, from 0 on.'
-  )
-  flags.DEFINE_integer(
-    'num_processes', 1, 'How many processes share the photos.'
-  )
 
 
 def share() -> tuple[int, int]:

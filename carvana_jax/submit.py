@@ -11,18 +11,41 @@ last joins the parts. Photos that are damaged or missing get an empty mask, are
 listed in OUTPUT.failed.csv, and make the exit code 1; if all are, it is 2.
 """
 
+from absl import flags
+
+from carvana_jax import choices, cli, common_flags
+
+if __name__ == '__main__':
+  common_flags.define_photos()
+  flags.adopt_module_key_flags(common_flags)  # shown by --help
+  flags.DEFINE_string(
+    'output', None, 'The submission, .csv or .csv.gz; must not exist.'
+  )
+  flags.DEFINE_string(
+    'sample',
+    None,
+    'sample_submission.csv (or .zip), whose rows are wanted. Default: a row a '
+    'photo.',
+  )
+  flags.DEFINE_string(
+    'size', choices.ORIGINAL_SIZE, 'HEIGHTxWIDTH that all photos must have.'
+  )
+  flags.DEFINE_string(
+    'check', None, 'Say what is wrong with this submission, and do no more.'
+  )
+  cli.parse()
+
 import itertools
 import os
 import pathlib
 import sys
 from collections.abc import Iterable, Sequence
 
-from absl import flags
 from tqdm import tqdm
 
 from carvana_jax import (
   atomic,
-  cli,
+  compilation_cache,
   networks,
   parallel,
   parts,
@@ -195,25 +218,9 @@ def main() -> None:
     if not args[name].value:
       raise UserError(f'--{name} is missing; see --help.')
   parallel.use_all_cores()
+  compilation_cache.use()
   _submit(args, size)
 
 
 if __name__ == '__main__':
-  shares.define_flags()
-  flags.adopt_module_key_flags(shares)  # shown by --help
-  flags.DEFINE_string(
-    'output', None, 'The submission, .csv or .csv.gz; must not exist.'
-  )
-  flags.DEFINE_string(
-    'sample',
-    None,
-    'sample_submission.csv (or .zip), whose rows are wanted. Default: a row a '
-    'photo.',
-  )
-  flags.DEFINE_string(
-    'size', spec.ORIGINAL_SIZE, 'HEIGHTxWIDTH that all photos must have.'
-  )
-  flags.DEFINE_string(
-    'check', None, 'Say what is wrong with this submission, and do no more.'
-  )
   cli.run(main)

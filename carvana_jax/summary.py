@@ -10,6 +10,18 @@ that are trained, and the statistics of batch normalisation, which are among the
 first. --picture draws the network.
 """
 
+from absl import flags
+from ml_collections import config_flags
+
+from carvana_jax import cli
+
+if __name__ == '__main__':
+  config_flags.DEFINE_config_file('config', None, 'A file of configs/.')
+  flags.DEFINE_string(
+    'picture', None, 'Draws the network into this file, .png or .svg.'
+  )
+  cli.parse()
+
 import io
 import math
 import pathlib
@@ -17,11 +29,9 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import jax
-from absl import flags
 from flax import linen as nn
-from ml_collections import config_flags
 
-from carvana_jax import atomic, cli, fields, models, prepare
+from carvana_jax import atomic, fields, models, prepare
 from carvana_jax.errors import UserError
 from carvana_jax.models.norm import BatchNorm
 
@@ -176,8 +186,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-  config_flags.DEFINE_config_file('config', None, 'A file of configs/.')
-  flags.DEFINE_string(
-    'picture', None, 'Draws the network into this file, .png or .svg.'
-  )
   cli.run(main)

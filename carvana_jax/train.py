@@ -12,6 +12,7 @@ from tqdm import tqdm
 from carvana_jax import (
   check,
   checkpoint,
+  cli,
   frozen,
   header,
   logbook,
@@ -68,8 +69,8 @@ def _train(config, workdir):
   model = models.build(config.model)
   optimizer = train_state.make_optimizer(config.optimizer, data.total_steps)
   create = checkpoint.state_creator(config, model, optimizer)
-  train_step = parallel.train_step(
-    steps.make_train_step(model, optimizer, config)
+  train_step = _telling_first(
+    parallel.train_step(steps.make_train_step(model, optimizer, config))
   )
   validation = Validation(config, model, data)
   if processes.is_first():
@@ -187,6 +188,24 @@ def _first_or_latest(checkpoints, create, config, data):
     )
   print(f'going on from step {step}', flush=True)
   return checkpoints.state(step, like), notes
+
+
+def _telling_first(train_step):
+  """The same step, which says once how long it took to get there."""
+  told = not processes.is_first()
+
+  def step(*arguments):
+    nonlocal told
+    results = train_step(*arguments)
+    if not told:
+      told = True
+      jax.block_until_ready(results)
+      seconds = time.monotonic() - cli.STARTED
+      with tqdm.external_write_mode():
+        print(f'first step after {seconds:.1f} s', flush=True)
+    return results
+
+  return step
 
 
 def _score(valid, config):

@@ -4,12 +4,15 @@ import contextlib
 import errno
 import io
 import signal
+import subprocess
+import sys
 from unittest import mock
 
 import chex
 from absl import app, flags
 
 from carvana_jax import cli
+from tests.commands import ROOT
 
 
 class FailureTest(chex.TestCase):
@@ -48,6 +51,18 @@ class FailureTest(chex.TestCase):
     ):
       text = self.fail_with(error, 128 + number)
       self.assertEqual(text, 'interrupted; the same command goes on\n')
+
+  def test_an_interruption_while_libraries_load(self):
+    program = (
+      'import os, signal; from carvana_jax import cli; cli.parse(); '
+      'os.kill(os.getpid(), signal.SIGINT)'
+    )
+    done = subprocess.run(
+      [sys.executable, '-c', program],
+      cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    self.assertEqual(done.returncode, -signal.SIGINT)  # 130 for a shell
+    self.assertEqual(done.stderr, 'interrupted; the same command goes on\n')
 
   def test_a_bug(self):
     self.assertIn('Traceback', self.fail_with(ValueError('x'), 1))

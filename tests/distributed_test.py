@@ -8,7 +8,7 @@ import jax
 from absl import flags
 from absl.testing import flagsaver, parameterized
 
-from carvana_jax import distributed
+from carvana_jax import common_flags, distributed
 from carvana_jax.errors import UserError
 
 _SLURM = {'SLURM_STEP_NUM_NODES': '2', 'CUDA_VISIBLE_DEVICES': '0,1,2,3'}
@@ -17,7 +17,7 @@ _SLURM = {'SLURM_STEP_NUM_NODES': '2', 'CUDA_VISIBLE_DEVICES': '0,1,2,3'}
 class JoinedTest(chex.TestCase):
   def setUp(self):
     super().setUp()
-    distributed.define_flags()
+    common_flags.define_processes()
     # Other tests' commands define flags of the same names.
     for name in ('coordinator', 'num_processes', 'process_id'):
       self.addCleanup(delattr, flags.FLAGS, name)

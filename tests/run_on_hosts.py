@@ -20,6 +20,7 @@ from absl import flags
 from carvana_jax import (
   checkpoint,
   cli,
+  common_flags,
   distributed,
   input_pipeline,
   prepare,
@@ -93,7 +94,7 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-  distributed.define_flags()
+  common_flags.define_processes()
   # Seconds after which a silent process counts as dead; users wait longer.
   distributed._PATIENCE = 10
   cli.run(main)

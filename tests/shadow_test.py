@@ -5,7 +5,7 @@ import cv2
 import numpy as np
 from absl.testing import parameterized
 
-from carvana_jax import ground, shadow
+from carvana_jax import choices, ground, shadow
 
 _SIZE = 320, 480
 _WHEELS = (150, 330), 230, 25  # columns, row and radius
@@ -149,7 +149,7 @@ class SyntheticTest(chex.TestCase):
 
 class AnyTest(chex.TestCase):
   @parameterized.product(
-    size=((1, 1), (2, 3), (1, 600), (700, 3), (40, 60)), kind=shadow.KINDS
+    size=((1, 1), (2, 3), (1, 600), (700, 3), (40, 60)), kind=choices.SHADOWS
   )
   def test_without_floor_or_without_car(self, size, kind):
     picture = np.full((*size, 3), 90, np.uint8)
@@ -160,7 +160,7 @@ class AnyTest(chex.TestCase):
     if kind != 'synthetic':  # there all of it is behind the car
       chex.assert_trees_all_equal(full, empty)
 
-  @parameterized.parameters(*shadow.KINDS)
+  @parameterized.parameters(*choices.SHADOWS)
   def test_the_same_again(self, kind):
     given = photo(floor() * cast()), car(), kind
     chex.assert_trees_all_equal(shadow.matte(*given), shadow.matte(*given))

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow_datasets as tfds
 
+from carvana_jax.choices import ORIGINAL_SIZE
 from carvana_jax.errors import UserError
 
 VIEWS = 16  # photos of one turn of the turntable, 22.5 degrees apart
@@ -14,8 +15,6 @@ FOLDS = 10
 TEST_FOLD = 0
 VALIDATION_FOLD = 1
 
-# The size of the challenge's photos: kept as the original bytes.
-ORIGINAL_SIZE = '1280x1918'
 SIZES = (
   '128x128',
   '128x192',
@@ -24,7 +23,7 @@ SIZES = (
   '512x512',
   '512x768',
   '1024x1536',
-  ORIGINAL_SIZE,
+  ORIGINAL_SIZE,  # kept as the original bytes
 )
 
 _PHOTO = re.compile(r'(?P<car>[0-9a-f]{12})_(?P<view>[0-9]{2})')
