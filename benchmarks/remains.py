@@ -16,7 +16,7 @@ _LOOKED_INTO = (
   'checkpoints', 'checksums', 'metrics.jsonl', 'starts.jsonl', 'tensorboard',
 )  # fmt: skip
 # Values that are times, or made of them.
-_TIMES = ('images_per_second', 'train_seconds')
+_TIMES = ('images_per_second', 'input_wait', 'train_seconds')
 
 
 def of(workdir: pathlib.Path) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Examines photos and masks before a network is trained on them.
 
     python -m carvana_jax.doctor --manual_dir=FOLDER
-    python -m carvana_jax.doctor --data=data/studio/128x192/1.0.0
+    python -m carvana_jax.doctor --data=data/studio/128x192/1.0.1
 
 The first looks at the competition's files, in any form, the second at a data
 set that was prepared from them or rendered. Every labelled photo and its mask

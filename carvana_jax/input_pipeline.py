@@ -5,14 +5,20 @@ So a run that starts at step 1000 reads nothing of the steps before, and
 several processes read disjoint parts of the same global batch.
 """
 
+import collections
 import functools
+import os
 from collections.abc import Iterator
+from concurrent import futures
 
 import numpy as np
 import tensorflow_datasets as tfds
 
 from carvana_jax import pseudo_labels
-from carvana_jax.host_tensorflow import tf
+from carvana_jax.datasets import images
+
+_AHEAD = 2  # batches being decoded while one is used
+_LAYERS = ('image', 'difference')  # of the network's input, three channels each
 
 
 def steps_per_epoch(examples: int, batch_size: int) -> int:
@@ -79,46 +85,52 @@ def batches(
   """
   own = builder.info.splits[split].num_examples
   split, chosen = _examples(builder, split, labels)
-  source = builder.as_data_source(
-    split, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES
-  )
+  source = builder.as_data_source(split, decoders=_undecoded(builder))
+  layers = [name for name in _LAYERS if name in builder.info.features]
+  height, width = builder.info.features['mask'].shape[:2]
   index, count = process
   part = slice(index * batch_size // count, (index + 1) * batch_size // count)
 
-  def read(step):
+  def fill(image, mask, index):
+    """Decodes an example into its place in a batch."""
+    example = source[int(chosen[index])]
+    for number, name in enumerate(layers):
+      pixels = images.decode_photo(example[name])
+      image[..., 3 * number : 3 * number + 3] = pixels
+    if index < own:
+      mask[:] = images.decode_mask(example['mask'])
+    else:
+      mask[:] = labels.mask(index - own)
+
+  def begin(step):
+    """The arrays of a batch, and the work that fills them."""
     indices, weights = plan(
-      int(step), examples=len(chosen), batch_size=batch_size, seed=seed
+      step, examples=len(chosen), batch_size=batch_size, seed=seed
     )
     indices = indices[part]
-    records = source.__getitems__(chosen[indices].tolist())
-    return records, indices - own, weights[part]
-
-  def read_step(step):
-    columns = tf.numpy_function(
-      read, [step], (tf.string, tf.int64, tf.float32), stateful=False
-    )
-    shape = [part.stop - part.start]
-    return tuple(tf.ensure_shape(column, shape) for column in columns)
-
-  def decode(record, label, weight):
-    example = builder.info.features.deserialize_example(record)
-    layers = [
-      example[name] for name in ('image', 'difference') if name in example
-    ]
-    mask = example['mask'][..., 0]
-    if labels is not None:
-      mask = _labelled(mask, label, labels)
-    return {
-      'image': tf.concat(layers, axis=-1),
-      'mask': mask,
-      'weight': weight,
+    shape = (len(indices), height, width)
+    batch = {
+      'image': np.empty((*shape, 3 * len(layers)), np.uint8),
+      'mask': np.empty(shape, np.uint8),
+      'weight': weights[part],
     }
+    places = zip(batch['image'], batch['mask'], indices, strict=True)
+    return batch, [pool.submit(fill, *place) for place in places]
 
-  dataset = tf.data.Dataset.range(steps.start, steps.stop)
-  dataset = dataset.map(read_step, num_parallel_calls=2).unbatch()
-  dataset = dataset.map(decode, num_parallel_calls=tf.data.AUTOTUNE)
-  dataset = dataset.batch(part.stop - part.start, drop_remainder=True)
-  return dataset.prefetch(2).as_numpy_iterator()
+  with futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+    waiting = collections.deque()
+    for step in steps:
+      waiting.append(begin(step))
+      if len(waiting) > _AHEAD:
+        yield _filled(*waiting.popleft())
+    while waiting:
+      yield _filled(*waiting.popleft())
+
+
+def _filled(batch, work):
+  for example in work:
+    example.result()  # raises what its thread did
+  return batch
 
 
 def files(
@@ -144,15 +156,7 @@ def files(
   indices, weights = plan(
     step, examples=len(chosen), batch_size=batch_size, seed=seed
   )
-  skip = tfds.decode.SkipDecoding()
-  source = builder.as_data_source(
-    split,
-    decoders={
-      name: skip
-      for name in ('image', 'difference', 'mask')
-      if name in builder.info.features
-    },
-  )
+  source = builder.as_data_source(split, decoders=_undecoded(builder))
   rows = source.__getitems__(chosen[indices[weights > 0]].tolist())
   return [row['filename'].decode() for row in rows]
 
@@ -167,11 +171,8 @@ def _examples(builder, split, labels):
   return split, chosen
 
 
-def _labelled(mask, label, labels):
-  """The mask of this number among the labels; below 0, the mask given."""
-
-  def read():
-    found = tf.numpy_function(labels.mask, [label], tf.uint8, stateful=False)
-    return tf.ensure_shape(found, mask.shape)
-
-  return tf.cond(label < 0, lambda: mask, read)
+def _undecoded(builder):
+  """Decoders that leave images as their files' bytes."""
+  skip = tfds.decode.SkipDecoding()
+  names = (*_LAYERS, 'mask')
+  return {name: skip for name in names if name in builder.info.features}

@@ -243,8 +243,10 @@ def _train_epoch(
 
   Returns:
     The new state; and of each metric the sum over the images in the steps that
-    were not skipped, of `images` and `skipped` their numbers.
+    were not skipped, of `images` and `skipped` their numbers, and the `seconds`
+    that all took, with those in which the host `waited` for batches.
   """
+  started = time.monotonic()
   sums = collections.Counter(sums)
   # Numbers are fetched two steps late, so that the devices never wait for
   # the host; steps skipped in a row are still noticed at once.
@@ -274,7 +276,10 @@ def _train_epoch(
   ) as bar:
     wish = stop = False
     for position in range(done, count):
-      state, values = train_step(state, next(batches), wish)
+      asked = time.monotonic()
+      batch = next(batches)
+      sums['waited'] += time.monotonic() - asked
+      state, values = train_step(state, batch, wish)
       waiting.append((epoch * count + position + 1, values))
       if len(waiting) > 2:
         stop = settle(*waiting.popleft())
@@ -286,14 +291,18 @@ def _train_epoch(
         break
     while waiting:
       settle(*waiting.popleft())
+  sums['seconds'] += time.monotonic() - started
   return state, dict(sums)
 
 
 def _means(sums):
   """Of each metric the mean over the images; of `skipped` the number."""
   images = sums['images'] or math.nan
-  means = {name: value / images for name, value in sums.items()}
-  del means['images']
+  means = {
+    name: value / images
+    for name, value in sums.items()
+    if name not in ('images', 'seconds', 'waited')
+  }
   return means | {'skipped': sums['skipped']}
 
 
@@ -307,6 +316,8 @@ def _log(book, step, epoch, sums, valid, rate, seconds):
       **{f'train/{name}': value for name, value in measured.items()},
       **{f'validation/{name}': value for name, value in valid.items()},
       'images_per_second': rate,
+      # Devices wait less: they have two more steps to do meanwhile.
+      'input_wait': sums['waited'] / sums['seconds'],
       'train_seconds': seconds,
     },
   )

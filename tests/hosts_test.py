@@ -60,7 +60,8 @@ def records(folder):
   """metrics.jsonl without times."""
   found = lines(folder / 'run' / 'metrics.jsonl')
   for line in found:
-    del line['images_per_second'], line['train_seconds']
+    for name in ('images_per_second', 'input_wait', 'train_seconds'):
+      del line[name]
   return found
 
 

@@ -2,6 +2,7 @@
 
 import pathlib
 import tempfile
+from unittest import mock
 
 import chex
 import numpy as np
@@ -93,15 +94,39 @@ class BatchesTest(chex.TestCase):
   def test_start_reads_nothing_of_what_came_before(self):
     opened = []
     source_class = type(self.builder.as_data_source('train').data_source)
-    original = source_class.__getitems__
-    source_class.__getitems__ = lambda self, keys: (
-      opened.extend(keys) or original(self, keys)
-    )
-    try:
+    original = source_class.__getitem__
+
+    def read(source, key):
+      opened.append(key)
+      return original(source, key)
+
+    with mock.patch.object(source_class, '__getitem__', read):
       self.batches(range(5, 6))
-    finally:
-      source_class.__getitems__ = original
-    self.assertEqual(opened, plan(5)[0].tolist())
+    self.assertCountEqual(opened, plan(5)[0].tolist())
+
+  def test_no_more_than_two_batches_are_read_ahead(self):
+    """So memory doesn't grow with the data set."""
+    decoded = []
+    original = images.decode_mask
+
+    def decode(data):
+      decoded.append(data)
+      return original(data)
+
+    with mock.patch.object(images, 'decode_mask', decode):
+      batches = input_pipeline.batches(
+        self.builder, 'train', batch_size=BATCH, steps=range(30)
+      )
+      next(batches)
+      batches.close()  # when all that was begun is done
+    self.assertLen(decoded, 3 * BATCH)
+
+  def test_a_damaged_image_is_an_error(self):
+    with (
+      mock.patch.object(images, 'decode_mask', side_effect=ValueError('bad')),
+      self.assertRaisesRegex(ValueError, 'bad'),
+    ):
+      self.batches(range(1))
 
   def test_processes_share_a_batch(self):
     whole = self.batches(range(4))

@@ -63,7 +63,7 @@ class MainTest(RunTest):
   def test_ends_with_the_table_and_its_place(self):
     tail = (self.made / 'stdout').read_text().splitlines()[-11:]
     self.assertLess(max(map(len, tail[:-1])), 81)
-    self.assertStartsWith(tail[0], 'studio/64x96/1.0.0 test')
+    self.assertStartsWith(tail[0], 'studio/64x96/1.0.1 test')
     self.assertIn('(from validation)', tail[-2])
     folder = self.made / 'run' / 'evaluation' / 'studio-test'
     self.assertIn(str(folder), tail[-1])
@@ -73,7 +73,7 @@ class MainTest(RunTest):
     self.assertEqual([line['epoch'] for line in lines], [1, 2])
     for name in ('train/loss', 'train/dice', 'validation/loss',
                  'validation/dice', 'validation/iou', 'validation/accuracy',
-                 'images_per_second'):  # fmt: skip
+                 'images_per_second', 'input_wait'):  # fmt: skip
       self.assertIn(name, lines[0])
     self.assertLess(lines[1]['train/loss'], lines[0]['train/loss'])
     self.assertNotEmpty(list((self.workdir / 'tensorboard').iterdir()))

@@ -127,7 +127,7 @@ class FindTest(FolderTest):
     made = carvana_test.compete(stems(carvana_test.TRAIN, (1,)))
     carvana_test.write_folders(made, manual)
     self.builder = carvana_test.prepare(manual, data)
-    self.refused('carvana/128x192/1.0.0 has no photo in its unlabeled split')
+    self.refused('carvana/128x192/1.0.1 has no photo in its unlabeled split')
 
   @parameterized.parameters(
     (lambda data: data[:-100],),

@@ -22,6 +22,7 @@ from carvana_jax import (
   input_pipeline,
   interrupt,
   losses,
+  parallel,
   prepare,
   processes,
   run_data,
@@ -193,7 +194,8 @@ class InterruptedTest(LoopTest):
     lines = (self.workdir / 'metrics.jsonl').read_text().splitlines()
     records = [json.loads(line) for line in lines]
     for record in records:
-      del record['images_per_second'], record['train_seconds']
+      for name in ('images_per_second', 'input_wait', 'train_seconds'):
+        del record[name]
     pictures = sorted((self.workdir / 'pictures').iterdir())
     with checkpoint.Checkpoints(self.workdir) as checkpoints:
       best = checkpoints.best
@@ -218,6 +220,39 @@ class InterruptedTest(LoopTest):
         self.assertEqual(checkpoints.latest, step)
     self.train()
     chex.assert_trees_all_equal(self.found(), whole)
+
+  def test_share_of_the_time_that_was_waited_for_batches(self):
+    """By a clock on which a step takes 3 s, a batch 1 s and the first 5 s."""
+    clock, batch_seconds = (
+      mock.Mock(now=0),
+      itertools.chain([5], itertools.repeat(1)),
+    )
+    clock.monotonic = lambda: clock.now
+    to_devices, train_step = parallel.to_devices, parallel.train_step
+
+    def slow_batches(batches, **options):
+      for batch in to_devices(batches, **options):
+        clock.now += next(batch_seconds)
+        yield batch
+
+    def slow_step(step):
+      mapped = train_step(step)
+
+      def run(*arguments):
+        clock.now += 3
+        return mapped(*arguments)
+
+      return run
+
+    self.enterContext(mock.patch.object(train, 'time', clock))
+    self.enterContext(mock.patch.object(parallel, 'to_devices', slow_batches))
+    self.enterContext(mock.patch.object(parallel, 'train_step', slow_step))
+    with self.interrupted(0):  # after the first step
+      self.train()
+    self.train()
+    lines = (self.workdir / 'metrics.jsonl').read_text().splitlines()
+    shares = [json.loads(line)['input_wait'] for line in lines]
+    self.assertEqual(shares, [7 / 16, 3 / 12, 3 / 12])
 
   def test_a_run_out_of_time_can_go_on(self):
     """What it told of its last epoch is told again at that epoch's end."""

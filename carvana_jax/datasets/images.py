@@ -29,6 +29,13 @@ cv2.setNumThreads(0)
 # A photo's pixels as stored: a mask that goes with them knows no rotation.
 _COLOUR = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
 
+# Without filters photos take a fifth more bytes, but two thirds of the time to
+# encode and to decode.
+_FAST_PNG = (
+  *(cv2.IMWRITE_PNG_COMPRESSION, 1),
+  *(cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE),
+)
+
 
 def opened(
   stream: IO[bytes], formats: Sequence[str] | None = None
@@ -83,5 +90,4 @@ def encode_png(pixels: np.ndarray) -> bytes:
   """uint8 [H, W] or [H, W, 3] -> PNG bytes."""
   if pixels.ndim == 3:
     pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
-  fast = [cv2.IMWRITE_PNG_COMPRESSION, 1]
-  return cv2.imencode('.png', pixels, fast)[1].tobytes()
+  return cv2.imencode('.png', pixels, _FAST_PNG)[1].tobytes()

@@ -26,6 +26,12 @@ SIZES = (
   ORIGINAL_SIZE,  # kept as the original bytes
 )
 
+# Of all builders: versions are part of a prepared folder's name.
+RELEASE_NOTES = {
+  '1.0.0': 'Initial release.',
+  '1.0.1': 'The same pixels in PNG without filters, which decode faster.',
+}
+
 _PHOTO = re.compile(r'(?P<car>[0-9a-f]{12})_(?P<view>[0-9]{2})')
 
 

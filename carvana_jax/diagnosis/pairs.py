@@ -70,7 +70,7 @@ def in_dataset(folder: pathlib.Path) -> Collection:
   if not (folder / 'dataset_info.json').exists():
     raise UserError(
       f'{folder} is no prepared data set; give --data the folder that holds '
-      'dataset_info.json, such as data/studio/128x192/1.0.0.'
+      'dataset_info.json, such as data/studio/128x192/1.0.1.'
     )
   builder = prepared.in_folder(folder)
   lacking = spec.features(spec.ORIGINAL_SIZE).keys() - builder.info.features

@@ -40,8 +40,8 @@ class Builder(tfds.core.GeneratorBasedBuilder):
   Every file is checked before anything is written.
   """
 
-  VERSION = tfds.core.Version('1.0.0')
-  RELEASE_NOTES = {'1.0.0': 'Initial release.'}  # noqa: RUF012 - TFDS's own
+  VERSION = tfds.core.Version('1.0.1')
+  RELEASE_NOTES = spec.RELEASE_NOTES
   BUILDER_CONFIGS = [  # noqa: RUF012 - TFDS's own
     tfds.core.BuilderConfig(name=size, description=f'Images of {size} pixels.')
     for size in spec.SIZES

@@ -27,8 +27,8 @@ class Builder(tfds.core.GeneratorBasedBuilder):
   height of a car are stretched differently.
   """
 
-  VERSION = tfds.core.Version('1.0.0')
-  RELEASE_NOTES = {'1.0.0': 'Initial release.'}  # noqa: RUF012 - TFDS's own
+  VERSION = tfds.core.Version('1.0.1')
+  RELEASE_NOTES = spec.RELEASE_NOTES
   BUILDER_CONFIGS = [  # noqa: RUF012 - TFDS's own
     tfds.core.BuilderConfig(name=size, description=f'Crops of {size} pixels.')
     for size in ('64x96', '100x100', *spec.SIZES)

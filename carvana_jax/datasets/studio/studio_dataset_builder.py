@@ -43,8 +43,8 @@ class Builder(tfds.core.GeneratorBasedBuilder):
   pictures are PNG that were JPG once, and masks are soft.
   """
 
-  VERSION = tfds.core.Version('1.0.0')
-  RELEASE_NOTES = {'1.0.0': 'Initial release.'}  # noqa: RUF012 - TFDS's own
+  VERSION = tfds.core.Version('1.0.1')
+  RELEASE_NOTES = spec.RELEASE_NOTES
   BUILDER_CONFIGS = [  # noqa: RUF012 - TFDS's own
     Config(name=size, description=f'Images of {size} pixels.')
     for size in ('64x96', *spec.SIZES)

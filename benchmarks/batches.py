@@ -1,0 +1,62 @@
+"""This project's side of benchmarks/input.py: prepared files -> devices.
+
+    python -m benchmarks.batches --manual_dir=FOLDER --sizes=256x256 --images=99
+
+Prints JSON: of each size what `clock.course` gives. Data that were not yet
+prepared are prepared before the clock starts.
+"""
+
+import contextlib
+import json
+import sys
+from collections.abc import Iterator
+
+import jax
+import tensorflow_datasets as tfds
+from absl import flags
+
+from benchmarks.peers import clock
+from carvana_jax import cli, input_pipeline, parallel, prepare
+from configs import default
+
+
+def batches(
+  builder: tfds.core.DatasetBuilder, images: int, batch_size: int
+) -> Iterator[int]:
+  """The number of images of every batch on the devices, of so many in all."""
+  found = input_pipeline.batches(
+    builder,
+    'train',
+    batch_size=batch_size,
+    steps=range(images // batch_size),
+    seed=0,
+  )
+  for batch in parallel.to_devices(found):
+    jax.block_until_ready(batch)
+    yield batch['weight'].size
+
+
+def main() -> None:
+  """The command line."""
+  args = flags.FLAGS
+  data = default.get_config().data
+  data.dataset = args.dataset
+  data.data_dir = args.data_dir
+  data.manual_dir = args.manual_dir
+  with contextlib.redirect_stdout(sys.stderr):
+    builders = {size: prepare.dataset(data, size) for size in args.sizes}
+  found = {
+    size: clock.course(batches(builder, args.images, args.batch_size))
+    for size, builder in builders.items()
+  }
+  print(json.dumps(found))
+
+
+if __name__ == '__main__':
+  flags.DEFINE_list('sizes', None, 'HEIGHTxWIDTH,…', required=True)
+  flags.DEFINE_integer('images', None, 'How many of each.', required=True)
+  flags.DEFINE_integer('batch_size', 16, 'Images a batch.')
+  flags.DEFINE_string('dataset', 'carvana', 'carvana or studio.')
+  flags.DEFINE_string('data_dir', 'data', 'Where prepared data are kept.')
+  flags.DEFINE_string('manual_dir', '', 'Folder of the Kaggle files.')
+  cli.run(main)

@@ -1,0 +1,175 @@
+"""How fast batches come, beside what people would use instead.
+
+    python -m benchmarks.input --manual_dir=FOLDER --json=input.json
+
+Prepared files to batches on the devices, as the training loop gets them, beside
+the same from the original JPGs and GIFs in a PyTorch DataLoader with 2 workers,
+decoded by OpenCV or by Pillow. Each is a process of its own, taken in turn;
+neither its start nor preparing the data counts. What is compared is the time of
+cores: user and system, of workers too.
+"""
+
+import json
+import os
+import pathlib
+import shutil
+import statistics
+import subprocess
+import sys
+from typing import Any
+
+from absl import flags
+from tqdm import tqdm
+
+from carvana_jax import atomic, cli, header
+from carvana_jax.errors import UserError
+
+ROOT = pathlib.Path(__file__).parents[1]
+_PEERS = ('opencv', 'pillow')
+_REQUIREMENTS = 'benchmarks/peers/requirements.txt'
+_ROW = '{:>10}' + '{:>9}' * 7
+_HEAD = (
+  '           images/s, a core of time    images/s, by the clock    times as\n'
+  + _ROW.format('size', 'ours', *_PEERS, 'ours', *_PEERS, 'fast*')
+)
+
+
+def commands(args: Any) -> dict[str, list[str]]:
+  """What is run, by who is measured.
+
+  Args:
+    args: the flags.
+
+  Raises:
+    UserError: there is no environment of the peers, or no folder of photos.
+  """
+  folder = pathlib.Path(args.manual_dir).expanduser().absolute()
+  for name in ('train', 'train_masks'):
+    if not (folder / name).is_dir():
+      raise UserError(
+        f'--manual_dir={args.manual_dir} has no folder {name}, which the peers '
+        'read; unpack the photos.'
+      )
+  # Not resolved: an environment's Python is a link to another.
+  python = shutil.which(args.peers)
+  if python is None:
+    raise UserError(
+      f'--peers={args.peers} is not there; python3 -m venv .peers && '
+      f'.peers/bin/pip install -r {_REQUIREMENTS} makes it.'
+    )
+  common = [
+    f'--manual_dir={folder}', f'--sizes={",".join(args.sizes)}',
+    f'--images={args.images}', f'--batch_size={args.batch_size}',
+  ]  # fmt: skip
+  ours = [sys.executable, '-m', 'benchmarks.batches', *common]
+  loader = [os.path.abspath(python), 'benchmarks/peers/loader.py', *common]
+  return {
+    'ours': [*ours, f'--data_dir={pathlib.Path(args.data_dir).absolute()}'],
+    **{name: [*loader, f'--decoder={name}'] for name in _PEERS},
+  }
+
+
+def measure(words: list[str]) -> dict[str, dict[str, float]]:
+  """Runs one of the commands: of each size what `clock.course` gives.
+
+  Raises:
+    UserError: it failed.
+  """
+  done = subprocess.run(
+    words, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False
+  )
+  if done.returncode:
+    raise UserError(
+      f'{words[0]} ended with exit code {done.returncode}, see above; mend '
+      f'that or install {_REQUIREMENTS} anew.'
+    )
+  return json.loads(done.stdout.splitlines()[-1])
+
+
+def row(rounds: list[dict[str, dict[str, float]]]) -> dict[str, Any]:
+  """What the table says of a size.
+
+  Args:
+    rounds: what `clock.course` gave, by who was measured.
+
+  Returns:
+    Images a second by `cpu` and by `wall` time, by who was measured, and the
+    `ratio` of ours by CPU time to the better peer's; all medians over rounds.
+  """
+
+  def rate(one, kind):
+    return one['images'] / one[kind]
+
+  def median(kind, name):
+    return statistics.median(rate(one[name], kind) for one in rounds)
+
+  return {
+    **{
+      kind: {name: median(kind, name) for name in ('ours', *_PEERS)}
+      for kind in ('cpu', 'wall')
+    },
+    'ratio': statistics.median(
+      rate(one['ours'], 'cpu') / max(rate(one[x], 'cpu') for x in _PEERS)
+      for one in rounds
+    ),
+  }
+
+
+def table(rows: dict[str, dict[str, Any]]) -> str:
+  """A line for each size."""
+  lines = [_HEAD]
+  for size, values in rows.items():
+    rates = [
+      f'{values[kind][name]:.1f}'
+      for kind in ('cpu', 'wall')
+      for name in ('ours', *_PEERS)
+    ]
+    lines.append(_ROW.format(size, *rates, f'{values["ratio"]:.1f}'))
+  return '\n'.join(lines) + '\n* by time of cores, as the better of the two'
+
+
+def main() -> None:
+  """The command line."""
+  args = flags.FLAGS
+  words = commands(args)
+  courses = []
+  # The first round makes what is missing and fills the page cache.
+  with tqdm(total=len(words) * (args.rounds + 1), leave=False) as bar:
+    for _ in range(args.rounds + 1):
+      courses.append({})
+      for name in words:
+        bar.set_description(f'round {len(courses) - 1}, {name}')
+        courses[-1][name] = measure(words[name])
+        bar.update()
+  rows = {
+    size: row(
+      [{name: one[name][size] for name in words} for one in courses[1:]]
+    )
+    for size in args.sizes
+  }
+  if args.json:
+    record = {
+      'commit': header.commit(),
+      'cores': os.cpu_count(),
+      'rounds': args.rounds,
+      'images': args.images,
+      'sizes': rows,
+    }
+    atomic.write(pathlib.Path(args.json), json.dumps(record, indent=2) + '\n')
+  print(table(rows))
+
+
+if __name__ == '__main__':
+  flags.DEFINE_string(
+    'manual_dir', None, 'Unpacked folder of the Kaggle files.', required=True
+  )
+  flags.DEFINE_string('data_dir', 'data', 'Where prepared data are kept.')
+  flags.DEFINE_string('peers', '.peers/bin/python', "The peers' Python.")
+  flags.DEFINE_list(
+    'sizes', ['128x128', '256x256', '512x768', '1024x1536'], 'HEIGHTxWIDTH,…'
+  )
+  flags.DEFINE_integer('images', 256, 'Of each size in a round.', lower_bound=1)
+  flags.DEFINE_integer('batch_size', 16, 'Images a batch.', lower_bound=1)
+  flags.DEFINE_integer('rounds', 5, 'After one to warm up.', lower_bound=1)
+  flags.DEFINE_string('json', '', "File for the figures; '': none.")
+  cli.run(main)
