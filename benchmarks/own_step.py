@@ -10,10 +10,11 @@ import jax
 import numpy as np
 
 from benchmarks.peers import serving
-from carvana_jax import models, parallel, steps, train_state
+from carvana_jax import host_memory, models, parallel, steps, train_state
 
 
 def main(name, height, width, batch):
+  host_memory.keep_freed()
   parallel.use_all_cores()
   config = compared_config(name)
   model = models.build(config.model)

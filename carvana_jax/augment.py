@@ -12,12 +12,12 @@ from jax.scipy import ndimage
 
 
 def augment(
-  key: jax.Array, image: jax.Array, mask: jax.Array, config
+  keys: jax.Array, image: jax.Array, mask: jax.Array, config
 ) -> tuple[jax.Array, jax.Array]:
   """Changes every example in its own way.
 
   Args:
-    key: a random key; the same key gives the same result.
+    keys: random keys [B]; the same key gives the same result.
     image: [B, H, W, C], 0..1; of its channels the first three are colours.
     mask: [B, H, W], 0..1.
     config: `config.augment`, see configs/default.py for its fields.
@@ -25,7 +25,6 @@ def augment(
   Returns:
     Image and mask, of the same shapes and ranges.
   """
-  keys = jax.random.split(key, image.shape[0])
   one = lambda key, image, mask: _augment_one(key, image, mask, config)
   return jax.vmap(one)(keys, image, mask)
 

@@ -9,7 +9,7 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import jax
 from absl import flags
@@ -23,17 +23,22 @@ _PATIENCE = 30
 
 
 @contextlib.contextmanager
-def joined() -> Iterator[None]:
+def joined(alone: Callable[[], None]) -> Iterator[None]:
   """Joins the other processes, if there are any; before any other JAX call.
 
   What is printed within comes from the first one alone. An interruption is no
   failure, as nothing is lost by it. A process that fails or is interrupted
   leaves without waiting for the others; these notice, and stop as well.
 
+  Args:
+    alone: called if there are no others, before JAX looks for devices.
+
   Raises:
     UserError: flags are missing or wrong.
   """
   _initialize()
+  if not jax.distributed.is_initialized():
+    alone()
   several, first = jax.process_count() > 1, jax.process_index() == 0
   if not first:
     os.environ['TQDM_DISABLE'] = '1'

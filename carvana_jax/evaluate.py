@@ -55,6 +55,8 @@ from carvana_jax import (
   checkpoint,
   cleaning,
   compilation_cache,
+  host_memory,
+  parallel,
   prepare,
   processes,
   scoring,
@@ -290,6 +292,8 @@ def main() -> None:
   """The command line."""
   args = flags.FLAGS
   workdir = pathlib.Path(args.workdir).expanduser().absolute()
+  host_memory.keep_freed()
+  parallel.use_all_cores()
   compilation_cache.use()
   run = checkpoint.load(workdir)
   data_config = run.config.data

@@ -62,6 +62,7 @@ from carvana_jax import (
   atomic,
   compilation_cache,
   failures,
+  host_memory,
   networks,
   parallel,
   photos,
@@ -171,6 +172,7 @@ def main() -> None:
   args = flags.FLAGS
   if args.trim and not args.cutout:
     raise UserError('--trim is of no use without --cutout.')
+  host_memory.keep_freed()
   parallel.use_all_cores()
   compilation_cache.use()
   output = pathlib.Path(args.output).expanduser().absolute()

@@ -33,11 +33,16 @@ def make_train_step(model, optimizer, config):
   def step(state, batch):
     key = jax.random.wrap_key_data(state.key)
     key = jax.random.fold_in(key, state.step)
-    key = jax.random.fold_in(key, jax.lax.axis_index(AXIS))
     augment_key, dropout_key = jax.random.split(key)
+    # An example is augmented in the same way on any number of devices.
+    device, images = jax.lax.axis_index(AXIS), batch['weight'].size
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(
+      augment_key, device * images + jnp.arange(images)
+    )
+    dropout_key = jax.random.fold_in(dropout_key, device)
     image, mask = unit(batch['image']), unit(batch['mask'])
     weight = batch['weight']
-    image, mask = augment.augment(augment_key, image, mask, config.augment)
+    image, mask = augment.augment(keys, image, mask, config.augment)
     count = jax.lax.psum(weight.sum(), AXIS)  # real examples on all devices
     batch_stats, (value, sums, gradient) = _accumulated(
       lambda stats, key, part: measure(state, stats, key, part, count),

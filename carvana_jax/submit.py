@@ -46,6 +46,7 @@ from tqdm import tqdm
 from carvana_jax import (
   atomic,
   compilation_cache,
+  host_memory,
   networks,
   parallel,
   parts,
@@ -217,6 +218,7 @@ def main() -> None:
   for name in ('workdir', 'input', 'output'):
     if not args[name].value:
       raise UserError(f'--{name} is missing; see --help.')
+  host_memory.keep_freed()
   parallel.use_all_cores()
   compilation_cache.use()
   _submit(args, size)

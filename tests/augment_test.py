@@ -31,8 +31,9 @@ def strength(name):
 
 
 def run(config, key=0):
-  call = jax.jit(lambda key: augment.augment(key, IMAGE, MASK, config))
-  return jax.tree.map(np.asarray, call(jax.random.key(key)))
+  call = jax.jit(lambda keys: augment.augment(keys, IMAGE, MASK, config))
+  keys = jax.random.split(jax.random.key(key), len(IMAGE))
+  return jax.tree.map(np.asarray, call(keys))
 
 
 class AugmentTest(chex.TestCase):
@@ -57,7 +58,8 @@ class AugmentTest(chex.TestCase):
   def test_more_channels_move_along_but_keep_their_values(self):
     config = only(flip_left_right=True, brightness=0.3)
     six = np.concatenate([IMAGE, IMAGE], axis=-1)
-    image, mask = augment.augment(jax.random.key(0), six, MASK, config)
+    keys = jax.random.split(jax.random.key(0), len(MASK))
+    image, mask = augment.augment(keys, six, MASK, config)
     chex.assert_shape(image, six.shape)
     chex.assert_trees_all_close(image[..., 3], mask)
     self.assertTrue(np.any(mask != MASK))

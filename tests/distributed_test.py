@@ -22,6 +22,7 @@ class JoinedTest(chex.TestCase):
     for name in ('coordinator', 'num_processes', 'process_id'):
       self.addCleanup(delattr, flags.FLAGS, name)
     flags.FLAGS.mark_as_parsed()
+    self.alone = mock.Mock()
     self.initialize = self.enterContext(
       mock.patch.object(jax.distributed, 'initialize')
     )
@@ -30,7 +31,7 @@ class JoinedTest(chex.TestCase):
     with (
       mock.patch.dict(os.environ, dict(environment)),
       flagsaver.flagsaver(**given),
-      distributed.joined(),
+      distributed.joined(self.alone),
     ):
       pass
 
@@ -48,7 +49,9 @@ class JoinedTest(chex.TestCase):
     self.initialize.assert_not_called()
 
   def test_flags_name_the_others(self):
-    self.join(coordinator='a:1', num_processes=2, process_id=1)
+    with mock.patch.object(jax.distributed, 'is_initialized', lambda: True):
+      self.join(coordinator='a:1', num_processes=2, process_id=1)
+    self.alone.assert_not_called()
     given = self.initialize.call_args.kwargs
     self.assertEqual(given['coordinator_address'], 'a:1')
     self.assertEqual((given['num_processes'], given['process_id']), (2, 1))
@@ -61,6 +64,7 @@ class JoinedTest(chex.TestCase):
     )
     self.join()
     self.initialize.assert_called_once()
+    self.alone.assert_called_once()
 
   def test_a_cluster_that_tells_too_little(self):
     self.initialize.side_effect = ValueError('Number of processes must be …')

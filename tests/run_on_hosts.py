@@ -75,7 +75,7 @@ def main() -> None:
   builder = numbered.Numbered(data_dir=folder, file_format='array_record')
   chosen = config()
   chosen.data.data_dir = str(folder)
-  with distributed.joined():
+  with distributed.joined(alone=lambda: None):
     name = f'{jax.process_index()}_of_{jax.process_count()}'
     batches = _recorded(input_pipeline.batches, folder / f'{name}.jsonl')
     with (

@@ -40,8 +40,8 @@ def make_training():
   config.optimizer.name = 'sgd'
   model = models.build(config.model)
   optimizer = train_state.make_optimizer(config.optimizer, STEPS)
-  # Every device draws its own changes, so this compares without any.
-  config.augment.flip_left_right = False
+  config.augment.flip_left_right = True
+  config.augment.brightness = 0.2
   config.train.average_decay = 0.9
   step = steps.make_train_step(model, optimizer, config)
   step = parallel.train_step(chex.assert_max_traces(step, n=1))

@@ -1,0 +1,23 @@
+"""How the C library hands out memory to this process."""
+
+import ctypes
+import platform
+
+# Parameters of mallopt(3), from glibc's malloc.h.
+_TRIM_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -4, -8
+_LARGEST = 2**31 - 1
+
+
+def keep_freed() -> None:
+  """Keeps freed memory for the next step; before threads are started.
+
+  A training step on a CPU takes some hundred megabytes and frees them. By
+  default glibc gives these back to the system, which then clears every page
+  anew in the next step: a fifth of the time.
+  """
+  if platform.libc_ver()[0] != 'glibc':
+    return
+  set_ = ctypes.CDLL(None).mallopt
+  set_(_MMAP_MAX, 0)  # no blocks that are given back as soon as they are freed
+  set_(_TRIM_THRESHOLD, _LARGEST)
+  set_(_ARENA_MAX, 1)  # those of threads are too small for such blocks
