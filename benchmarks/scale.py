@@ -10,8 +10,8 @@
    over 2 processes, and how much of that is the sum of the gradient.
 """
 
+import contextlib
 import hashlib
-import os
 import pathlib
 import socket
 import statistics
@@ -21,6 +21,7 @@ import tempfile
 import time
 from typing import NamedTuple
 
+import psutil
 from absl import flags
 
 from benchmarks import workers
@@ -30,6 +31,7 @@ from carvana_jax.errors import UserError
 
 # Which split the cars of a turn go to.
 _SPLITS = ('train', 'train', 'train', 'train', 'validation', 'test')
+_SAMPLE_SECONDS = 0.05
 _TASKS = ('step', 'collectives')
 
 
@@ -85,15 +87,20 @@ def _id(text, split):
 
 def usage(words: list[str], log: pathlib.Path) -> Usage:
   """Runs a command to its end."""
-  begun = time.perf_counter()
-  with log.open('wb') as file:
-    process = subprocess.Popen(
+  begun, most = time.perf_counter(), 0
+  with (
+    log.open('wb') as file,
+    psutil.Popen(
       words, cwd=workers.ROOT, stdout=file, stderr=subprocess.STDOUT
-    )
-    _, status, used = os.wait4(process.pid, 0)
-  if status:
+    ) as process,
+  ):
+    while process.poll() is None:
+      with contextlib.suppress(psutil.Error):  # it has just ended
+        most = max(most, process.memory_info().rss)
+      time.sleep(_SAMPLE_SECONDS)
+  if process.returncode:
     raise UserError(f'a command failed, see {log}.')
-  return Usage(time.perf_counter() - begun, used.ru_maxrss / 1024)
+  return Usage(time.perf_counter() - begun, most / 1e6)
 
 
 def commands(config: str, root: pathlib.Path) -> dict[str, list[str]]:
