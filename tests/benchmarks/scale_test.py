@@ -71,7 +71,7 @@ class GrowTest(chex.TestCase):
     self.assertEqual(rows[4].split(), ['submit', '36', '5.0', '0.0', '512'])
 
   def test_usage_is_of_the_command_alone(self):
-    code = 'x = bytes(200_000_000); import time; time.sleep(0.2)'
+    code = "x = b'1' * 200_000_000; import time; time.sleep(0.2)"
     log = self.root / 'log'
     used = scale.usage([sys.executable, '-c', code], log)
     self.assertBetween(used.megabytes, 190, 300)
