@@ -41,9 +41,9 @@ _SIGNAL = flags.DEFINE_string('signal', '', '')
 
 
 def config():
-  """Of a run that draws nothing at random, as each device draws for itself."""
+  """Of a run without dropout, for which each device draws for itself."""
   found = debug.get_config()
-  found.augment.flip_left_right = False
+  found.augment.flip_left_right = True
   # Adam divides by the size of the gradient, even if that is rounding errors.
   found.optimizer.update(name='sgd', learning_rate=0.1)
   found.train.update(batch_size=BATCH, epochs=3)
