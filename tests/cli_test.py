@@ -53,9 +53,11 @@ class FailureTest(chex.TestCase):
       self.assertEqual(text, 'interrupted; the same command goes on\n')
 
   def test_an_interruption_while_libraries_load(self):
+    # Where tests run in the background, their processes ignore Ctrl-C.
     program = (
-      'import os, signal; from carvana_jax import cli; cli.parse(); '
-      'os.kill(os.getpid(), signal.SIGINT)'
+      'import os, signal, time; from carvana_jax import cli; '
+      'signal.signal(signal.SIGINT, signal.default_int_handler); cli.parse(); '
+      'os.kill(os.getpid(), signal.SIGINT); time.sleep(9)'
     )
     done = subprocess.run(
       [sys.executable, '-c', program],
