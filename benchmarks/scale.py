@@ -103,13 +103,13 @@ def usage(words: list[str], log: pathlib.Path) -> Usage:
   return Usage(time.perf_counter() - begun, most / 1e6)
 
 
-def commands(config: str, root: pathlib.Path) -> dict[str, list[str]]:
+def commands(name: str, root: pathlib.Path) -> dict[str, list[str]]:
   """What is timed: training on the data in `root`, then a submission."""
   here = [sys.executable, '-m']
   photos = root / 'photos'
   return {
     'main': [
-      *here, 'carvana_jax.main', f'--config=configs/{config}.py',
+      *here, 'carvana_jax.main', f'--config=configs/{name}.py',
       f'--config.data.manual_dir={photos}', f'--workdir={root / "run"}',
       f'--config.data.data_dir={root / "data"}', '--config.train.epochs=1',
     ],
@@ -129,7 +129,7 @@ def over_data(args, root: pathlib.Path) -> str:
   for times in map(int, args.times):
     folder = root / f'{times}'
     count = grow(source, folder / 'photos', times)
-    for name, words in commands(args.config, folder).items():
+    for name, words in commands(args.name, folder).items():
       print(f'{name} with {count} photos', file=sys.stderr)
       used = usage(words, folder / f'{name}.log')
       more = ''
@@ -142,10 +142,10 @@ def over_data(args, root: pathlib.Path) -> str:
   return '\n'.join(rows)
 
 
-def placements(config: str, batch: int) -> dict[str, list[list[str]]]:
+def placements(name: str, batch: int) -> dict[str, list[list[str]]]:
   """What starts the workers of the second part, by its name."""
   words = [
-    sys.executable, '-m', 'benchmarks.scaled_step', config, str(batch)
+    sys.executable, '-m', 'benchmarks.scaled_step', name, str(batch)
   ]  # fmt: skip
   with socket.socket() as free:
     free.bind(('localhost', 0))
@@ -163,7 +163,7 @@ def over_devices(args) -> str:
   form = '{:14}{:>12}{:>14}{:>16}{:>10}'
   head = ('', 'ms a step', 'images/s', 'collectives, ms', 'share')
   rows = [form.format(*head)]
-  with workers.started(placements(args.config, args.batch)) as asked:
+  with workers.started(placements(args.name, args.batch)) as asked:
     found = workers.times(asked, _TASKS, args.rounds, args.seconds)
   for name in asked:
     step, collect = (statistics.median(found[task][name]) for task in _TASKS)
@@ -193,7 +193,7 @@ if __name__ == '__main__':
   )
   flags.DEFINE_string('manual_dir', '../shared/carvana', 'Kaggle-style folder.')
   flags.DEFINE_list('times', ['1', '4', '16'], 'Sizes of the data.')
-  flags.DEFINE_string('config', 'tiny_unet128', 'Of configs/.')
+  flags.DEFINE_string('name', 'tiny_unet128', 'Of a config.')
   flags.DEFINE_integer('batch', 16, 'Images a step.', lower_bound=8)
   flags.DEFINE_integer('rounds', 5, 'Timings of a step.', lower_bound=1)
   flags.DEFINE_float('seconds', 2, 'Of a timing.', lower_bound=0)

@@ -5,7 +5,7 @@ import platform
 
 # Parameters of mallopt(3), from glibc's malloc.h.
 _TRIM_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -4, -8
-_LARGEST = 2**31 - 1
+_NEVER = -1
 
 
 def keep_freed() -> None:
@@ -19,5 +19,5 @@ def keep_freed() -> None:
     return
   set_ = ctypes.CDLL(None).mallopt
   set_(_MMAP_MAX, 0)  # no blocks that are given back as soon as they are freed
-  set_(_TRIM_THRESHOLD, _LARGEST)
+  set_(_TRIM_THRESHOLD, _NEVER)
   set_(_ARENA_MAX, 1)  # those of threads are too small for such blocks

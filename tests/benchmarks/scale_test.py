@@ -57,7 +57,7 @@ class GrowTest(chex.TestCase):
   def test_table_of_the_data(self):
     seconds = iter([10, 5, 13.6, 5])
     args = types.SimpleNamespace(
-      manual_dir=str(self.source), times=['1', '3'], config='studio'
+      manual_dir=str(self.source), times=['1', '3'], name='studio'
     )
     with (
       mock.patch.object(
@@ -83,7 +83,7 @@ class GrowTest(chex.TestCase):
 
 class DevicesTest(chex.TestCase):
   def test_table_of_stand_ins(self):
-    args = types.SimpleNamespace(config='x', batch=8, rounds=2, seconds=1)
+    args = types.SimpleNamespace(name='x', batch=8, rounds=2, seconds=1)
     commands = {'1 devices': stand_in(0.5)}
     with mock.patch.object(scale, 'placements', lambda *_: commands):
       row = scale.over_devices(args).splitlines()[1]
