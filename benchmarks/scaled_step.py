@@ -36,13 +36,14 @@ def main(name, batch, devices, coordinator=None, count=1, index=0):
     nonlocal state
     for _ in range(count):
       state, measured = step(state, example)
-    jax.block_until_ready((state, measured))
+      # XLA aborts if hundreds of sums wait in line.
+      jax.block_until_ready((state, measured))
 
   def collect(count):
     nonlocal gradient
     for _ in range(count):
       gradient, _ = add(gradient, example)
-    jax.block_until_ready(gradient)
+      jax.block_until_ready(gradient)
 
   parameters = sum(x.size for x in jax.tree.leaves(state.variables))
   serving.serve(parameters, {'step': take_steps, 'collectives': collect})
