@@ -55,7 +55,7 @@ class GrowTest(chex.TestCase):
       scale.grow(self.source, self.root / 'a', 1)
 
   def test_table_of_the_data(self):
-    seconds = iter([10, 5, 13.6, 5])
+    seconds = iter([99, 99, 10, 5, 13.6, 5])
     args = types.SimpleNamespace(
       manual_dir=str(self.source), times=['1', '3'], name='studio'
     )
