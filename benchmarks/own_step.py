@@ -16,16 +16,8 @@ from carvana_jax import host_memory, models, parallel, steps, train_state
 def main(name, height, width, batch):
   host_memory.keep_freed()
   parallel.use_all_cores()
-  config = compared_config(name)
-  model = models.build(config.model)
-  optimizer = train_state.make_optimizer(config.optimizer, 1)
   shape = (int(height), int(width), 3)
-  state = parallel.create(
-    lambda: train_state.create(model, optimizer, shape, 0, averaged=False)
-  )
-  train_step = parallel.train_step(
-    steps.make_train_step(model, optimizer, config)
-  )
+  model, state, train_step = training(name, shape)
   logit_step = parallel.eval_step(steps.make_logit_step([model], [False], 1))
   batch = example(shape, int(batch))
 
@@ -44,6 +36,18 @@ def main(name, height, width, batch):
   leaves = jax.tree.leaves(state.variables)
   parameters = sum(x.size for x in leaves)
   serving.serve(parameters, {'train': train, 'infer': infer})
+
+
+def training(name, shape):
+  """The named network, its state and its training step."""
+  config = compared_config(name)
+  model = models.build(config.model)
+  optimizer = train_state.make_optimizer(config.optimizer, 1)
+  state = parallel.create(
+    lambda: train_state.create(model, optimizer, shape, 0, averaged=False)
+  )
+  step = steps.make_train_step(model, optimizer, config)
+  return model, state, parallel.train_step(step)
 
 
 def example(shape, count):

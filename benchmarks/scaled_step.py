@@ -12,20 +12,15 @@ import jax
 
 from benchmarks import own_step
 from benchmarks.peers import serving
-from carvana_jax import models, parallel, prepare, steps, train_state
+from carvana_jax import parallel, prepare
 
 
 def main(name, batch, devices, coordinator=None, count=1, index=0):
   jax.config.update('jax_num_cpu_devices', int(devices))
   if coordinator:
     jax.distributed.initialize(coordinator, int(count), int(index))
-  config = own_step.compared_config(name)
-  model = models.build(config.model)
-  optimizer = train_state.make_optimizer(config.optimizer, 1)
-  shape = prepare.input_shape(config.data)
-  create = lambda: train_state.create(model, optimizer, shape, 0, False)
-  state = parallel.create(create)
-  step = parallel.train_step(steps.make_train_step(model, optimizer, config))
+  shape = prepare.input_shape(own_step.compared_config(name).data)
+  _, state, step = own_step.training(name, shape)
   add = parallel.train_step(
     lambda tree, batch: (jax.lax.psum(tree, parallel.AXIS), {})
   )

@@ -5,7 +5,8 @@ CPU: XLA's convolution of 16x128x128x3 to 8 channels makes 10 GFLOP/s, of
 16x64x64x32 to 16 channels 150. So neighbouring pixels of a row become channels
 first; the kernel gets zeros in between. That is more to compute, and yet up to
 eight times as fast (benchmarks/README.md, Steps). Accelerators see the plain
-convolution.
+convolution. Transposed ones differ in their kernel's gradient only, for which
+XLA's CPU code takes 100 to 300 times as long.
 """
 
 import jax
@@ -35,6 +36,83 @@ def layer(width: int, size: int, dtype: jnp.dtype, name: str) -> nn.Conv:
     name=name,
     conv_general_dilated=None if plain else _general,
   )
+
+
+def transposed(
+  width: int, size: int, stride: int, dtype: jnp.dtype, name: str, **options
+) -> nn.ConvTranspose:
+  """Linen's transposed convolution: [B, stride * H, stride * W, width].
+
+  Args:
+    width: output channels.
+    size: of the kernel, size x size; 2 or 3 if the stride is 2.
+    stride: 1 or 2.
+    dtype: of the computation; parameters are float32.
+    name: of the layer.
+    **options: fields of nn.ConvTranspose.
+  """
+  plain = jax.default_backend() != 'cpu' or stride == 1
+  return (nn.ConvTranspose if plain else _Doubling)(
+    width, (size, size), (stride, stride), dtype=dtype, name=name, **options
+  )
+
+
+class _Doubling(nn.ConvTranspose):
+  """Linen's, by `doubled`."""
+
+  @nn.compact
+  def __call__(self, x):
+    shape = (*self.kernel_size, x.shape[-1], self.features)
+    kernel = self.param('kernel', self.kernel_init, shape)
+    y = doubled(*nn.dtypes.promote_dtype(x, kernel, dtype=self.dtype))
+    if self.use_bias:
+      y += self.param('bias', self.bias_init, (self.features,)).astype(y.dtype)
+    return y
+
+
+@jax.custom_vjp
+def doubled(x: jax.Array, kernel: jax.Array) -> jax.Array:
+  """`lax.conv_transpose` of stride 2, padding 'SAME'.
+
+  Args:
+    x: [B, H, W, I].
+    kernel: [k, k, I, O], where k is 2 or 3.
+
+  Returns:
+    [B, 2H, 2W, O].
+  """
+  return _double(x, kernel)
+
+
+def _double(x, kernel):
+  return jax.lax.conv_transpose(x, kernel, (2, 2), 'SAME')
+
+
+def _doubled_forward(x, kernel):
+  return doubled(x, kernel), (x, kernel)
+
+
+def _doubled_backward(saved, change):
+  x, kernel = saved
+  (x_change,) = jax.linear_transpose(lambda x: _double(x, kernel), x)(change)
+  last = kernel.shape[0] - 1
+  padded = jnp.pad(change, ((0, 0), (0, last), (0, last), (0, 0)))
+  height, width = change.shape[1:3]
+
+  def tap(row, column):
+    # Pixel p of x reaches pixel 2 * p + last - row by this row of the kernel.
+    rows = slice(last - row, last - row + height, 2)
+    columns = slice(last - column, last - column + width, 2)
+    return jnp.einsum('bhwi,bhwo->io', x, padded[:, rows, columns])
+
+  taps = range(last + 1)
+  kernel_change = jnp.stack(
+    [jnp.stack([tap(i, j) for j in taps]) for i in taps]
+  )
+  return x_change, kernel_change
+
+
+doubled.defvjp(_doubled_forward, _doubled_backward)
 
 
 def _general(x, kernel, strides, padding, **_):

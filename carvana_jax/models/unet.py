@@ -105,10 +105,7 @@ class UNet(nn.Module):
     """[B, H, W, C] -> [B, 2H, 2W, C or the level's width]."""
     width, name = self._width(level), f'up{level}_enlarge'
     if self.upsampling == 'transposed':
-      layer = nn.ConvTranspose(
-        width, (2, 2), (2, 2), dtype=self.dtype, name=name
-      )
-      return layer(x)
+      return conv.transposed(width, 2, 2, self.dtype, name)(x)
     x = x.repeat(2, axis=1).repeat(2, axis=2)
     if self.upsampling == 'nearest_conv':
       x = nn.relu(self._conv(x, 2, width, name))

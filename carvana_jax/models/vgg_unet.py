@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from carvana_jax.models import conv
 from carvana_jax.models.norm import BatchNorm
 from carvana_jax.models.unet import max_pool, pad_to
 
@@ -103,12 +104,13 @@ class VGGUNet(nn.Module):
 
   def _up(self, x, channels, stride, name, use_bias=True):
     """[B, H, W, C] -> [B, stride * H, stride * W, channels]."""
-    return nn.ConvTranspose(
+    layer = conv.transposed(
       channels,
-      (3, 3),
-      (stride, stride),
+      3,
+      stride,
+      self.dtype,
+      name,
       use_bias=use_bias,
       kernel_init=nn.initializers.normal(0.02),
-      dtype=self.dtype,
-      name=name,
-    )(x)
+    )
+    return layer(x)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from absl.testing import parameterized
+from flax import linen as nn
 
 from carvana_jax.models import conv
 
@@ -53,6 +54,49 @@ class SameTest(chex.TestCase):
     kernel = jax.ShapeDtypeStruct((3, 3, inputs, outputs), jnp.float32)
     text = jax.jit(conv.same).lower(x, kernel).as_text()
     self.assertIn(f'(tensor<1x4x{8 // count}x{count * inputs}xf32>', text)
+
+
+class DoubledTest(chex.TestCase):
+  @parameterized.parameters((4, 6, 5, 7, 3), (3, 5, 4, 1, 2), (1, 1, 2, 3, 3))
+  def test_values_and_gradients_are_those_of_lax(
+    self, height, width, inputs, outputs, size
+  ):
+    def linens(x, kernel):
+      return jax.lax.conv_transpose(x, kernel, (2, 2), 'SAME')
+
+    with jax.enable_x64(True):
+      rng = np.random.default_rng(0)
+      x = rng.normal(size=(2, height, width, inputs))
+      kernel = rng.normal(size=(size, size, inputs, outputs))
+      change = rng.normal(size=(2, 2 * height, 2 * width, outputs))
+      results = []
+      for function in (conv.doubled, linens):
+        y, back = jax.vjp(function, x, kernel)
+        results.append((y, *back(change)))
+      chex.assert_trees_all_close(*results, rtol=0, atol=1e-11)
+
+
+class TransposedTest(chex.TestCase):
+  @parameterized.product(stride=(1, 2), use_bias=(False, True))
+  def test_accelerators_see_linens_layer_with_the_same_parameters(
+    self, stride, use_bias
+  ):
+    x = np.random.default_rng(0).normal(size=(2, 4, 8, 3)).astype(np.float32)
+    build = lambda: conv.transposed(
+      5, 3, stride, jnp.float32, 'up', use_bias=use_bias
+    )
+    ours = build()
+    with mock.patch('jax.default_backend', lambda: 'gpu'):
+      linens = build()
+    self.assertIs(type(linens), nn.ConvTranspose)
+    self.assertEqual(stride == 1, type(ours) is nn.ConvTranspose)
+    variables = ours.init(jax.random.key(0), x)
+    chex.assert_trees_all_equal(variables, linens.init(jax.random.key(0), x))
+    self.assertEqual('bias' in variables['params'], use_bias)
+    moved = jax.tree.map(lambda leaf: leaf + 0.5, variables)
+    y = ours.apply(moved, x)
+    chex.assert_shape(y, (2, 4 * stride, 8 * stride, 5))
+    chex.assert_trees_all_close(y, linens.apply(moved, x), atol=1e-5)
 
 
 class LayerTest(chex.TestCase):
