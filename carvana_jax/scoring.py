@@ -17,6 +17,7 @@ from carvana_jax import (
   checkpoint,
   cleaning,
   colours,
+  error_bands,
   metrics,
   predictor,
   processes,
@@ -34,6 +35,7 @@ class Scored(NamedTuple):
   row: dict[str, Any]  # labels, colour and scores, as in images.csv
   dice_by_level: list[float]  # 256, see `thresholds.dice`
   dice_tuned: float | None
+  errors: list[list[float]]  # by distance, see `error_bands.of`
 
 
 class _Truth(NamedTuple):
@@ -141,17 +143,21 @@ def _scored(truth, prediction, config, tuned):
   if box is None:
     box = np.array([0, 0, *truth.mask.shape])
   network_size = spec.parse_size(config.data.size)
+  pair = boundary.pair(predicted, truth.mask)
+  errors = error_bands.of(pair)
   row = {
     **truth.label,
     'colour': _colour(truth, given.image, box),
     **metrics.mask_scores(predicted, truth.mask),
-    **boundary.scores(predicted, truth.mask),
+    **boundary.scores(pair),
     **ceiling.dice(truth.mask, network_size, box),
+    'wrong_far': error_bands.far(errors),
   }
   dice = None
   if tuned is not None:
     dice = _dice(predictor.mask_of(levels, tuned), truth.mask)
-  return Scored(row, thresholds.dice(levels, truth.mask).tolist(), dice)
+  by_level = thresholds.dice(levels, truth.mask).tolist()
+  return Scored(row, by_level, dice, errors)
 
 
 def _dice(predicted, actual):
