@@ -41,7 +41,9 @@ def of(pair: boundary.Pair) -> list[list[float]]:
   size = 2 * overlap + missed.sum() + added.sum()  # of both masks
   if not size:  # both are empty, so no pixel is wrong
     return [[0, 0, 0.0] for _ in missed]
-  right = 2 * (overlap + missed) / (size + missed - added)
+  # Where the wrong band was all there was, nothing is left, which is right.
+  left = size + missed - added
+  right = np.where(left == 0, 1, 2 * (overlap + missed) / np.maximum(left, 1))
   gain = right - 2 * overlap / size
   columns = missed.tolist(), added.tolist(), gain.tolist()
   return [list(band) for band in zip(*columns, strict=True)]

@@ -114,7 +114,8 @@ def evaluate(
   scored = scoring.score(run, builder, _labelled(builder, split), tuned)
   scored.sort(key=lambda one: one.row['dice'])
   rows = [one.row for one in scored]
-  _name_colours_by_car(rows)
+  for name in ('colour', 'body'):
+    _agree_by_car(rows, name)
   level = thresholds.level_of(run.config.eval.threshold)
   best, best_dice = thresholds.best(np.stack([x.dice_by_level for x in scored]))
   errors = error_bands.table([one.errors for one in scored])
@@ -182,13 +183,16 @@ def make_room(target, origin):
     print(f'the evaluation of other images is kept in {aside}')
 
 
-def _name_colours_by_car(rows):
-  """Gives all views of a car the colour that most of them seem to have."""
+def _agree_by_car(rows, name):
+  """Gives all views of a car what most of them seem to be, if they tell."""
   seen = collections.defaultdict(collections.Counter)
   for row in rows:
-    seen[row['car_id']][row['colour']] += 1
+    seen[row['car_id']][row[name]] += row[name] != ''
   for row in rows:
-    row['colour'] = seen[row['car_id']].most_common(1)[0][0]
+    counts = seen[row['car_id']]
+    # Of equally many the first by name, whatever the order of the rows.
+    found = min(counts, key=lambda value: (-counts[value], value))
+    row[name] = found or 'unknown'
 
 
 def _summarize(rows):

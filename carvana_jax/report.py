@@ -3,7 +3,8 @@
     python -m carvana_jax.report --workdir=runs/a
 
 Scores, learning curves, where the error sits and what would come next, the best
-and the worst predictions, groups, the layers. Can be made while a run is going on; then what isn't there yet is left out.
+and the worst predictions, groups, the layers. Can be made while a run is going
+on; then what isn't there yet is left out.
 """
 
 from absl import flags

@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from carvana_jax import (
+  body,
   boundary,
   ceiling,
   checkpoint,
@@ -32,7 +33,7 @@ _LABELS = ('filename', 'car_id', 'view', 'make', 'model')
 class Scored(NamedTuple):
   """What is known of one image's prediction."""
 
-  row: dict[str, Any]  # labels, colour and scores, as in images.csv
+  row: dict[str, Any]  # labels, colour, body and scores, as in images.csv
   dice_by_level: list[float]  # 256, see `thresholds.dice`
   dice_tuned: float | None
   errors: list[list[float]]  # by distance, see `error_bands.of`
@@ -152,6 +153,7 @@ def _scored(truth, prediction, config, tuned):
     **boundary.scores(pair),
     **ceiling.dice(truth.mask, network_size, box),
     'wrong_far': error_bands.far(errors),
+    'body': body.name_of(truth.mask, truth.label['view'], truth.label['model']),
   }
   dice = None
   if tuned is not None:

@@ -1,5 +1,8 @@
 """Wrong pixels by distance, by hand and against SciPy."""
 
+import itertools
+import math
+
 import chex
 import numpy as np
 from absl.testing import parameterized
@@ -21,7 +24,7 @@ def reference(predicted, actual):
   to = lambda pixels: ndimage.distance_transform_edt(~pixels)
   away = np.where(actual, to(~actual), to(actual))
   found = []
-  for over, up_to in zip((0, 2, 4, 8, 16, 32, 64), (2, 4, 8, 16, 32, 64, 1e9)):
+  for over, up_to in itertools.pairwise((0, 2, 4, 8, 16, 32, 64, math.inf)):
     band = (away > over) & (away <= up_to)
     right = np.where(band, actual, predicted)
     found.append(

@@ -249,7 +249,7 @@ class ReportTest(chex.TestCase):
     self.assertEqual([len(x) for x in shown.values()], [20, 20, 20, 0])
 
   def test_half_written_evaluations(self):
-    """The order of writing: images.csv, groups.csv, errors.csv, summary.json."""
+    """The order of writing is images, groups, errors, summary."""
     self.add_evaluation('a-test').joinpath('summary.json').unlink()
     folder = self.add_evaluation('b-test')
     folder.joinpath('groups.csv').unlink()

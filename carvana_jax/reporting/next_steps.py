@@ -1,4 +1,4 @@
-"""What would come next, in sentences, by a few rules on an evaluation's numbers.
+"""What would come next, in sentences, by a few rules on a run's numbers.
 
 They point at what is worth a try first; only a run tells whether it helps. What
 Dice lacks is its mean's distance from 1.
@@ -147,7 +147,7 @@ def _resolution(found, lacks, near_share) -> Iterator[str]:
 
 
 def _far(found, config, share) -> Iterator[str]:
-  counts = sorted((float(row['wrong_far']) for row in found.images))[::-1]
+  counts = sorted(float(row['wrong_far']) for row in found.images)[::-1]
   total = sum(counts)
   if share < _COSTLY or not total:
     return
@@ -162,8 +162,8 @@ def _far(found, config, share) -> Iterator[str]:
   )
   text = (
     f'{share:.0%} of the loss is beyond {error_bands.FAR} pixels, where whole '
-    f'parts are wrong: {missed / (missed + added):.0%} of those pixels are missed car, '
-    'the others background taken for car. '
+    f'parts are wrong: {missed / (missed + added):.0%} of those pixels are '
+    'missed car, the others background taken for car. '
   )
   if half > max(1, _FEW * len(counts)):
     yield (
