@@ -4,9 +4,9 @@ The challenge's metadata do not tell it: of the 60 cars at hand, words of model
 and trim (Coupe, Convertible, Wagon) give it away for 3, and a model such as
 Civic comes in three bodies. The true masks do: a pickup has a bed, a sedan or
 coupe a boot, and of those with neither the tall ones are SUVs and vans. The
-limits lie where those 60 cars leave gaps, all of which get the name that people
-would give them; but hatchbacks pass into SUVs, and a convertible with its roof
-closed is called by its shape.
+limits lie where those 60 cars leave gaps. Judged by eye, all get a fitting name
+but a convertible, which with its roof closed is a hatchback; the limit between
+hatchbacks and SUVs is a matter of taste.
 """
 
 import numpy as np

@@ -121,8 +121,8 @@ def _where(found, ideas):
     'wrong pixels by distance from the border, in pixels',
     scores.bands(found),
     {
-      'background taken for car': counts('added'),
-      'missed car': counts('missed'),
+      'added: background taken for car': counts('added'),
+      'missed: car taken for background': counts('missed'),
     },
     (overlays.ADDED, overlays.MISSED),
   )

@@ -194,8 +194,10 @@ class ReportTest(chex.TestCase):
     self.add_evaluation('studio-test')
     text = self.sections()['studio-test: where the error sits']
     table = cells(text)
-    self.assertEqual(table['0 to 2'], ['8,000', '1,250', '62.5 %', '0.04000'])
-    self.assertEqual(table['&gt; 2'], ['0', '5,550', '37.5 %', '0.05000'])
+    self.assertEqual(
+      table['0 to 2'], ['8,000', '1,250', '62.5\xa0%', '0.04000']
+    )
+    self.assertEqual(table['&gt; 2'], ['0', '5,550', '37.5\xa0%', '0.05000'])
     self.assertIn('<svg', text)
     self.assertIn('<li>Dice lacks 0.09000 of 1.', text)
 

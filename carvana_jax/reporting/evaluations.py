@@ -22,6 +22,7 @@ _NEEDED_TOO = {
   'dice_mean': float | int,
   'ceiling_soft_mean': float | int,
   'network_size': str,
+  'size': str,
 }
 
 

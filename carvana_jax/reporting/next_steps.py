@@ -6,8 +6,9 @@ Dice lacks is its mean's distance from 1.
 - Flips, threshold and cleaning need no training: what they gained on these
   images, or that they are untried.
 - The network's size is the limit where perfect masks of that size would lack at
-  least half of what Dice lacks. Else, where errors within 4 pixels cost most,
-  the border is less sharp than the size allows.
+  least half of what Dice lacks, or where most is lost within 4 pixels of the
+  border and these are less than a pixel of the network. If they are more, the
+  network could do better at its size.
 - Errors beyond 16 pixels are parts of cars or of the studio. They matter where
   they cost at least a third; they sit in few images where a tenth of the images
   has half of them.
@@ -24,6 +25,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from carvana_jax import error_bands
+from carvana_jax.datasets import spec
 from carvana_jax.reporting.evaluations import Evaluation
 
 _NOTABLE = 0.01  # of what Dice lacks: a gain worth a word
@@ -126,23 +128,35 @@ def _resolution(found, lacks, near_share) -> Iterator[str]:
   size, ceiling = (
     found.summary[name] for name in ('network_size', 'ceiling_soft_mean')
   )
+  full, small = (
+    spec.parse_size(one)[0] for one in (found.summary['size'], size)
+  )
+  pixel = full / small  # of the photo's
   share = (1 - ceiling) / lacks
   perfect = f'perfect masks of {size} would have {ceiling:.5f} (the ceiling)'
   if share >= _LIMITING:
     yield (
-      f'The size that the network sees is the limit: {perfect}, which is '
-      f'{share:.0%} of what is lacking. Next: a larger config.data.size.'
+      f'The size that the network sees is the limit: {perfect}, so the size '
+      f'explains {share:.0%} of what is lacking. Next: a larger '
+      'config.data.size.'
     )
-  elif near_share > 0.5:
-    yield (
-      f'{near_share:.0%} of the loss is right at the border, though '
-      f'{perfect}. Next: a larger network (config.model.first_width) or longer '
-      'training, then a larger config.data.size.'
-    )
-  else:
+  elif near_share <= 0.5:
     yield (
       f'A larger config.data.size alone would not help much: {perfect}, so the '
       f'size explains {share:.0%} of what is lacking.'
+    )
+  elif pixel > error_bands.NEAR:
+    yield (
+      f'{near_share:.0%} of the loss is within {error_bands.NEAR} pixels of '
+      f'the border, and each pixel of the network covers {pixel:.1f}. Next: a '
+      f'larger config.data.size, although {perfect}.'
+    )
+  else:
+    yield (
+      f'{near_share:.0%} of the loss is within {error_bands.NEAR} pixels of '
+      f'the border, though {perfect}. Next: a larger network '
+      '(config.model.first_width) or longer training, then a larger '
+      'config.data.size.'
     )
 
 
@@ -230,6 +244,6 @@ def _weakest(found, lacks) -> Iterator[str]:
     below = found.summary['dice_mean'] - float(worst['dice_mean'])
     if below >= _WEAK * lacks:
       cars = '1 car' if worst['cars'] == '1' else f'{worst["cars"]} cars'
-      weak.append(f'{by} {worst["group"]} by {below:.5f} ({cars})')
+      weak.append(f'{by} {worst["group"]}, {below:.5f} below the mean ({cars})')
   if weak:
-    yield f'Below the mean are above all {", ".join(weak)}.'
+    yield f'Weakest: {"; ".join(weak)}.'

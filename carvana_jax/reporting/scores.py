@@ -20,7 +20,7 @@ def _pixels(value):
 
 
 def _percent(value):
-  return f'{100 * float(value):.1f} %'
+  return f'{100 * float(value):.1f}\N{NO-BREAK SPACE}%'
 
 
 def _interval(ends):

@@ -32,8 +32,8 @@ def evaluation(gains=(0.01, 0.01, 0, 0, 0, 0, 0), far=(), groups=(), **summary):
   names = ('by', 'group', 'cars', 'dice_mean')
   whole = {
     'split': 'test', 'step': 90, 'origin': 'here', 'dice_mean': 0.96,
-    'ceiling_soft_mean': 0.99, 'network_size': '32x48', 'flip': True,
-    'tuned_dice_mean': 0.96,
+    'ceiling_soft_mean': 0.99, 'size': '128x192', 'network_size': '32x48',
+    'flip': True, 'tuned_dice_mean': 0.96,
   }  # fmt: skip
   return evaluations.Evaluation(
     'studio-test',
@@ -69,13 +69,22 @@ class SentencesTest(chex.TestCase):
     )
 
   @parameterized.parameters(
-    (0.976, '60% of what is lacking. Next: a larger config.data.size.'),
-    (0.981, '100% of the loss is right at the border'),
+    (0.976, 'the size explains 60% of what is lacking. Next: a larger config.'),
+    (0.981, '100% of the loss is within 4 pixels of the border, though'),
   )
   def test_the_size_is_the_limit_or_the_border(self, ceiling, words):
     text = said(evaluation(ceiling_soft_mean=ceiling))
     self.assertIn(words, text)
     self.assertIn(f'perfect masks of 32x48 would have {ceiling:.5f}', text)
+
+  def test_near_is_less_than_a_pixel_of_the_network(self):
+    gains = (0.012, 0, 0, 0.008, 0, 0, 0)
+    text = said(evaluation(gains, size='144x216', network_size='32x48'))
+    self.assertIn(
+      '60% of the loss is within 4 pixels of the border, and each pixel of the '
+      'network covers 4.5. Next: a larger config.data.size',
+      text,
+    )
 
   def test_the_size_is_not_what_matters(self):
     text = said(evaluation((0.01, 0, 0.02, 0, 0, 0, 0)))
@@ -146,12 +155,12 @@ class SentencesTest(chex.TestCase):
       ('make', 'Kia', 1, 0.5), ('make', 'Ford', 5, 0.99),
     )  # fmt: skip
     self.assertIn(
-      'Below the mean are above all view 9 by 0.01000 (6 cars), body tall by '
-      '0.02000 (1 car).',
+      'Weakest: view 9, 0.01000 below the mean (6 cars); body tall, 0.02000 '
+      'below the mean (1 car).',
       said(evaluation(groups=groups)),
     )
 
   def test_the_only_group_is_no_weak_one(self):
     self.assertNotIn(
-      'above all', said(evaluation(groups=[('colour', 'red', 6, 0.9)]))
+      'Weakest', said(evaluation(groups=[('colour', 'red', 6, 0.9)]))
     )
