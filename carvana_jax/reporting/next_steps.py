@@ -113,6 +113,10 @@ def _without_training(found, others, lacks) -> Iterator[str]:
     yield 'Averaging with the mirrored photo is untried: evaluate with --flip.'
 
 
+def _percent(share):
+  return f'{100 * share:.0f}\N{NO-BREAK SPACE}%'
+
+
 def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:
   """Whether two summaries are of the same images and network."""
   names = ('origin', 'split', 'step')
@@ -133,28 +137,30 @@ def _resolution(found, lacks, near_share) -> Iterator[str]:
   )
   pixel = full / small  # of the photo's
   share = (1 - ceiling) / lacks
+  near = (
+    f'{_percent(near_share)} of the loss is within {error_bands.NEAR} pixels '
+    'of the border'
+  )
   perfect = f'perfect masks of {size} would have {ceiling:.5f} (the ceiling)'
   if share >= _LIMITING:
     yield (
       f'The size that the network sees is the limit: {perfect}, so the size '
-      f'explains {share:.0%} of what is lacking. Next: a larger '
+      f'explains {_percent(share)} of what is lacking. Next: a larger '
       'config.data.size.'
     )
   elif near_share <= 0.5:
     yield (
       f'A larger config.data.size alone would not help much: {perfect}, so the '
-      f'size explains {share:.0%} of what is lacking.'
+      f'size explains {_percent(share)} of what is lacking.'
     )
   elif pixel > error_bands.NEAR:
     yield (
-      f'{near_share:.0%} of the loss is within {error_bands.NEAR} pixels of '
-      f'the border, and each pixel of the network covers {pixel:.1f}. Next: a '
-      f'larger config.data.size, although {perfect}.'
+      f'{near}, and a pixel of the network is {pixel:.1f} of them wide. Next: '
+      f'a larger config.data.size, although {perfect}.'
     )
   else:
     yield (
-      f'{near_share:.0%} of the loss is within {error_bands.NEAR} pixels of '
-      f'the border, though {perfect}. Next: a larger network '
+      f'{near}, though {perfect}. Next: a larger network '
       '(config.model.first_width) or longer training, then a larger '
       'config.data.size.'
     )
@@ -175,9 +181,9 @@ def _far(found, config, share) -> Iterator[str]:
     for name in ('missed', 'added')
   )
   text = (
-    f'{share:.0%} of the loss is beyond {error_bands.FAR} pixels, where whole '
-    f'parts are wrong: {missed / (missed + added):.0%} of those pixels are '
-    'missed car, the others background taken for car. '
+    f'{_percent(share)} of the loss is beyond {error_bands.FAR} pixels, where '
+    f'whole parts are wrong: {_percent(missed / (missed + added))} of those '
+    'pixels are missed car, the others background taken for car. '
   )
   if half > max(1, _FEW * len(counts)):
     yield (
@@ -191,8 +197,8 @@ def _far(found, config, share) -> Iterator[str]:
   colour = any(augment.get(name) for name in _COLOUR_CHANGES)
   yield (
     f'{text}Half of them are in {half} of {len(counts)} images, and '
-    f'{its / total:.0%} in those of one car ({car}). Next: more varied cars, '
-    'rendered ones to begin with, and '
+    f'{_percent(its / total)} in those of one car ({car}). Next: more varied '
+    'cars, rendered ones to begin with, and '
     f'{"stronger " if colour else ""}changes of colour (config.augment'
     f'{"" if colour else ", where all are off"}).'
   )

@@ -48,7 +48,7 @@ def said(found, others=(), metrics=(), **augment):
   config = debug.get_config()
   config.augment.update(augment)
   sentences = next_steps.sentences(found, others, metrics, config)
-  return '\n'.join(sentences)
+  return '\n'.join(sentences).replace('\N{NO-BREAK SPACE}', ' ')
 
 
 class SentencesTest(chex.TestCase):
@@ -69,8 +69,11 @@ class SentencesTest(chex.TestCase):
     )
 
   @parameterized.parameters(
-    (0.976, 'the size explains 60% of what is lacking. Next: a larger config.'),
-    (0.981, '100% of the loss is within 4 pixels of the border, though'),
+    (
+      0.976,
+      'the size explains 60 % of what is lacking. Next: a larger config.',
+    ),
+    (0.981, '100 % of the loss is within 4 pixels of the border, though'),
   )
   def test_the_size_is_the_limit_or_the_border(self, ceiling, words):
     text = said(evaluation(ceiling_soft_mean=ceiling))
@@ -81,24 +84,24 @@ class SentencesTest(chex.TestCase):
     gains = (0.012, 0, 0, 0.008, 0, 0, 0)
     text = said(evaluation(gains, size='144x216', network_size='32x48'))
     self.assertIn(
-      '60% of the loss is within 4 pixels of the border, and each pixel of the '
-      'network covers 4.5. Next: a larger config.data.size',
+      '60 % of the loss is within 4 pixels of the border, and a pixel of the '
+      'network is 4.5 of them wide. Next: a larger config.data.size',
       text,
     )
 
   def test_the_size_is_not_what_matters(self):
     text = said(evaluation((0.01, 0, 0.02, 0, 0, 0, 0)))
     self.assertIn('would not help much', text)
-    self.assertIn('the size explains 25% of what is lacking', text)
+    self.assertIn('the size explains 25 % of what is lacking', text)
 
   def test_far_errors_of_one_car(self):
     far = (900, 700, *[10] * 28)
     text = said(evaluation((0.01, 0, 0, 0, 0.01, 0, 0), far))
-    self.assertIn('50% of the loss is beyond 16 pixels', text)
-    self.assertIn('75% of those pixels are missed car', text)
+    self.assertIn('50 % of the loss is beyond 16 pixels', text)
+    self.assertIn('75 % of those pixels are missed car', text)
     # 1880 in all, so the first two are needed for half of them.
-    self.assertIn('Half of them are in 2 of 30 images, and 85% in those of one '
-                  'car (car0, red Kia Soul)', text)  # fmt: skip
+    self.assertIn('Half of them are in 2 of 30 images, and 85 % in those of '
+                  'one car (car0, red Kia Soul)', text)  # fmt: skip
     self.assertIn('changes of colour (config.augment, where all are off)', text)
 
   def test_colours_that_are_changed_already(self):
