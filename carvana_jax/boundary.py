@@ -5,6 +5,7 @@ scores do.
 """
 
 import math
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -13,12 +14,40 @@ BANDS = (2, 4, 8)  # pixels on either side of the border
 _CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 
 
-def scores(predicted: np.ndarray, actual: np.ndarray) -> dict[str, float]:
-  """Scores of one mask's border.
+class Pair(NamedTuple):
+  """Two masks without the surroundings that are empty in both."""
+
+  predicted: np.ndarray  # bool [h, w]
+  actual: np.ndarray  # bool [h, w]
+  # float32 [h, w]: from each pixel's centre to that of the nearest pixel on
+  # the other side of the actual mask's border, so at least 1; exact, very large
+  # where there is no border.
+  away: np.ndarray
+  diagonal: float  # of the whole picture, in pixels
+
+
+def pair(predicted: np.ndarray, actual: np.ndarray) -> Pair:
+  """What the scores of a border are taken from.
 
   Args:
     predicted: bool [H, W].
     actual: bool [H, W].
+
+  Returns:
+    Both, cropped to where either has car and a few pixels more; what is cut
+    off is background in both, and no distance depends on it.
+  """
+  diagonal = math.hypot(*actual.shape)
+  predicted, actual = _cropped(predicted, actual)
+  away = np.where(actual, _distance_to(~actual), _distance_to(actual))
+  return Pair(predicted, actual, away, diagonal)
+
+
+def scores(pair: Pair) -> dict[str, float]:
+  """Scores of one mask's border.
+
+  Args:
+    pair: it and the actual one.
 
   Returns:
     dice_band_2, dice_band_4, dice_band_8: Dice of the pixels that are at most
@@ -30,12 +59,8 @@ def scores(predicted: np.ndarray, actual: np.ndarray) -> dict[str, float]:
     Both distances are 0 where neither mask has a border (it is empty or all
     car), and the picture's diagonal where only one has.
   """
-  diagonal = math.hypot(*actual.shape)
-  predicted, actual = _cropped(predicted, actual)
-  return {
-    **_band_scores(predicted, actual),
-    **_distances(border(predicted), border(actual), diagonal),
-  }
+  borders = border(pair.predicted), border(pair.actual)
+  return {**_band_scores(pair), **_distances(*borders, pair.diagonal)}
 
 
 def border(mask: np.ndarray) -> np.ndarray:
@@ -65,8 +90,8 @@ def _cropped(predicted, actual):
   return predicted[tuple(part)], actual[tuple(part)]
 
 
-def _band_scores(predicted, actual):
-  away = np.where(actual, _distance_to(~actual), _distance_to(actual))
+def _band_scores(pair):
+  predicted, actual, away, _ = pair
   found = {}
   for width in BANDS:
     band = away <= width

@@ -7,10 +7,11 @@
 
 Photos are reduced to the network's size, its logits enlarged to the full size
 of the data set, and the masks compared with the full-size ones. Writes
-WORKDIR/evaluation/DATASET-SPLIT/summary.json, images.csv (from worst to best)
-and groups.csv (by view, make and body colour); with --flip against the config,
-DATASET-SPLIT-flip. An evaluation of the validation split finds the best
-threshold and cleaning of masks, which later ones of the test split apply, too.
+WORKDIR/evaluation/DATASET-SPLIT/summary.json, images.csv (from worst to best),
+groups.csv (by view, make, body colour and body) and errors.csv (wrong pixels by
+distance from the border); with --flip against the config, DATASET-SPLIT-flip.
+An evaluation of the validation split finds the best threshold and cleaning of
+masks, which later ones of the test split apply, too.
 """
 
 from absl import flags
@@ -55,6 +56,7 @@ from carvana_jax import (
   checkpoint,
   cleaning,
   compilation_cache,
+  error_bands,
   host_memory,
   parallel,
   prepare,
@@ -65,7 +67,7 @@ from carvana_jax import (
 )
 from carvana_jax.errors import UserError
 
-_GROUPS = ('view', 'make', 'colour')
+_GROUPS = ('view', 'make', 'colour', 'body')
 # What is written of an evaluation's scores: columns of images.csv.
 _MEANS = (
   'iou', 'accuracy', 'dice_band_2', 'dice_band_4', 'dice_band_8',
@@ -112,11 +114,14 @@ def evaluate(
   scored = scoring.score(run, builder, _labelled(builder, split), tuned)
   scored.sort(key=lambda one: one.row['dice'])
   rows = [one.row for one in scored]
-  _name_colours_by_car(rows)
+  for name in ('colour', 'body'):
+    _agree_by_car(rows, name)
   level = thresholds.level_of(run.config.eval.threshold)
   best, best_dice = thresholds.best(np.stack([x.dice_by_level for x in scored]))
+  errors = error_bands.table([one.errors for one in scored])
   summary = {
     **_summarize(rows),
+    **error_bands.shares(errors),
     'size': prepare.full_size(data_config),
     'network_size': run.config.data.size,
     'threshold': thresholds.threshold_of(level),
@@ -139,7 +144,7 @@ def evaluate(
   target = place(split)
   if processes.is_first():
     make_room(target, origin)
-    _write(target, summary, rows)
+    _write(target, summary, rows, errors)
   print(_table(summary, target))
   return summary
 
@@ -178,13 +183,16 @@ def make_room(target, origin):
     print(f'the evaluation of other images is kept in {aside}')
 
 
-def _name_colours_by_car(rows):
-  """Gives all views of a car the colour that most of them seem to have."""
+def _agree_by_car(rows, name):
+  """Gives all views of a car what most of them seem to be, if they tell."""
   seen = collections.defaultdict(collections.Counter)
   for row in rows:
-    seen[row['car_id']][row['colour']] += 1
+    seen[row['car_id']][row[name]] += row[name] != ''
   for row in rows:
-    row['colour'] = seen[row['car_id']].most_common(1)[0][0]
+    counts = seen[row['car_id']]
+    # Of equally many the first by name, whatever the order of the rows.
+    found = min(counts, key=lambda value: (-counts[value], value))
+    row[name] = found or 'unknown'
 
 
 def _summarize(rows):
@@ -220,11 +228,12 @@ def _labelled(builder, split):
   return split
 
 
-def _write(target, summary, rows):
+def _write(target, summary, rows, errors):
   target.mkdir(parents=True, exist_ok=True)
   atomic.write(target / 'images.csv', _csv(rows))
   groups = [group for name in _GROUPS for group in _grouped(rows, name)]
   atomic.write(target / 'groups.csv', _csv(groups))
+  atomic.write(target / 'errors.csv', _csv(errors))
   atomic.write(target / 'summary.json', json.dumps(summary, indent=2) + '\n')
 
 
@@ -260,6 +269,7 @@ def _table(summary, target):
   low, high = summary['dice_interval']
   number = lambda name: f'{summary[name]:9.5f}'
   pixels = lambda name: f'{summary[name]:9.2f}'
+  percent = lambda name: f'{100 * summary[name]:5.1f} %'
   lines = [
     f'{summary["dataset"]} {summary["split"]}: {summary["images"]} images of '
     f'{summary["cars"]} cars',
@@ -278,6 +288,8 @@ def _table(summary, target):
     f'{number("dice_band_4_mean")} (4){number("dice_band_8_mean")} (8), Dice',
     f'{"distance":10}{pixels("surface_distance_mean")} pixels,'
     f'{pixels("hausdorff_95_mean")} at 95 % (Hausdorff)',
+    f'{"wrong":10}{percent("wrong_within_4")} of the pixels within 4 pixels of '
+    f'the border,{percent("wrong_beyond_16")} beyond 16',
   ]
   if 'tuned_dice_mean' in summary:
     lines.append(

@@ -2,8 +2,9 @@
 
     python -m carvana_jax.report --workdir=runs/a
 
-Learning curves, scores, the best and the worst predictions, groups, the layers.
-Can be made while a run is going on; then what isn't there yet is left out.
+Scores, learning curves, where the error sits and what would come next, the best
+and the worst predictions, groups, the layers. Can be made while a run is going
+on; then what isn't there yet is left out.
 """
 
 from absl import flags
@@ -31,6 +32,7 @@ from carvana_jax.errors import UserError
 from carvana_jax.reporting import (
   cards,
   evaluations,
+  next_steps,
   overlays,
   page,
   plots,
@@ -60,12 +62,15 @@ def report(workdir: pathlib.Path) -> str:
   found = evaluations.read(workdir)
   # Pictures take most of the page, so those of the test cars come first.
   pictured = ([one for one in found if one.of_test] or found)[:_PICTURED]
+  metrics = read_metrics(workdir)
   sections = [
     ('Scores at full size', scores.summaries(found)),
-    ('Learning curves', _curves(workdir)),
+    ('Learning curves', _curves(workdir, metrics)),
   ]
   for one in found:
     shown = _SHOWN if one in pictured else 0
+    ideas = next_steps.sentences(one, found, metrics, config)
+    sections.append((f'{one.name}: where the error sits', _where(one, ideas)))
     sections += _evaluation(workdir, one, shown)
   sections += [
     ('Sample predictions while training', _sheets(workdir / 'pictures')),
@@ -76,8 +81,7 @@ def report(workdir: pathlib.Path) -> str:
   return page.page(workdir.name, sections)
 
 
-def _curves(workdir):
-  rows = read_metrics(workdir)
+def _curves(workdir, rows):
   for row in rows:
     if row.get('epoch', 0) < 1:
       raise UserError(
@@ -106,6 +110,27 @@ def _epochs(rows):
   # that one, so this is exact as soon as the first epoch is over.
   steps_per_epoch = max((row['step'] / row['epoch'] for row in rows), default=1)
   return [row['step'] / steps_per_epoch for row in rows]
+
+
+def _where(found, ideas):
+  """Wrong pixels by their distance from the border, and what follows."""
+  if not found.errors:
+    return ''
+  counts = lambda name: [float(row[name]) for row in found.errors]
+  plot = plots.bars(
+    'wrong pixels by distance from the border, in pixels',
+    scores.bands(found),
+    {
+      'added: background taken for car': counts('added'),
+      'missed: car taken for background': counts('missed'),
+    },
+    (overlays.ADDED, overlays.MISSED),
+  )
+  return (
+    page.grid([plot, scores.errors(found)], 'plots')
+    + '<h3>What would come next</h3>\n'
+    + page.points(ideas)
+  )
 
 
 def _evaluation(workdir, found, shown):

@@ -12,11 +12,13 @@ from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from carvana_jax import (
+  body,
   boundary,
   ceiling,
   checkpoint,
   cleaning,
   colours,
+  error_bands,
   metrics,
   predictor,
   processes,
@@ -31,9 +33,10 @@ _LABELS = ('filename', 'car_id', 'view', 'make', 'model')
 class Scored(NamedTuple):
   """What is known of one image's prediction."""
 
-  row: dict[str, Any]  # labels, colour and scores, as in images.csv
+  row: dict[str, Any]  # labels, colour, body and scores, as in images.csv
   dice_by_level: list[float]  # 256, see `thresholds.dice`
   dice_tuned: float | None
+  errors: list[list[float]]  # by distance, see `error_bands.of`
 
 
 class _Truth(NamedTuple):
@@ -141,17 +144,22 @@ def _scored(truth, prediction, config, tuned):
   if box is None:
     box = np.array([0, 0, *truth.mask.shape])
   network_size = spec.parse_size(config.data.size)
+  pair = boundary.pair(predicted, truth.mask)
+  errors = error_bands.of(pair)
   row = {
     **truth.label,
     'colour': _colour(truth, given.image, box),
     **metrics.mask_scores(predicted, truth.mask),
-    **boundary.scores(predicted, truth.mask),
+    **boundary.scores(pair),
     **ceiling.dice(truth.mask, network_size, box),
+    'wrong_far': error_bands.far(errors),
+    'body': body.name_of(truth.mask, truth.label['view'], truth.label['model']),
   }
   dice = None
   if tuned is not None:
     dice = _dice(predictor.mask_of(levels, tuned), truth.mask)
-  return Scored(row, thresholds.dice(levels, truth.mask).tolist(), dice)
+  by_level = thresholds.dice(levels, truth.mask).tolist()
+  return Scored(row, by_level, dice, errors)
 
 
 def _dice(predicted, actual):

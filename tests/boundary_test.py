@@ -16,6 +16,10 @@ def square(top, left, size, shape=(40, 60)):
   return mask
 
 
+def scores(predicted, actual):
+  return boundary.scores(boundary.pair(predicted, actual))
+
+
 def reference(predicted, actual):
   """The same from SciPy's distances and set operations on coordinates."""
   inner = lambda mask: mask & ~ndimage.binary_erosion(mask, border_value=1)
@@ -62,7 +66,7 @@ class ScoresTest(chex.TestCase):
   def test_equal_masks(self):
     mask = square(10, 12, 15)
     self.assertEqual(
-      boundary.scores(mask, mask),
+      scores(mask, mask),
       {
         'dice_band_2': 1.0,
         'dice_band_4': 1.0,
@@ -73,7 +77,7 @@ class ScoresTest(chex.TestCase):
     )
 
   def test_shifted_square_by_hand(self):
-    result = boundary.scores(square(10, 13, 10), square(10, 10, 10))
+    result = scores(square(10, 13, 10), square(10, 10, 10))
     # The far sides of the squares are 3 pixels apart: 10 of 36 border pixels.
     self.assertEqual(result['hausdorff_95'], 3.0)
     # The band of 2 pixels: 64 pixels of the actual square, of which the other
@@ -81,7 +85,7 @@ class ScoresTest(chex.TestCase):
     self.assertAlmostEqual(result['dice_band_2'], 2 * 40 / (64 + 40 + 20))
 
   def test_grown_square(self):
-    result = boundary.scores(square(8, 8, 14), square(10, 10, 10))
+    result = scores(square(8, 8, 14), square(10, 10, 10))
     # Two pixels away on all sides, but from the corners 2 * sqrt(2).
     self.assertAlmostEqual(result['hausdorff_95'], 2 * math.sqrt(2), 5)
     self.assertBetween(result['surface_distance'], 2, 2.2)
@@ -92,27 +96,27 @@ class ScoresTest(chex.TestCase):
     blobs = ndimage.gaussian_filter(rng.normal(size=(2, 60, 90)), (0, 6, 6))
     predicted, actual = blobs > 0.02
     chex.assert_trees_all_close(
-      boundary.scores(predicted, actual),
+      scores(predicted, actual),
       reference(predicted, actual),
       rtol=1e-5,
     )
 
   def test_empty_masks(self):
     empty, mask = np.zeros((30, 40), bool), square(5, 5, 8, (30, 40))
-    both = boundary.scores(empty, empty)
+    both = scores(empty, empty)
     self.assertEqual(both['hausdorff_95'], 0)
     self.assertEqual(both['surface_distance'], 0)
     self.assertEqual(both['dice_band_2'], 1)
     for masks in ((empty, mask), (mask, empty)):
-      result = boundary.scores(*masks)
+      result = scores(*masks)
       self.assertEqual(result['hausdorff_95'], 50)
       self.assertEqual(result['surface_distance'], 50)
-    self.assertEqual(boundary.scores(empty, mask)['dice_band_4'], 0)
+    self.assertEqual(scores(empty, mask)['dice_band_4'], 0)
     # Without an actual border there is no band.
-    self.assertEqual(boundary.scores(mask, empty)['dice_band_4'], 1)
+    self.assertEqual(scores(mask, empty)['dice_band_4'], 1)
 
   def test_full_masks_have_no_border(self):
     full = np.ones((10, 12), bool)
-    result = boundary.scores(full, full)
+    result = scores(full, full)
     self.assertEqual(result['hausdorff_95'], 0)
     self.assertEqual(result['dice_band_8'], 1)

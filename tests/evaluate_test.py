@@ -1,4 +1,4 @@
-"""What an evaluation does with results that are there already."""
+"""What an evaluation makes of its rows, and of results that are there."""
 
 import json
 import pathlib
@@ -29,3 +29,24 @@ class MakeRoomTest(chex.TestCase):
         'carvana-all.2': 'second',
       },
     )
+
+
+class AgreeByCarTest(chex.TestCase):
+  def agreed(self, *seen):
+    """What becomes of (car, body) pairs."""
+    rows = [{'car_id': car, 'body': body} for car, body in seen]
+    evaluate._agree_by_car(rows, 'body')
+    return [row['body'] for row in rows]
+
+  def test_views_that_do_not_tell_follow_the_others(self):
+    seen = ('a', ''), ('a', 'van'), ('b', 'SUV'), ('a', '')
+    self.assertEqual(self.agreed(*seen), ['van', 'van', 'SUV', 'van'])
+
+  def test_most_views_decide_or_the_name_whatever_their_order(self):
+    seen = [('a', 'van'), ('a', 'SUV'), ('a', '')]
+    for order in (seen, seen[::-1]):
+      self.assertEqual(self.agreed(*order), ['SUV'] * 3)
+      self.assertEqual(self.agreed(*order, ('a', 'van')), ['van'] * 4)
+
+  def test_unknown_where_no_view_tells(self):
+    self.assertEqual(self.agreed(('a', ''), ('b', 'van')), ['unknown', 'van'])

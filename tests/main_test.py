@@ -61,9 +61,10 @@ class MainTest(RunTest):
       self.assertIn(word, (self.made / 'stdout').read_text())
 
   def test_ends_with_the_table_and_its_place(self):
-    tail = (self.made / 'stdout').read_text().splitlines()[-11:]
+    tail = (self.made / 'stdout').read_text().splitlines()[-12:]
     self.assertLess(max(map(len, tail[:-1])), 81)
     self.assertStartsWith(tail[0], 'studio/64x96/1.0.1 test')
+    self.assertRegex(tail[-3], r'^wrong .* % of the pixels within 4 pixels')
     self.assertIn('(from validation)', tail[-2])
     folder = self.made / 'run' / 'evaluation' / 'studio-test'
     self.assertIn(str(folder), tail[-1])
@@ -128,9 +129,22 @@ class MainTest(RunTest):
     self.assertLen(views, 16)
     expected = np.mean([float(r['dice']) for r in rows if r['view'] == '3'])
     self.assertAlmostEqual(float(views['3']['dice_mean']), expected)
-    for by in ('view', 'make', 'colour'):
+    for by in ('view', 'make', 'colour', 'body'):
       counts = [int(g['images']) for g in groups if g['by'] == by]
       self.assertEqual(sum(counts), len(rows))
+
+  def test_errors_by_distance_are_all_errors(self):
+    folder = self.workdir / 'evaluation' / 'studio-test'
+    with (folder / 'errors.csv').open() as file:
+      errors = list(csv.DictReader(file))
+    with (folder / 'images.csv').open() as file:
+      rows = list(csv.DictReader(file))
+    summary = json.loads((folder / 'summary.json').read_text())
+    wrong = [int(row['missed']) + int(row['added']) for row in errors]
+    pixels = sum(1 - float(row['accuracy']) for row in rows) * 64 * 96
+    self.assertAlmostEqual(sum(wrong), pixels, 3)
+    self.assertAlmostEqual(summary['wrong_within_4'], sum(wrong[:2]) / pixels)
+    self.assertEqual(sum(wrong[4:]), sum(int(row['wrong_far']) for row in rows))
 
   def test_evaluates_another_split(self):
     result = self.evaluate('--split=all')
@@ -177,6 +191,7 @@ class MainTest(RunTest):
     text = (self.workdir / 'report.html').read_text()
     for part in ('commit', 'Learning curves', 'studio-test: worst',
                  'studio-test: groups', 'studio-validation: distribution',
+                 'studio-test: where the error sits', 'What would come next',
                  'Sample predictions', 'down0_conv0',
                  'ceiling, soft masks'):  # fmt: skip
       self.assertIn(part, text)

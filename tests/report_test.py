@@ -79,6 +79,7 @@ def image_rows(count):
       'colour': 'red',
       'dice': 0.8 + 0.001 * index,
       'surface_distance': 2.5,
+      'wrong_far': 50,
     }
     for index in range(count)
   ]
@@ -88,6 +89,13 @@ GROUP = {
   'by': 'make', 'group': 'Norvik', 'images': 30, 'cars': 30,
   'dice_mean': 0.81, 'dice_worst': 0.8,
 }  # fmt: skip
+
+ERRORS = [
+  {'over': 0, 'up_to': 2, 'missed': 8000, 'added': 1250, 'share': 0.625,
+   'dice_gain': 0.04},
+  {'over': 2, 'up_to': '', 'missed': 0, 'added': 5550, 'share': 0.375,
+   'dice_gain': 0.05},
+]  # fmt: skip
 
 
 def write_csv(path, rows):
@@ -140,6 +148,7 @@ class ReportTest(chex.TestCase):
     folder.mkdir(parents=True)
     write_csv(folder / 'images.csv', image_rows(images))
     write_csv(folder / 'groups.csv', [GROUP])
+    write_csv(folder / 'errors.csv', ERRORS)
     summary = SUMMARY | {'split': name.split('-')[1]} | dict(extra)
     (folder / 'summary.json').write_text(json.dumps(summary))
     return folder
@@ -181,6 +190,31 @@ class ReportTest(chex.TestCase):
         ['0.80000', '2.50', 'red\xa0Norvik\xa0SUV'],
       )
 
+  def test_where_the_error_sits(self):
+    self.add_evaluation('studio-test')
+    text = self.sections()['studio-test: where the error sits']
+    table = cells(text)
+    self.assertEqual(
+      table['0 to 2'], ['8,000', '1,250', '62.5\xa0%', '0.04000']
+    )
+    self.assertEqual(table['&gt; 2'], ['0', '5,550', '37.5\xa0%', '0.05000'])
+    self.assertIn('<svg', text)
+    self.assertIn('<li>Dice lacks 0.09000 of 1.', text)
+
+  def test_older_evaluations_do_not_tell_where(self):
+    folder = self.add_evaluation('studio-test')
+    folder.joinpath('errors.csv').unlink()
+    rows = [dict(row) for row in image_rows(3)]
+    for row in rows:
+      del row['wrong_far']
+    write_csv(folder / 'images.csv', rows)
+    summary = {**SUMMARY, 'split': 'test'}
+    del summary['network_size'], summary['ceiling_soft_mean']
+    folder.joinpath('summary.json').write_text(json.dumps(summary))
+    found = self.sections()
+    self.assertIn('studio-test: groups', found)
+    self.assertNotIn('studio-test: where the error sits', found)
+
   def shown(self, *names):
     """{evaluation: names of the images that get pictures}."""
     for name in names:
@@ -217,9 +251,11 @@ class ReportTest(chex.TestCase):
     self.assertEqual([len(x) for x in shown.values()], [20, 20, 20, 0])
 
   def test_half_written_evaluations(self):
-    """The order of writing is images.csv, groups.csv, summary.json."""
+    """The order of writing is images, groups, errors, summary."""
     self.add_evaluation('a-test').joinpath('summary.json').unlink()
-    self.add_evaluation('b-test').joinpath('groups.csv').unlink()
+    folder = self.add_evaluation('b-test')
+    folder.joinpath('groups.csv').unlink()
+    folder.joinpath('errors.csv').unlink()
     folder = self.add_evaluation('c-test')
     folder.joinpath('images.csv').unlink()
     folder.joinpath('summary.json.tmp').write_text('{"dice_me')
@@ -229,7 +265,13 @@ class ReportTest(chex.TestCase):
     self.assertEqual(table['score'], ['b-test', 'c-test'])
     there = [name for name in found if '-test: ' in name]
     self.assertEqual(
-      there, ['b-test: distribution', 'b-test: worst', 'c-test: groups']
+      there,
+      [
+        'b-test: distribution',
+        'b-test: worst',
+        'c-test: where the error sits',
+        'c-test: groups',
+      ],
     )
 
   def curves(self, *lines):

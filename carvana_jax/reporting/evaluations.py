@@ -9,14 +9,21 @@ from typing import Any, NamedTuple
 from carvana_jax import atomic
 from carvana_jax.errors import UserError
 
-# The columns that are read of images.csv and groups.csv: texts, then numbers.
+# The columns that are read of the tables: texts, then numbers.
 _IMAGES = (
   ('filename', 'car_id', 'colour', 'make', 'model'),
   ('dice', 'surface_distance'),
 )
 _GROUPS = (('by', 'group', 'images', 'cars'), ('dice_mean', 'dice_worst'))
-# What is needed of summary.json, whatever else there is.
+_ERRORS = (('up_to',), ('over', 'missed', 'added', 'share', 'dice_gain'))
+# What is needed of summary.json, whatever else there is; and beside errors.csv.
 _NEEDED = {'split': str, 'data': str, 'step': int}
+_NEEDED_TOO = {
+  'dice_mean': float | int,
+  'ceiling_soft_mean': float | int,
+  'network_size': str,
+  'size': str,
+}
 
 
 class Evaluation(NamedTuple):
@@ -26,6 +33,7 @@ class Evaluation(NamedTuple):
   summary: dict[str, Any]
   images: list[dict[str, str]]  # the worst first
   groups: list[dict[str, str]]
+  errors: list[dict[str, str]]  # by distance from the border on
 
   @property
   def of_test(self) -> bool:
@@ -37,25 +45,32 @@ def read(workdir: pathlib.Path) -> list[Evaluation]:
   """The evaluations of a run, by name.
 
   One without a summary, which is written last, is left out; of one without
-  one of the tables, that table is empty.
+  one of the tables, that table is empty. Older ones have no errors.csv.
 
   Raises:
     UserError: a file is damaged.
   """
   return [
-    Evaluation(
-      path.parent.name,
-      _summary(path),
-      rows(path.with_name('images.csv'), *_IMAGES),
-      rows(path.with_name('groups.csv'), *_GROUPS),
-    )
+    _evaluation(path)
     for path in sorted(workdir.glob('evaluation/*/summary.json'))
   ]
 
 
-def _summary(path):
+def _evaluation(path):
+  errors = rows(path.with_name('errors.csv'), *_ERRORS)
+  counted = ('wrong_far',) if errors else ()
+  return Evaluation(
+    path.parent.name,
+    _summary(path, _NEEDED | (_NEEDED_TOO if errors else {})),
+    rows(path.with_name('images.csv'), _IMAGES[0], _IMAGES[1] + counted),
+    rows(path.with_name('groups.csv'), *_GROUPS),
+    errors,
+  )
+
+
+def _summary(path, needed):
   summary = atomic.read_json(path)
-  for name, kind in _NEEDED.items():
+  for name, kind in needed.items():
     if not isinstance(summary.get(name), kind):
       raise UserError(f'{path} does not tell its {name}; evaluate again.')
   return summary

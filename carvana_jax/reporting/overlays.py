@@ -7,7 +7,7 @@ from carvana_jax.datasets import images
 
 WIDTH = 480  # pixels of photos and errors
 # Colours that people who can't tell red from green tell apart.
-_WRONG, _MISSED = (255, 110, 30), (30, 120, 255)
+ADDED, MISSED = (255, 110, 30), (30, 120, 255)
 
 
 def jpeg(pixels: np.ndarray, width: int) -> bytes:
@@ -43,8 +43,8 @@ def errors(
   reach = max(1, round(photo.shape[1] / WIDTH))
   square = np.ones((reach, reach), np.uint8)
   for wrong, colour in (
-    (predicted & ~actual, _WRONG),
-    (actual & ~predicted, _MISSED),
+    (predicted & ~actual, ADDED),
+    (actual & ~predicted, MISSED),
   ):
     picture[cv2.dilate(wrong.view(np.uint8), square) > 0] = colour
   return picture

@@ -26,6 +26,7 @@ img, svg { max-width: 100%; height: auto; }
 .drawing svg { max-width: max(100%, 40rem); }
 .plots, .cards { display: grid; gap: 1rem;
   grid-template-columns: repeat(auto-fill, minmax(min(22rem, 100%), 1fr)); }
+ul { padding-left: 1.2rem; max-width: 46rem; }
 .plots svg, .plots img { background: white; border-radius: .3rem; }
 figure { margin: 0; }
 figcaption { font-size: .85rem; overflow-wrap: anywhere; }
@@ -83,6 +84,12 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
 
 def _text(value):
   return f'{value:.5f}' if isinstance(value, float) else str(value)
+
+
+def points(sentences: Iterable[str]) -> str:
+  """A list of sentences."""
+  items = '\n'.join(f'<li>{html.escape(one)}</li>' for one in sentences)
+  return f'<ul>\n{items}\n</ul>\n' if items else ''
 
 
 def preformatted(text: str) -> str:

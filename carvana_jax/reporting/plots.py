@@ -1,8 +1,9 @@
-"""Curves and histograms as SVG."""
+"""Curves, histograms and bars as SVG."""
 
 import io
 from collections.abc import Sequence
 
+import numpy as np
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
@@ -31,6 +32,31 @@ def histogram(title: str, values: Sequence[float]) -> str:
   figure, axes = _axes(title)
   axes.hist(values, bins=min(40, max(8, len(values) // 4)))
   axes.set_ylabel('images')
+  return svg(figure)
+
+
+def bars(
+  title: str,
+  names: Sequence[str],
+  parts: dict[str, Sequence[float]],
+  colours: Sequence[tuple[int, int, int]],
+) -> str:
+  """Bars of several parts, one upon the other.
+
+  Args:
+    title: what they show.
+    names: of the bars.
+    parts: by name, a height a bar each.
+    colours: of the parts, 0..255.
+  """
+  figure, axes = _axes(title)
+  below = np.zeros(len(names))
+  for (name, heights), colour in zip(parts.items(), colours, strict=True):
+    shade = [value / 255 for value in colour]
+    axes.bar(names, heights, bottom=below, label=name, color=shade)
+    below += heights
+  axes.tick_params('x', labelsize=8)
+  axes.legend(frameon=False)
   return svg(figure)
 
 

@@ -19,6 +19,10 @@ def _pixels(value):
   return f'{float(value):.2f}'
 
 
+def _percent(value):
+  return f'{100 * float(value):.1f}\N{NO-BREAK SPACE}%'
+
+
 def _interval(ends):
   return ' to '.join(map(_fraction, ends))
 
@@ -47,6 +51,8 @@ _SUMMARY = {
     )
     for width in boundary.BANDS
   },
+  'wrong_within_4': ('wrong pixels within 4 pixels of the border', _percent),
+  'wrong_beyond_16': ('wrong pixels beyond 16 pixels of it', _percent),
   'surface_distance_mean': ('surface distance, mean (pixels)', _pixels),
   'hausdorff_95_mean': ('Hausdorff distance at 95 %, mean (pixels)', _pixels),
   'threshold': ('threshold', _threshold),
@@ -110,6 +116,30 @@ def groups(found: evaluations.Evaluation) -> list[str]:
       ]
     )
     for by in dict.fromkeys(row['by'] for row in found.groups)
+  ]
+
+
+def errors(found: evaluations.Evaluation) -> str:
+  """A table of the wrong pixels by distance from the border."""
+  return page.table(
+    [
+      {
+        'pixels from the border': band,
+        'missed': f'{float(row["missed"]):,.0f}',
+        'added': f'{float(row["added"]):,.0f}',
+        'share': _percent(row['share']),
+        'Dice to gain': _fraction(row['dice_gain']),
+      }
+      for band, row in zip(bands(found), found.errors, strict=True)
+    ]
+  )
+
+
+def bands(found: evaluations.Evaluation) -> list[str]:
+  """The bands of distances in words."""
+  return [
+    f'{row["over"]} to {row["up_to"]}' if row['up_to'] else f'> {row["over"]}'
+    for row in found.errors
   ]
 
 

@@ -123,15 +123,20 @@ SUBMISSIONS = [
 SUMMARY = {
   'split': 'test', 'data': '/nowhere', 'step': 1, 'size': '64x96',
   'threshold': 0.5, 'flip': False, 'dice_mean': 0.5,
-  'dice_interval': [0.4, 0.6],
+  'dice_interval': [0.4, 0.6], 'network_size': '32x48',
+  'ceiling_soft_mean': 0.9,
 }  # fmt: skip
 IMAGE = {
   'filename': 'a.jpg', 'car_id': 'a', 'colour': 'red', 'make': 'Kia',
-  'model': 'Soul', 'dice': 0.5, 'surface_distance': 1.5,
+  'model': 'Soul', 'dice': 0.5, 'surface_distance': 1.5, 'wrong_far': 5,
 }  # fmt: skip
 GROUP = {
   'by': 'make', 'group': 'Kia', 'images': 1, 'cars': 1, 'dice_mean': 0.5,
   'dice_worst': 0.5,
+}  # fmt: skip
+ERROR = {
+  'over': 0, 'up_to': '', 'missed': 5, 'added': 5, 'share': 1.0,
+  'dice_gain': 0.5,
 }  # fmt: skip
 METRICS = {
   'step': 1, 'epoch': 1, 'train/loss': 0.5, 'validation/loss': 0.5,
@@ -153,6 +158,7 @@ def run_of(files=None, name='run'):
     f'{folder}/summary.json': json.dumps(SUMMARY),
     f'{folder}/images.csv': table(IMAGE),
     f'{folder}/groups.csv': table(GROUP),
+    f'{folder}/errors.csv': table(ERROR),
   } | (files or {})
 
   def make(root):
@@ -176,9 +182,9 @@ def compare(title, file, data, *words):
   return Case(f'compare_{title}', make, 'compare run other', words)
 
 
-SCORES, IMAGES, GROUPS = (
+SCORES, IMAGES, GROUPS, ERRORS = (
   f'evaluation/studio-test/{x}'
-  for x in ('summary.json', 'images.csv', 'groups.csv')
+  for x in ('summary.json', 'images.csv', 'groups.csv', 'errors.csv')
 )
 REMOVE, EVALUATE = 'remove it', 'evaluate again'
 LINE = 'metrics.jsonl', 'remove that line'
@@ -240,8 +246,10 @@ RECORDS = [
          'summary.json is damaged', REMOVE),
   report('summary_without_split', SCORES, json.dumps(lacking(SUMMARY, 'split')),
          'summary.json does not tell its split', EVALUATE),
-  report('summary_of_a_word', SCORES, summary(dice_mean='good'),
-         "studio-test has dice_mean='good'", EVALUATE),
+  report('summary_of_a_word', SCORES, summary(iou_mean='good'),
+         "studio-test has iou_mean='good'", EVALUATE),
+  report('summary_of_a_mean_in_words', SCORES, summary(dice_mean='good'),
+         'summary.json does not tell its dice_mean', EVALUATE),
   report('summary_of_a_list', SCORES, summary(threshold=[0.5]),
          'studio-test has threshold=[0.5]', EVALUATE),
   report('images_without_dice', IMAGES, table(lacking(IMAGE, 'dice')),
@@ -264,6 +272,15 @@ RECORDS = [
          'groups.csv has no right cars', EVALUATE),
   report('groups_of_words', GROUPS, table(GROUP | {'dice_mean': 'good'}),
          'groups.csv has no right dice_mean', EVALUATE),
+  report('errors_without_share', ERRORS, table(lacking(ERROR, 'share')),
+         'errors.csv has no right share', EVALUATE),
+  report('errors_of_words', ERRORS, table(ERROR | {'missed': 'many'}),
+         'errors.csv has no right missed', EVALUATE),
+  report('errors_beside_an_old_summary', SCORES,
+         json.dumps(lacking(SUMMARY, 'ceiling_soft_mean')),
+         'summary.json does not tell its ceiling_soft_mean', EVALUATE),
+  report('errors_beside_old_images', IMAGES, table(lacking(IMAGE, 'wrong_far')),
+         'images.csv has no right wrong_far', EVALUATE),
   compare('no_evaluation', IMAGES, None, 'images.csv is missing',
           'make it with'),
   compare('without_rows', IMAGES, 'filename,car_id,dice\n',

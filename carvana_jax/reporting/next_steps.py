@@ -1,0 +1,255 @@
+"""What would come next, in sentences, by a few rules on a run's numbers.
+
+They point at what is worth a try first; only a run tells whether it helps. What
+Dice lacks is its mean's distance from 1.
+
+- Flips, threshold and cleaning need no training: what they gained on these
+  images, or that they are untried.
+- The network's size is the limit where perfect masks of that size would lack at
+  least half of what Dice lacks, or where most is lost within 4 pixels of the
+  border and these are less than a pixel of the network. If they are more, the
+  network could do better at its size.
+- Errors beyond 16 pixels are parts of cars or of the studio. They matter where
+  they cost at least a third; they sit in few images where a tenth of the images
+  has half of them.
+- A loss on validation that is 1.25 times that of training, or more, is
+  overfitting.
+- The weakest view, colour and body are named where they are below the mean by
+  at least a quarter of what it lacks.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from carvana_jax import error_bands
+from carvana_jax.datasets import spec
+from carvana_jax.reporting.evaluations import Evaluation
+
+_NOTABLE = 0.01  # of what Dice lacks: a gain worth a word
+_LIMITING = 0.5  # of what Dice lacks: the resolution's part
+_COSTLY = 1 / 3  # of all bands' gains: that of the far ones
+_FEW = 0.1  # of the images that hold half of the far errors
+_OVERFIT = 1.25  # validation loss over training loss
+_WEAK = 0.25  # of what Dice lacks: a group's distance from the mean
+_COLOUR_CHANGES = ('brightness', 'contrast', 'saturation', 'hue', 'gray')
+
+
+def sentences(
+  found: Evaluation,
+  others: Sequence[Evaluation],
+  metrics: Sequence[dict[str, float]],
+  config: ConfigDict,
+) -> list[str]:
+  """What an evaluation says of the next step.
+
+  Args:
+    found: the evaluation.
+    others: all evaluations of the run.
+    metrics: the rows of metrics.jsonl.
+    config: of the run.
+
+  Returns:
+    Sentences; none where its errors were not counted.
+  """
+  if not found.errors:
+    return []
+  lacks = 1 - found.summary['dice_mean']
+  if lacks <= 0:
+    return ['Every mask is perfect: nothing is left to gain on these images.']
+  near, middle, far = _gains(found)
+  return [
+    f'Dice lacks {lacks:.5f} of 1. With all pixels right within '
+    f'{error_bands.NEAR} pixels of the border it would gain {near:.5f}, '
+    f'between {error_bands.NEAR} and {error_bands.FAR} pixels {middle:.5f}, '
+    f'beyond {far:.5f}.',
+    *_without_training(found, others, lacks),
+    *_resolution(found, lacks, near / max(near + middle + far, 1e-12)),
+    *_far(found, config, far / max(near + middle + far, 1e-12)),
+    *_fit(found, metrics),
+    *_weakest(found, lacks),
+  ]
+
+
+def _gains(found):
+  """Dice to gain near the border, farther away, and far from it."""
+  gains = [0.0, 0.0, 0.0]
+  for row in found.errors:
+    over = float(row['over'])
+    place = (over >= error_bands.NEAR) + (over >= error_bands.FAR)
+    gains[place] += float(row['dice_gain'])
+  return gains
+
+
+def _without_training(found, others, lacks) -> Iterator[str]:
+  summary = found.summary
+  tuned = summary.get('tuned_dice_mean')
+  if isinstance(tuned, float):
+    yield (
+      f'Threshold and cleaning that were best on validation: '
+      f'{_gain(tuned - summary["dice_mean"], lacks, "use --tuned")}'
+    )
+  elif found.of_test:
+    yield (
+      'Threshold and cleaning are untried: evaluate the validation split, then '
+      'this one again.'
+    )
+  if summary.get('flip') is not False:
+    return
+  flipped = [
+    other.summary
+    for other in others
+    if other.summary.get('flip') is True
+    and _same(other.summary, summary)
+    and isinstance(other.summary.get('dice_mean'), float)
+  ]
+  if flipped:
+    gain = flipped[0]['dice_mean'] - summary['dice_mean']
+    advice = 'set config.eval.flip'
+    yield f'Averaging with the mirrored photo: {_gain(gain, lacks, advice)}'
+  else:
+    yield 'Averaging with the mirrored photo is untried: evaluate with --flip.'
+
+
+def _percent(share):
+  return f'{100 * share:.0f}\N{NO-BREAK SPACE}%'
+
+
+def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:
+  """Whether two summaries are of the same images and network."""
+  names = ('origin', 'split', 'step')
+  return all(one.get(name) == other.get(name) for name in names)
+
+
+def _gain(gain, lacks, advice):
+  notable = gain >= _NOTABLE * lacks
+  return f'{gain:+.5f} Dice; {advice if notable else "not worth it here"}.'
+
+
+def _resolution(found, lacks, near_share) -> Iterator[str]:
+  size, ceiling = (
+    found.summary[name] for name in ('network_size', 'ceiling_soft_mean')
+  )
+  full, small = (
+    spec.parse_size(one)[0] for one in (found.summary['size'], size)
+  )
+  pixel = full / small  # of the photo's
+  share = (1 - ceiling) / lacks
+  near = (
+    f'{_percent(near_share)} of the loss is within {error_bands.NEAR} pixels '
+    'of the border'
+  )
+  perfect = f'perfect masks of {size} would have {ceiling:.5f} (the ceiling)'
+  if share >= _LIMITING:
+    yield (
+      f'The size that the network sees is the limit: {perfect}, so the size '
+      f'explains {_percent(share)} of what is lacking. Next: a larger '
+      'config.data.size.'
+    )
+  elif near_share <= 0.5:
+    yield (
+      f'A larger config.data.size alone would not help much: {perfect}, so the '
+      f'size explains {_percent(share)} of what is lacking.'
+    )
+  elif pixel > error_bands.NEAR:
+    yield (
+      f'{near}, and a pixel of the network is {pixel:.1f} of them wide. Next: '
+      f'a larger config.data.size, although {perfect}.'
+    )
+  else:
+    yield (
+      f'{near}, though {perfect}. Next: a larger network '
+      '(config.model.first_width) or longer training, then a larger '
+      'config.data.size.'
+    )
+
+
+def _far(found, config, share) -> Iterator[str]:
+  counts = sorted(float(row['wrong_far']) for row in found.images)[::-1]
+  total = sum(counts)
+  if share < _COSTLY or not total:
+    return
+  half = 1 + int(np.searchsorted(np.cumsum(counts), total / 2))
+  missed, added = (
+    sum(
+      float(row[name])
+      for row in found.errors
+      if float(row['over']) >= error_bands.FAR
+    )
+    for name in ('missed', 'added')
+  )
+  text = (
+    f'{_percent(share)} of the loss is beyond {error_bands.FAR} pixels, where '
+    f'whole parts are wrong: {_percent(missed / (missed + added))} of those '
+    'pixels are missed car, the others background taken for car. '
+  )
+  if half > max(1, _FEW * len(counts)):
+    yield (
+      f'{text}They are spread: half of them are in {half} of {len(counts)} '
+      'images. Next: average several networks (several --workdir), or a '
+      'network that sees more around each pixel (config.model.levels).'
+    )
+    return
+  car, its = _worst_car(found)
+  augment = config.get('augment', {})
+  colour = any(augment.get(name) for name in _COLOUR_CHANGES)
+  yield (
+    f'{text}Half of them are in {half} of {len(counts)} images, and '
+    f'{_percent(its / total)} in those of one car ({car}). Next: more varied '
+    'cars, rendered ones to begin with, and '
+    f'{"stronger " if colour else ""}changes of colour (config.augment'
+    f'{"" if colour else ", where all are off"}).'
+  )
+
+
+def _worst_car(found):
+  """The car with the most far errors, in words, and how many."""
+  totals, words = {}, {}
+  for row in found.images:
+    car = row['car_id']
+    totals[car] = totals.get(car, 0) + float(row['wrong_far'])
+    words[car] = f'{car}, {row["colour"]} {row["make"]} {row["model"]}'
+  worst = max(totals, key=totals.get)
+  return words[worst], totals[worst]
+
+
+def _fit(found, metrics) -> Iterator[str]:
+  losses = {
+    row['step']: (row['train/loss'], row['validation/loss'])
+    for row in metrics
+    if row.get('train/loss', 0) > 0 and 'validation/loss' in row
+  }
+  if found.summary['step'] not in losses:
+    return
+  train, validation = losses[found.summary['step']]
+  both = (
+    f'the loss is {train:.4f} on the training cars and {validation:.4f} on '
+    f'those of validation, {validation / train:.2f} times as much'
+  )
+  if validation >= _OVERFIT * train:
+    yield (
+      f'Overfitting: {both}. Next: more cars, more config.augment or '
+      'config.model.dropout, before a larger network or longer training.'
+    )
+  else:
+    yield (
+      f'No overfitting: {both}, so a larger network or longer training can '
+      'still help.'
+    )
+
+
+def _weakest(found, lacks) -> Iterator[str]:
+  weak = []
+  for by in ('view', 'colour', 'body'):
+    groups = [row for row in found.groups if row['by'] == by]
+    worst = min(groups, key=lambda row: float(row['dice_mean']), default=None)
+    if worst is None or len(groups) == 1:
+      continue
+    below = found.summary['dice_mean'] - float(worst['dice_mean'])
+    if below >= _WEAK * lacks:
+      cars = '1 car' if worst['cars'] == '1' else f'{worst["cars"]} cars'
+      weak.append(f'{by} {worst["group"]}, {below:.5f} below the mean ({cars})')
+  if weak:
+    yield f'Weakest: {"; ".join(weak)}.'
