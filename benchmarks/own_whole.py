@@ -15,6 +15,7 @@ import numpy as np
 from benchmarks.peers.marks import Marks
 from carvana_jax import checkpoint, predictor, train, validation
 from carvana_jax.datasets import images
+from carvana_jax.errors import UserError
 
 
 def marking(marks: Marks) -> type[validation.Validation]:
@@ -24,6 +25,10 @@ def marking(marks: Marks) -> type[validation.Validation]:
     """Of one network."""
 
     def __init__(self, config, model, data):
+      if config.data.multiview:
+        raise UserError(
+          'crops of config.data.multiview are not compared; set it to False.'
+        )
       super().__init__(config, model, data)
       self._config, self._model = config, model
       self._given = None  # the unseen photos as the network sees them

@@ -43,7 +43,6 @@ if __name__ == '__main__':
 
 import io
 import json
-import os
 import pathlib
 import subprocess
 import sys
@@ -118,14 +117,6 @@ def commands(
   }  # fmt: skip
 
 
-def truths(
-  masks: Sequence[pathlib.Path],
-) -> list[np.ndarray]:
-  """The original masks, bool [H, W] each."""
-  load = lambda path: check.decode_mask(path.read_bytes()) > 0
-  return list(workers.ordered_map(load, masks))
-
-
 def dice(logits: np.ndarray, actual: Sequence[np.ndarray]) -> np.ndarray:
   """Dice of every photo at its full size.
 
@@ -197,6 +188,7 @@ def curve(
           process.stdin.flush()
         else:
           process.stdin.close()
+      process.wait()
     finally:
       process.kill()
   if process.returncode or not found:
@@ -270,53 +262,64 @@ def plot(curves: dict[str, list[dict]], split: str) -> bytes:
   return stream.getvalue()
 
 
-def measure(
-  args: Any, folder: pathlib.Path, output: pathlib.Path
-) -> dict[str, list[dict]]:
-  """The curves of all contestants; runs those that OUTPUT lacks."""
-  pairs = split(folder)
-  settings = {name: getattr(args, name) for name in _SETTINGS}
-  settings['photos'] = {name: len(pairs[name]) for name in pairs}
-  output.mkdir(parents=True, exist_ok=True)
-  unseen = [pair for name in UNSEEN for pair in pairs[name]]
-  actual = truths([mask for _, mask in unseen])
-  for photo, _ in pairs['train']:
-    photo.read_bytes()  # into the page cache, for the first as for the others
+def scorer(pairs: dict[str, list[tuple[pathlib.Path, pathlib.Path]]]) -> Any:
+  """What gives the mean Dice of each split of UNSEEN from all their logits."""
+  masks = [mask for name in UNSEEN for _, mask in pairs[name]]
+  load = lambda path: check.decode_mask(path.read_bytes()) > 0
+  actual = list(workers.ordered_map(load, masks))
+  first = len(pairs[UNSEEN[0]])
 
   def scored(logits):
     by_photo = dice(logits, actual)
-    first = len(pairs['validation'])
     means = by_photo[:first].mean(), by_photo[first:].mean()
     return dict(zip(UNSEEN, map(float, means), strict=True))
 
-  curves = {}
-  for name in (OURS, KERAS, TORCH):
-    path = output / f'{name}.json'
-    if not path.exists():
-      job = {
-        'growth': args.growth,
-        'train': [list(map(str, pair)) for pair in pairs['train']],
-        'unseen': [str(photo) for photo, _ in unseen],
-      }
-      with tempfile.TemporaryDirectory(dir=output) as root:
-        root = pathlib.Path(root)
-        words = commands(args, folder, root)[name]
-        log = path.with_suffix('.log')
-        marks_ = curve(name, words, root, job, args.minutes, scored, log)
-      record = {
-        'settings': settings,
-        'commit': header.commit(),
-        'cores': os.cpu_count(),
-        'curve': marks_,
-      }
-      atomic.write(path, json.dumps(record, indent=2) + '\n')
-    record = atomic.read_json(path)
-    if record['settings'] != settings:
-      raise UserError(
-        f'{path} is of {record["settings"]}; choose another --output.'
-      )
-    curves[name] = record['curve']
-  return curves
+  return scored
+
+
+def measure(
+  args: Any, folder: pathlib.Path, output: pathlib.Path
+) -> dict[str, list[dict]]:
+  """The curves of all contestants; runs those that OUTPUT lacks.
+
+  Args:
+    args: the flags.
+    folder: of the Kaggle files.
+    output: is made if missing.
+
+  Raises:
+    UserError: a contestant failed, or OUTPUT has curves of other settings.
+  """
+  pairs = split(folder)
+  settings = {name: getattr(args, name) for name in _SETTINGS}
+  settings['photos'] = {name: len(found) for name, found in pairs.items()}
+  paths = {name: output / f'{name}.json' for name in (OURS, KERAS, TORCH)}
+  for path in paths.values():
+    if (
+      path.exists()
+      and (there := atomic.read_json(path)['settings']) != settings
+    ):
+      raise UserError(f'{path} is of {there}; choose another --output.')
+  output.mkdir(parents=True, exist_ok=True)
+  job = {
+    'growth': args.growth,
+    'train': [list(map(str, pair)) for pair in pairs['train']],
+    'unseen': [str(photo) for name in UNSEEN for photo, _ in pairs[name]],
+  }
+  missing = [name for name, path in paths.items() if not path.exists()]
+  if missing:
+    scored = scorer(pairs)
+    for photo, _ in pairs['train']:
+      photo.read_bytes()  # into the page cache, for the first as for the others
+  for name in missing:
+    with tempfile.TemporaryDirectory(dir=output) as root:
+      root = pathlib.Path(root)
+      words = commands(args, folder, root)[name]
+      log = output / f'{name}.log'
+      found = curve(name, words, root, job, args.minutes, scored, log)
+    record = {'settings': settings, 'commit': header.commit(), 'curve': found}
+    atomic.write(paths[name], json.dumps(record, indent=2) + '\n')
+  return {name: atomic.read_json(path)['curve'] for name, path in paths.items()}
 
 
 def main() -> None:
