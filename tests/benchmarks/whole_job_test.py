@@ -60,7 +60,7 @@ def make_photos(folder, height=24, width=24):
   """Two views of a car of each split; the upper half is car, and bright."""
   pixels = np.zeros((height, width), np.uint8)
   pixels[: height // 2] = 1
-  mask = Image.fromarray(pixels, 'P')
+  mask = Image.fromarray(pixels)
   mask.putpalette([0, 0, 0, 255, 255, 255])
   for name in ('train', 'train_masks'):
     (folder / name).mkdir()
@@ -132,13 +132,13 @@ class TableTest(chex.TestCase):
 
 class DiceTest(chex.TestCase):
   def test_logits_are_enlarged(self):
-    """Of 4x8 pixels; from 2x4 the border runs where the logit crosses 0."""
+    """From 2x4 to 4x8 pixels: the border runs where the logit crosses 0."""
     upper, left = np.zeros((2, 4, 8), bool)
     upper[:2] = True
     left[:, :3] = True
-    # Rows at 1/4 and 3/4 of the way: 1, 1/2, -1/2, -1.
+    # Becomes rows of 1, 1/2, -1/2, -1.
     rows = np.repeat(np.float32([[1], [-1]]), 4, axis=1)
-    # Columns: 3, 3, 3, 3, 1.5, -1.5, -3, -3: one too many, and one more.
+    # Becomes columns of 3, 3, 3, 1.5, -1.5, -3, -3, -3: a column too many.
     columns = np.float32([[3, 3, -3, -3]] * 2)
     found = whole_job.dice(np.stack([rows, columns]), [upper, left])
     # 12 pixels of car, 16 predicted.
@@ -146,7 +146,8 @@ class DiceTest(chex.TestCase):
 
   def test_nan_is_background(self):
     logits = np.full((1, 2, 2), np.nan, np.float32)
-    self.assertEqual(whole_job.dice(logits, [np.ones((4, 4), bool)]), [0])
+    found = whole_job.dice(logits, [np.ones((4, 4), bool)])
+    np.testing.assert_array_equal(found, [0])
 
 
 class MarksTest(chex.TestCase):
@@ -245,7 +246,7 @@ class ContestTest(chex.TestCase):
       self.assertEqual(seconds, sorted(seconds))
     keras = [x['seconds'] for x in record['curves'][KERAS]]
     # 0.2 s of work between two marks, and more than 0.5 s of predictions.
-    self.assertBetween(keras[1] - keras[0], 0.2, 0.45)
+    self.assertBetween(keras[1] - keras[0], 0.2, 0.69)
     (first, *_), last = record['levels']['test'], record['levels']['test'][-1]
     self.assertEqual(first['level'], 0.95)
     self.assertEqual(first['seconds'][KERAS], keras[2])
