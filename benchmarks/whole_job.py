@@ -25,7 +25,7 @@ if __name__ == '__main__':
   flags.DEFINE_string(
     'manual_dir', None, 'Unpacked folder of the Kaggle files.', required=True
   )
-  flags.DEFINE_string('config', 'fast', 'Of ours, a name in configs/.')
+  flags.DEFINE_string('name', 'fast', 'Of our config.')
   flags.DEFINE_float('minutes', 30, 'Of each contestant.', lower_bound=0)
   flags.DEFINE_float(
     'growth', 1.1, "From a peer's mark to its next, in time.", lower_bound=1
@@ -67,7 +67,7 @@ OURS, KERAS, TORCH = 'carvana_jax', 'Keras', 'PyTorch'
 LEVELS = (0.95, 0.97, 0.98, 0.985)  # mean Dice
 UNSEEN = ('validation', 'test')
 # What the curves of one folder have in common.
-_SETTINGS = ('config', 'minutes', 'growth', 'torch_size', 'torch_width')
+_SETTINGS = ('name', 'minutes', 'growth', 'torch_size', 'torch_width')
 _ROW = '{:>12}' + '{:>14}' * 4
 
 
@@ -108,7 +108,7 @@ def commands(
     OURS: [
       'env', f'JAX_COMPILATION_CACHE_DIR={root}/programs',
       *here, 'benchmarks.own_whole', job,
-      f'--config=configs/{args.config}.py', f'--workdir={root}/run',
+      f'--config=configs/{args.name}.py', f'--workdir={root}/run',
       '--config.data.dataset=carvana', f'--config.data.data_dir={root}/data',
       f'--config.data.manual_dir={folder}',
     ],
@@ -202,10 +202,10 @@ def _tell(name, mark):
 
 
 def reached(
-  curve: Sequence[dict[str, float]], level: float, split: str
+  found: Sequence[dict[str, float]], level: float, split: str
 ) -> float | None:
   """Seconds to the first mark of at least this Dice; None if there is none."""
-  times = (x['seconds'] for x in curve if x[split] >= level)
+  times = (x['seconds'] for x in found if x[split] >= level)
   return next(times, None)
 
 
@@ -309,8 +309,8 @@ def measure(
   missing = [name for name, path in paths.items() if not path.exists()]
   if missing:
     scored = scorer(pairs)
-    for photo, _ in pairs['train']:
-      photo.read_bytes()  # into the page cache, for the first as for the others
+    for path in (x for found in pairs.values() for pair in found for x in pair):
+      path.read_bytes()  # into the page cache, for the first as for the others
   for name in missing:
     with tempfile.TemporaryDirectory(dir=output) as root:
       root = pathlib.Path(root)
@@ -327,9 +327,9 @@ def main() -> None:
   args = flags.FLAGS
   folder = input.unpacked(args.manual_dir)
   input.peers_python(args.peers)
-  if not (ROOT / 'configs' / f'{args.config}.py').exists():
+  if not (ROOT / 'configs' / f'{args.name}.py').exists():
     raise UserError(
-      f'--config={args.config} is no file of configs/; try --config=studio.'
+      f'--name={args.name} is no file of configs/; try --name=studio.'
     )
   curves = measure(args, folder, pathlib.Path(args.output).absolute())
   if args.json:

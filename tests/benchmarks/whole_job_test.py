@@ -198,7 +198,7 @@ class ContestTest(chex.TestCase):
     self.root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
     make_photos(self.root)
     self.flags = types.SimpleNamespace(
-      manual_dir=str(self.root), config='debug', minutes=1.0, growth=1.1,
+      manual_dir=str(self.root), name='debug', minutes=1.0, growth=1.1,
       peers=sys.executable, torch_size='32x32', torch_width=4, split='test',
       output=str(self.root / 'output'), json=str(self.root / 'a.json'),
       plot=str(self.root / 'a.png'),
@@ -288,8 +288,8 @@ class ContestTest(chex.TestCase):
     self.assertFalse(log.with_suffix('.json').exists())
 
   def test_unknown_config(self):
-    self.flags.config = 'studios'
-    with self.assertRaisesRegex(UserError, '--config=studios is no file'):
+    self.flags.name = 'studios'
+    with self.assertRaisesRegex(UserError, '--name=studios is no file'):
       self.contest({})
 
   def test_same_photos_for_all(self):
