@@ -68,6 +68,7 @@ LEVELS = (0.95, 0.97, 0.98, 0.985)  # mean Dice
 UNSEEN = ('validation', 'test')
 # What the curves of one folder have in common.
 _SETTINGS = ('name', 'minutes', 'growth', 'torch_size', 'torch_width')
+_TICKS = (10, 20, 50, 100, 200, 500, 1000, 2000)  # seconds
 _ROW = '{:>12}' + '{:>14}' * 4
 
 
@@ -251,6 +252,8 @@ def plot(curves: dict[str, list[dict]], split: str) -> bytes:
   for level in LEVELS:
     axes.axhline(level, color='grey', linewidth=0.5, linestyle='--')
   axes.set_xscale('log')
+  axes.set_xticks(_TICKS, map(str, _TICKS))
+  axes.minorticks_off()
   axes.set_ylim(0.9, 1)
   axes.set_xlabel('seconds from the start of the command')
   axes.set_ylabel(f'mean Dice at full size, {split} cars')
