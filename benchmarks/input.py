@@ -43,30 +43,41 @@ def commands(args: Any) -> dict[str, list[str]]:
   Raises:
     UserError: there is no environment of the peers, or no folder of photos.
   """
-  folder = pathlib.Path(args.manual_dir).expanduser().absolute()
-  for name in ('train', 'train_masks'):
-    if not (folder / name).is_dir():
-      raise UserError(
-        f'--manual_dir={args.manual_dir} has no folder {name}, which the peers '
-        'read; unpack the photos.'
-      )
-  # Not resolved: an environment's Python is a link to another.
-  python = shutil.which(args.peers)
-  if python is None:
-    raise UserError(
-      f'--peers={args.peers} is not there; python3 -m venv .peers && '
-      f'.peers/bin/pip install -r {_REQUIREMENTS} makes it.'
-    )
+  folder = unpacked(args.manual_dir)
   common = [
     f'--manual_dir={folder}', f'--sizes={",".join(args.sizes)}',
     f'--images={args.images}', f'--batch_size={args.batch_size}',
   ]  # fmt: skip
   ours = [sys.executable, '-m', 'benchmarks.batches', *common]
-  loader = [os.path.abspath(python), 'benchmarks/peers/loader.py', *common]
+  loader = [peers_python(args.peers), 'benchmarks/peers/loader.py', *common]
   return {
     'ours': [*ours, f'--data_dir={pathlib.Path(args.data_dir).absolute()}'],
     **{name: [*loader, f'--decoder={name}'] for name in _PEERS},
   }
+
+
+def unpacked(manual_dir: str) -> pathlib.Path:
+  """The folder of the photos; `UserError` if the peers can't read it."""
+  folder = pathlib.Path(manual_dir).expanduser().absolute()
+  for name in ('train', 'train_masks'):
+    if not (folder / name).is_dir():
+      raise UserError(
+        f'--manual_dir={manual_dir} has no folder {name}, which the peers '
+        'read; unpack the photos.'
+      )
+  return folder
+
+
+def peers_python(name: str) -> str:
+  """The peers' Python, in full; `UserError` if it is not there."""
+  # Not resolved: an environment's Python is a link to another.
+  python = shutil.which(name)
+  if python is None:
+    raise UserError(
+      f'--peers={name} is not there; python3 -m venv .peers && '
+      f'.peers/bin/pip install -r {_REQUIREMENTS} makes it.'
+    )
+  return os.path.abspath(python)
 
 
 def measure(words: list[str]) -> dict[str, dict[str, float]]:

@@ -1,6 +1,7 @@
 """The published networks in Keras, from the descriptions of their authors.
 
-They give logits, [B, H, W, C] in 0..1 -> [B, H, W, 1], and have no dropout.
+They give logits, [B, H, W, C] in 0..1 -> [B, H, W, 1], and have no dropout
+unless said otherwise.
 """
 
 from carvana_jax.host_tensorflow import tf
@@ -9,8 +10,8 @@ keras = tf.keras
 L = keras.layers
 
 
-def tiny_unet(size, poolings=3):
-  """System B, from the slides' description."""
+def tiny_unet(size, poolings=3, dropout=0.0):
+  """System B, from the slides' description; dropout is a rate."""
   conv = lambda width, size: L.Conv2D(
     width, size, padding='same', activation='relu'
   )
@@ -18,9 +19,13 @@ def tiny_unet(size, poolings=3):
   skips, widths = [], [8 * 2**i for i in range(poolings + 1)]
   for width in widths[:-1]:
     x = conv(width, 3)(conv(width, 3)(x))
+    if dropout and width == widths[-2]:
+      x = L.Dropout(dropout)(x)
     skips.append(x)
     x = L.MaxPooling2D(2)(x)
   x = conv(widths[-1], 3)(conv(widths[-1], 3)(x))
+  if dropout:
+    x = L.Dropout(dropout)(x)
   for width, skip in zip(widths[-2::-1], skips[::-1], strict=True):
     x = conv(width, 2)(L.UpSampling2D(2)(x))
     x = L.Concatenate()([skip, x])

@@ -15,6 +15,7 @@ import pathlib
 import clock  # of this folder, where a script's own modules are looked for
 import cv2
 import numpy as np
+import originals
 import torch
 from PIL import Image
 
@@ -30,14 +31,9 @@ def pillow(photo, mask, height, width):
 
 
 def opencv(photo, mask, height, width):
-  """As `pillow`; OpenCV reads no GIF in most installations."""
-  size = width, height
-  image = cv2.cvtColor(cv2.imread(str(photo)), cv2.COLOR_BGR2RGB)
-  shape = np.array(Image.open(mask).convert('L'))
-  return (
-    cv2.resize(image, size, interpolation=cv2.INTER_AREA),
-    cv2.resize(shape, size, interpolation=cv2.INTER_AREA),
-  )
+  """As `pillow`."""
+  image = originals.photo(photo, height, width)
+  return image, originals.mask(mask, height, width)
 
 
 class Photos(torch.utils.data.Dataset):

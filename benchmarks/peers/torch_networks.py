@@ -20,10 +20,20 @@ class ConvReLU(nn.Sequential):
 
 
 class UNet(nn.Module):
-  """Systems B and D, and the default run's network."""
+  """Systems B and D, the default run's network, and Ronneberger's.
+
+  With `transposed`, 2x2 convolutions of that kind enlarge and halve the width.
+  """
 
   def __init__(
-    self, levels, first_width, norm, encoder_convs, decoder_convs, head_width
+    self,
+    levels,
+    first_width,
+    norm,
+    encoder_convs,
+    decoder_convs,
+    head_width,
+    transposed=False,
   ):
     super().__init__()
     widths = [first_width * 2**level for level in range(levels)]
@@ -38,16 +48,18 @@ class UNet(nn.Module):
     )
     self.pool = nn.MaxPool2d(2)
     pairs = list(itertools.pairwise(widths))[::-1]
-    # Without normalisation a convolution follows the enlargement (system B).
-    self.enlarge = nn.ModuleList(
-      nn.Sequential(
-        nn.Upsample(scale_factor=2),
-        nn.Identity() if norm else ConvReLU(below, width, 2),
-      )
-      for width, below in pairs
-    )
+
+    def enlarge(below, width):
+      if transposed:
+        return nn.ConvTranspose2d(below, width, 2, 2)
+      # Without normalisation a convolution follows the enlargement (system B).
+      conv = nn.Identity() if norm else ConvReLU(below, width, 2)
+      return nn.Sequential(nn.Upsample(scale_factor=2), conv)
+
+    self.enlarge = nn.ModuleList(enlarge(*pair[::-1]) for pair in pairs)
+    halved = transposed or not norm
     self.up = nn.ModuleList(
-      block(width + (below if norm else width), width, decoder_convs)
+      block(width + (width if halved else below), width, decoder_convs)
       for width, below in pairs
     )
     head = [ConvReLU(first_width, head_width)] if head_width else []

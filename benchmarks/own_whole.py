@@ -1,0 +1,57 @@
+"""This project's run in benchmarks/whole_job.py: trains as `main` does.
+
+python -m benchmarks.own_whole JOB FLAGS
+
+JOB: see `peers.marks`; FLAGS: of carvana_jax.main. There is a mark after every
+epoch, before the run's own validation.
+"""
+
+import pathlib
+import runpy
+import sys
+
+import numpy as np
+
+from benchmarks.peers.marks import Marks
+from carvana_jax import checkpoint, predictor, train, validation
+from carvana_jax.datasets import images
+from carvana_jax.errors import UserError
+
+
+def marking(marks: Marks) -> type[validation.Validation]:
+  """The validation of a run, which makes a mark first."""
+
+  class Marking(validation.Validation):
+    """Of one network."""
+
+    def __init__(self, config, model, data):
+      if config.data.multiview:
+        raise UserError(
+          'crops of config.data.multiview are not compared; set it to False.'
+        )
+      super().__init__(config, model, data)
+      self._config, self._model = config, model
+      self._given = None  # the unseen photos as the network sees them
+
+    def scores(self, variables):
+      marks.mark(lambda: self._logits(variables))
+      return super().scores(variables)
+
+    def _logits(self, variables):
+      if self._given is None:
+        photos = predictor.inputs(
+          [marks.job['unseen']],
+          lambda path: images.decode_photo(pathlib.Path(path).read_bytes()),
+          [self._config.data],
+        )
+        self._given = list(photos)
+      run = checkpoint.Run(self._config, self._model, variables, 0, '')
+      predicted = predictor.predictions([run], self._given)
+      return np.stack([prediction.logits[0] for _, prediction in predicted])
+
+  return Marking
+
+
+if __name__ == '__main__':
+  train.Validation = marking(Marks(sys.argv.pop(1)))
+  runpy.run_module('carvana_jax.main', run_name='__main__', alter_sys=True)

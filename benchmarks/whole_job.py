@@ -1,0 +1,352 @@
+"""Seconds from a command to a mean Dice at full size on unseen real cars.
+
+    python -m benchmarks.whole_job --manual_dir=FOLDER --json=FILE --plot=FILE
+
+One run each, one after the other on the same cores: a config of this project,
+system B in Keras as its author ran it, and a plain U-Net in PyTorch with an
+ordinary DataLoader. All start from the original files and train on the cars of
+this project's split. The clock runs from the start of the process: imports,
+checking and packaging photos, compilation and training count. It stands still
+while a contestant predicts the unseen photos and this process scores them:
+logits are enlarged to the photos' size, a pixel is car from probability one
+half on. Contestants never see the masks of these photos, but for ours, which
+validates itself after every epoch at its network's size, and that counts.
+
+Keeps in OUTPUT what each contestant said (.log) and its scores (.json); started
+again, it goes on with the contestants that are missing. PyTorch needs an
+environment of its own, see benchmarks/step.py.
+"""
+
+from absl import flags
+
+from carvana_jax import cli
+
+if __name__ == '__main__':
+  flags.DEFINE_string(
+    'manual_dir', None, 'Unpacked folder of the Kaggle files.', required=True
+  )
+  flags.DEFINE_string('name', 'fast', 'Of our config.')
+  flags.DEFINE_float('minutes', 30, 'Of each contestant.', lower_bound=0)
+  flags.DEFINE_float(
+    'growth', 1.1, "From a peer's mark to its next, in time.", lower_bound=1
+  )
+  flags.DEFINE_string('peers', '.peers/bin/python', 'Python with PyTorch.')
+  flags.DEFINE_string('torch_size', '256x384', 'HEIGHTxWIDTH in PyTorch.')
+  flags.DEFINE_integer('torch_width', 32, 'First width in PyTorch.')
+  flags.DEFINE_enum(
+    'split', 'test', ['validation', 'test'], 'Shown; both are kept.'
+  )
+  flags.DEFINE_string('output', 'runs/whole_job', 'Folder for the scores.')
+  flags.DEFINE_string('json', '', "File for the figures; '': none.")
+  flags.DEFINE_string('plot', '', "PNG of the curves; '': none.")
+  cli.parse()
+
+import io
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from benchmarks import input
+from benchmarks.peers import marks
+from carvana_jax import atomic, enlarge, header, metrics
+from carvana_jax.datasets import spec, workers
+from carvana_jax.datasets.carvana import check
+from carvana_jax.errors import UserError
+
+ROOT = pathlib.Path(__file__).parents[1]
+OURS, KERAS, TORCH = 'carvana_jax', 'Keras', 'PyTorch'
+LEVELS = (0.95, 0.97, 0.98, 0.985)  # mean Dice
+UNSEEN = ('validation', 'test')
+# What the curves of one folder have in common.
+_SETTINGS = ('name', 'minutes', 'growth', 'torch_size', 'torch_width')
+_TICKS = (10, 20, 50, 100, 200, 500, 1000, 2000)  # seconds
+_ROW = '{:>12}' + '{:>14}' * 4
+
+
+def split(
+  folder: pathlib.Path,
+) -> dict[str, list[tuple[pathlib.Path, pathlib.Path]]]:
+  """(photo, mask) of all labelled photos, by this project's splits.
+
+  Raises:
+    UserError: one of the three has no car.
+  """
+  found = {'train': [], 'validation': [], 'test': []}
+  for photo in sorted((folder / 'train').glob('*.jpg')):
+    mask = folder / 'train_masks' / f'{photo.stem}_mask.gif'
+    car = spec.parse_photo(photo.stem).car_id
+    found[spec.split_of(car)].append((photo, mask))
+  for name, pairs in found.items():
+    if not pairs:
+      raise UserError(f'{folder} has no {name} car; add cars.')
+  return found
+
+
+def commands(
+  args: Any, folder: pathlib.Path, root: pathlib.Path
+) -> dict[str, list[str]]:
+  """What starts each contestant.
+
+  Args:
+    args: the flags.
+    folder: of the Kaggle files.
+    root: an empty folder, where the job will be.
+  """
+  job = str(root / 'job.json')
+  here = [sys.executable, '-m']
+  peers = input.peers_python(args.peers)
+  size, width = args.torch_size, str(args.torch_width)
+  return {
+    OURS: [
+      'env', f'JAX_COMPILATION_CACHE_DIR={root}/programs',
+      *here, 'benchmarks.own_whole', job,
+      f'--config=configs/{args.name}.py', f'--workdir={root}/run',
+      '--config.data.dataset=carvana', f'--config.data.data_dir={root}/data',
+      f'--config.data.manual_dir={folder}',
+    ],
+    KERAS: [*here, 'benchmarks.peers.keras_whole', job],
+    TORCH: [peers, '-m', 'benchmarks.peers.torch_whole', job, size, width],
+  }  # fmt: skip
+
+
+def dice(logits: np.ndarray, actual: Sequence[np.ndarray]) -> np.ndarray:
+  """Dice of every photo at its full size.
+
+  Args:
+    logits: float32 [N, h, w] at a network's size.
+    actual: N masks, bool [H, W].
+
+  Returns:
+    float64 [N].
+  """
+
+  def one(pair):
+    small, mask = pair
+    predicted = enlarge.enlarge(small, mask.shape) >= 0
+    return metrics.mask_scores(predicted, mask)['dice']
+
+  pairs = zip(logits, actual, strict=True)
+  return np.array(list(workers.ordered_map(one, pairs)))
+
+
+def curve(
+  name: str,
+  words: list[str],
+  root: pathlib.Path,
+  job: dict,
+  minutes: float,
+  scored: Any,
+  log: pathlib.Path,
+) -> list[dict[str, float]]:
+  """Runs a contestant until it ends or its time is over.
+
+  Args:
+    name: of the contestant.
+    words: its command.
+    root: where `commands` expects the job.
+    job: `growth`, `train` and `unseen`, see `peers.marks`.
+    minutes: its time, which ends with the first mark after it.
+    scored: gives from logits, float32 [N, h, w], the scores of a mark.
+    log: what else it says goes there.
+
+  Returns:
+    `seconds` and the scores of every mark.
+
+  Raises:
+    UserError: it failed, or made no mark.
+  """
+  found, predictions = [], root / 'predictions.npy'
+  job |= {'predictions': str(predictions), 'started': time.monotonic()}
+  (root / 'job.json').write_text(json.dumps(job))
+  with (
+    log.open('w', buffering=1) as said,
+    subprocess.Popen(
+      words, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+      stderr=said, text=True,
+    ) as process,
+  ):  # fmt: skip
+    try:
+      for line in process.stdout:
+        said.write(line)
+        word, _, seconds = line.partition(' ')
+        if word != marks.MARK:
+          continue
+        mark = {'seconds': float(seconds)}
+        mark |= scored(np.load(predictions, allow_pickle=False))
+        found.append(mark)
+        _tell(name, mark)
+        if mark['seconds'] < 60 * minutes:
+          process.stdin.write('\n')
+          process.stdin.flush()
+        else:
+          process.stdin.close()
+      process.wait()
+    finally:
+      process.kill()
+  if process.returncode or not found:
+    raise UserError(f'{name} failed or made no mark; see {log} for why.')
+  return found
+
+
+def _tell(name, mark):
+  scores = ', '.join(f'{mark[x]:.4f} on {x}' for x in UNSEEN)
+  print(f'{name:12}{mark["seconds"]:8.1f} s  {scores}', flush=True)
+
+
+def reached(
+  found: Sequence[dict[str, float]], level: float, split: str
+) -> float | None:
+  """Seconds to the first mark of at least this Dice; None if there is none."""
+  times = (x['seconds'] for x in found if x[split] >= level)
+  return next(times, None)
+
+
+def rows(curves: dict[str, list[dict]], split: str) -> list[dict]:
+  """Of every level the seconds by contestant, and the better peer's over ours.
+
+  Args:
+    curves: marks by contestant.
+    split: of the scores.
+  """
+  found = []
+  for level in LEVELS:
+    seconds = {x: reached(curves[x], level, split) for x in curves}
+    ours, peers = seconds[OURS], [seconds[KERAS], seconds[TORCH]]
+    better = min((x for x in peers if x is not None), default=None)
+    known = None not in (ours, better)
+    ratio = better / ours if known else None
+    found.append({'level': level, 'seconds': seconds, 'ratio': ratio})
+  return found
+
+
+def table(curves: dict[str, list[dict]], split: str) -> str:
+  """The rows, and the best that each reached, in 68 columns."""
+  names = (OURS, KERAS, TORCH)
+  shown = lambda x, form: '-' if x is None else format(x, form)
+  lines = [_ROW.format('mean Dice', *names, 'ratio')]
+  for row in rows(curves, split):
+    seconds = [shown(row['seconds'][x], '.1f') for x in names]
+    ratio = shown(row['ratio'], '.2f')
+    lines.append(_ROW.format(f'{row["level"]:.3f}', *seconds, ratio))
+  best = [f'{max(x[split] for x in curves[name]):.4f}' for name in names]
+  return '\n'.join([*lines, _ROW.format('best', *best, '')])
+
+
+def plot(curves: dict[str, list[dict]], split: str) -> bytes:
+  """A PNG of Dice over seconds."""
+  figure = Figure(figsize=(6, 4), dpi=120, layout='constrained')
+  FigureCanvasAgg(figure)
+  axes = figure.add_subplot()
+  for name, marks_ in curves.items():
+    seconds = [x['seconds'] for x in marks_]
+    axes.plot(seconds, [x[split] for x in marks_], marker='.', label=name)
+  for level in LEVELS:
+    axes.axhline(level, color='grey', linewidth=0.5, linestyle='--')
+  axes.set_xscale('log')
+  axes.set_xticks(_TICKS, map(str, _TICKS))
+  axes.minorticks_off()
+  axes.set_ylim(0.9, 1)
+  axes.set_xlabel('seconds from the start of the command')
+  axes.set_ylabel(f'mean Dice at full size, {split} cars')
+  axes.grid(alpha=0.3)
+  axes.legend(frameon=False, loc='upper left')
+  axes.spines[['top', 'right']].set_visible(False)
+  stream = io.BytesIO()
+  figure.savefig(stream, format='png')
+  return stream.getvalue()
+
+
+def scorer(pairs: dict[str, list[tuple[pathlib.Path, pathlib.Path]]]) -> Any:
+  """What gives the mean Dice of each split of UNSEEN from all their logits."""
+  masks = [mask for name in UNSEEN for _, mask in pairs[name]]
+  load = lambda path: check.decode_mask(path.read_bytes()) > 0
+  actual = list(workers.ordered_map(load, masks))
+  first = len(pairs[UNSEEN[0]])
+
+  def scored(logits):
+    by_photo = dice(logits, actual)
+    means = by_photo[:first].mean(), by_photo[first:].mean()
+    return dict(zip(UNSEEN, map(float, means), strict=True))
+
+  return scored
+
+
+def measure(
+  args: Any, folder: pathlib.Path, output: pathlib.Path
+) -> dict[str, list[dict]]:
+  """The curves of all contestants; runs those that OUTPUT lacks.
+
+  Args:
+    args: the flags.
+    folder: of the Kaggle files.
+    output: is made if missing.
+
+  Raises:
+    UserError: a contestant failed, or OUTPUT has curves of other settings.
+  """
+  pairs = split(folder)
+  settings = {name: getattr(args, name) for name in _SETTINGS}
+  settings['photos'] = {name: len(found) for name, found in pairs.items()}
+  paths = {name: output / f'{name}.json' for name in (OURS, KERAS, TORCH)}
+  for path in paths.values():
+    if (
+      path.exists()
+      and (there := atomic.read_json(path)['settings']) != settings
+    ):
+      raise UserError(f'{path} is of {there}; choose another --output.')
+  output.mkdir(parents=True, exist_ok=True)
+  job = {
+    'growth': args.growth,
+    'train': [list(map(str, pair)) for pair in pairs['train']],
+    'unseen': [str(photo) for name in UNSEEN for photo, _ in pairs[name]],
+  }
+  missing = [name for name, path in paths.items() if not path.exists()]
+  if missing:
+    scored = scorer(pairs)
+    for path in (x for found in pairs.values() for pair in found for x in pair):
+      path.read_bytes()  # into the page cache, for the first as for the others
+  for name in missing:
+    with tempfile.TemporaryDirectory(dir=output) as root:
+      root = pathlib.Path(root)
+      words = commands(args, folder, root)[name]
+      log = output / f'{name}.log'
+      found = curve(name, words, root, job, args.minutes, scored, log)
+    record = {'settings': settings, 'commit': header.commit(), 'curve': found}
+    atomic.write(paths[name], json.dumps(record, indent=2) + '\n')
+  return {name: atomic.read_json(path)['curve'] for name, path in paths.items()}
+
+
+def main() -> None:
+  """The command line."""
+  args = flags.FLAGS
+  folder = input.unpacked(args.manual_dir)
+  input.peers_python(args.peers)
+  if not (ROOT / 'configs' / f'{args.name}.py').exists():
+    raise UserError(
+      f'--name={args.name} is no file of configs/; try --name=studio.'
+    )
+  curves = measure(args, folder, pathlib.Path(args.output).absolute())
+  if args.json:
+    record = {name: getattr(args, name) for name in _SETTINGS}
+    record |= {
+      'levels': {name: rows(curves, name) for name in UNSEEN},
+      'curves': curves,
+    }
+    atomic.write(pathlib.Path(args.json), json.dumps(record, indent=2) + '\n')
+  if args.plot:
+    atomic.write(pathlib.Path(args.plot), plot(curves, args.split))
+  print(f'seconds to a mean Dice on the {args.split} cars')
+  print(table(curves, args.split))
+
+
+if __name__ == '__main__':
+  cli.run(main)
