@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from carvana_jax import atomic
+from carvana_jax.datasets import folds
 from carvana_jax.errors import UserError
 
 # The columns that are read of images.csv and groups.csv: texts, then numbers.
@@ -16,7 +17,7 @@ _IMAGES = (
 )
 _GROUPS = (('by', 'group', 'images', 'cars'), ('dice_mean', 'dice_worst'))
 # What is needed of summary.json, whatever else there is.
-_NEEDED = {'split': str, 'data': str, 'step': int}
+_NEEDED = {'split': str, 'data': str, 'step': int, 'validation_folds': list}
 
 
 class Evaluation(NamedTuple):
@@ -54,7 +55,8 @@ def read(workdir: pathlib.Path) -> list[Evaluation]:
 
 
 def _summary(path):
-  summary = atomic.read_json(path)
+  # The first versions knew no others than the data set's own.
+  summary = {'validation_folds': list(folds.OWN), **atomic.read_json(path)}
   for name, kind in _NEEDED.items():
     if not isinstance(summary.get(name), kind):
       raise UserError(f'{path} does not tell its {name}; evaluate again.')
