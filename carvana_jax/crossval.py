@@ -99,7 +99,7 @@ class Stage:
 
     Raises:
       UserError: the config can't be run, a fold would have no car, or the
-        folder holds runs of another config.
+        folder holds something else, such as runs of another config.
     """
     check.check(config)
     if tuple(config.data.validation_folds) != folds.OWN:
@@ -108,6 +108,10 @@ class Stage:
         'is set by --folds; leave it out.'
       )
     atomic.check_folder(folder, '--workdir')
+    if (folder / 'config.json').exists():
+      raise UserError(
+        f'{folder} holds a run of its own; choose another --workdir.'
+      )
     self.folder = folder
     self.folders = crossfolds.folders(folder, count)
     present = folds.present(prepare.for_network(config.data))

@@ -56,12 +56,17 @@ class CrossvalTest(chex.TestCase):
     cls.results = cls.crossval(cls.whole)
 
   @classmethod
-  def crossval(cls, folder, labelled=True, **fields):
+  def config(cls, **fields):
     config = debug.get_config()
     config.data.update(data_dir=str(cls.root), unlabeled=True)
     config.train.update(epochs=1, batch_size=4, picture_epochs=0, **fields)
     config.model.levels = 2
     config.lock()  # as from the command line
+    return config
+
+  @classmethod
+  def crossval(cls, folder, labelled=True, **fields):
+    config = cls.config(**fields)
     with contextlib.redirect_stdout(io.StringIO()):
       return crossval.crossval(config, folder, COUNT, labelled, True)
 
@@ -204,7 +209,8 @@ class CrossvalTest(chex.TestCase):
       mock.patch.object(train, '_train_epoch', side_effect=AssertionError),
       mock.patch.object(scoring, 'for_all', side_effect=AssertionError),
     ):
-      self.assertEqual(self.crossval(self.whole), self.results)
+      found = self.crossval(self.whole, labelled=False)
+    self.assertEqual(found, self.results[:1])
     self.assertEqual((self.whole / 'crossval.json').read_bytes(), before)
 
   def test_interrupted_anywhere_it_ends_as_if_it_never_was(self):
@@ -250,3 +256,22 @@ class CrossvalTest(chex.TestCase):
       self.assertRaisesRegex(UserError, 'but the folder now gives other/1.0.0'),
     ):
       self.crossval(folder)
+
+  def test_what_can_not_be_done_is_refused_before_training(self):
+    folder = self.copy()
+    with self.assertRaisesRegex(
+      UserError, r'fold_1 .*validation_folds \(\[1, 3, 5, 7, 9\] there, \[1, 4'
+    ):
+      crossval.Stage(self.config(), folder, COUNT + 1)
+    with self.assertRaisesRegex(UserError, 'fold_1 holds a run of its own'):
+      crossval.Stage(self.config(), folder / 'fold_1', COUNT)
+    config = self.config()
+    config.data.validation_folds = (2, 3)
+    with self.assertRaisesRegex(UserError, 'is set by --folds; leave it out'):
+      crossval.Stage(config, folder, COUNT)
+    config = self.config()
+    config.data.unlabeled = False
+    new = self.root / 'new'
+    with self.assertRaisesRegex(UserError, 'set config.data.unlabeled=True'):
+      crossval.crossval(config, new, COUNT, True, False)
+    self.assertFalse(new.exists())
