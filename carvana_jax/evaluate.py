@@ -8,10 +8,11 @@
 Photos are reduced to the network's size, its logits enlarged to the full size
 of the data set, and the masks compared with the full-size ones. Writes
 WORKDIR/evaluation/DATASET-SPLIT/summary.json, images.csv (from worst to best)
-and groups.csv (by view, make and body colour). Which cars are of the splits
-train and validation is as while training; with --flip against the config,
-DATASET-SPLIT-flip. An evaluation of the validation split finds the best
-threshold and cleaning of masks, which later ones of the test split apply, too.
+and groups.csv (by view, make and body colour); with --flip against the config,
+DATASET-SPLIT-flip. The splits train and validation are of the cars that the
+run's config trains and validates on. An evaluation of the validation split
+finds the best threshold and cleaning of masks, which later ones of the test
+split apply, too.
 """
 
 from absl import flags

@@ -81,13 +81,10 @@ def table(found: dict) -> str:
   Args:
     found: what crossval.json holds.
   """
-  lines = []
+  lines = [f'{"":31}{"mean":>9}{"median":>9}{"worst":>9}{"95 % by car":>21}']
   for name, title in ('out_of_fold', 'out of fold'), ('test', 'test'):
     images, cars = found[name][0]['images'], found[name][0]['cars']
-    lines.append(
-      f'{f"{title}: {images} photos, {cars} cars":31}{"mean":>9}{"median":>9}'
-      f'{"worst":>9}{"95 % by car":>21}'
-    )
+    lines.append(f'{title}: {images} photos of {cars} cars')
     for row in found[name]:
       low, high = row['dice_interval']
       lines.append(

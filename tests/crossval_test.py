@@ -126,7 +126,7 @@ class CrossvalTest(chex.TestCase):
     for found in self.results:
       lines = gains.table(found).splitlines()
       self.assertLessEqual(max(map(len, lines)), 80)
-      self.assertIn('18 photos, 9 cars', lines[0])
+      self.assertEqual(lines[1], 'out of fold: 18 photos of 9 cars')
     long = [
       row | {'name': 'cleaning: holes+largest'}
       for row in self.results[0]['test']
