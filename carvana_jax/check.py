@@ -56,9 +56,19 @@ def check(config: ConfigDict) -> None:
       'choose another config.model.'
     )
   train_state.make_optimizer(config.optimizer, total_steps=100)
+  _check_folds(config.data.validation_folds)
   _check_pseudo_labels(config.data)
   _check_sizes(config)
   _check_batches(config)
+
+
+def _check_folds(chosen):
+  others = set(range(spec.FOLDS)) - {spec.TEST_FOLD}
+  if not chosen or len(set(chosen)) < len(chosen) or not set(chosen) < others:
+    raise UserError(
+      f'config.data.validation_folds={tuple(chosen)} must be different ones '
+      f'from 1 to {spec.FOLDS - 1}, but not all, such as (1,) or (3, 8).'
+    )
 
 
 def _check_pseudo_labels(data_config):

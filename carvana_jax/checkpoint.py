@@ -19,6 +19,7 @@ from orbax.checkpoint import checkpoint_managers as policies
 from carvana_jax import (
   atomic,
   checksums,
+  fields,
   models,
   parallel,
   prepare,
@@ -268,6 +269,12 @@ class Run:
   step: int
   data: str  # `prepare.identity` of what it was trained on
 
+  def with_flip(self, flip: bool) -> 'Run':
+    """The same network with another `config.eval.flip`."""
+    config = self.config.copy_and_resolve_references()
+    config.eval.flip = flip
+    return dataclasses.replace(self, config=config)
+
 
 def load(workdir: pathlib.Path) -> Run:
   """The best network of a run, from its workdir alone.
@@ -291,7 +298,7 @@ def load(workdir: pathlib.Path) -> Run:
 def _load(workdir):
   step = processes.of_first(lambda: _best_whole_step(workdir))
   notes = _notes(workdir, step)
-  config = ConfigDict(notes['config'])
+  config = fields.complete(ConfigDict(notes['config']))
   model = models.build(config.model)
   optimizer = train_state.make_optimizer(config.optimizer, total_steps=1)
   create = state_creator(config, model, optimizer)

@@ -10,8 +10,9 @@ of the data set, and the masks compared with the full-size ones. Writes
 WORKDIR/evaluation/DATASET-SPLIT/summary.json, images.csv (from worst to best),
 groups.csv (by view, make, body colour and body) and errors.csv (wrong pixels by
 distance from the border); with --flip against the config, DATASET-SPLIT-flip.
-An evaluation of the validation split finds the best threshold and cleaning of
-masks, which later ones of the test split apply, too.
+The splits train and validation are of the cars that the run's config trains and
+validates on. An evaluation of the validation split finds the best threshold and
+cleaning of masks, which later ones of the test split apply, too.
 """
 
 from absl import flags
@@ -46,6 +47,7 @@ import io
 import itertools
 import json
 import pathlib
+from collections.abc import Sequence
 
 import numpy as np
 from ml_collections import ConfigDict
@@ -65,6 +67,7 @@ from carvana_jax import (
   thresholds,
   tuning,
 )
+from carvana_jax.datasets import folds
 from carvana_jax.errors import UserError
 
 _GROUPS = ('view', 'make', 'colour', 'body')
@@ -87,7 +90,8 @@ def evaluate(
   Args:
     run: a trained network.
     data_config: `config.data` of the data set to score on.
-    split: train, validation, test, or all (every labelled image).
+    split: train, validation, test, or all (every labelled image); which cars
+      are of the first two follows from `data_config.validation_folds`.
     folder: the run's workdir.
     variant: what the name of the results' folder ends in.
 
@@ -111,7 +115,8 @@ def evaluate(
     tuned = _of_first(
       lambda: tuning.settings(validation, run.config.eval, what)
     )
-  scored = scoring.score(run, builder, _labelled(builder, split), tuned)
+  part = folds.part(builder, split, data_config.validation_folds)
+  scored = scoring.score(run, builder, part, tuned)
   scored.sort(key=lambda one: one.row['dice'])
   rows = [one.row for one in scored]
   for name in ('colour', 'body'):
@@ -130,11 +135,12 @@ def evaluate(
     'dataset': builder.info.full_name,
     'data': str(builder.data_path),
     'split': split,
+    'validation_folds': list(data_config.validation_folds),
     'best_threshold': best,
     'best_threshold_dice_mean': best_dice,
   }
   if split == 'validation':
-    summary |= _best_cleaning(run, builder, split, best)
+    summary |= _best_cleaning(run, builder, part, best)
   if tuned is not None:
     summary |= {
       'tuned_threshold': tuned.threshold,
@@ -160,9 +166,9 @@ def _of_first(function):
   return found and ConfigDict(found)
 
 
-def _best_cleaning(run, builder, split, threshold):
+def _best_cleaning(run, builder, part, threshold):
   """The cleaning of the highest mean Dice at a threshold."""
-  by_image = scoring.dice_by_cleaning(run, builder, split, threshold)
+  by_image = scoring.dice_by_cleaning(run, builder, part, threshold)
   dice = np.mean(by_image, axis=0)
   way = int(dice.argmax())  # of equally good ones the least
   return {
@@ -215,29 +221,17 @@ def _summarize(rows):
   }
 
 
-def _labelled(builder, split):
-  """The split's name for TFDS."""
-  there = [name for name in builder.info.splits if name != 'unlabeled']
-  if split == 'all':
-    return '+'.join(there)
-  if split not in there:
-    raise UserError(
-      f'{builder.info.full_name} has no car in its {split} split; '
-      f'it has {", ".join(there)}.'
-    )
-  return split
-
-
 def _write(target, summary, rows, errors):
   target.mkdir(parents=True, exist_ok=True)
-  atomic.write(target / 'images.csv', _csv(rows))
+  atomic.write(target / 'images.csv', csv_text(rows))
   groups = [group for name in _GROUPS for group in _grouped(rows, name)]
-  atomic.write(target / 'groups.csv', _csv(groups))
-  atomic.write(target / 'errors.csv', _csv(errors))
+  atomic.write(target / 'groups.csv', csv_text(groups))
+  atomic.write(target / 'errors.csv', csv_text(errors))
   atomic.write(target / 'summary.json', json.dumps(summary, indent=2) + '\n')
 
 
-def _csv(rows):
+def csv_text(rows: Sequence[dict]) -> str:
+  """Rows of the same fields as CSV, after a line of the fields' names."""
   table = io.StringIO()
   writer = csv.DictWriter(table, list(rows[0]), lineterminator='\n')
   writer.writeheader()
@@ -271,7 +265,7 @@ def _table(summary, target):
   pixels = lambda name: f'{summary[name]:9.2f}'
   percent = lambda name: f'{100 * summary[name]:5.1f} %'
   lines = [
-    f'{summary["dataset"]} {summary["split"]}: {summary["images"]} images of '
+    f'{summary["dataset"]} {_named(summary)}: {summary["images"]} images of '
     f'{summary["cars"]} cars',
     f'scored at {summary["size"]}, network {summary["network_size"]}'
     f'{", flipped too" if summary["flip"] else ""}',
@@ -298,6 +292,14 @@ def _table(summary, target):
       '(from validation)'
     )
   return '\n'.join([*lines, f'written to {target}'])
+
+
+def _named(summary):
+  """The split, and for validation whose cars that are, if not the usual."""
+  chosen = summary['validation_folds']
+  if summary['split'] != 'validation' or tuple(chosen) == folds.OWN:
+    return summary['split']
+  return f'validation (folds {", ".join(map(str, chosen))})'
 
 
 def main() -> None:

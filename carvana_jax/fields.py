@@ -17,6 +17,22 @@ _KINDS = {
   tuple: 'whole numbers in brackets, such as (2, 3)',
 }
 
+# Fields that the configs of earlier runs lack, with what held for these.
+_ADDED = {'data': {'validation_folds': (1,)}}
+
+
+def complete(config: ConfigDict) -> ConfigDict:
+  """The config of a run that may be older than some fields, with all of them.
+
+  Args:
+    config: as it was saved with the run; it is changed.
+  """
+  for section, added in _ADDED.items():
+    if isinstance(config.get(section), ConfigDict):
+      for name, value in added.items():
+        config[section][name] = config[section].get(name, value)
+  return config
+
 
 def check(config: ConfigDict) -> None:
   """Compares a config with configs/default.py.

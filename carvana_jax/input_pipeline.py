@@ -8,14 +8,14 @@ several processes read disjoint parts of the same global batch.
 import collections
 import functools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent import futures
 
 import numpy as np
 import tensorflow_datasets as tfds
 
 from carvana_jax import pseudo_labels
-from carvana_jax.datasets import images
+from carvana_jax.datasets import folds, images, prepared
 
 _AHEAD = 2  # batches being decoded while one is used
 _LAYERS = ('image', 'difference')  # of the network's input, three channels each
@@ -66,6 +66,7 @@ def batches(
   seed: int | None = None,
   process: tuple[int, int] = (0, 1),
   labels: pseudo_labels.PseudoLabels | None = None,
+  validation_folds: Sequence[int] = folds.OWN,
 ) -> Iterator[dict[str, np.ndarray]]:
   """The batches of the given steps.
 
@@ -77,15 +78,15 @@ def batches(
     seed: of the order; None: as stored.
     process: (index, count); this process gets its part of every batch.
     labels: of unlabeled examples, which come in addition to the split's own.
+    validation_folds: which make up the split validation, see `folds.part`.
 
   Yields:
     image uint8 [b, h, w, C], mask uint8 [b, h, w] and weight float32 [b]
     (0 for padding), with b = batch_size / processes. C is 3, or 6 where the
     examples have a `difference` to their car's other views.
   """
-  own = builder.info.splits[split].num_examples
-  split, chosen = _examples(builder, split, labels)
-  source = builder.as_data_source(split, decoders=_undecoded(builder))
+  own, chosen = _examples(builder, split, labels, validation_folds)
+  source = prepared.undecoded(builder, chosen.split)
   layers = [name for name in _LAYERS if name in builder.info.features]
   height, width = builder.info.features['mask'].shape[:2]
   index, count = process
@@ -93,7 +94,7 @@ def batches(
 
   def fill(image, mask, index):
     """Decodes an example into its place in a batch."""
-    example = source[int(chosen[index])]
+    example = source[int(chosen.positions[index])]
     for number, name in enumerate(layers):
       pixels = images.decode_photo(example[name])
       image[..., 3 * number : 3 * number + 3] = pixels
@@ -105,7 +106,10 @@ def batches(
   def begin(step):
     """The arrays of a batch, and the work that fills them."""
     indices, weights = plan(
-      step, examples=len(chosen), batch_size=batch_size, seed=seed
+      step,
+      examples=len(chosen.positions),
+      batch_size=batch_size,
+      seed=seed,
     )
     indices = indices[part]
     shape = (len(indices), height, width)
@@ -141,6 +145,7 @@ def files(
   step: int,
   seed: int | None = None,
   labels: pseudo_labels.PseudoLabels | None = None,
+  validation_folds: Sequence[int] = folds.OWN,
 ) -> list[str]:
   """The names of the photos in the batch of a step, without padding.
 
@@ -151,28 +156,26 @@ def files(
     step: counted from 0 over all epochs.
     seed: of the order; None: as stored.
     labels: of unlabeled examples.
+    validation_folds: which make up the split validation, see `folds.part`.
   """
-  split, chosen = _examples(builder, split, labels)
+  _, chosen = _examples(builder, split, labels, validation_folds)
+  positions = chosen.positions
   indices, weights = plan(
-    step, examples=len(chosen), batch_size=batch_size, seed=seed
+    step, examples=len(positions), batch_size=batch_size, seed=seed
   )
-  source = builder.as_data_source(split, decoders=_undecoded(builder))
-  rows = source.__getitems__(chosen[indices[weights > 0]].tolist())
+  source = prepared.undecoded(builder, chosen.split)
+  rows = source.__getitems__(positions[indices[weights > 0]].tolist())
   return [row['filename'].decode() for row in rows]
 
 
-def _examples(builder, split, labels):
-  """The split to read, and the positions in it of the examples to use."""
-  own = builder.info.splits[split].num_examples
-  chosen = np.arange(own)
-  if labels is not None:
-    split = f'{split}+{pseudo_labels.SPLIT}'
-    chosen = np.append(chosen, own + labels.positions)
-  return split, chosen
-
-
-def _undecoded(builder):
-  """Decoders that leave images as their files' bytes."""
-  skip = tfds.decode.SkipDecoding()
-  names = (*_LAYERS, 'mask')
-  return {name: skip for name in names if name in builder.info.features}
+def _examples(builder, split, labels, validation_folds):
+  """How many labelled examples there are, and these, then the unlabeled."""
+  part = folds.part(builder, split, validation_folds)
+  own = len(part.positions)
+  if labels is None:
+    return own, part
+  before = sum(
+    builder.info.splits[name].num_examples for name in part.split.split('+')
+  )
+  positions = np.append(part.positions, before + labels.positions)
+  return own, folds.Part(f'{part.split}+{pseudo_labels.SPLIT}', positions)

@@ -33,9 +33,7 @@ from carvana_jax import (
   compilation_cache,
   distributed,
   evaluate,
-  fields,
   host_memory,
-  parallel,
   train,
 )
 
@@ -47,7 +45,7 @@ def main() -> None:
   workdir = pathlib.Path(args.workdir or f'runs/{pathlib.Path(file).stem}')
   workdir = workdir.expanduser().absolute()
   host_memory.keep_freed()
-  with distributed.joined(alone=lambda: _use_cores(args.config)):
+  with distributed.joined(alone=lambda: train.use_cores(args.config)):
     compilation_cache.use()
     if not train.train(args.config, workdir):
       print('interrupted and saved; the same command goes on from here')
@@ -56,15 +54,6 @@ def main() -> None:
     # The data may have moved since that network was saved.
     for split in ('validation', 'test'):
       evaluate.evaluate(run, args.config.data, split, workdir)
-
-
-def _use_cores(config):
-  fields.check(config)
-  # Each device gets as many images of each micro-batch.
-  parts = max(1, config.train.accumulate)
-  parallel.use_all_cores(
-    config.train.batch_size // parts, config.eval.batch_size
-  )
 
 
 if __name__ == '__main__':

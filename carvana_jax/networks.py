@@ -1,6 +1,7 @@
 """The trained networks that a command uses: one run's, or several together."""
 
 import hashlib
+import itertools
 import json
 import pathlib
 from collections.abc import Iterable, Sequence
@@ -10,7 +11,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from carvana_jax import checkpoint, cleaning, prepare, tuning
+from carvana_jax import checkpoint, cleaning, crossfolds, prepare, tuning
 from carvana_jax.errors import UserError
 
 
@@ -35,7 +36,7 @@ class Networks(NamedTuple):
   def identity(self) -> dict[str, Any]:
     """What tells their masks from those of others, as for JSON."""
     return {
-      'networks': [_digest(run) for run in self.runs],
+      'networks': [digest(run) for run in self.runs],
       'flip': [run.config.eval.flip for run in self.runs],
       'threshold': self.masking.threshold,
       'cleaning': cleaning.name_of(self.masking),
@@ -46,43 +47,76 @@ def load(workdirs: Sequence[str], tuned: bool) -> Networks:
   """The best networks of one or more runs, from their workdirs alone.
 
   Args:
-    workdirs: folders of runs.
+    workdirs: folders of runs, or of cross-validations for all of their runs.
     tuned: whether threshold and cleaning are those that were best on the
-      validation split; else they are the first run's `config.eval`.
+      validation split, and with a cross-validation those that were best on the
+      photos out of fold, with flips or without; else they are the first run's
+      `config.eval`.
 
   Raises:
     UserError: a folder holds no checkpoint, or what was best isn't known.
   """
   folders = [pathlib.Path(x).expanduser().absolute() for x in workdirs]
-  runs = [checkpoint.load(folder) for folder in folders]
+  runs = list(itertools.chain.from_iterable(map(_runs, folders)))
   if not tuned:
     return Networks(runs, runs[0].config.eval)
-  if len(runs) > 1:
+  if len(folders) > 1:
     raise UserError(
       '--tuned is of no use with several --workdir: their mean was not '
       'evaluated on validation images.'
     )
-  return Networks(runs, _tuned(folders[0], runs[0]))
+  if crossfolds.is_in(folders[0]):
+    found = crossfolds.read(folders[0])
+    masking = tuning.best(
+      crossfolds.file(folders[0]), found, runs[0].config.eval
+    )
+    return Networks([run.with_flip(found['flip']) for run in runs], masking)
+  masking = evaluated(folders[0], runs[0])
+  if masking is None:
+    raise UserError(
+      f'{folders[0]} holds no evaluation of validation images with this '
+      f'network; run python -m carvana_jax.evaluate --workdir={folders[0]} '
+      '--split=validation, or leave out --tuned.'
+    )
+  return Networks(runs, masking)
 
 
-def _tuned(folder, run):
+def _runs(folder):
+  """The run in a folder, or those of a cross-validation."""
+  if not crossfolds.is_in(folder):
+    return [checkpoint.load(folder)]
+  found = crossfolds.read(folder)
+  runs = [
+    checkpoint.load(x) for x in crossfolds.folders(folder, found['folds'])
+  ]
+  if found['networks'] != [digest(run) for run in runs]:
+    raise UserError(
+      f'{folder} holds other networks than {crossfolds.file(folder)} is of; '
+      'give carvana_jax.crossval the same command again.'
+    )
+  return runs
+
+
+def evaluated(folder: pathlib.Path, run: checkpoint.Run) -> ConfigDict | None:
+  """What was best in the evaluation of a run's validation images.
+
+  Args:
+    folder: of the run.
+    run: its network.
+
+  Returns:
+    `config.eval`, see `tuning.settings`; None: this network was not evaluated.
+  """
   name = f'{run.config.data.dataset}-validation'
   same = {
     'step': run.step,
     'flip': run.config.eval.flip,
     'source': prepare.source_of(run.data),
   }
-  found = tuning.settings(folder / 'evaluation' / name, run.config.eval, same)
-  if found is None:
-    raise UserError(
-      f'{folder} holds no evaluation of validation images with this network; '
-      f'run python -m carvana_jax.evaluate --workdir={folder} '
-      '--split=validation, or leave out --tuned.'
-    )
-  return found
+  return tuning.settings(folder / 'evaluation' / name, run.config.eval, same)
 
 
-def _digest(run: checkpoint.Run) -> str:
+def digest(run: checkpoint.Run) -> str:
   """16 hexadecimal digits that follow from model and variables."""
   digest = hashlib.sha256(run.config.model.to_json(sort_keys=True).encode())
   digest.update(json.dumps([run.config.data.size, run.step]).encode())

@@ -48,6 +48,11 @@ class Prediction(NamedTuple):
   logits: tuple[np.ndarray, ...]  # float32 [h, w], one a network
   given: Given
 
+  def of(self, networks: slice) -> 'Prediction':
+    """What some of the networks say, in the order of the runs."""
+    given = self.given._replace(inputs=self.given.inputs[networks])
+    return Prediction(self.logits[networks], given)
+
   def levels(self) -> np.ndarray:
     """The mean logit at the photo's size as levels, see `thresholds`.
 

@@ -14,7 +14,7 @@ import pathlib
 import numpy as np
 import tensorflow_datasets as tfds
 
-from carvana_jax.datasets import images, workers
+from carvana_jax.datasets import images, prepared, workers
 from carvana_jax.errors import UserError
 
 SPLIT = 'unlabeled'  # of the data set, whose own masks are all zero
@@ -81,16 +81,20 @@ def find(text: str, builder: tfds.core.DatasetBuilder) -> PseudoLabels:
   )
 
 
-def _file_names(builder):
-  """What the photos' files are called, in the order of the split."""
+def refuse_none(builder: tfds.core.DatasetBuilder) -> None:
+  """Raises a `UserError` where a data set has no unlabeled photo."""
   if SPLIT not in builder.info.splits:
     raise UserError(
       f'{builder.info.full_name} has no photo in its {SPLIT} split; add the '
       "challenge's test photos to the folder or unset "
       'config.data.pseudo_labels.'
     )
-  skip = tfds.decode.SkipDecoding()
-  source = builder.as_data_source(SPLIT, decoders={'image': skip, 'mask': skip})
+
+
+def _file_names(builder):
+  """What the photos' files are called, in the order of the split."""
+  refuse_none(builder)
+  source = prepared.undecoded(builder, SPLIT)
   return [
     pathlib.Path(row['filename'].decode()).stem + _ENDING for row in source
   ]

@@ -8,7 +8,7 @@ import tensorflow_datasets as tfds
 from ml_collections import ConfigDict
 
 from carvana_jax import input_pipeline, prepare, pseudo_labels
-from carvana_jax.errors import UserError
+from carvana_jax.datasets import folds
 
 
 class RunData:
@@ -49,6 +49,7 @@ class RunData:
       step=step,
       seed=self._config.seed,
       labels=self._labels.get('train'),
+      validation_folds=self._config.data.validation_folds,
     )
 
   def once(self, split: str) -> Iterator[dict[str, np.ndarray]]:
@@ -70,14 +71,10 @@ class RunData:
     self.identity += f' with pseudo labels {labels.fingerprint}'
 
   def _steps(self, split):
-    info = self._builder.info
-    if split not in info.splits:
-      raise UserError(
-        f'{info.full_name} has no car in its {split} split, which follows '
-        "from the cars' ids; add cars to the folder."
-      )
-    examples = info.splits[split].num_examples
-    examples += len(self._labels.get(split, ()))
+    own = folds.part(
+      self._builder, split, self._config.data.validation_folds
+    ).positions
+    examples = len(own) + len(self._labels.get(split, ()))
     return input_pipeline.steps_per_epoch(
       examples, self._config.train.batch_size
     )
@@ -91,6 +88,7 @@ class RunData:
       seed=seed,
       process=process,
       labels=self._labels.get(split),
+      validation_folds=self._config.data.validation_folds,
     )
 
 

@@ -4,6 +4,7 @@ Several processes share the images; each learns all the scores.
 """
 
 import itertools
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,7 +25,7 @@ from carvana_jax import (
   processes,
   thresholds,
 )
-from carvana_jax.datasets import images, spec, workers
+from carvana_jax.datasets import folds, images, prepared, spec, workers
 from carvana_jax.datasets.multiview import cars, views
 
 _LABELS = ('filename', 'car_id', 'view', 'make', 'model')
@@ -39,7 +40,7 @@ class Scored(NamedTuple):
   errors: list[list[float]]  # by distance, see `error_bands.of`
 
 
-class _Truth(NamedTuple):
+class Truth(NamedTuple):
   """What a prediction is compared with."""
 
   label: dict[str, Any]
@@ -49,15 +50,15 @@ class _Truth(NamedTuple):
 def score(
   run: checkpoint.Run,
   builder: tfds.core.DatasetBuilder,
-  split: str,
+  part: folds.Part,
   tuned: ConfigDict | None = None,
 ) -> list[Scored]:
-  """Scores every image of a split.
+  """Scores every image of a part of a data set.
 
   Args:
     run: a trained network.
     builder: the prepared data set of the full size.
-    split: as TFDS names it.
+    part: of it.
     tuned: another `config.eval`, whose Dice is wanted as well.
 
   Returns:
@@ -66,42 +67,58 @@ def score(
   scored = lambda truth, prediction: _scored(
     truth, prediction, run.config, tuned
   )
-  results = _for_all(scored, run, builder, split, split)
+  results = for_all(scored, [run], builder, part, part.split)
   return [Scored(*result) for result in results]
 
 
 def dice_by_cleaning(
   run: checkpoint.Run,
   builder: tfds.core.DatasetBuilder,
-  split: str,
+  part: folds.Part,
   threshold: float,
 ) -> list[list[float]]:
-  """Dice of every image of a split for every way in `cleaning.WAYS`.
+  """Dice of every image of a part for every way in `cleaning.WAYS`.
 
   Args:
     run: a trained network.
     builder: the prepared data set of the full size.
-    split: as TFDS names it.
+    part: of it.
     threshold: from which probability, 0..1, a pixel is car.
   """
 
   def dice(truth, prediction):
     mask = prediction.levels() >= thresholds.level_of(threshold)
-    return [_dice(cleaning.clean(mask, x), truth.mask) for x in cleaning.WAYS]
+    return [dice_of(cleaning.clean(mask, x), truth.mask) for x in cleaning.WAYS]
 
-  return _for_all(dice, run, builder, split, 'cleaning')
+  return for_all(dice, [run], builder, part, 'cleaning')
 
 
-def _for_all(function, run, builder, split, title):
-  """`function(truth, prediction)`, as for JSON, of every image of a split."""
-  skip = tfds.decode.SkipDecoding()
-  source = builder.as_data_source(split, decoders={'image': skip, 'mask': skip})
-  groups = [[index] for index in range(len(source))]
-  if run.config.data.multiview:
-    groups = list(cars.cars_of(source).values())
+def for_all(
+  function: Callable[[Truth, predictor.Prediction], Any],
+  runs: Sequence[checkpoint.Run],
+  builder: tfds.core.DatasetBuilder,
+  part: folds.Part,
+  title: str,
+) -> list[Any]:
+  """What a function makes of the networks' predictions, image by image.
+
+  Args:
+    function: called in threads; its results can be written as JSON.
+    runs: trained networks.
+    builder: the prepared data set of the full size.
+    part: of it.
+    title: of the progress bar.
+
+  Returns:
+    One result an image; car by car where a network compares views.
+  """
+  source = prepared.undecoded(builder, part.split)
+  groups = [[int(position)] for position in part.positions]
+  if any(run.config.data.multiview for run in runs):
+    groups = list(cars.cars_of(source, part.positions).values())
   own = groups[processes.part()]
-  truths = _truths(source, own, run.config.data)
-  predicted = predictor.predictions([run], truths)
+  truths = _truths(source, own, [run.config.data for run in runs])
+  predicted = predictor.predictions(runs, truths)
   results = tqdm(
     workers.ordered_map(lambda pair: function(*pair), predicted),
     total=sum(map(len, own)),
@@ -115,7 +132,7 @@ def _for_all(function, run, builder, split, title):
   return list(itertools.chain(*processes.interleave(by_group)))
 
 
-def _truths(source, groups, data_config):
+def _truths(source, groups, data_configs):
   """Yields (truth, what the network is given) for every image."""
   photo = lambda index: images.decode_photo(source[index]['image'])
 
@@ -124,10 +141,10 @@ def _truths(source, groups, data_config):
     example = source[index]
     label = {name: _plain(example[name]) for name in _LABELS}
     mask = images.decode_mask(example['mask']) > 127
-    return _Truth(label, mask), given
+    return Truth(label, mask), given
 
   return workers.ordered_map(
-    load, predictor.inputs(groups, photo, [data_config])
+    load, predictor.inputs(groups, photo, data_configs)
   )
 
 
@@ -157,12 +174,13 @@ def _scored(truth, prediction, config, tuned):
   }
   dice = None
   if tuned is not None:
-    dice = _dice(predictor.mask_of(levels, tuned), truth.mask)
+    dice = dice_of(predictor.mask_of(levels, tuned), truth.mask)
   by_level = thresholds.dice(levels, truth.mask).tolist()
   return Scored(row, by_level, dice, errors)
 
 
-def _dice(predicted, actual):
+def dice_of(predicted: np.ndarray, actual: np.ndarray) -> float:
+  """Dice of two masks, bool [H, W] each."""
   return metrics.mask_scores(predicted, actual)['dice']
 
 

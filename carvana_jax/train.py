@@ -13,6 +13,7 @@ from carvana_jax import (
   check,
   checkpoint,
   cli,
+  fields,
   frozen,
   header,
   logbook,
@@ -34,6 +35,19 @@ _ROW = '{:>5} {:>7} {:>9} {:>9} {:>10} {:>9} {:>8}'
 _HEAD = _ROW.format(
   'epoch', 'step', 'loss', 'val loss', 'val Dice*', 'images/s', 'minutes'
 )
+
+
+def use_cores(config: ConfigDict) -> None:
+  """Makes a device of as many CPU cores as share the config's batches.
+
+  Before any call of JAX, see `parallel.use_all_cores`.
+  """
+  fields.check(config)
+  # Each device gets as many images of each micro-batch.
+  parts = max(1, config.train.accumulate)
+  parallel.use_all_cores(
+    config.train.batch_size // parts, config.eval.batch_size
+  )
 
 
 def train(config: ConfigDict, workdir: pathlib.Path) -> bool:

@@ -32,7 +32,20 @@ def settings(
   summary = atomic.read_json(path)
   if any(summary.get(name) != value for name, value in same.items()):
     return None
-  threshold, way = summary.get('best_threshold'), summary.get('best_cleaning')
+  return best(path, summary, eval_config)
+
+
+def best(
+  path: pathlib.Path, found: dict[str, Any], eval_config: ConfigDict
+) -> ConfigDict:
+  """`config.eval` with the `best_threshold` and `best_cleaning` of a file.
+
+  Args:
+    path: of the file, which is named if it is damaged.
+    found: what it holds.
+    eval_config: `config.eval` of the run; it is copied.
+  """
+  threshold, way = found.get('best_threshold'), found.get('best_cleaning')
   known = isinstance(threshold, float) and way in tuple(cleaning.WAYS)
   if not known or not 0 < threshold < 1:
     raise UserError(

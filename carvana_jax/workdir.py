@@ -9,7 +9,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from carvana_jax import atomic, processes
+from carvana_jax import atomic, fields, processes
 from carvana_jax.errors import UserError
 
 # Fields that may differ between the parts of a run that was interrupted.
@@ -77,7 +77,7 @@ def refuse_other_config(config: ConfigDict, workdir: pathlib.Path) -> None:
   path = _config_file(workdir)
   if not path.exists():
     return
-  there = compared(ConfigDict(atomic.read_json(path)))
+  there = compared(fields.complete(ConfigDict(atomic.read_json(path))))
   here = compared(config)
   differing = [
     f'{field} ({there.get(field)!r} there, {here.get(field)!r} here)'
@@ -93,8 +93,8 @@ def refuse_other_config(config: ConfigDict, workdir: pathlib.Path) -> None:
 
 def compared(config: ConfigDict) -> dict[str, Any]:
   """{'train.epochs': 20}: the fields that may not differ within a run."""
-  fields = _flat(json.loads(config.to_json()))
-  return {x: fields[x] for x in fields if x not in _FREE_FIELDS}
+  flat = _flat(json.loads(config.to_json()))
+  return {x: flat[x] for x in flat if x not in _FREE_FIELDS}
 
 
 def write_config(config: ConfigDict, workdir: pathlib.Path) -> None:

@@ -121,6 +121,12 @@ class CheckpointTest(SavingTest):
     with self.assertRaisesRegex(UserError, 'older version'):
       checkpoint.load(self.workdir)
 
+  def test_a_run_of_before_the_choice_of_folds(self):
+    del self.notes['config']['data']['validation_folds']
+    self.save({1: 0.5})
+    run = checkpoint.load(self.workdir)
+    self.assertEqual(run.config.data.validation_folds, (1,))
+
   def test_exists_when_one_is_whole(self):
     self.assertFalse(checkpoint.exists(self.workdir))
     folder = self.workdir / 'checkpoints'

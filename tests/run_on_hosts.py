@@ -28,6 +28,7 @@ from carvana_jax import (
   scoring,
   train,
 )
+from carvana_jax.datasets import folds
 from configs import debug
 from tests import numbered
 
@@ -86,7 +87,8 @@ def main() -> None:
         print('saved')
         return
       run = checkpoint.load(folder / 'run')
-      scored = scoring.score(run, builder, 'validation')
+      part = folds.part(builder, 'validation')
+      scored = scoring.score(run, builder, part)
     if processes.is_first():
       devices = f'{jax.process_count()}x{jax.local_device_count()}'
       place = folder / f'scores_{devices}.json'

@@ -1,5 +1,6 @@
 """A run's folder: one process at a time, and no lock outlives its process."""
 
+import json
 import pathlib
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import chex
 
 from carvana_jax import workdir
 from carvana_jax.errors import UserError
+from configs import default
 
 _HOLDER = """
 import pathlib, sys, time
@@ -65,3 +67,20 @@ class LockTest(chex.TestCase):
       raise KeyError
     with workdir.lock(self.workdir):
       pass
+
+
+class OtherConfigTest(chex.TestCase):
+  """A run of before `data.validation_folds` validates on the cars of fold 1."""
+
+  def test_goes_on_with_the_folds_that_it_had(self):
+    root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+    config = default.get_config()
+    older = json.loads(config.to_json())
+    del older['data']['validation_folds']
+    (root / 'config.json').write_text(json.dumps(older))
+    workdir.refuse_other_config(config, root)
+    config.data.validation_folds = (2, 7)
+    with self.assertRaisesRegex(
+      UserError, r'data.validation_folds \(\[1\] there, \[2, 7\] here\)'
+    ):
+      workdir.refuse_other_config(config, root)

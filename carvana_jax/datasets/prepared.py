@@ -2,7 +2,8 @@
 
 import contextlib
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import tensorflow_datasets as tfds
 
@@ -33,11 +34,14 @@ def in_folder(folder: pathlib.Path) -> tfds.core.DatasetBuilder:
     return tfds.builder_from_directory(folder)
 
 
-def refuse_damaged(builder: tfds.core.DatasetBuilder) -> None:
-  """Raises a `UserError` where files of a data set are missing or cut off.
+def undecoded(
+  builder: tfds.core.DatasetBuilder, split: str
+) -> Sequence[Mapping[str, Any]]:
+  """Examples to read in any order, images as their files' bytes.
 
-  Looks at the first and the last example of every split, so wrong bits in
-  between are not found.
+  Args:
+    builder: a data set in random-access files.
+    split: as TFDS names it; several are joined by +.
   """
   skip = tfds.decode.SkipDecoding()
   decoders = {
@@ -45,10 +49,19 @@ def refuse_damaged(builder: tfds.core.DatasetBuilder) -> None:
     for name, feature in builder.info.features.items()
     if isinstance(feature, tfds.features.Image)
   }
+  return builder.as_data_source(split, decoders=decoders)
+
+
+def refuse_damaged(builder: tfds.core.DatasetBuilder) -> None:
+  """Raises a `UserError` where files of a data set are missing or cut off.
+
+  Looks at the first and the last example of every split, so wrong bits in
+  between are not found.
+  """
   with telling(pathlib.Path(builder.data_path)):
     if not builder.info.splits:
       raise ValueError('dataset_info.json is missing or names no split')
     for split in builder.info.splits:
-      examples = builder.as_data_source(split, decoders=decoders)
+      examples = undecoded(builder, split)
       for position in (0, len(examples) - 1):
         examples[position]

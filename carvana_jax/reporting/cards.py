@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import tensorflow_datasets as tfds
 
 from carvana_jax import checkpoint, predictor
-from carvana_jax.datasets import images, prepared
+from carvana_jax.datasets import folds, images, prepared
 from carvana_jax.datasets.multiview import cars
 from carvana_jax.reporting import overlays, page, scores
 
@@ -36,20 +35,24 @@ def cards(
   if run.step != summary['step']:
     return []
   run.config.eval.flip = summary['flip']
-  made = _cards(run, data, summary['split'], rows)
+  made = _cards(run, data, summary, rows)
   names = [row['filename'] for row in rows]
   # The folder of the data may hold others by now.
   return [made[name] for name in names] if made.keys() == set(names) else []
 
 
-def _cards(run, data, split, rows):
+def _cards(run, data, summary, rows):
   """{filename: card}, from predictions at full size."""
   by_name = {row['filename']: row for row in rows}
-  source = _open(data, split)
+  builder = prepared.in_folder(data)
+  prepared.refuse_damaged(builder)
+  part = folds.part(builder, summary['split'], summary['validation_folds'])
+  source = prepared.undecoded(builder, part.split)
   name = lambda index: source[index]['filename'].decode()
   photo = lambda index: images.decode_photo(source[index]['image'])
   shown = {row['car_id'] for row in rows}
-  by_car = [car for id_, car in cars.cars_of(source).items() if id_ in shown]
+  found = cars.cars_of(source, part.positions)
+  by_car = [car for id_, car in found.items() if id_ in shown]
   if not run.config.data.multiview:  # then the other views are not needed
     by_car = [[i for i in car if name(i) in by_name] for car in by_car]
   given = predictor.inputs(by_car, photo, [run.config.data])
@@ -63,17 +66,6 @@ def _cards(run, data, split, rows):
     for index, prediction in predictor.predictions([run], given)
     if name(index) in by_name
   }
-
-
-def _open(data, split):
-  """The encoded examples of a split, or of all that are labelled."""
-  builder = prepared.in_folder(data)
-  prepared.refuse_damaged(builder)
-  if split == 'all':
-    there = (name for name in builder.info.splits if name != 'unlabeled')
-    split = '+'.join(there)
-  skip = tfds.decode.SkipDecoding()
-  return builder.as_data_source(split, decoders={'image': skip, 'mask': skip})
 
 
 def card(

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from carvana_jax import atomic
+from carvana_jax.datasets import folds
 from carvana_jax.errors import UserError
 
 # The columns that are read of the tables: texts, then numbers.
@@ -17,7 +18,7 @@ _IMAGES = (
 _GROUPS = (('by', 'group', 'images', 'cars'), ('dice_mean', 'dice_worst'))
 _ERRORS = (('up_to',), ('over', 'missed', 'added', 'share', 'dice_gain'))
 # What is needed of summary.json, whatever else there is; and beside errors.csv.
-_NEEDED = {'split': str, 'data': str, 'step': int}
+_NEEDED = {'split': str, 'data': str, 'step': int, 'validation_folds': list}
 _NEEDED_TOO = {
   'dice_mean': float | int,
   'ceiling_soft_mean': float | int,
@@ -69,7 +70,8 @@ def _evaluation(path):
 
 
 def _summary(path, needed):
-  summary = atomic.read_json(path)
+  # The first versions knew no others than the data set's own.
+  summary = {'validation_folds': list(folds.OWN), **atomic.read_json(path)}
   for name, kind in needed.items():
     if not isinstance(summary.get(name), kind):
       raise UserError(f'{path} does not tell its {name}; evaluate again.')

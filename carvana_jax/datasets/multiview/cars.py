@@ -1,20 +1,24 @@
 """Which examples of a split show the same car."""
 
 import collections
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from carvana_jax.datasets import workers
 
 
-def cars_of(source_split: Sequence[Mapping[str, Any]]) -> dict[str, list[int]]:
+def cars_of(
+  source_split: Sequence[Mapping[str, Any]],
+  positions: Iterable[int] | None = None,
+) -> dict[str, list[int]]:
   """Car id -> positions of its views, sorted by view.
 
   Cars come in the order of their first examples.
 
   Args:
     source_split: a split that can be read at any position
-      (`as_data_source`). All of it is read, so skip the decoding of images.
+      (`as_data_source`). Skip the decoding of images.
+    positions: of the examples that are wanted; None: all.
   """
 
   def label(position: int) -> tuple[str, int, int]:
@@ -22,9 +26,9 @@ def cars_of(source_split: Sequence[Mapping[str, Any]]) -> dict[str, list[int]]:
     return example['car_id'].decode(), int(example['view']), position
 
   views = collections.defaultdict(list)
-  for car_id, view, position in workers.ordered_map(
-    label, range(len(source_split))
-  ):
+  if positions is None:
+    positions = range(len(source_split))
+  for car_id, view, position in workers.ordered_map(label, map(int, positions)):
     views[car_id].append((view, position))
   return {
     car_id: [position for _, position in sorted(pairs)]

@@ -1,0 +1,86 @@
+"""Which examples are trained on and which validated on, by cars' folds."""
+
+import functools
+import pathlib
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from carvana_jax.datasets import prepared, spec, workers
+from carvana_jax.errors import UserError
+
+# Whose cars the prepared data sets hold in their split validation.
+OWN = (spec.VALIDATION_FOLD,)
+
+_MOVABLE = ('train', 'validation')  # the test split stays as it is
+
+
+class Part(NamedTuple):
+  """Examples of a prepared data set."""
+
+  split: str  # as TFDS names it: one split, or several joined by +
+  positions: np.ndarray  # int64 [N], of the examples in it
+
+
+def part(
+  builder: tfds.core.DatasetBuilder,
+  split: str,
+  validation_folds: Sequence[int] = OWN,
+) -> Part:
+  """The examples that a run means by the name of a split.
+
+  Nothing is read for the folds that the data set itself has set apart; for
+  others, the records of train and validation once in a process, without
+  decoding a picture.
+
+  Args:
+    builder: the prepared data set, of any size.
+    split: train, validation, test, or all (every labelled example).
+    validation_folds: `config.data.validation_folds`; the cars of the others but
+      the test split's are train.
+
+  Returns:
+    The examples, as stored.
+
+  Raises:
+    UserError: there are none.
+  """
+  there = [name for name in builder.info.splits if name != 'unlabeled']
+  moved = split in _MOVABLE and tuple(validation_folds) != OWN
+  names = [x for x in there if split in ('all', x) or (moved and x in _MOVABLE)]
+  joined = '+'.join(names)
+  positions = np.arange(
+    sum(builder.info.splits[name].num_examples for name in names)
+  )
+  if moved and names:
+    found = _folds(builder.data_path, joined)
+    chosen = np.isin(found, validation_folds) == (split == 'validation')
+    positions = np.flatnonzero(chosen & (found != spec.TEST_FOLD))
+  if not len(positions):
+    folds = ', '.join(map(str, validation_folds))
+    raise UserError(
+      f'{builder.info.full_name} has no car in its {split} split'
+      f'{f" with the folds {folds} for validation" if moved else ""}, which '
+      f"follows from the cars' ids; it has {', '.join(there)}: add cars to the "
+      'folder.'
+    )
+  return Part(joined, positions)
+
+
+def present(builder: tfds.core.DatasetBuilder) -> list[int]:
+  """The folds but the test split's that have a car, in their order."""
+  names = [name for name in _MOVABLE if name in builder.info.splits]
+  if not names:
+    return []
+  found = np.unique(_folds(builder.data_path, '+'.join(names))).tolist()
+  return [fold for fold in found if fold != spec.TEST_FOLD]
+
+
+@functools.cache
+def _folds(folder: pathlib.Path, split: str) -> np.ndarray:
+  """The fold of every example, int64 [N]; read once, as files do not change."""
+  source = prepared.undecoded(prepared.in_folder(folder), split)
+  fold = lambda position: int(source[position]['fold'])
+  return np.array(list(workers.ordered_map(fold, range(len(source)))))

@@ -1,0 +1,51 @@
+"""A cross-validation's folder: who validates on what, and what is refused."""
+
+import pathlib
+import tempfile
+
+import chex
+from absl.testing import parameterized
+
+from carvana_jax import crossfolds
+from carvana_jax.errors import UserError
+
+FOUND = {'folds': 2, 'networks': ['a', 'b'], 'flip': True}
+
+
+class CrossfoldsTest(chex.TestCase):
+  def setUp(self):
+    super().setUp()
+    self.root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+
+  def test_groups(self):
+    self.assertEqual(
+      crossfolds.groups(5, range(1, 10)), [(1, 6), (2, 7), (3, 8), (4, 9), (5,)]
+    )
+    self.assertEqual(
+      crossfolds.groups(2, [2, 7]), [(1, 3, 5, 7, 9), (2, 4, 6, 8)]
+    )
+
+  def test_a_run_without_car(self):
+    with self.assertRaisesRegex(
+      UserError, '--folds=3: no car is in fold 2.*choose fewer folds'
+    ):
+      crossfolds.groups(3, [1, 3, 4, 6, 7, 9])
+
+  def test_is_in(self):
+    self.assertFalse(crossfolds.is_in(self.root))
+    self.assertFalse(crossfolds.is_in(self.root / 'none'))
+    (self.root / 'fold_1').mkdir()
+    self.assertTrue(crossfolds.is_in(self.root))
+    with self.assertRaisesRegex(UserError, 'unfinished.*same command again'):
+      crossfolds.read(self.root)
+
+  def test_comes_back(self):
+    crossfolds.write(self.root, FOUND)
+    self.assertTrue(crossfolds.is_in(self.root))
+    self.assertEqual(crossfolds.read(self.root), FOUND)
+
+  @parameterized.parameters(*FOUND)
+  def test_damaged(self, name):
+    crossfolds.write(self.root, FOUND | {name: None})
+    with self.assertRaisesRegex(UserError, f'does not tell its {name}; remove'):
+      crossfolds.read(self.root)

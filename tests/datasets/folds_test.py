@@ -1,0 +1,134 @@
+"""Which photos a run trains and validates on, read from the files."""
+
+import pathlib
+import tempfile
+from unittest import mock
+
+import chex
+import numpy as np
+from absl.testing import parameterized
+
+from carvana_jax import crossfolds, input_pipeline, pseudo_labels
+from carvana_jax.datasets import folds, images, prepared, spec
+from carvana_jax.errors import UserError
+from tests import folded, numbered
+
+
+class FoldsTest(chex.TestCase):
+  @classmethod
+  def setUpClass(cls):
+    super().setUpClass()
+    folder = cls.enterClassContext(tempfile.TemporaryDirectory())
+    cls.root = pathlib.Path(folder)
+    cls.builder = folded.prepare(folder)
+
+  def names(self, split, validation_folds, **options):
+    """The photos of an epoch, from batches' own bookkeeping."""
+    given = {'batch_size': 4, 'validation_folds': validation_folds} | options
+    count = len(folds.part(self.builder, split, validation_folds).positions)
+    count += len(options.get('labels', ()))
+    steps = input_pipeline.steps_per_epoch(count, 4)
+    return [
+      name
+      for step in range(steps)
+      for name in input_pipeline.files(self.builder, split, step=step, **given)
+    ]
+
+  def photos(self, chosen):
+    """The photos of the cars of some folds."""
+    return [
+      f'{spec.photo_name(car, view)}.jpg'
+      for car in folded.CARS
+      if spec.fold_of(car) in chosen
+      for view in range(1, folded.VIEWS + 1)
+    ]
+
+  @parameterized.parameters(*range(2, 10))
+  def test_runs_share_the_cars_but_those_of_the_test_split(self, count):
+    seen = []
+    for group in crossfolds.groups(count, range(1, 10)):
+      validation = self.names('validation', group)
+      training = self.names('train', group, seed=3)
+      self.assertCountEqual(validation, self.photos(group))
+      others = set(range(1, 10)) - set(group)
+      self.assertCountEqual(training, self.photos(others))
+      seen += validation
+    self.assertCountEqual(seen, self.photos(range(1, 10)))
+
+  def test_batches_hold_the_photos_that_are_named(self):
+    group = (3, 8)
+    counts = {'train': 7 * folded.VIEWS, 'validation': 2 * folded.VIEWS}
+    source = {}
+    for split in ('train', 'validation'):
+      for row in prepared.undecoded(self.builder, split):
+        source[row['filename'].decode()] = row
+    for split in ('train', 'validation'):
+      names = iter(self.names(split, group, seed=5))
+      batches = input_pipeline.batches(
+        self.builder,
+        split,
+        batch_size=4,
+        steps=range(-(-counts[split] // 4)),
+        seed=5,
+        validation_folds=list(group),  # as from a checkpoint
+      )
+      shown = 0
+      for batch in batches:
+        real = int(batch['weight'].sum())
+        for number in range(real):
+          row = source[next(names)]
+          np.testing.assert_array_equal(
+            batch['image'][number], images.decode_photo(row['image'])
+          )
+          np.testing.assert_array_equal(
+            batch['mask'][number], images.decode_mask(row['mask'])
+          )
+        shown += real
+      self.assertEqual(shown, counts[split])
+
+  def test_other_splits_do_not_move(self):
+    for group in ((1,), (3, 8)):
+      self.assertCountEqual(self.names('test', group), self.photos([0]))
+      part = folds.part(self.builder, 'all', group)
+      rows = prepared.undecoded(self.builder, part.split)
+      names = [rows[int(i)]['filename'].decode() for i in part.positions]
+      self.assertCountEqual(names, self.photos(range(10)))
+
+  def test_usual_folds_are_the_stored_splits_and_nothing_is_read(self):
+    with mock.patch.object(folds, '_folds', side_effect=AssertionError):
+      for split in ('train', 'validation', 'test'):
+        for usual in ((1,), [1]):
+          part = folds.part(self.builder, split, usual)
+          self.assertEqual(part.split, split)
+          rows = prepared.undecoded(self.builder, split)
+          self.assertEqual(part.positions.tolist(), list(range(len(rows))))
+    # What is read of the folds says the same.
+    for split, chosen in ('validation', [1]), ('train', range(2, 10)):
+      self.assertCountEqual(self.names(split, (1,)), self.photos(chosen))
+
+  def test_photos_with_pseudo_labels_come_in_addition(self):
+    rows = prepared.undecoded(self.builder, 'unlabeled')
+    names = [row['filename'].decode() for row in rows]
+    labels = pseudo_labels.PseudoLabels(
+      np.array([1, 3]), [self.root / 'a', self.root / 'b'], (64, 96), ''
+    )
+    found = self.names('train', (2, 3), labels=labels)
+    labelled = self.photos([1, 4, 5, 6, 7, 8, 9])
+    self.assertCountEqual(found, [*labelled, names[1], names[3]])
+
+  def test_present(self):
+    self.assertEqual(folds.present(self.builder), list(range(1, 10)))
+
+  def test_no_car(self):
+    with tempfile.TemporaryDirectory() as folder:
+      builder = numbered.prepare(folder)  # all in fold 0
+      with self.assertRaisesRegex(
+        UserError, 'no car in its train split with the folds 2, 7 for valid'
+      ) as caught:
+        folds.part(builder, 'train', (2, 7))
+      self.assertNotIn('\n', str(caught.exception))
+      self.assertEqual(folds.present(builder), [])
+    with tempfile.TemporaryDirectory() as folder:
+      builder = numbered.prepare(folder, {'train': 3})
+      with self.assertRaisesRegex(UserError, 'no car in its test split, which'):
+        folds.part(builder, 'test')
