@@ -31,6 +31,8 @@ def augment(
 
 def _augment_one(key, image, mask, config):
   place_key, colour_key = jax.random.split(key)
+  if config.repaint:
+    image = _repainted(jax.random.fold_in(key, 2), image, mask, config.repaint)
   layers = jnp.concatenate([image, mask[..., None]], axis=-1)  # [H, W, C + 1]
   layers = _place(place_key, layers, config)
   colour = _colour(colour_key, layers[..., :3], config)
@@ -87,6 +89,18 @@ def warp(layers: jax.Array, angle, scale, shift) -> jax.Array:
     layer, source, order=1, mode='reflect'
   )
   return jax.vmap(sample, in_axes=-1, out_axes=-1)(layers)
+
+
+def _repainted(key, image, mask, probability):
+  """The car, and it alone, in another paint: darker or lighter, tinted."""
+  chosen_key, gamma_key, gain_key = jax.random.split(key, 3)
+  gamma = 3 ** _within(gamma_key, 1.0)
+  gain = 1.3 ** _within(gain_key, 1.0, (3,))
+  colour = image[..., :3]
+  painted = jnp.minimum(gain * colour**gamma, 1)
+  share = mask * jax.random.bernoulli(chosen_key, probability)
+  colour += share[..., None] * (painted - colour)
+  return jnp.concatenate([colour, image[..., 3:]], axis=-1)
 
 
 def _colour(key, image, config):

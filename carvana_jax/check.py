@@ -30,7 +30,9 @@ _RANGES = {
   ('augment', 'scale'): ('in 0..1, without 1', lambda x: 0 <= x < 1),
   **{
     ('augment', name): ('in 0..1', lambda x: 0 <= x <= 1)
-    for name in ('shift', 'brightness', 'contrast', 'saturation', 'hue', 'gray')
+    for name in (
+      'shift', 'brightness', 'contrast', 'saturation', 'hue', 'gray', 'repaint',
+    )
   },
   ('eval', 'smooth'): ('at least 0', lambda x: x >= 0),
   ('eval', 'threshold'): ('between 0 and 1', lambda x: 0 < x < 1),
