@@ -1,4 +1,5 @@
 """Trial."""
+
 from configs import default
 
 

@@ -12,7 +12,9 @@ from configs import default
 SHAPE = (16, 12, 20)
 IMAGE = np.random.default_rng(0).uniform(size=(*SHAPE, 3)).astype(np.float32)
 MASK = IMAGE[..., 0]  # so that whatever moves one must move the other
-PLACES = ('flip_left_right', 'flip_up_down', 'rotation', 'scale', 'shift')
+PLACES = (
+  'flip_left_right', 'flip_up_down', 'rotation', 'scale', 'stretch', 'shift',
+)  # fmt: skip
 COLOURS = (
   'brightness', 'contrast', 'saturation', 'hue', 'gray', 'repaint',
 )  # fmt: skip
@@ -116,8 +118,11 @@ class AugmentTest(chex.TestCase):
 
 
 class WarpTest(chex.TestCase):
-  def warp(self, angle=0.0, scale=1.0, shift=(0.0, 0.0), image=IMAGE[0]):
-    return np.asarray(augment.warp(image, angle, scale, jnp.array(shift)))
+  def warp(
+    self, angle=0.0, scales=(1.0, 1.0), shift=(0.0, 0.0), image=IMAGE[0]
+  ):
+    moved = augment.warp(image, angle, jnp.array(scales), jnp.array(shift))
+    return np.asarray(moved)
 
   def test_identity_shifts_nothing(self):
     np.testing.assert_allclose(self.warp(), IMAGE[0], atol=1e-5)
@@ -141,5 +146,7 @@ class WarpTest(chex.TestCase):
 
   def test_scale_keeps_the_centre(self):
     ramp = np.linspace(-1, 1, 21)[None, :, None] * np.ones((21, 1, 1))
-    larger = self.warp(scale=2.0, image=ramp.astype(np.float32))
+    larger = self.warp(scales=(1.0, 2.0), image=ramp.astype(np.float32))
     np.testing.assert_allclose(larger, ramp / 2, atol=1e-5)
+    taller = self.warp(scales=(2.0, 1.0), image=ramp.astype(np.float32))
+    np.testing.assert_allclose(taller, ramp, atol=1e-5)

@@ -58,9 +58,11 @@ class UNetTest(chex.TestCase):
     """With the centre of each kernel alone, nothing leaves its patch."""
     model = unet.UNet(levels=1, widths=(8,), patch=2, norm='none')
     variables = jax.tree.map(
-      lambda p: p * (np.arange(9).reshape(3, 3, 1, 1) == 4)
-      if p.shape[:2] == (3, 3)
-      else p,
+      lambda p: (
+        p * (np.arange(9).reshape(3, 3, 1, 1) == 4)
+        if p.shape[:2] == (3, 3)
+        else p
+      ),
       variables_of(model),
     )
     image = random_image(1, 6, 8, 3)
