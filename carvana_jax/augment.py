@@ -31,6 +31,8 @@ def augment(
 
 def _augment_one(key, image, mask, config):
   place_key, colour_key = jax.random.split(key)
+  if config.repaint:
+    image = _repainted(jax.random.fold_in(key, 2), image, mask, config.repaint)
   layers = jnp.concatenate([image, mask[..., None]], axis=-1)  # [H, W, C + 1]
   layers = _place(place_key, layers, config)
   colour = _colour(colour_key, layers[..., :3], config)
@@ -41,15 +43,18 @@ def _augment_one(key, image, mask, config):
 def _place(key, layers, config):
   """Flips, turns, scales and shifts [H, W, C]."""
   keys = jax.random.split(key, 5)
+  stretch_key = jax.random.fold_in(key, 5)
   if config.flip_left_right:
     layers = jnp.where(jax.random.bernoulli(keys[0]), layers[:, ::-1], layers)
   if config.flip_up_down:
     layers = jnp.where(jax.random.bernoulli(keys[1]), layers[::-1], layers)
-  if config.rotation or config.scale or config.shift:
+  if config.rotation or config.scale or config.stretch or config.shift:
     angle = jnp.deg2rad(_within(keys[2], config.rotation))
+    stretch = 1 + _within(stretch_key, config.stretch)
     scale = 1 + _within(keys[3], config.scale)
+    scales = jnp.stack([scale * stretch, scale / stretch])
     shift = _within(keys[4], config.shift, (2,))
-    layers = warp(layers, angle, scale, shift)
+    layers = warp(layers, angle, scales, shift)
   return layers
 
 
@@ -57,36 +62,48 @@ def _within(key, limit, shape=()):
   return jax.random.uniform(key, shape, minval=-limit, maxval=limit)
 
 
-def warp(layers: jax.Array, angle, scale, shift) -> jax.Array:
+def warp(layers: jax.Array, angle, scales, shift) -> jax.Array:
   """Turns, scales and shifts a picture about its centre, bilinearly.
 
   Args:
     layers: [H, W, C].
     angle: in radians, counter-clockwise.
-    scale: above 1 the content gets larger.
+    scales: [2], of height and width; above 1 the content gets larger.
     shift: [2], down and right, in shares of height and width.
 
   Returns:
-    [H, W, C]; angle 0, scale 1 and shift 0 change nothing.
+    [H, W, C]; angle 0, scales 1 and shift 0 change nothing.
   """
   height, width = layers.shape[:2]
   size = jnp.array([height, width], jnp.float32)
   centre = (size - 1) / 2  # of pixel centres 0..size - 1
-  cos, sin = jnp.cos(angle) / scale, jnp.sin(angle) / scale
+  cos, sin = jnp.cos(angle), jnp.sin(angle)
   rows, columns = jnp.meshgrid(
     jnp.arange(height) - centre[0] - shift[0] * height,
     jnp.arange(width) - centre[1] - shift[1] * width,
     indexing='ij',
   )
   source = [
-    cos * rows + sin * columns + centre[0],
-    -sin * rows + cos * columns + centre[1],
+    (cos * rows + sin * columns) / scales[0] + centre[0],
+    (-sin * rows + cos * columns) / scales[1] + centre[1],
   ]
   # SciPy's 'reflect' repeats the edge pixel: d c b a | a b c d.
   sample = lambda layer: ndimage.map_coordinates(
     layer, source, order=1, mode='reflect'
   )
   return jax.vmap(sample, in_axes=-1, out_axes=-1)(layers)
+
+
+def _repainted(key, image, mask, probability):
+  """The car, and it alone, in another paint: darker or lighter, tinted."""
+  chosen_key, gamma_key, gain_key = jax.random.split(key, 3)
+  gamma = 3 ** _within(gamma_key, 1.0)
+  gain = 1.3 ** _within(gain_key, 1.0, (3,))
+  colour = image[..., :3]
+  painted = jnp.minimum(gain * colour**gamma, 1)
+  share = mask * jax.random.bernoulli(chosen_key, probability)
+  colour += share[..., None] * (painted - colour)
+  return jnp.concatenate([colour, image[..., 3:]], axis=-1)
 
 
 def _colour(key, image, config):

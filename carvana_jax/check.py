@@ -28,9 +28,18 @@ _RANGES = {
   ('optimizer', 'clip_norm'): ('at least 0', lambda x: x >= 0),
   ('augment', 'rotation'): ('in 0..180', lambda x: 0 <= x <= 180),
   ('augment', 'scale'): ('in 0..1, without 1', lambda x: 0 <= x < 1),
+  ('augment', 'stretch'): ('in 0..1, without 1', lambda x: 0 <= x < 1),
   **{
     ('augment', name): ('in 0..1', lambda x: 0 <= x <= 1)
-    for name in ('shift', 'brightness', 'contrast', 'saturation', 'hue', 'gray')
+    for name in (
+      'shift',
+      'brightness',
+      'contrast',
+      'saturation',
+      'hue',
+      'gray',
+      'repaint',
+    )
   },
   ('eval', 'smooth'): ('at least 0', lambda x: x >= 0),
   ('eval', 'threshold'): ('between 0 and 1', lambda x: 0 < x < 1),

@@ -41,10 +41,13 @@ def get_config() -> ConfigDict:
   model.name = 'unet'
   model.levels = 5  # resolutions, so levels - 1 poolings
   model.first_width = 16  # channels at full resolution, doubled a level
+  model.widths = ()  # channels of all levels, () : first_width and doubled
+  # patch x patch pixels become channels at the start and pixels at the end.
+  model.patch = 1
   model.encoder_convs = 2  # 3x3 convolutions a level on the way down
   model.decoder_convs = 2  # and on the way up
   model.norm = 'batch'  # none, batch or group
-  model.upsampling = 'nearest'  # nearest, nearest_conv or transposed
+  model.upsampling = 'nearest'  # nearest, nearest_conv, projected or transposed
   model.dropout = 0.0  # rate
   model.dropout_levels = ()  # encoder levels that end in dropout, 0: the top
   model.head_width = 0  # channels of a conv + ReLU before the last, 0: none
@@ -56,12 +59,14 @@ def get_config() -> ConfigDict:
   augment.flip_up_down = False  # with probability 1/2
   augment.rotation = 0.0  # degrees either way
   augment.scale = 0.0  # 0.1: 0.9 to 1.1 times as large
+  augment.stretch = 0.0  # 0.1: 0.9 to 1.1 times as tall for its width
   augment.shift = 0.0  # share of height and of width, either way
   augment.brightness = 0.0  # added, for pixels in 0..1
   augment.contrast = 0.0  # 0.1: 0.9 to 1.1 times
   augment.saturation = 0.0  # 0.1: 0.9 to 1.1 times
   augment.hue = 0.0  # of a full turn of 1
   augment.gray = 0.0  # probability of losing all colour
+  augment.repaint = 0.0  # probability that the car alone changes its colour
 
   config.optimizer = optimizer = ConfigDict()
   optimizer.name = 'adamw'  # adam, adamw or sgd (Nesterov, momentum 0.9)

@@ -12,8 +12,12 @@ from configs import default
 SHAPE = (16, 12, 20)
 IMAGE = np.random.default_rng(0).uniform(size=(*SHAPE, 3)).astype(np.float32)
 MASK = IMAGE[..., 0]  # so that whatever moves one must move the other
-PLACES = ('flip_left_right', 'flip_up_down', 'rotation', 'scale', 'shift')
-COLOURS = ('brightness', 'contrast', 'saturation', 'hue', 'gray')
+PLACES = (
+  'flip_left_right', 'flip_up_down', 'rotation', 'scale', 'stretch', 'shift',
+)  # fmt: skip
+COLOURS = (
+  'brightness', 'contrast', 'saturation', 'hue', 'gray', 'repaint',
+)  # fmt: skip
 
 
 def only(**fields):
@@ -55,6 +59,29 @@ class AugmentTest(chex.TestCase):
     self.assertBetween(image.min(), 0, 1)
     self.assertBetween(image.max(), 0, 1)
 
+  def test_repainting_leaves_what_is_no_car(self):
+    mask = np.round(MASK)
+    keys = jax.random.split(jax.random.key(0), len(MASK))
+    image, _ = augment.augment(keys, IMAGE, mask, only(repaint=1.0))
+    np.testing.assert_array_equal(image[mask == 0], IMAGE[mask == 0])
+    # The same curve for all pixels of a car, another one for each car.
+    changes = set()
+    for one, before, car in zip(image, IMAGE, mask == 1, strict=True):
+      values, sources = np.asarray(one)[car][:, 0], before[car][:, 0]
+      self.assertTrue(np.all(np.diff(values[np.argsort(sources)]) >= 0))
+      changes.add(round(float((values - sources).mean()), 4))
+    self.assertLen(changes, len(MASK))
+
+  def test_repainting_at_the_border_goes_by_the_share_of_car(self):
+    half = np.full_like(MASK, 0.5)
+    keys = jax.random.split(jax.random.key(0), len(MASK))
+    change = lambda mask: (
+      augment.augment(keys, IMAGE, mask, only(repaint=1.0))[0] - IMAGE
+    )
+    chex.assert_trees_all_close(
+      change(half), change(np.ones_like(MASK)) / 2, atol=1e-6
+    )
+
   def test_more_channels_move_along_but_keep_their_values(self):
     config = only(flip_left_right=True, brightness=0.3)
     six = np.concatenate([IMAGE, IMAGE], axis=-1)
@@ -91,8 +118,11 @@ class AugmentTest(chex.TestCase):
 
 
 class WarpTest(chex.TestCase):
-  def warp(self, angle=0.0, scale=1.0, shift=(0.0, 0.0), image=IMAGE[0]):
-    return np.asarray(augment.warp(image, angle, scale, jnp.array(shift)))
+  def warp(
+    self, angle=0.0, scales=(1.0, 1.0), shift=(0.0, 0.0), image=IMAGE[0]
+  ):
+    moved = augment.warp(image, angle, jnp.array(scales), jnp.array(shift))
+    return np.asarray(moved)
 
   def test_identity_shifts_nothing(self):
     np.testing.assert_allclose(self.warp(), IMAGE[0], atol=1e-5)
@@ -116,5 +146,7 @@ class WarpTest(chex.TestCase):
 
   def test_scale_keeps_the_centre(self):
     ramp = np.linspace(-1, 1, 21)[None, :, None] * np.ones((21, 1, 1))
-    larger = self.warp(scale=2.0, image=ramp.astype(np.float32))
+    larger = self.warp(scales=(1.0, 2.0), image=ramp.astype(np.float32))
     np.testing.assert_allclose(larger, ramp / 2, atol=1e-5)
+    taller = self.warp(scales=(2.0, 1.0), image=ramp.astype(np.float32))
+    np.testing.assert_allclose(taller, ramp, atol=1e-5)

@@ -55,13 +55,30 @@ class CheckTest(chex.TestCase):
       check.check(config)
 
   @parameterized.parameters(
-    {'widths': (64, 128)}, {'kernels': (3, 3, 0)}, {'head_kernel': 0}
+    ('as many', {'widths': (64, 128)}),
+    ('at least 1', {'kernels': (3, 3, 0)}),
+    ('at least 1', {'head_kernel': 0}),
   )
-  def test_layers_of_the_cnn(self, **fields):
+  def test_layers_of_the_cnn(self, remedy, fields):
     config = cnn256.get_config()
     check.check(config)
     config.model.update(fields)
-    with self.assertRaisesRegex(UserError, 'at least 1'):
+    with self.assertRaisesRegex(UserError, remedy):
+      check.check(config)
+
+  @parameterized.parameters(
+    ('as many as config.model.levels=5', {'widths': (64, 128)}),
+    ('at least 1', {'widths': (4, 4, 4, 4, 0)}),
+    ('at most 8192', {'widths': (4, 4, 4, 4, 9000)}),
+    ('patch=0 must be at least 1', {'patch': 0}),
+    ('patch=17 must be at most 16', {'patch': 17}),
+  )
+  def test_widths_and_patches_of_the_unet(self, remedy, fields):
+    config = default.get_config()
+    config.model.update(widths=(4, 8, 8, 8, 8), patch=2)
+    check.check(config)
+    config.model.update(fields)
+    with self.assertRaisesRegex(UserError, remedy):
       check.check(config)
 
   def test_pseudo_labels(self):

@@ -30,6 +30,7 @@ _RANGES = {
   'decoder_convs': (1, 64),
   'head_width': (0, 4096),
   'head_kernel': (1, 255),
+  'patch': (1, 16),
 }
 _LARGEST_WIDTH, _LARGEST_KERNEL = 8192, 255
 
@@ -61,26 +62,14 @@ def build(model_config) -> nn.Module:
     if not least <= value <= most:
       bound = f'at least {least}' if value < least else f'at most {most}'
       raise UserError(f'config.model.{field}={value} must be {bound}.')
-  if network is unet.UNet:
+  if network is unet.UNet and not fields.get('widths'):
     _check_width(fields)
   dropout = fields.get('dropout', 0)
   if not 0 <= dropout < 1:
     raise UserError(
       f'config.model.dropout={dropout} must be in 0..1, without 1.'
     )
-  widths, kernels = fields.get('widths', ()), fields.get('kernels', ())
-  if len(widths) != len(kernels) or min((*widths, *kernels, 1)) < 1:
-    raise UserError(
-      f'config.model.widths={widths} and kernels={kernels} must be as many, '
-      'and at least 1.'
-    )
-  if max(widths, default=1) > _LARGEST_WIDTH or (
-    max(kernels, default=1) > _LARGEST_KERNEL
-  ):
-    raise UserError(
-      f'config.model.widths={widths} must be at most {_LARGEST_WIDTH}, and '
-      f'kernels={kernels} at most {_LARGEST_KERNEL}.'
-    )
+  _check_widths(fields, network)
   for level in fields.get('dropout_levels', ()):
     levels = fields.get('levels', unet.UNet.levels)
     if not 0 <= level < levels:
@@ -114,6 +103,32 @@ def _check_fields(fields, network):
     kind = typing.get_origin(known[name].type) or known[name].type
     if name != 'dtype':  # one of its choices
       check_kind(f'config.model.{name}', value, kind)
+
+
+def _check_widths(fields, network):
+  """Refuses lists of widths, and of kernels, that make no network."""
+  widths, kernels = fields.get('widths', ()), fields.get('kernels', ())
+  levels = fields.get('levels', unet.UNet.levels)
+  if network is unet.UNet and len(widths) not in (0, levels):
+    raise UserError(
+      f'config.model.widths={widths} must be as many as '
+      f'config.model.levels={levels}, or ().'
+    )
+  if network is cnn.CNN and len(widths) != len(kernels):
+    raise UserError(
+      f'config.model.widths={widths} and kernels={kernels} must be as many.'
+    )
+  if min((*widths, *kernels, 1)) < 1:
+    raise UserError(
+      f'config.model.widths={widths} and kernels={kernels} must be at least 1.'
+    )
+  if max(widths, default=1) > _LARGEST_WIDTH or (
+    max(kernels, default=1) > _LARGEST_KERNEL
+  ):
+    raise UserError(
+      f'config.model.widths={widths} must be at most {_LARGEST_WIDTH}, and '
+      f'kernels={kernels} at most {_LARGEST_KERNEL}.'
+    )
 
 
 def _check_width(fields):

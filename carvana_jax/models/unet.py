@@ -10,19 +10,24 @@ from carvana_jax.models import conv
 from carvana_jax.models.norm import BatchNorm
 
 NORMS = ('none', 'batch', 'group')
-UPSAMPLINGS = ('nearest', 'nearest_conv', 'transposed')
+UPSAMPLINGS = ('nearest', 'nearest_conv', 'projected', 'transposed')
 
 
 class UNet(nn.Module):
   """Encoder, decoder and a skip connection at every level but the lowest.
 
-  Level 0 works at the size of the input and has `first_width` channels; each
-  level below has half the size and twice the channels. Any input size will
-  do: it is padded to a multiple of 2 ** (levels - 1) and the result cropped.
+  Level 0 works at the size of the input, or of its patches, and has
+  `first_width` channels; each level below has half the size and twice the
+  channels. Any input size will do: it is padded to a multiple of
+  patch * 2 ** (levels - 1) and the result cropped.
   """
 
   levels: int = 5  # resolutions, so `levels - 1` poolings
   first_width: int = 16  # channels of level 0
+  widths: tuple[int, ...] = ()  # channels of all levels; (): doubled a level
+  # patch x patch pixels become channels before level 0, and logits of so many
+  # pixels come out of it (space to depth and back, Shi et al. 2016).
+  patch: int = 1
   encoder_convs: int = 2  # 3x3 convolutions a level on the way down
   decoder_convs: int = 2  # and on the way up
   norm: str = 'batch'  # one of NORMS, after every 3x3 convolution
@@ -67,7 +72,8 @@ class UNet(nn.Module):
         x = nn.relu(x)
       return x
 
-    x = pad_to(x.astype(self.dtype), 2 ** (self.levels - 1))
+    x = pad_to(x.astype(self.dtype), self.patch * 2 ** (self.levels - 1))
+    x = space_to_depth(x, self.patch)
     skips = []
     for level in range(self.levels):
       if level > 0:
@@ -83,12 +89,13 @@ class UNet(nn.Module):
     if self.head_width:
       x = nn.relu(self._conv(x, 3, self.head_width, 'head'))
     # No normalisation here: logits need their scale.
-    x = self._conv(x, 1, 1, 'logits')  # [B, H', W', 1]
+    x = self._conv(x, 1, self.patch**2, 'logits')
+    x = depth_to_space(x, self.patch)  # [B, H', W', 1]
     x = x[:, :height, :width, 0]
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
   def _width(self, level):
-    return self.first_width * 2**level
+    return self.widths[level] if self.widths else self.first_width * 2**level
 
   def _conv(self, x, size, width, name):
     return conv.layer(width, size, self.dtype, name)(x)
@@ -106,10 +113,28 @@ class UNet(nn.Module):
     width, name = self._width(level), f'up{level}_enlarge'
     if self.upsampling == 'transposed':
       return conv.transposed(width, 2, 2, self.dtype, name)(x)
+    if self.upsampling == 'projected':
+      x = self._conv(x, 1, width, name)
     x = x.repeat(2, axis=1).repeat(2, axis=2)
     if self.upsampling == 'nearest_conv':
       x = nn.relu(self._conv(x, 2, width, name))
     return x
+
+
+def space_to_depth(x: jax.Array, patch: int) -> jax.Array:
+  """[B, H, W, C] -> [B, H / patch, W / patch, patch * patch * C]."""
+  batch, height, width, channels = x.shape
+  x = x.reshape(
+    batch, height // patch, patch, width // patch, patch, channels
+  ).swapaxes(2, 3)
+  return x.reshape(batch, height // patch, width // patch, -1)
+
+
+def depth_to_space(x: jax.Array, patch: int) -> jax.Array:
+  """The inverse of `space_to_depth`."""
+  batch, height, width, _ = x.shape
+  x = x.reshape(batch, height, width, patch, patch, -1).swapaxes(2, 3)
+  return x.reshape(batch, height * patch, width * patch, -1)
 
 
 def max_pool(x: jax.Array) -> jax.Array:

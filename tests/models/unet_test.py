@@ -41,6 +41,43 @@ class UNetTest(chex.TestCase):
     chex.assert_shape(logits, (2, *size))
     self.assertEqual(logits.dtype, jnp.float32)
 
+  @parameterized.parameters((16, 16), (17, 23), (1, 1))
+  def test_patches_of_pixels(self, *size):
+    model = unet.UNet(levels=2, widths=(6, 5), patch=4)
+    image = jnp.zeros((2, *size, 3))
+    logits, variables = jax.eval_shape(
+      lambda: model.init_with_output(jax.random.key(0), image, train=False)
+    )
+    chex.assert_shape(logits, (2, *size))
+    shape = lambda name: variables['params'][name]['kernel'].shape
+    self.assertEqual(shape('down0_conv0'), (3, 3, 48, 6))
+    self.assertEqual(shape('down1_conv0'), (3, 3, 6, 5))
+    self.assertEqual(shape('logits'), (1, 1, 6, 16))
+
+  def test_logits_stay_at_their_pixels(self):
+    """With the centre of each kernel alone, nothing leaves its patch."""
+    model = unet.UNet(levels=1, widths=(8,), patch=2, norm='none')
+    variables = jax.tree.map(
+      lambda p: (
+        p * (np.arange(9).reshape(3, 3, 1, 1) == 4)
+        if p.shape[:2] == (3, 3)
+        else p
+      ),
+      variables_of(model),
+    )
+    image = random_image(1, 6, 8, 3)
+    logits = model.apply(variables, image, train=False)
+    other = model.apply(variables, image.at[0, 3, 4].add(1), train=False)
+    rows, columns = np.nonzero(np.abs(other - logits)[0] > 1e-6)
+    self.assertEqual({*zip(rows // 2, columns // 2, strict=True)}, {(1, 2)})
+
+  def test_depth_to_space_undoes_space_to_depth(self):
+    image = random_image(2, 6, 9, 2)
+    deep = unet.space_to_depth(image, 3)
+    chex.assert_shape(deep, (2, 2, 3, 18))
+    np.testing.assert_array_equal(deep[1, 1, 2, 2:4], image[1, 3, 7])
+    chex.assert_trees_all_equal(unet.depth_to_space(deep, 3), image)
+
   @parameterized.parameters(1, 3, 6)
   def test_any_number_of_input_channels(self, channels):
     model = unet.UNet(levels=2, first_width=4)
