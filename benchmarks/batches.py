@@ -6,6 +6,19 @@ Prints JSON: of each size what `clock.course` gives. Data that were not yet
 prepared are prepared before the clock starts.
 """
 
+from absl import flags
+
+from carvana_jax import cli
+
+if __name__ == '__main__':
+  flags.DEFINE_list('sizes', None, 'HEIGHTxWIDTH,…', required=True)
+  flags.DEFINE_integer('images', None, 'How many of each.', required=True)
+  flags.DEFINE_integer('batch_size', 16, 'Images a batch.')
+  flags.DEFINE_string('dataset', 'carvana', 'carvana or studio.')
+  flags.DEFINE_string('data_dir', 'data', 'Where prepared data are kept.')
+  flags.DEFINE_string('manual_dir', '', 'Folder of the Kaggle files.')
+  cli.parse()
+
 import contextlib
 import json
 import sys
@@ -13,10 +26,9 @@ from collections.abc import Iterator
 
 import jax
 import tensorflow_datasets as tfds
-from absl import flags
 
 from benchmarks.peers import clock
-from carvana_jax import cli, input_pipeline, parallel, prepare
+from carvana_jax import host_memory, input_pipeline, parallel, prepare
 from configs import default
 
 
@@ -39,6 +51,7 @@ def batches(
 def main() -> None:
   """The command line."""
   args = flags.FLAGS
+  host_memory.keep_freed()
   data = default.get_config().data
   data.dataset = args.dataset
   data.data_dir = args.data_dir
@@ -53,10 +66,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-  flags.DEFINE_list('sizes', None, 'HEIGHTxWIDTH,…', required=True)
-  flags.DEFINE_integer('images', None, 'How many of each.', required=True)
-  flags.DEFINE_integer('batch_size', 16, 'Images a batch.')
-  flags.DEFINE_string('dataset', 'carvana', 'carvana or studio.')
-  flags.DEFINE_string('data_dir', 'data', 'Where prepared data are kept.')
-  flags.DEFINE_string('manual_dir', '', 'Folder of the Kaggle files.')
   cli.run(main)

@@ -9,24 +9,39 @@ neither its start nor preparing the data counts. What is compared is the time of
 cores: user and system, of workers too.
 """
 
+from absl import flags
+
+from carvana_jax import cli
+
+if __name__ == '__main__':
+  flags.DEFINE_string(
+    'manual_dir', None, 'Unpacked folder of the Kaggle files.', required=True
+  )
+  flags.DEFINE_string('data_dir', 'data', 'Where prepared data are kept.')
+  flags.DEFINE_string('peers', '.peers/bin/python', "The peers' Python.")
+  flags.DEFINE_list(
+    'sizes', ['128x128', '256x256', '512x768', '1024x1536'], 'HEIGHTxWIDTH,…'
+  )
+  flags.DEFINE_integer('images', 256, 'Of each size in a round.', lower_bound=1)
+  flags.DEFINE_integer('batch_size', 16, 'Images a batch.', lower_bound=1)
+  flags.DEFINE_integer('rounds', 5, 'After one to warm up.', lower_bound=1)
+  flags.DEFINE_string('json', '', "File for the figures; '': none.")
+  cli.parse()
+
 import json
-import os
 import pathlib
-import shutil
 import statistics
 import subprocess
 import sys
 from typing import Any
 
-from absl import flags
 from tqdm import tqdm
 
-from carvana_jax import atomic, cli, header
+from benchmarks import workers
+from carvana_jax import atomic, cores, header
 from carvana_jax.errors import UserError
 
-ROOT = pathlib.Path(__file__).parents[1]
 _PEERS = ('opencv', 'pillow')
-_REQUIREMENTS = 'benchmarks/peers/requirements.txt'
 _ROW = '{:>10}' + '{:>9}' * 7
 _HEAD = (
   '           images/s, a core of time    images/s, by the clock    times as\n'
@@ -49,7 +64,11 @@ def commands(args: Any) -> dict[str, list[str]]:
     f'--images={args.images}', f'--batch_size={args.batch_size}',
   ]  # fmt: skip
   ours = [sys.executable, '-m', 'benchmarks.batches', *common]
-  loader = [peers_python(args.peers), 'benchmarks/peers/loader.py', *common]
+  loader = [
+    workers.peers_python(args.peers),
+    'benchmarks/peers/loader.py',
+    *common,
+  ]
   return {
     'ours': [*ours, f'--data_dir={pathlib.Path(args.data_dir).absolute()}'],
     **{name: [*loader, f'--decoder={name}'] for name in _PEERS},
@@ -68,18 +87,6 @@ def unpacked(manual_dir: str) -> pathlib.Path:
   return folder
 
 
-def peers_python(name: str) -> str:
-  """The peers' Python, in full; `UserError` if it is not there."""
-  # Not resolved: an environment's Python is a link to another.
-  python = shutil.which(name)
-  if python is None:
-    raise UserError(
-      f'--peers={name} is not there; python3 -m venv .peers && '
-      f'.peers/bin/pip install -r {_REQUIREMENTS} makes it.'
-    )
-  return os.path.abspath(python)
-
-
 def measure(words: list[str]) -> dict[str, dict[str, float]]:
   """Runs one of the commands: of each size what `clock.course` gives.
 
@@ -87,12 +94,12 @@ def measure(words: list[str]) -> dict[str, dict[str, float]]:
     UserError: it failed.
   """
   done = subprocess.run(
-    words, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False
+    words, cwd=workers.ROOT, stdout=subprocess.PIPE, text=True, check=False
   )
   if done.returncode:
     raise UserError(
       f'{words[0]} ended with exit code {done.returncode}, see above; mend '
-      f'that or install {_REQUIREMENTS} anew.'
+      f'that or install {workers.REQUIREMENTS} anew.'
     )
   return json.loads(done.stdout.splitlines()[-1])
 
@@ -142,10 +149,18 @@ def table(rows: dict[str, dict[str, Any]]) -> str:
 def main() -> None:
   """The command line."""
   args = flags.FLAGS
+  if args.images < args.batch_size:
+    raise UserError(
+      f'--images={args.images} is less than a batch; choose at least '
+      f'{args.batch_size}.'
+    )
   words = commands(args)
+  json_file = workers.json_file(args.json)
   courses = []
   # The first round makes what is missing and fills the page cache.
-  with tqdm(total=len(words) * (args.rounds + 1), leave=False) as bar:
+  with tqdm(
+    total=len(words) * (args.rounds + 1), leave=False, disable=None
+  ) as bar:
     for _ in range(args.rounds + 1):
       courses.append({})
       for name in words:
@@ -158,29 +173,17 @@ def main() -> None:
     )
     for size in args.sizes
   }
-  if args.json:
+  print(table(rows))
+  if json_file:
     record = {
       'commit': header.commit(),
-      'cores': os.cpu_count(),
+      'cores': cores.count(),
       'rounds': args.rounds,
       'images': args.images,
       'sizes': rows,
     }
-    atomic.write(pathlib.Path(args.json), json.dumps(record, indent=2) + '\n')
-  print(table(rows))
+    atomic.write(json_file, json.dumps(record, indent=2) + '\n')
 
 
 if __name__ == '__main__':
-  flags.DEFINE_string(
-    'manual_dir', None, 'Unpacked folder of the Kaggle files.', required=True
-  )
-  flags.DEFINE_string('data_dir', 'data', 'Where prepared data are kept.')
-  flags.DEFINE_string('peers', '.peers/bin/python', "The peers' Python.")
-  flags.DEFINE_list(
-    'sizes', ['128x128', '256x256', '512x768', '1024x1536'], 'HEIGHTxWIDTH,…'
-  )
-  flags.DEFINE_integer('images', 256, 'Of each size in a round.', lower_bound=1)
-  flags.DEFINE_integer('batch_size', 16, 'Images a batch.', lower_bound=1)
-  flags.DEFINE_integer('rounds', 5, 'After one to warm up.', lower_bound=1)
-  flags.DEFINE_string('json', '', "File for the figures; '': none.")
   cli.run(main)

@@ -10,9 +10,26 @@
    over 2 processes, and how much of that is the sum of the gradient.
 """
 
+from absl import flags
+
+from carvana_jax import cli
+
+if __name__ == '__main__':
+  flags.DEFINE_multi_enum(
+    'parts', ['devices', 'data'], ['devices', 'data'], 'What is measured.'
+  )
+  flags.DEFINE_string('manual_dir', '../shared/carvana', 'Kaggle-style folder.')
+  flags.DEFINE_list('times', ['1', '4', '16'], 'Sizes of the data, growing.')
+  flags.DEFINE_string('name', 'tiny_unet128', 'Of a config.')
+  flags.DEFINE_integer('batch', 16, 'Images a step.', lower_bound=8)
+  flags.DEFINE_integer('rounds', 5, 'Timings of a step.', lower_bound=1)
+  flags.DEFINE_float('seconds', 2, 'Of a timing.', lower_bound=0)
+  cli.parse()
+
 import contextlib
 import hashlib
 import pathlib
+import shlex
 import socket
 import statistics
 import subprocess
@@ -22,10 +39,8 @@ import time
 from typing import NamedTuple
 
 import psutil
-from absl import flags
 
 from benchmarks import workers
-from carvana_jax import cli
 from carvana_jax.datasets import spec
 from carvana_jax.errors import UserError
 
@@ -99,7 +114,8 @@ def usage(words: list[str], log: pathlib.Path) -> Usage:
         most = max(most, process.memory_info().rss)
       time.sleep(_SAMPLE_SECONDS)
   if process.returncode:
-    raise UserError(f'a command failed, see {log}.')
+    reason = log.read_text(errors='replace').strip().rpartition('\n')[2]
+    raise UserError(f'{shlex.join(words)} failed: {reason}')
   return Usage(time.perf_counter() - begun, most / 1e6)
 
 
@@ -127,7 +143,8 @@ def over_data(args, root: pathlib.Path) -> str:
   rows = [form.format('', 'photos', 'seconds', 'ms a photo more', 'MB')]
   before = {}
   # The first time, which compiles the programs for all others, does not count.
-  for turn, times in enumerate(map(int, [args.times[0], *args.times])):
+  sizes = list(map(int, args.times))
+  for turn, times in enumerate([sizes[0], *sizes]):
     folder = root / f'{turn}'
     count = grow(source, folder / 'photos', times)
     for name, words in commands(args.name, folder).items():
@@ -183,6 +200,19 @@ def over_devices(args) -> str:
 def main() -> None:
   """The command line."""
   args = flags.FLAGS
+  if not all(x.isdecimal() and int(x) for x in args.times) or (
+    sorted(set(args.times), key=int) != args.times
+  ):
+    raise UserError(
+      f'--times={",".join(args.times)} must be growing whole numbers, such as '
+      '1,4,16.'
+    )
+  if args.batch % 8:
+    raise UserError(f'--batch={args.batch} must be a multiple of 8.')
+  if not (workers.ROOT / 'configs' / f'{args.name}.py').exists():
+    raise UserError(
+      f'--name={args.name} is no file of configs/; try --name=studio.'
+    )
   if 'devices' in args.parts:
     print(over_devices(args), flush=True)
   if 'data' in args.parts:
@@ -191,13 +221,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-  flags.DEFINE_multi_enum(
-    'parts', ['devices', 'data'], ['devices', 'data'], 'What is measured.'
-  )
-  flags.DEFINE_string('manual_dir', '../shared/carvana', 'Kaggle-style folder.')
-  flags.DEFINE_list('times', ['1', '4', '16'], 'Sizes of the data.')
-  flags.DEFINE_string('name', 'tiny_unet128', 'Of a config.')
-  flags.DEFINE_integer('batch', 16, 'Images a step.', lower_bound=8)
-  flags.DEFINE_integer('rounds', 5, 'Timings of a step.', lower_bound=1)
-  flags.DEFINE_float('seconds', 2, 'Of a timing.', lower_bound=0)
   cli.run(main)

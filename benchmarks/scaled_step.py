@@ -12,10 +12,11 @@ import jax
 
 from benchmarks import own_step
 from benchmarks.peers import serving
-from carvana_jax import parallel, prepare
+from carvana_jax import host_memory, parallel, prepare
 
 
 def main(name, batch, devices, coordinator=None, count=1, index=0):
+  host_memory.keep_freed()
   jax.config.update('jax_num_cpu_devices', int(devices))
   if coordinator:
     jax.distributed.initialize(coordinator, int(count), int(index))

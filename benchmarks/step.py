@@ -80,14 +80,18 @@ def commands(case: Case, peers: str) -> dict[str, list[list[str]]]:
   }
 
 
-def ratio(found: dict[str, list[float]]) -> float:
-  """The better peer's time over ours, median over the rounds."""
+def ratios(found: dict[str, list[float]]) -> list[float]:
+  """The better peer's time over ours, of every round, from least to most.
+
+  The better peer is the one with the lower median of these.
+  """
   own = found[OURS]
-  return min(
-    statistics.median(a / b for a, b in zip(theirs, own, strict=True))
+  by_peer = [
+    sorted(a / b for a, b in zip(theirs, own, strict=True))
     for name, theirs in found.items()
     if name != OURS
-  )
+  ]
+  return min(by_peer, key=statistics.median)
 
 
 def measure(name: str, peers: str, rounds: int, seconds: float) -> dict:
@@ -95,11 +99,13 @@ def measure(name: str, peers: str, rounds: int, seconds: float) -> dict:
   case = CASES[name]
   with workers.started(commands(case, peers)) as asked:
     found = workers.times(asked, TASKS, rounds, seconds)
+  by_task = {task: ratios(found[task]) for task in TASKS}
   return {
     'case': name,
-    'ratio_train': ratio(found['train']),
-    'ratio_infer': ratio(found['infer']),
+    **{f'ratio_{task}': statistics.median(by_task[task]) for task in TASKS},
+    'ratios': by_task,
     'batch': case.batch,
+    'seconds': found,  # a step, by task and library, one a round
     'images_per_second': {
       task: {
         library: case.batch / statistics.median(values)
@@ -112,37 +118,36 @@ def measure(name: str, peers: str, rounds: int, seconds: float) -> dict:
 
 def table(rows: list[dict]) -> str:
   """Images a second of all libraries, and the ratios, in 80 columns."""
-  form = '{:14} {:5} {:>9} {:>9} {:>9} {:>9} {:>9}'
-  lines = [form.format('', '', 'ours', 'PyTorch', 'ch. last', 'Keras', 'ratio')]
+  form = '{:14}{:6}{:>9}{:>9}{:>9}{:>9}{:>7}{:>16}'
+  names = 'ours', 'PyTorch', 'ch. last', 'Keras', 'ratio', 'least to most'
+  lines = [form.format('', '', *names)]
   for row in rows:
     for task in TASKS:
       rates = row['images_per_second'][task]
       shown = [f'{rates[name]:.2f}' for name in (OURS, *LAYOUTS, KERAS)]
-      ratio_ = f'{row[f"ratio_{task}"]:.2f}'
-      lines.append(form.format(row['case'], task, *shown, ratio_))
+      ratio = f'{row[f"ratio_{task}"]:.2f}'
+      every = row['ratios'][task]
+      span = f'{every[0]:.2f} to {every[-1]:.2f}'
+      lines.append(form.format(row['case'], task, *shown, ratio, span))
   return '\n'.join(lines)
 
 
 def main() -> None:
   """The command line."""
   args = flags.FLAGS
-  for name in args.cases:
+  for name in args.cases or ['']:
     if name not in CASES:
       raise UserError(
         f'--cases={name} is unknown; choose from {",".join(CASES)}.'
       )
-  if not pathlib.Path(args.peers).exists():
-    raise UserError(
-      f'--peers={args.peers} does not exist; make that environment with '
-      'python3 -m venv .peers && .peers/bin/pip install -r '
-      'benchmarks/peers/requirements.txt'
-    )
+  peers = workers.peers_python(args.peers)
+  json_file = workers.json_file(args.json)
   rows = []
   for name in args.cases:
-    rows.append(measure(name, args.peers, args.rounds, args.seconds))
+    rows.append(measure(name, peers, args.rounds, args.seconds))
     print(table(rows[-1:]), flush=True)
-    if args.json:
-      atomic.write(pathlib.Path(args.json), json.dumps(rows, indent=2) + '\n')
+    if json_file:
+      atomic.write(json_file, json.dumps(rows, indent=2) + '\n')
   print('\nimages a second, medians\n' + table(rows))
 
 

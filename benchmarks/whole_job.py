@@ -55,11 +55,12 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from benchmarks import input
+from benchmarks import input, workers
 from benchmarks.peers import marks
 from carvana_jax import atomic, enlarge, header, metrics
-from carvana_jax.datasets import spec, workers
+from carvana_jax.datasets import spec
 from carvana_jax.datasets.carvana import check
+from carvana_jax.datasets.workers import ordered_map
 from carvana_jax.errors import UserError
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -103,7 +104,7 @@ def commands(
   """
   job = str(root / 'job.json')
   here = [sys.executable, '-m']
-  peers = input.peers_python(args.peers)
+  peers = workers.peers_python(args.peers)
   size, width = args.torch_size, str(args.torch_width)
   return {
     OURS: [
@@ -135,7 +136,7 @@ def dice(logits: np.ndarray, actual: Sequence[np.ndarray]) -> np.ndarray:
     return metrics.mask_scores(predicted, mask)['dice']
 
   pairs = zip(logits, actual, strict=True)
-  return np.array(list(workers.ordered_map(one, pairs)))
+  return np.array(list(ordered_map(one, pairs)))
 
 
 def curve(
@@ -269,7 +270,7 @@ def scorer(pairs: dict[str, list[tuple[pathlib.Path, pathlib.Path]]]) -> Any:
   """What gives the mean Dice of each split of UNSEEN from all their logits."""
   masks = [mask for name in UNSEEN for _, mask in pairs[name]]
   load = lambda path: check.decode_mask(path.read_bytes()) > 0
-  actual = list(workers.ordered_map(load, masks))
+  actual = list(ordered_map(load, masks))
   first = len(pairs[UNSEEN[0]])
 
   def scored(logits):
@@ -329,7 +330,7 @@ def main() -> None:
   """The command line."""
   args = flags.FLAGS
   folder = input.unpacked(args.manual_dir)
-  input.peers_python(args.peers)
+  workers.peers_python(args.peers)
   if not (ROOT / 'configs' / f'{args.name}.py').exists():
     raise UserError(
       f'--name={args.name} is no file of configs/; try --name=studio.'

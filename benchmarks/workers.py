@@ -1,17 +1,48 @@
 """Processes that are asked in turn for timed steps, see `peers.serving`."""
 
 import contextlib
+import os
 import pathlib
 import shlex
+import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator, Sequence
 
 from tqdm import tqdm
 
 from benchmarks.peers import serving
+from carvana_jax import atomic
 from carvana_jax.errors import UserError
 
 ROOT = pathlib.Path(__file__).parents[1]
+REQUIREMENTS = 'benchmarks/peers/requirements.txt'
+
+
+def json_file(name: str) -> pathlib.Path | None:
+  """Where --json asks for figures, if it does; before any work.
+
+  Raises:
+    UserError: nothing can be written there.
+  """
+  if not name:
+    return None
+  path = pathlib.Path(name).expanduser().absolute()
+  atomic.check_folder(path.parent, '--json')
+  path.parent.mkdir(parents=True, exist_ok=True)
+  return path
+
+
+def peers_python(name: str) -> str:
+  """The peers' Python, in full; `UserError` if it is not there."""
+  # Not resolved: an environment's Python is a link to another.
+  python = shutil.which(name)
+  if python is None:
+    raise UserError(
+      f'--peers={name} is not there; python3 -m venv .peers && '
+      f'.peers/bin/pip install -r {REQUIREMENTS} makes it.'
+    )
+  return os.path.abspath(python)
 
 
 class Worker:
@@ -19,13 +50,15 @@ class Worker:
 
   def __init__(self, name: str, *commands: list[str]):
     self._name = name
+    # Why it failed, if it does.
+    self._said = tempfile.TemporaryFile('w+')  # noqa: SIM115
     self._processes = [
       subprocess.Popen(
         words,
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=self._said,
         text=True,
       )
       for words in commands
@@ -47,14 +80,17 @@ class Worker:
       word, _, number = line.partition(' ')
       if word == serving.ANSWER:
         return float(number)
+    self._said.seek(0)
+    reason = self._said.read().strip().rpartition('\n')[2]
     words = shlex.join(process.args)
-    raise UserError(f'{self._name} failed; start this to see why: {words}')
+    raise UserError(f'{self._name} failed ({reason}); this shows more: {words}')
 
   def end(self) -> None:
     """Ends the processes."""
     for process in self._processes:
       process.kill()
       process.wait()
+    self._said.close()
 
 
 @contextlib.contextmanager

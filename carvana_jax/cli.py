@@ -126,7 +126,10 @@ def _parsed(_):
 
 def _parse(argv, words):
   try:
-    rest = flags.FLAGS(argv)[1:]
+    try:
+      rest = flags.FLAGS(argv)[1:]
+    except SystemExit:  # of --help, which absl ends with 1
+      sys.exit(0)
     if not words and rest:
       _fail(f'{rest[0]!r} is not a flag; flags look like --name=value.')
     if len(rest) != len(words):

@@ -15,6 +15,8 @@ import zlib
 import jax
 from absl import logging
 
+from carvana_jax import cores
+
 _LARGEST = 2**30  # bytes, of all programs
 
 
@@ -59,11 +61,8 @@ def _variant():
 
   XLA splits sums by its threads on the CPU: one a core, or a device.
   """
-  cores = os.cpu_count()
-  if hasattr(os, 'sched_getaffinity'):  # not on every system
-    cores = len(os.sched_getaffinity(0))
-  cores = os.environ.get('NPROC') or cores
-  return f'jax-{jax.__version__}-{jax.local_device_count()}x{cores}'
+  count = os.environ.get('NPROC') or cores.count()
+  return f'jax-{jax.__version__}-{jax.local_device_count()}x{count}'
 
 
 def _tidy(root, folder):
@@ -78,15 +77,17 @@ def _tidy(root, folder):
   _remove_damaged(folder)
   entries = []
   for path in root.glob('jax-*/*-cache'):
-    with contextlib.suppress(FileNotFoundError):  # another process removed it
+    # Another process removed it, or it is another user's.
+    with contextlib.suppress(OSError):
       stat = path.stat()
       entries.append((stat.st_atime, stat.st_size, path))
   total = sum(size for _, size, _ in entries)
   for _, size, path in sorted(entries):
     if total <= _LARGEST:
       break
-    path.unlink(missing_ok=True)
-    total -= size
+    with contextlib.suppress(OSError):  # as above
+      path.unlink()
+      total -= size
 
 
 def _remove_damaged(folder):
@@ -97,9 +98,10 @@ def _remove_damaged(folder):
   """
   mark = folder / 'checked'
   since = mark.stat().st_mtime if mark.exists() else 0
-  mark.touch()
+  with contextlib.suppress(OSError):  # as above
+    mark.touch()
   for path in folder.glob('*-cache'):
-    with contextlib.suppress(FileNotFoundError):  # as above
+    with contextlib.suppress(OSError):  # as above
       if path.stat().st_mtime >= since and not _is_whole(path.read_bytes()):
         path.unlink()
 

@@ -7,14 +7,13 @@ several processes read disjoint parts of the same global batch.
 
 import collections
 import functools
-import os
 from collections.abc import Iterator, Sequence
 from concurrent import futures
 
 import numpy as np
 import tensorflow_datasets as tfds
 
-from carvana_jax import pseudo_labels
+from carvana_jax import cores, pseudo_labels
 from carvana_jax.datasets import folds, images, prepared
 
 _AHEAD = 2  # batches being decoded while one is used
@@ -121,7 +120,7 @@ def batches(
     places = zip(batch['image'], batch['mask'], indices, strict=True)
     return batch, [pool.submit(fill, *place) for place in places]
 
-  with futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+  with futures.ThreadPoolExecutor(cores.count()) as pool:
     waiting = collections.deque()
     for step in steps:
       waiting.append(begin(step))

@@ -16,11 +16,13 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from carvana_jax import cores
+
 AXIS = 'batch'  # the devices' axis in steps
 
 
 def use_all_cores(*batch_sizes: int) -> None:
-  """Makes a device of every CPU core, if nobody chose; before any JAX call.
+  """Makes a device of every core at hand, if nobody chose; before JAX is used.
 
   Networks train and predict up to twice as fast as with one device that
   spreads each operation over the cores. Accelerators are not concerned.
@@ -29,9 +31,13 @@ def use_all_cores(*batch_sizes: int) -> None:
     batch_sizes: that must be divisible by the number of devices; it is the
       largest possible.
   """
-  if 'xla_force_host_platform_device_count' in os.environ.get('XLA_FLAGS', ''):
+  flags = os.environ.get('XLA_FLAGS', '')
+  if (
+    'xla_force_host_platform_device_count' in flags
+    or 'JAX_NUM_CPU_DEVICES' in os.environ
+  ):
     return
-  count = os.cpu_count() or 1
+  count = cores.count()
   while any(size % count for size in batch_sizes):
     count -= 1
   jax.config.update('jax_num_cpu_devices', count)

@@ -13,8 +13,13 @@ LARGE = {
   'cv2', 'flax', 'jax', 'matplotlib', 'orbax', 'tensorflow',
   'tensorflow_datasets',
 }  # fmt: skip
+BENCHMARKS = sorted(
+  path.stem
+  for path in (ROOT / 'benchmarks').glob('*.py')
+  if '  cli.run(main)' in path.read_text()
+)
 COMMANDS = [f'carvana_jax.{verb}' for verb in start.verbs()] + [
-  f'benchmarks.{name}' for name in ('kill', 'predict', 'start', 'systems')
+  f'benchmarks.{name}' for name in BENCHMARKS
 ]
 
 
@@ -28,19 +33,20 @@ def answer(module, flag):
   times = [line for line in lines if line.startswith('import time:')]
   packages = {re.split(r'[|.]\s*', line)[2] for line in times}
   errors = [line for line in lines if line not in times]
-  return done.stdout, errors, packages
+  return done.stdout, done.returncode, errors, packages
 
 
 class HelpTest(parameterized.TestCase):
   def test_all_commands_are_known(self):
     self.assertContainsSubset(
-      {'carvana_jax.main', 'carvana_jax.compare', 'carvana_jax.predict'},
+      {'carvana_jax.main', 'carvana_jax.compare', 'benchmarks.step'},
       COMMANDS,
     )
 
   @parameterized.parameters(*COMMANDS)
   def test_help(self, module):
-    printed, errors, packages = answer(module, '--help')
+    printed, code, errors, packages = answer(module, '--help')
+    self.assertEqual(code, 0)
     self.assertIn('flags:', printed)
     self.assertIn(f'python -m {module}', printed)
     self.assertEqual(errors, [])
@@ -49,7 +55,8 @@ class HelpTest(parameterized.TestCase):
 
   @parameterized.parameters(*COMMANDS)
   def test_a_wrong_flag(self, module):
-    printed, errors, packages = answer(module, '--helq')
+    printed, code, errors, packages = answer(module, '--helq')
+    self.assertEqual(code, 2)
     self.assertEqual(printed, '')
     self.assertLen(errors, 1)
     self.assertRegex(errors[0], '^error: .*helq')

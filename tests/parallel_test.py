@@ -13,21 +13,24 @@ from carvana_jax import parallel
 class UseAllCoresTest(chex.TestCase):
   @parameterized.parameters(
     (4, (), 4), (4, (16,), 4), (4, (6,), 3), (12, (16, 6), 2), (8, (7, 16), 1),
-    (2, (0,), 2), (None, (16,), 1),
+    (2, (0,), 2),
   )  # fmt: skip
   def test_as_many_as_share_all_batches(self, cores, batches, count):
     with (
       mock.patch.dict(os.environ, XLA_FLAGS=''),
-      mock.patch('os.cpu_count', lambda: cores),
+      mock.patch('carvana_jax.cores.count', lambda: cores),
       mock.patch.object(jax.config, 'update') as update,
     ):
       parallel.use_all_cores(*batches)
     update.assert_called_once_with('jax_num_cpu_devices', count)
 
-  def test_a_choice_of_the_users_stays(self):
-    chosen = '--xla_force_host_platform_device_count=3'
+  @parameterized.parameters(
+    {'XLA_FLAGS': '--xla_force_host_platform_device_count=3'},
+    {'XLA_FLAGS': '', 'JAX_NUM_CPU_DEVICES': '1'},
+  )
+  def test_a_choice_of_the_users_stays(self, **chosen):
     with (
-      mock.patch.dict(os.environ, XLA_FLAGS=chosen),
+      mock.patch.dict(os.environ, chosen),
       mock.patch.object(jax.config, 'update') as update,
     ):
       parallel.use_all_cores()

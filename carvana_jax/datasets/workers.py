@@ -1,10 +1,11 @@
 """A thread pool that keeps the order and holds only a few results."""
 
 import collections
-import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent import futures
 from typing import TypeVar
+
+from carvana_jax import cores
 
 T = TypeVar('T')
 R = TypeVar('R')
@@ -16,7 +17,7 @@ def ordered_map(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
   At most two results a core wait to be taken, so memory stays flat however
   many items there are. Decoding and resizing release the interpreter's lock.
   """
-  workers = os.cpu_count() or 1
+  workers = cores.count()
   with futures.ThreadPoolExecutor(workers) as pool:
     waiting = collections.deque()
     for item in items:

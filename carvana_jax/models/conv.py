@@ -6,7 +6,8 @@ CPU: XLA's convolution of 16x128x128x3 to 8 channels makes 10 GFLOP/s, of
 first; the kernel gets zeros in between. That is more to compute, and yet up to
 eight times as fast (benchmarks/README.md, Steps). Accelerators see the plain
 convolution. Transposed ones differ in their kernel's gradient only, for which
-XLA's CPU code takes 100 to 300 times as long.
+XLA's CPU code takes 100 to 400 times as long where there are many channels.
+Derivatives are for the backward pass only: jax.jvp fails on CPUs.
 """
 
 import jax
@@ -39,7 +40,13 @@ def layer(width: int, size: int, dtype: jnp.dtype, name: str) -> nn.Conv:
 
 
 def transposed(
-  width: int, size: int, stride: int, dtype: jnp.dtype, name: str, **options
+  width: int,
+  size: int,
+  stride: int,
+  dtype: jnp.dtype,
+  name: str,
+  use_bias: bool = True,
+  kernel_init: nn.initializers.Initializer = nn.linear.default_kernel_init,
 ) -> nn.ConvTranspose:
   """Linen's transposed convolution: [B, stride * H, stride * W, width].
 
@@ -49,11 +56,19 @@ def transposed(
     stride: 1 or 2.
     dtype: of the computation; parameters are float32.
     name: of the layer.
-    **options: fields of nn.ConvTranspose.
+    use_bias: whether a bias is added.
+    kernel_init: gives the kernel's first values.
   """
+  assert stride == 1 or size in (2, 3)  # what `doubled` can do
   plain = jax.default_backend() != 'cpu' or stride == 1
   return (nn.ConvTranspose if plain else _Doubling)(
-    width, (size, size), (stride, stride), dtype=dtype, name=name, **options
+    width,
+    (size, size),
+    (stride, stride),
+    use_bias=use_bias,
+    dtype=dtype,
+    kernel_init=kernel_init,
+    name=name,
   )
 
 

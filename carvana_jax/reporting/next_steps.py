@@ -34,7 +34,9 @@ _COSTLY = 1 / 3  # of all bands' gains: that of the far ones
 _FEW = 0.1  # of the images that hold half of the far errors
 _OVERFIT = 1.25  # validation loss over training loss
 _WEAK = 0.25  # of what Dice lacks: a group's distance from the mean
-_COLOUR_CHANGES = ('brightness', 'contrast', 'saturation', 'hue', 'gray')
+_COLOUR_CHANGES = (
+  'brightness', 'contrast', 'saturation', 'hue', 'gray', 'repaint',
+)  # fmt: skip
 
 
 def sentences(

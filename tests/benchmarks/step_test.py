@@ -37,7 +37,7 @@ class RatioTest(chex.TestCase):
       'a': [3.0, 6.0, 4.0],  # 3, 3, 1
       'b': [2.0, 8.0, 6.0],  # 2, 4, 1.5
     }
-    self.assertEqual(step.ratio(found), 2.0)
+    self.assertEqual(step.ratios(found), [1.5, 2.0, 4.0])
 
 
 class WorkersTest(chex.TestCase):

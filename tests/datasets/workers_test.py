@@ -19,7 +19,7 @@ class OrderedMapTest(absltest.TestCase):
   def test_of_nothing_is_nothing(self):
     self.assertEqual(list(workers.ordered_map(str, [])), [])
 
-  @mock.patch('os.cpu_count', lambda: 2)
+  @mock.patch('carvana_jax.cores.count', lambda: 2)
   def test_works_on_two_items_at_once(self):
     both = threading.Barrier(2, timeout=10)
     # A single thread would wait in vain, and the barrier would break.
@@ -27,7 +27,7 @@ class OrderedMapTest(absltest.TestCase):
       workers.ordered_map(lambda _: both.wait(), range(2)), [0, 1]
     )
 
-  @mock.patch('os.cpu_count', lambda: 2)
+  @mock.patch('carvana_jax.cores.count', lambda: 2)
   def test_takes_no_more_items_than_it_may_hold(self):
     taken = []
 

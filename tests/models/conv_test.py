@@ -75,6 +75,27 @@ class DoubledTest(chex.TestCase):
         results.append((y, *back(change)))
       chex.assert_trees_all_close(*results, rtol=0, atol=1e-11)
 
+  @parameterized.parameters(
+    (conv.doubled, (3, 3, 5, 7)), (conv.same, (3, 3, 5, 7))
+  )
+  def test_bfloat16_is_rounded_double(self, function, shape):
+    rng = np.random.default_rng(0)
+    x, kernel = rng.normal(size=(1, 4, 6, 5)), rng.normal(size=shape)
+
+    def results(dtype):
+      y, back = jax.vjp(
+        function, jnp.asarray(x, dtype), jnp.asarray(kernel, dtype)
+      )
+      return y, *back(jnp.ones_like(y))
+
+    with jax.enable_x64(True):
+      exact = results(jnp.float64)
+    rounded = results(jnp.bfloat16)
+    for ours, true in zip(rounded, exact, strict=True):
+      self.assertEqual(ours.dtype, jnp.bfloat16)
+      error = np.abs(np.asarray(ours, np.float64) - np.asarray(true))
+      self.assertLess(error.max(), 0.02 * np.abs(true).max())
+
 
 class TransposedTest(chex.TestCase):
   @parameterized.product(stride=(1, 2), use_bias=(False, True))

@@ -1,10 +1,10 @@
-"""Trial."""
+"""Trial, to be written."""
 
 from configs import default
 
 
 def get_config():
-  """Trial."""
+  """Trial, to be written."""
   config = default.get_config()
   config.data.size = '512x768'
   config.data.manual_dir = '../shared/carvana'
