@@ -16,8 +16,9 @@ from benchmarks import batches, input
 from benchmarks.peers import clock
 from carvana_jax.errors import UserError
 from tests import numbered
+from tests.commands import ROOT
 
-PEERS = input.ROOT / '.peers' / 'bin' / 'python'  # with PyTorch, if made
+PEERS = ROOT / '.peers' / 'bin' / 'python'  # with PyTorch, if made
 SPIN = (
   'import time; [0 for _ in iter(lambda: time.process_time() < 0.3, False)]'
 )
@@ -110,7 +111,7 @@ class CommandTest(chex.TestCase):
   def test_as_a_user(self):
     done = subprocess.run(
       [sys.executable, '-m', 'benchmarks.input', '--manual_dir=nowhere'],
-      cwd=input.ROOT, capture_output=True, text=True, check=False,
+      cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     self.assertEqual(done.returncode, 2)
     self.assertLen(done.stderr.splitlines(), 1)
