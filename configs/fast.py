@@ -1,4 +1,4 @@
-"""The most Dice for half an hour on two CPU cores, from a few dozen cars.
+"""A network for two CPU cores and a few dozen cars, meant for half an hour.
 
     bash run.sh --config=configs/fast.py --workdir=runs/fast \\
         --config.data.manual_dir=FOLDER
