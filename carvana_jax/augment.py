@@ -25,17 +25,20 @@ def augment(
   Returns:
     Image and mask, of the same shapes and ranges.
   """
-  one = lambda key, image, mask: _augment_one(key, image, mask, config)
-  return jax.vmap(one)(keys, image, mask)
-
-
-def _augment_one(key, image, mask, config):
-  place_key, colour_key = jax.random.split(key)
+  place_keys, colour_keys = jax.vmap(jax.random.split, out_axes=1)(keys)
   if config.repaint:
-    image = _repainted(jax.random.fold_in(key, 2), image, mask, config.repaint)
-  layers = jnp.concatenate([image, mask[..., None]], axis=-1)  # [H, W, C + 1]
-  layers = _place(place_key, layers, config)
-  colour = _colour(colour_key, layers[..., :3], config)
+    paint_keys = jax.vmap(lambda key: jax.random.fold_in(key, 2))(keys)
+    painted = lambda *one: _repainted(*one, config.repaint)
+    image = jax.vmap(painted)(paint_keys, image, mask)
+  layers = jnp.concatenate([image, mask[..., None]], axis=-1)
+  # One by one on a CPU: XLA can't fuse a loop with what surrounds it, which
+  # would gather each pixel several times over.
+  at_once = 1 if jax.default_backend() == 'cpu' else len(keys)
+  layers = jax.lax.map(
+    lambda one: _place(*one, config), (place_keys, layers), batch_size=at_once
+  )
+  coloured = lambda *one: _colour(*one, config)
+  colour = jax.vmap(coloured)(colour_keys, layers[..., :3])
   image = jnp.concatenate([colour, layers[..., 3:-1]], axis=-1)
   return image, layers[..., -1]
 
