@@ -108,13 +108,27 @@ def make_optimizer(config, total_steps: int) -> optax.GradientTransformation:
       update = optax.adam(rate)
     case 'adamw':
       update = optax.adamw(rate, weight_decay=config.weight_decay)
+    case 'muon':  # Jordan et al. 2024
+      # Scaled as by Liu et al. 2025, so that Adam's rates and decays fit.
+      update = optax.contrib.muon(
+        rate,
+        weight_decay=config.weight_decay,
+        consistent_rms=0.2,
+        muon_weight_dimension_numbers=_matrices,
+      )
     case 'sgd':
       update = optax.sgd(rate, momentum=0.9, nesterov=True)
     case _:
       raise UserError(
         f'config.optimizer.name={config.name!r} is unknown; '
-        'choose from adam, adamw, sgd.'
+        'choose from adam, adamw, muon, sgd.'
       )
   if config.clip_norm > 0:
     return optax.chain(optax.clip_by_global_norm(config.clip_norm), update)
   return update
+
+
+def _matrices(params):
+  """What Muon makes orthogonal: kernels [h, w, I, O] as [h * w * I, O]."""
+  kernel = optax.contrib.MuonDimensionNumbers((0, 1, 2), 3)
+  return jax.tree.map(lambda x: kernel if jnp.ndim(x) == 4 else None, params)

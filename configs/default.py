@@ -69,10 +69,12 @@ def get_config() -> ConfigDict:
   augment.repaint = 0.0  # probability that the car alone changes its colour
 
   config.optimizer = optimizer = ConfigDict()
-  optimizer.name = 'adamw'  # adam, adamw or sgd (Nesterov, momentum 0.9)
+  # adam, adamw, muon (on kernels, adam on all else) or sgd (Nesterov, momentum
+  # 0.9).
+  optimizer.name = 'adamw'
   optimizer.learning_rate = 3e-3  # at its peak
   optimizer.schedule = 'one_cycle'  # constant, cosine or one_cycle
-  optimizer.weight_decay = 1e-4  # adamw only
+  optimizer.weight_decay = 1e-4  # adamw and muon only
   optimizer.clip_norm = 1.0  # largest norm of the gradient, 0: unlimited
 
   config.train = train = ConfigDict()

@@ -108,7 +108,7 @@ class OptimizerTest(chex.TestCase):
     for step in range(100):
       self.assertGreater(at('one_cycle', step), 0)
 
-  @parameterized.parameters('adam', 'adamw', 'sgd')
+  @parameterized.parameters('adam', 'adamw', 'muon', 'sgd')
   def test_lowers_a_loss(self, name):
     config = default.get_config().optimizer
     config.update(name=name, schedule='constant', learning_rate=0.05)
@@ -124,6 +124,26 @@ class OptimizerTest(chex.TestCase):
     for _ in range(100):
       x, state = step(x, state)
     self.assertLess(float(loss(x)), 0.5)
+
+  def test_muon_steps_kernels_along_orthogonal_directions(self):
+    config = default.get_config().optimizer
+    config.update(name='muon', schedule='constant', learning_rate=0.1)
+    config.update(weight_decay=0.0, clip_norm=0.0)
+    optimizer = train_state.make_optimizer(config, 10)
+    key = jax.random.key(0)
+    gradient = {
+      'kernel': jax.random.normal(key, (3, 3, 4, 8)),
+      'bias': jnp.array([1e-6, -10.0]),
+    }
+    params = jax.tree.map(jnp.zeros_like, gradient)
+    change, _ = optimizer.update(gradient, optimizer.init(params), params)
+    # Liu et al. 2025, equation 4: 0.2 times the root of the longer side, 36.
+    # Five Newton-Schulz steps bring singular values near 1, not to it.
+    values = jnp.linalg.svd(change['kernel'].reshape(36, 8), compute_uv=False)
+    chex.assert_trees_all_close(values / (0.1 * 0.2 * 6), jnp.ones(8), atol=0.4)
+    # Adam's first step has the same length for any gradient.
+    self.assertAlmostEqual(float(change['bias'].sum()), 0, delta=0.01)
+    self.assertGreater(float(change['bias'][1]), 0.1)
 
   def test_clips_the_whole_gradient(self):
     config = default.get_config().optimizer
