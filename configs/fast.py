@@ -29,8 +29,10 @@ def get_config():
   config.augment.contrast = 0.2
   config.augment.saturation = 0.3
   config.augment.gray = 0.1
-  config.optimizer.learning_rate = 4e-3
+  config.optimizer.name = 'muon'
+  config.optimizer.learning_rate = 1e-2
   config.train.batch_size = 8
   config.train.epochs = 18
   config.train.average_decay = 0.99
+  config.eval.flip = True
   return config
