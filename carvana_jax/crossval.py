@@ -28,7 +28,7 @@ Started again with the same command, it goes on where it was.
 from absl import flags
 from ml_collections import config_flags
 
-from carvana_jax import cli
+from carvana_jax import cli, host_memory
 
 if __name__ == '__main__':
   config_flags.DEFINE_config_file(
@@ -52,6 +52,7 @@ if __name__ == '__main__':
     'Also write out_of_fold/NAME_probability.png, 0..255.',
   )
   cli.parse()
+  host_memory.keep_freed()
 
 import io
 import pathlib
@@ -70,7 +71,6 @@ from carvana_jax import (
   ensemble,
   evaluate,
   gains,
-  host_memory,
   networks,
   out_of_fold,
   photos,
@@ -266,7 +266,6 @@ def main() -> None:
   """The command line."""
   args = flags.FLAGS
   folder = pathlib.Path(args.workdir).expanduser().absolute()
-  host_memory.keep_freed()
   train.use_cores(args.config)
   compilation_cache.use()
   results = crossval(

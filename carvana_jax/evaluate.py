@@ -17,7 +17,7 @@ cleaning of masks, which later ones of the test split apply, too.
 
 from absl import flags
 
-from carvana_jax import choices, cli
+from carvana_jax import choices, cli, host_memory
 
 if __name__ == '__main__':
   flags.DEFINE_string('workdir', None, 'Folder of the run.', required=True)
@@ -40,6 +40,7 @@ if __name__ == '__main__':
     'flip', None, 'Average with the mirrored photo. Default: as the config.'
   )
   cli.parse()
+  host_memory.keep_freed()
 
 import collections
 import csv
@@ -59,7 +60,6 @@ from carvana_jax import (
   cleaning,
   compilation_cache,
   error_bands,
-  host_memory,
   parallel,
   prepare,
   processes,
@@ -306,7 +306,6 @@ def main() -> None:
   """The command line."""
   args = flags.FLAGS
   workdir = pathlib.Path(args.workdir).expanduser().absolute()
-  host_memory.keep_freed()
   parallel.use_all_cores()
   compilation_cache.use()
   run = checkpoint.load(workdir)

@@ -9,7 +9,10 @@ _NEVER = -1
 
 
 def keep_freed() -> None:
-  """Keeps freed memory for the next step; before threads are started.
+  """Keeps freed memory for the next step.
+
+  A command calls this above its other imports: some of those start threads,
+  and what threads have of their own by then stays in use.
 
   A training step on a CPU takes some hundred megabytes and frees them. By
   default glibc gives these back to the system, which then clears every page

@@ -11,7 +11,7 @@ Any field of configs/default.py can be set: --config.train.epochs=5
 from absl import flags
 from ml_collections import config_flags
 
-from carvana_jax import cli, common_flags
+from carvana_jax import cli, common_flags, host_memory
 
 if __name__ == '__main__':
   config_flags.DEFINE_config_file(
@@ -25,6 +25,7 @@ if __name__ == '__main__':
   common_flags.define_processes()
   flags.adopt_module_key_flags(common_flags)  # shown by --help
   cli.parse()
+  host_memory.keep_freed()
 
 import pathlib
 
@@ -33,7 +34,6 @@ from carvana_jax import (
   compilation_cache,
   distributed,
   evaluate,
-  host_memory,
   train,
 )
 
@@ -44,7 +44,6 @@ def main() -> None:
   file = config_flags.get_config_filename(args['config'])
   workdir = pathlib.Path(args.workdir or f'runs/{pathlib.Path(file).stem}')
   workdir = workdir.expanduser().absolute()
-  host_memory.keep_freed()
   with distributed.joined(alone=lambda: train.use_cores(args.config)):
     compilation_cache.use()
     if not train.train(args.config, workdir):

@@ -22,7 +22,7 @@ good: no decoder tells.
 
 from absl import flags
 
-from carvana_jax import choices, cli, common_flags
+from carvana_jax import choices, cli, common_flags, host_memory
 
 if __name__ == '__main__':
   common_flags.define_photos()
@@ -50,6 +50,7 @@ if __name__ == '__main__':
     "The composite's: the car's own, a synthetic one or none.",
   )
   cli.parse()
+  host_memory.keep_freed()
 
 import os
 import pathlib
@@ -62,7 +63,6 @@ from carvana_jax import (
   atomic,
   compilation_cache,
   failures,
-  host_memory,
   networks,
   parallel,
   photos,
@@ -172,7 +172,6 @@ def main() -> None:
   args = flags.FLAGS
   if args.trim and not args.cutout:
     raise UserError('--trim is of no use without --cutout.')
-  host_memory.keep_freed()
   parallel.use_all_cores()
   compilation_cache.use()
   output = pathlib.Path(args.output).expanduser().absolute()

@@ -13,7 +13,7 @@ listed in OUTPUT.failed.csv, and make the exit code 1; if all are, it is 2.
 
 from absl import flags
 
-from carvana_jax import choices, cli, common_flags
+from carvana_jax import choices, cli, common_flags, host_memory
 
 if __name__ == '__main__':
   common_flags.define_photos()
@@ -34,6 +34,7 @@ if __name__ == '__main__':
     'check', None, 'Say what is wrong with this submission, and do no more.'
   )
   cli.parse()
+  host_memory.keep_freed()
 
 import itertools
 import os
@@ -46,7 +47,6 @@ from tqdm import tqdm
 from carvana_jax import (
   atomic,
   compilation_cache,
-  host_memory,
   networks,
   parallel,
   parts,
@@ -218,7 +218,6 @@ def main() -> None:
   for name in ('workdir', 'input', 'output'):
     if not args[name].value:
       raise UserError(f'--{name} is missing; see --help.')
-  host_memory.keep_freed()
   parallel.use_all_cores()
   compilation_cache.use()
   _submit(args, size)
