@@ -24,6 +24,7 @@ _RANGES = {
   ('train', 'monitor'): ('dice or loss', lambda x: x in ('dice', 'loss')),
   ('train', 'picture_epochs'): ('at least 0', lambda x: x >= 0),
   ('optimizer', 'learning_rate'): ('above 0', lambda x: x > 0),
+  ('optimizer', 'warmup'): ('between 0 and 1', lambda x: 0 < x < 1),
   ('optimizer', 'weight_decay'): ('at least 0', lambda x: x >= 0),
   ('optimizer', 'clip_norm'): ('at least 0', lambda x: x >= 0),
   ('augment', 'rotation'): ('in 0..180', lambda x: 0 <= x <= 180),

@@ -93,7 +93,7 @@ def schedule(config, total_steps: int) -> optax.Schedule:
     case 'cosine':
       return optax.cosine_decay_schedule(peak, total_steps)
     case 'one_cycle':  # Smith & Topin 2017
-      return optax.cosine_onecycle_schedule(total_steps, peak)
+      return optax.cosine_onecycle_schedule(total_steps, peak, config.warmup)
   raise UserError(
     f'config.optimizer.schedule={config.schedule!r} is unknown; '
     'choose from constant, cosine, one_cycle.'

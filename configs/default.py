@@ -74,6 +74,7 @@ def get_config() -> ConfigDict:
   optimizer.name = 'adamw'
   optimizer.learning_rate = 3e-3  # at its peak
   optimizer.schedule = 'one_cycle'  # constant, cosine or one_cycle
+  optimizer.warmup = 0.3  # share of the steps before one_cycle's peak
   optimizer.weight_decay = 1e-4  # adamw and muon only
   optimizer.clip_norm = 1.0  # largest norm of the gradient, 0: unlimited
 

@@ -107,6 +107,10 @@ class OptimizerTest(chex.TestCase):
     self.assertAlmostEqual(at('one_cycle', 100), 0.5 / 25 / 1e4, 6)
     for step in range(100):
       self.assertGreater(at('one_cycle', step), 0)
+    config.warmup = 0.1
+    rates['one_cycle'] = train_state.schedule(config, 100)
+    self.assertAlmostEqual(at('one_cycle', 10), 0.5, 6)
+    self.assertLess(at('one_cycle', 30), 0.5)
 
   @parameterized.parameters('adam', 'adamw', 'muon', 'sgd')
   def test_lowers_a_loss(self, name):
