@@ -18,7 +18,10 @@ _KINDS = {
 }
 
 # Fields that the configs of earlier runs lack, with what held for these.
-_ADDED = {'data': {'validation_folds': (1,)}}
+_ADDED = {
+  'data': {'validation_folds': (1,)},
+  'optimizer': {'warmup': 0.3},
+}
 
 
 def complete(config: ConfigDict) -> ConfigDict:

@@ -32,6 +32,7 @@ def get_config():
   config.augment.gray = 0.1
   config.optimizer.name = 'muon'
   config.optimizer.learning_rate = 1e-2
+  config.optimizer.warmup = 0.1
   config.train.batch_size = 8
   config.train.epochs = 18
   config.train.average_decay = 0.99

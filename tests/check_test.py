@@ -39,6 +39,7 @@ class CheckTest(chex.TestCase):
     ('model', 'dropout_levels', (3,), '0 to 2'),
     ('optimizer', 'name', 'lion', 'adamw'),
     ('optimizer', 'learning_rate', 0.0, 'above 0'),
+    ('optimizer', 'warmup', 1.0, 'between 0 and 1'),
   )
   def test_field(self, section, field, value, remedy):
     config = debug.get_config()

@@ -121,11 +121,13 @@ class CheckpointTest(SavingTest):
     with self.assertRaisesRegex(UserError, 'older version'):
       checkpoint.load(self.workdir)
 
-  def test_a_run_of_before_the_choice_of_folds(self):
+  def test_a_run_from_before_some_fields(self):
     del self.notes['config']['data']['validation_folds']
+    del self.notes['config']['optimizer']['warmup']
     self.save({1: 0.5})
     run = checkpoint.load(self.workdir)
     self.assertEqual(run.config.data.validation_folds, (1,))
+    self.assertEqual(run.config.optimizer.warmup, 0.3)
 
   def test_exists_when_one_is_whole(self):
     self.assertFalse(checkpoint.exists(self.workdir))
