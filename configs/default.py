@@ -86,7 +86,7 @@ def get_config() -> ConfigDict:
   train.accumulate = 1
   train.epochs = 20
   train.max_minutes = 0.0  # stop training after that time, 0: never
-  train.loss = 'bce_dice'  # bce, dice or bce_dice
+  train.loss = 'bce_dice'  # bce, dice, bce_dice or border_bce_dice
   train.average_decay = 0.98  # moving average of the variables, 0: none
   train.monitor = 'dice'  # of validation, picks the best: dice or loss
   train.patience = 0  # stop after so many epochs without a better one, 0: never

@@ -4,10 +4,10 @@
         --workdir=runs/unet512 --config.data.manual_dir=FOLDER
 
 With what configs/fast.py learned: Muon, the changes of pictures, the mean with
-the mirrored photo; of Muon's two rates tried there the lower, as this network is
-twenty times as large. Expected on one H100, by arithmetic only
-(benchmarks/README.md): 360 images/s, 8 minutes of steps, 9 GB for a batch of 16.
-It was not yet run to its end on an accelerator, so no score is promised;
+the mirrored photo; of Muon's two rates tried there the lower, as this network
+is twenty times as large. Expected on one H100, by arithmetic only
+(benchmarks/README.md): 360 images/s, 8 minutes of steps, 9 GB for a batch of
+16. It was not yet run to its end on an accelerator, so no score is promised;
 published networks of this size reach 0.995 at full size.
 """
 

@@ -12,7 +12,7 @@ from jax import test_util
 from carvana_jax import losses
 from carvana_jax.errors import UserError
 
-NAMES = ('bce', 'dice', 'bce_dice')
+NAMES = ('bce', 'dice', 'bce_dice', 'border_bce_dice')
 FAR = 50.0  # a logit whose probability is 0 or 1 in float32
 
 
@@ -53,6 +53,32 @@ class LossesTest(chex.TestCase):
       losses.bce_dice(logits, target),
       losses.bce(logits, target) + losses.dice(logits, target),
     )
+
+  def test_weight_by_hand(self):
+    # Probabilities 1/2 and 3/4 against 1 and 0, weights 1/2 and 3/2:
+    # overlap 1/4, sums 1/4 + 9/8 and 1/2.
+    logits = jnp.array([[[0.0, math.log(3)]]])
+    target, weight = jnp.array([[[1.0, 0.0]]]), jnp.array([[[0.5, 1.5]]])
+    bce = losses.bce(logits, target, weight)
+    dice = losses.dice(logits, target, weight)
+    expected = (math.log(2) / 2 + math.log(4) * 3 / 2) / 2
+    self.assertAlmostEqual(float(bce[0]), expected, 6)
+    self.assertAlmostEqual(float(dice[0]), 1 - 1.5 / 2.875, 6)
+
+  def test_border_weight_against_windows_one_by_one(self):
+    rng = np.random.default_rng(0)
+    target = np.zeros((3, 50, 70), np.float32)
+    target[0, 20:35, 30:60] = rng.uniform(0.2, 1, (15, 30))
+    target[1, :, :30] = 1
+    weight = losses.border_weight(target)
+    for mask, found in zip(target, np.asarray(weight), strict=True):
+      expected = np.ones_like(mask)
+      for y, x in np.ndindex(mask.shape):
+        top, left = max(0, y - 10), max(0, x - 10)
+        mean = mask[top : y + 11, left : x + 11].mean()
+        expected[y, x] = 3 if 0.002 < mean < 0.998 else 1
+      np.testing.assert_allclose(found, expected / expected.mean(), rtol=1e-5)
+    self.assertAlmostEqual(float(weight[2].max()), 1)  # no car, no border
 
   @parameterized.parameters(*NAMES)
   def test_one_value_an_image_whatever_the_others(self, name):
