@@ -65,6 +65,8 @@ def check(config: ConfigDict) -> None:
       'config.data.multiview=True gives six channels, but VGG19 takes three; '
       'choose another config.model.'
     )
+  if config.data.coarse:
+    _check_coarse(config)
   train_state.make_optimizer(config.optimizer, total_steps=100)
   _check_folds(config.data.validation_folds)
   _check_pseudo_labels(config.data)
@@ -92,6 +94,20 @@ def _check_pseudo_labels(data_config):
     raise UserError(
       f'config.data.pseudo_labels={folder} holds masks of whole photos, but '
       'config.data.multiview=True crops them; unset one of the two.'
+    )
+
+
+def _check_coarse(config):
+  folder = config.data.coarse
+  if config.data.multiview or config.data.pseudo_labels:
+    raise UserError(
+      f'config.data.coarse={folder} makes tiles of labelled photos as they '
+      'are; unset config.data.multiview and config.data.pseudo_labels.'
+    )
+  if config.model.name == 'vgg_unet':
+    raise UserError(
+      f'config.data.coarse={folder} gives four channels, but VGG19 takes '
+      'three; choose another config.model.'
     )
 
 

@@ -268,6 +268,8 @@ class Run:
   variables: Any  # replicated over the devices
   step: int
   data: str  # `prepare.identity` of what it was trained on
+  # A second network, for tiles of the photo along this one's border.
+  fine: 'Run | None' = None
 
   def with_flip(self, flip: bool) -> 'Run':
     """The same network with another `config.eval.flip`."""
@@ -276,13 +278,30 @@ class Run:
     return dataclasses.replace(self, config=config)
 
 
-def load(workdir: pathlib.Path) -> Run:
+def fine_folder(workdir: pathlib.Path) -> pathlib.Path:
+  """Where the second network of a run is, a run of its own."""
+  return workdir / 'fine'
+
+
+def load(workdir: pathlib.Path, fine: bool = False) -> Run:
   """The best network of a run, from its workdir alone.
+
+  Args:
+    workdir: of the run.
+    fine: whether its second network is wanted, too.
 
   Raises:
     UserError: there is no checkpoint in the folder, no whole one, or one whose
       numbers are not finite.
   """
+  if fine:
+    second = fine_folder(workdir)
+    if not processes.of_first(lambda: exists(second)):
+      raise UserError(
+        f'{workdir} holds no second network; train it with carvana_jax.refine '
+        'or leave out --fine.'
+      )
+    return dataclasses.replace(load(workdir), fine=load(second))
   try:
     return _load(workdir)
   except (UserError, jax.errors.JaxRuntimeError):

@@ -31,6 +31,9 @@ def define_photos() -> None:
     'tuned', False, 'Use threshold and cleaning that were best on validation.'
   )
   flags.DEFINE_bool(
+    'fine', False, 'Also use the second network that refine has trained.'
+  )
+  flags.DEFINE_bool(
     'strict', False, 'Stop at the first photo that cannot be read.'
   )
   flags.DEFINE_integer(

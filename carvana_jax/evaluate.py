@@ -9,7 +9,8 @@ Photos are reduced to the network's size, its logits enlarged to the full size
 of the data set, and the masks compared with the full-size ones. Writes
 WORKDIR/evaluation/DATASET-SPLIT/summary.json, images.csv (from worst to best),
 groups.csv (by view, make, body colour and body) and errors.csv (wrong pixels by
-distance from the border); with --flip against the config, DATASET-SPLIT-flip.
+distance from the border); with --flip against the config, DATASET-SPLIT-flip,
+with --fine, DATASET-SPLIT-fine.
 The splits train and validation are of the cars that the run's config trains and
 validates on. An evaluation of the validation split finds the best threshold and
 cleaning of masks, which later ones of the test split apply, too.
@@ -39,6 +40,9 @@ if __name__ == '__main__':
   flags.DEFINE_bool(
     'flip', None, 'Average with the mirrored photo. Default: as the config.'
   )
+  flags.DEFINE_bool(
+    'fine', False, 'Also use the second network that refine has trained.'
+  )
   cli.parse()
   host_memory.keep_freed()
 
@@ -60,6 +64,7 @@ from carvana_jax import (
   cleaning,
   compilation_cache,
   error_bands,
+  networks,
   parallel,
   prepare,
   processes,
@@ -105,6 +110,7 @@ def evaluate(
     'source': prepare.source_of(origin),
     'step': run.step,
     'flip': run.config.eval.flip,
+    'fine_step': run.fine and run.fine.step,
   }
   place = lambda split: (
     folder / 'evaluation' / f'{data_config.dataset}-{split}{variant}'
@@ -268,7 +274,8 @@ def _table(summary, target):
     f'{summary["dataset"]} {_named(summary)}: {summary["images"]} images of '
     f'{summary["cars"]} cars',
     f'scored at {summary["size"]}, network {summary["network_size"]}'
-    f'{", flipped too" if summary["flip"] else ""}',
+    f'{", flipped too" if summary["flip"] else ""}'
+    f'{", second network on tiles" if summary["fine_step"] else ""}',
     f'{"":10}{"mean":>9}{"median":>9}{"worst 1%":>9}{"worst":>9}'
     f'{"95 % interval by car":>24}',
     f'{"Dice":10}{number("dice_mean")}{number("dice_median")}'
@@ -308,7 +315,7 @@ def main() -> None:
   workdir = pathlib.Path(args.workdir).expanduser().absolute()
   parallel.use_all_cores()
   compilation_cache.use()
-  run = checkpoint.load(workdir)
+  run = checkpoint.load(workdir, args.fine)
   data_config = run.config.data
   if args.dataset:
     data_config.dataset = args.dataset
@@ -317,10 +324,10 @@ def main() -> None:
     if data_config.dataset != 'carvana':
       raise UserError('--manual_dir is of no use without --dataset=carvana.')
     data_config.manual_dir = args.manual_dir
-  variant = ''
+  variant = networks.FINE if args.fine else ''
   if args.flip not in (None, run.config.eval.flip):
     run.config.eval.flip = args.flip
-    variant = '-flip' if args.flip else '-noflip'
+    variant += '-flip' if args.flip else '-noflip'
   evaluate(run, data_config, args.split, workdir, variant)
 
 

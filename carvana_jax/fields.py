@@ -19,7 +19,7 @@ _KINDS = {
 
 # Fields that the configs of earlier runs lack, with what held for these.
 _ADDED = {
-  'data': {'validation_folds': (1,)},
+  'data': {'validation_folds': (1,), 'coarse': ''},
   'optimizer': {'warmup': 0.3},
 }
 

@@ -17,7 +17,7 @@ from carvana_jax import cores, pseudo_labels
 from carvana_jax.datasets import folds, images, prepared
 
 _AHEAD = 2  # batches being decoded while one is used
-_LAYERS = ('image', 'difference')  # of the network's input, three channels each
+_LAYERS = ('image', 'difference', 'coarse')  # of the network's input
 
 
 def steps_per_epoch(examples: int, batch_size: int) -> int:
@@ -82,11 +82,13 @@ def batches(
   Yields:
     image uint8 [b, h, w, C], mask uint8 [b, h, w] and weight float32 [b]
     (0 for padding), with b = batch_size / processes. C is 3, or 6 where the
-    examples have a `difference` to their car's other views.
+    examples have a `difference` to their car's other views, or 4 where they
+    have a `coarse` probability.
   """
   own, chosen = _examples(builder, split, labels, validation_folds)
   source = prepared.undecoded(builder, chosen.split)
   layers = [name for name in _LAYERS if name in builder.info.features]
+  channels = [builder.info.features[name].shape[-1] for name in layers]
   height, width = builder.info.features['mask'].shape[:2]
   index, count = process
   part = slice(index * batch_size // count, (index + 1) * batch_size // count)
@@ -94,9 +96,12 @@ def batches(
   def fill(image, mask, index):
     """Decodes an example into its place in a batch."""
     example = source[int(chosen.positions[index])]
-    for number, name in enumerate(layers):
-      pixels = images.decode_photo(example[name])
-      image[..., 3 * number : 3 * number + 3] = pixels
+    first = 0
+    for name, count in zip(layers, channels, strict=True):
+      decode = images.decode_mask if count == 1 else images.decode_photo
+      pixels = decode(example[name])
+      image[..., first : first + count] = pixels.reshape(height, width, count)
+      first += count
     if index < own:
       mask[:] = images.decode_mask(example['mask'])
     else:
@@ -113,7 +118,7 @@ def batches(
     indices = indices[part]
     shape = (len(indices), height, width)
     batch = {
-      'image': np.empty((*shape, 3 * len(layers)), np.uint8),
+      'image': np.empty((*shape, sum(channels)), np.uint8),
       'mask': np.empty(shape, np.uint8),
       'weight': weights[part],
     }

@@ -1,7 +1,6 @@
 """The trained networks that a command uses: one run's, or several together."""
 
 import hashlib
-import itertools
 import json
 import pathlib
 from collections.abc import Iterable, Sequence
@@ -13,6 +12,8 @@ from ml_collections import ConfigDict
 
 from carvana_jax import checkpoint, cleaning, crossfolds, prepare, tuning
 from carvana_jax.errors import UserError
+
+FINE = '-fine'  # ends the name of an evaluation with a second network
 
 
 class Networks(NamedTuple):
@@ -29,6 +30,11 @@ class Networks(NamedTuple):
     return any(run.config.data.multiview for run in self.runs)
 
   @property
+  def fine(self) -> bool:
+    """Whether second networks look at tiles of the photos."""
+    return any(run.fine for run in self.runs)
+
+  @property
   def data_configs(self) -> list[ConfigDict]:
     """`config.data` of each."""
     return [run.config.data for run in self.runs]
@@ -43,7 +49,7 @@ class Networks(NamedTuple):
     }
 
 
-def load(workdirs: Sequence[str], tuned: bool) -> Networks:
+def load(workdirs: Sequence[str], tuned: bool, fine: bool = False) -> Networks:
   """The best networks of one or more runs, from their workdirs alone.
 
   Args:
@@ -52,12 +58,13 @@ def load(workdirs: Sequence[str], tuned: bool) -> Networks:
       validation split, and with a cross-validation those that were best on the
       photos out of fold, with flips or without; else they are the first run's
       `config.eval`.
+    fine: whether each run's second network is used, too.
 
   Raises:
     UserError: a folder holds no checkpoint, or what was best isn't known.
   """
   folders = [pathlib.Path(x).expanduser().absolute() for x in workdirs]
-  runs = list(itertools.chain.from_iterable(map(_runs, folders)))
+  runs = [run for folder in folders for run in _runs(folder, fine)]
   if not tuned:
     return Networks(runs, runs[0].config.eval)
   if len(folders) > 1:
@@ -76,15 +83,20 @@ def load(workdirs: Sequence[str], tuned: bool) -> Networks:
     raise UserError(
       f'{folders[0]} holds no evaluation of validation images with this '
       f'network; run python -m carvana_jax.evaluate --workdir={folders[0]} '
-      '--split=validation, or leave out --tuned.'
+      f'--split=validation{" --fine" if fine else ""}, or leave out --tuned.'
     )
   return Networks(runs, masking)
 
 
-def _runs(folder):
+def _runs(folder, fine):
   """The run in a folder, or those of a cross-validation."""
   if not crossfolds.is_in(folder):
-    return [checkpoint.load(folder)]
+    return [checkpoint.load(folder, fine)]
+  if fine:
+    raise UserError(
+      f'{folder} is a cross-validation, whose networks have no second ones; '
+      'leave out --fine.'
+    )
   found = crossfolds.read(folder)
   runs = [
     checkpoint.load(x) for x in crossfolds.folders(folder, found['folds'])
@@ -107,10 +119,11 @@ def evaluated(folder: pathlib.Path, run: checkpoint.Run) -> ConfigDict | None:
   Returns:
     `config.eval`, see `tuning.settings`; None: this network was not evaluated.
   """
-  name = f'{run.config.data.dataset}-validation'
+  name = f'{run.config.data.dataset}-validation{FINE if run.fine else ""}'
   same = {
     'step': run.step,
     'flip': run.config.eval.flip,
+    'fine_step': run.fine and run.fine.step,
     'source': prepare.source_of(run.data),
   }
   return tuning.settings(folder / 'evaluation' / name, run.config.eval, same)
@@ -118,11 +131,13 @@ def evaluated(folder: pathlib.Path, run: checkpoint.Run) -> ConfigDict | None:
 
 def digest(run: checkpoint.Run) -> str:
   """16 hexadecimal digits that follow from model and variables."""
-  digest = hashlib.sha256(run.config.model.to_json(sort_keys=True).encode())
-  digest.update(json.dumps([run.config.data.size, run.step]).encode())
+  found = hashlib.sha256(run.config.model.to_json(sort_keys=True).encode())
+  found.update(json.dumps([run.config.data.size, run.step]).encode())
   for leaf in _leaves(run.variables):
-    digest.update(np.ascontiguousarray(leaf))
-  return digest.hexdigest()[:16]
+    found.update(np.ascontiguousarray(leaf))
+  if run.fine:
+    found.update(digest(run.fine).encode())
+  return found.hexdigest()[:16]
 
 
 def _leaves(variables) -> Iterable[np.ndarray]:

@@ -128,8 +128,9 @@ def predict(
     leave=False,
     disable=None,
   ) as bar:
+    keep = wanted.photo or nets.fine
     given = predictor.inputs(
-      todo, photos.Photo.pixels, nets.data_configs, fail, wanted.photo
+      todo, photos.Photo.pixels, nets.data_configs, fail, keep
     )
     predicted = predictor.predictions(nets.runs, given)
     for photo, error in workers.ordered_map(write, predicted):
@@ -185,7 +186,7 @@ def main() -> None:
     shadow=args.shadow,
   )
   found = photos.find(args.input)
-  nets = networks.load(args.workdir, args.tuned)
+  nets = networks.load(args.workdir, args.tuned, args.fine)
   settings = nets.identity() | {'input': os.path.abspath(args.input)}
   if args.cutout:
     settings['trim'] = args.trim

@@ -21,6 +21,7 @@ from carvana_jax import (
   thresholds,
 )
 from carvana_jax.datasets import images, spec, workers
+from carvana_jax.datasets.borders import places
 from carvana_jax.datasets.multiview import views
 from carvana_jax.errors import UserError
 
@@ -43,7 +44,10 @@ class Given(NamedTuple):
 
 
 class Prediction(NamedTuple):
-  """What the networks say of a photo, at their own sizes."""
+  """What the networks say of a photo, at their own sizes.
+
+  Where a second network looked at tiles, at the photo's size.
+  """
 
   logits: tuple[np.ndarray, ...]  # float32 [h, w], one a network
   given: Given
@@ -186,11 +190,20 @@ def predictions(
   Args:
     runs: trained networks.
     given: photos of any sizes and what the networks are given of them, as from
-      `inputs`.
+      `inputs`, with the photos themselves where a run has a second network.
 
-  Yields:
-    Every photo, as it came, and what the networks say of it.
+  Returns:
+    Yields every photo, as it came, and what the networks say of it.
   """
+  predicted = _predictions(runs, given)
+  for number, run in enumerate(runs):
+    if run.fine:
+      predicted = _refined(predicted, number, run.fine)
+  return predicted
+
+
+def _predictions(runs, given):
+  """As `predictions`, without second networks."""
   # One image at a time keeps a core busy, but no accelerator.
   chunk = 1 if jax.default_backend() == 'cpu' else 8
   step = parallel.eval_step(
@@ -226,6 +239,83 @@ def predictions(
     before = found
   if before is not None:
     yield from answers(before)
+
+
+class _Photo:
+  """A photo that a second network looks at."""
+
+  def __init__(self, photo, prediction, number, tile):
+    self.photo = photo
+    self._prediction = prediction
+    self._number = number
+    given = prediction.given
+    self._pixels = given.photo
+    box = given.inputs[number].box
+    self._logits = np.array(  # a copy, of which parts will be replaced
+      enlarge.enlarge(prediction.logits[number], given.size, box)
+    )
+    self._coarse = thresholds.probabilities(thresholds.quantize(self._logits))
+    self._tile = tile
+    self.cells = ()
+    if places.fits(given.size, tile):
+      self.cells = places.along(self._coarse, tile)
+    self.left = len(self.cells)
+
+  def given(self, tile):
+    """What the second network is given of a tile, by its top and left."""
+    part = self._part(tile, self._tile)
+    layers = [self._pixels[part], self._coarse[part][..., None]]
+    return Given((Input(np.concatenate(layers, -1), None),), self._tile, None)
+
+  def replace(self, cell, tile, logits):
+    """Takes over what the second network says of a cell."""
+    margin = places.margin(self._tile)
+    size = np.subtract(self._tile, np.multiply(2, margin))
+    inner = self._logits[self._part(cell, size)]
+    self._logits[self._part(cell, size)] = logits[
+      self._part(cell - tile, inner.shape)
+    ]
+    self.left -= 1
+
+  def result(self):
+    """The photo and what both networks say of it."""
+    logits = list(self._prediction.logits)
+    logits[self._number] = self._logits
+    return self.photo, self._prediction._replace(logits=tuple(logits))
+
+  def _part(self, corner, size):
+    return tuple(slice(x, x + y) for x, y in zip(corner, size, strict=True))
+
+
+def _refined(predicted, number, fine):
+  """Asks a second network wherever the first one is in doubt.
+
+  Args:
+    predicted: as from `_predictions`.
+    number: of the first network.
+    fine: the second one.
+
+  Yields:
+    As `predictions`, the network's logits at the photo's size.
+  """
+  size = spec.parse_size(fine.config.data.size)
+  waiting = collections.deque()
+
+  def tiles():
+    for photo, prediction in predicted:
+      item = _Photo(photo, prediction, number, size)
+      waiting.append(item)
+      for cell, tile in item.cells:
+        yield (item, cell, tile), item.given(tile)
+
+  def done():
+    while waiting and not waiting[0].left:
+      yield waiting.popleft().result()
+
+  for (item, cell, tile), found in _predictions([fine], tiles()):
+    item.replace(cell, tile, found.logits[0])
+    yield from done()
+  yield from done()
 
 
 def _batch(items, size):

@@ -8,9 +8,10 @@ import sys
 
 import tensorflow_datasets as tfds
 
-from carvana_jax import atomic
+from carvana_jax import atomic, pseudo_labels
 from carvana_jax.choices import FULL_SIZES
 from carvana_jax.datasets import prepared, spec
+from carvana_jax.datasets.borders import borders_dataset_builder
 from carvana_jax.datasets.carvana import kaggle, source
 from carvana_jax.datasets.multiview import multiview_dataset_builder
 from carvana_jax.errors import UserError
@@ -23,9 +24,10 @@ _FORMAT = 'array_record'
 def input_shape(data_config) -> tuple[int, int, int]:
   """(h, w, C) of the network's input.
 
-  Three channels are colours, three more the differences between views.
+  Three channels are colours, three more the differences between views, or one
+  more what another network saw.
   """
-  channels = 6 if data_config.multiview else 3
+  channels = 6 if data_config.multiview else 4 if data_config.coarse else 3
   return (*spec.parse_size(data_config.size), channels)
 
 
@@ -47,9 +49,11 @@ def check_name(data_config) -> None:
 def check_sizes(data_config) -> None:
   """Raises a `UserError` where the data do not come in the config's sizes."""
   check_name(data_config)
-  single = _builder_class(data_config)
-  multi = multiview_dataset_builder.Builder
-  network_class = multi if data_config.multiview else single
+  single = network_class = _builder_class(data_config)
+  if data_config.multiview:
+    network_class = multiview_dataset_builder.Builder
+  elif data_config.coarse:
+    network_class = borders_dataset_builder.Builder
   _check_size(data_config.dataset, network_class, data_config.size)
   _check_size(data_config.dataset, single, full_size(data_config))
 
@@ -67,6 +71,8 @@ def for_network(data_config) -> tfds.core.DatasetBuilder:
   """The prepared data set that a network is trained on."""
   if data_config.multiview:
     return _multiview(data_config)
+  if data_config.coarse:
+    return _borders(data_config)
   return dataset(data_config, data_config.size)
 
 
@@ -113,6 +119,26 @@ def _multiview(data_config):
       config=data_config.size,
       # Within its source, on whose size and version the crops depend.
       data_dir=source.data_path,
+      file_format=_FORMAT,
+    ),
+    download=None,
+  )
+
+
+def _borders(data_config):
+  """The data set of tiles along the border that another network sees."""
+  source = for_scoring(data_config)
+  probabilities = pathlib.Path(data_config.coarse).expanduser()
+  files = sorted(probabilities.glob('*_probability.png'))
+  folder = source.data_path / f'coarse-{pseudo_labels.fingerprint_of(files)}'
+  return _prepared(
+    data_config,
+    folder,
+    lambda: borders_dataset_builder.Builder(
+      source=source,
+      probabilities=probabilities,
+      config=data_config.size,
+      data_dir=folder,
       file_format=_FORMAT,
     ),
     download=None,

@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import json
 import pathlib
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -77,7 +78,7 @@ def find(text: str, builder: tfds.core.DatasetBuilder) -> PseudoLabels:
     positions=np.array(list(files), np.int64),
     files=paths,
     size=network_size,
-    fingerprint=_fingerprint(paths),
+    fingerprint=fingerprint_of(paths),
   )
 
 
@@ -133,6 +134,7 @@ def _size(path):
     ) from error
 
 
-def _fingerprint(paths):
+def fingerprint_of(paths: Sequence[pathlib.Path]) -> str:
+  """8 hexadecimal digits that follow from files' names and sizes."""
   sizes = sorted((path.name, path.stat().st_size) for path in paths)
   return hashlib.sha256(json.dumps(sizes).encode()).hexdigest()[:8]

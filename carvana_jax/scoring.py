@@ -117,7 +117,7 @@ def for_all(
   if any(run.config.data.multiview for run in runs):
     groups = list(cars.cars_of(source, part.positions).values())
   own = groups[processes.part()]
-  truths = _truths(source, own, [run.config.data for run in runs])
+  truths = _truths(source, own, runs)
   predicted = predictor.predictions(runs, truths)
   results = tqdm(
     workers.ordered_map(lambda pair: function(*pair), predicted),
@@ -132,7 +132,7 @@ def for_all(
   return list(itertools.chain(*processes.interleave(by_group)))
 
 
-def _truths(source, groups, data_configs):
+def _truths(source, groups, runs):
   """Yields (truth, what the network is given) for every image."""
   photo = lambda index: images.decode_photo(source[index]['image'])
 
@@ -143,9 +143,13 @@ def _truths(source, groups, data_configs):
     mask = images.decode_mask(example['mask']) > 127
     return Truth(label, mask), given
 
-  return workers.ordered_map(
-    load, predictor.inputs(groups, photo, data_configs)
+  given = predictor.inputs(
+    groups,
+    photo,
+    [run.config.data for run in runs],
+    keep_photos=any(run.fine for run in runs),
   )
+  return workers.ordered_map(load, given)
 
 
 def _plain(value):

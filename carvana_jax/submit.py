@@ -119,7 +119,7 @@ def submit(
     disable=None,
   ) as bar:
     cars = itertools.chain.from_iterable(map(store.cars_of, todo))
-    given = predictor.inputs(cars, pixels, nets.data_configs, fail)
+    given = predictor.inputs(cars, pixels, nets.data_configs, fail, nets.fine)
     predicted = predictor.predictions(nets.runs, given)
     for name, runs in workers.ordered_map(encoded, predicted):
       collector.add(name, runs)
@@ -184,7 +184,7 @@ def _submit(args, size):
   atomic.check_folder(output.parent)
   share = shares.share()
   rows = rows_of(photos.find(args.input), args.sample)
-  nets = networks.load(args.workdir, args.tuned)
+  nets = networks.load(args.workdir, args.tuned, args.fine)
   cars = shares.cars(list(rows), nets.multiview)
   if output.exists() and not parts.folder_of(output).exists():
     raise UserError(f'{output} exists; choose another --output.')

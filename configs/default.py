@@ -28,6 +28,9 @@ def get_config() -> ConfigDict:
   # Cut photos to the car and add, as three more channels, how they differ from
   # the median over the car's views; needs several photos of a car.
   data.multiview = False
+  # Folder of NAME_probability.png of all labelled photos; the network is then
+  # shown tiles of the full size along the border in there. `refine` sets it.
+  data.coarse = ''
   # The cars of these folds are for validation, those of the other ones but 0,
   # the test split's, for training. `crossval` sets it.
   data.validation_folds = (1,)

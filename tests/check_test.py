@@ -94,6 +94,24 @@ class CheckTest(chex.TestCase):
     config.data.update(pseudo_labels='soft', unlabeled=True)
     check.check(config)
 
+  def test_tiles_for_a_second_network(self):
+    config = debug.get_config()
+    config.data.update(coarse='first', size='32x32')
+    check.check(config)
+    for field in ('multiview', 'pseudo_labels'):
+      other = config.copy_and_resolve_references()
+      other.data[field] = type(other.data[field])('x')
+      other.data.unlabeled = True
+      with self.assertRaisesRegex(UserError, '=first .* unset .*multiview'):
+        check.check(other)
+    config.data.size = '48x48'
+    with self.assertRaisesRegex(UserError, "no size '48x48'"):
+      check.check(config)
+    config = vgg19_unet512.get_config()
+    config.data.update(coarse='first', size='128x128')
+    with self.assertRaisesRegex(UserError, '=first gives four channels'):
+      check.check(config)
+
   def test_differences_between_views(self):
     config = median_cnn100.get_config()
     check.check(config)

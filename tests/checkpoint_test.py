@@ -123,10 +123,12 @@ class CheckpointTest(SavingTest):
 
   def test_a_run_from_before_some_fields(self):
     del self.notes['config']['data']['validation_folds']
+    del self.notes['config']['data']['coarse']
     del self.notes['config']['optimizer']['warmup']
     self.save({1: 0.5})
     run = checkpoint.load(self.workdir)
     self.assertEqual(run.config.data.validation_folds, (1,))
+    self.assertEqual(run.config.data.coarse, '')
     self.assertEqual(run.config.optimizer.warmup, 0.3)
 
   def test_exists_when_one_is_whole(self):

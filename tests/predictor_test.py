@@ -1,5 +1,6 @@
 """Photos to masks: order, batches, boxes, ensembles, damaged photos."""
 
+import dataclasses
 import pathlib
 import subprocess
 import sys
@@ -10,7 +11,15 @@ import jax.numpy as jnp
 import numpy as np
 from absl.testing import parameterized
 
-from carvana_jax import checkpoint, cleaning, enlarge, parallel, predictor
+from carvana_jax import (
+  checkpoint,
+  cleaning,
+  enlarge,
+  parallel,
+  predictor,
+  thresholds,
+)
+from carvana_jax.datasets.borders import places
 from carvana_jax.errors import UserError
 from configs import default
 from tests import commands
@@ -58,6 +67,61 @@ def masks_of(run, cars, **kwargs):
     name: predictor.mask_of(prediction.levels(), run.config.eval)
     for name, prediction in predictor.predictions([run], given)
   }
+
+
+class Fine:
+  """A second network: half of red's level and half of the first one's."""
+
+  def apply(self, variables, image, *, train):
+    del variables, train
+    return image[..., 0] + image[..., 3] / 2
+
+
+class FineTest(chex.TestCase):
+  def asked(self, photos, sizes=('32x48', '16x16')):
+    """Predictions by the first network alone and by both."""
+    first, second = map(run_of, sizes)
+    second.model = Fine()
+    both = dataclasses.replace(first, fine=second)
+    return [
+      list(
+        predictor.predictions(
+          [run],
+          predictor.inputs(
+            [range(len(photos))],
+            photos.__getitem__,
+            [first.config.data],
+            keep_photos=True,
+          ),
+        )
+      )
+      for run in (first, both)
+    ]
+
+  def test_it_replaces_cells_with_doubt_and_no_other_pixel(self):
+    photos = [photo_of(4 * i) for i in range(7)]
+    coarse, fine = self.asked(photos)
+    for number, photo in enumerate(photos):
+      (index, one), (same, two) = coarse[number], fine[number]
+      self.assertEqual((index, same), (number, number))
+      before = enlarge.enlarge(one.logits[0], SIZE)
+      after = two.logits[0]
+      self.assertEqual(after.shape, SIZE)
+      levels = thresholds.probabilities(thresholds.quantize(before))
+      said = (photo[..., 0] + levels / 2) / 255
+      cells = np.zeros(SIZE, bool)
+      for (top, left), _ in places.along(levels, (16, 16)):
+        cells[top : top + 12, left : left + 12] = True  # tiles but for 2 pixels
+      self.assertTrue(cells.any())
+      np.testing.assert_allclose(after[cells], said[cells], atol=1e-6)
+      np.testing.assert_array_equal(after[~cells], before[~cells])
+
+  def test_no_doubt_or_a_small_photo(self):
+    photos = [photo_of(30), np.full((8, 8, 3), 250, np.uint8), photo_of(20)]
+    coarse, fine = self.asked(photos)
+    self.assertEqual([number for number, _ in fine], [0, 1, 2])
+    np.testing.assert_array_equal(fine[1][1].levels(), coarse[1][1].levels())
+    self.assertTrue((fine[2][1].levels() != coarse[2][1].levels()).any())
 
 
 class MasksTest(chex.TestCase):

@@ -1,0 +1,1 @@
+"""Tiles along the border that a network sees, for a second one."""

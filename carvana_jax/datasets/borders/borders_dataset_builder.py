@@ -1,0 +1,130 @@
+"""Tiles of another data set's photos, where a network is in doubt, for TFDS."""
+
+import hashlib
+import pathlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from carvana_jax.datasets import images, prepared, spec, workers
+from carvana_jax.datasets.borders import places
+from carvana_jax.errors import UserError
+
+TILES = 16  # a photo
+
+_DESCRIPTION = """
+Tiles of the photos of another data set, at its full size, along the border of
+the car as a network sees it, with that network's probabilities. Splits are
+those of the other data set.
+"""
+
+
+class Builder(tfds.core.GeneratorBasedBuilder):
+  """Cuts tiles from a prepared data set, 16 of every photo.
+
+  The features are those of the source and `coarse`, a network's probability of
+  car, 0..255. `image`, `coarse` and `mask` show HEIGHTxWIDTH pixels, which the
+  builder config names, at the photo's own size.
+  """
+
+  VERSION = tfds.core.Version('1.0.1')
+  RELEASE_NOTES = spec.RELEASE_NOTES
+  BUILDER_CONFIGS = [  # noqa: RUF012 - TFDS's own
+    tfds.core.BuilderConfig(name=size, description=f'Tiles of {size} pixels.')
+    for size in ('32x32', '64x64', '128x128', '256x256')
+  ]
+
+  def __init__(
+    self,
+    *,
+    source: tfds.core.DatasetBuilder,
+    probabilities: pathlib.Path,
+    **kwargs: Any,
+  ):
+    """Constructs the builder.
+
+    Args:
+      source: prepared in random-access files, at its full size. Its name is
+        not in the folder of the result: give each source, and each
+        `fingerprint`, a `data_dir`.
+      probabilities: folder with NAME_probability.png of every labelled photo.
+      **kwargs: of `tfds.core.GeneratorBasedBuilder`.
+    """
+    self._source = source
+    self._probabilities = probabilities
+    super().__init__(**kwargs)
+
+  def _info(self) -> tfds.core.DatasetInfo:
+    return self.dataset_info_from_configs(
+      description=_DESCRIPTION,
+      features=tfds.features.FeaturesDict(
+        {
+          **spec.features(self.builder_config.name),
+          'coarse': tfds.features.Image(
+            shape=(*self._size, 1), encoding_format='png'
+          ),
+        }
+      ),
+    )
+
+  def _split_generators(
+    self, dl_manager: tfds.download.DownloadManager
+  ) -> dict[str, Iterator[tuple[str, dict[str, Any]]]]:
+    del dl_manager  # nothing to download
+    return {
+      split: self._generate_examples(split)
+      for split in self._source.info.splits
+      if split != 'unlabeled'
+    }
+
+  def _generate_examples(
+    self, split: str
+  ) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yields (name, example) for the tiles of a photo, then of the next."""
+    source = prepared.undecoded(self._source, split)
+    cut = lambda position: list(self._cut(source[position]))
+    for examples in workers.ordered_map(cut, range(len(source))):
+      yield from examples
+
+  def _cut(
+    self, example: Mapping[str, Any]
+  ) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yields (name, example) for the tiles of one photo."""
+    name = spec.photo_name(example['car_id'].decode(), int(example['view']))
+    layers = {
+      'image': images.decode_photo(example['image']),
+      'mask': images.decode_mask(example['mask']),
+      'coarse': read(self._probabilities, name),
+    }
+    # The same tiles whatever other photos there are.
+    seed = hashlib.md5(name.encode(), usedforsecurity=False).digest()
+    corners = places.random(
+      layers['coarse'], self._size, TILES, np.random.default_rng(list(seed))
+    )
+    height, width = self._size
+    for number, (top, left) in enumerate(corners):
+      tile = {
+        layer: images.encode_png(
+          pixels[top : top + height, left : left + width]
+        )
+        for layer, pixels in layers.items()
+      }
+      yield f'{name}_{number:02d}', {**example, **tile}
+
+  @property
+  def _size(self) -> tuple[int, int]:
+    return spec.parse_size(self.builder_config.name)
+
+
+def read(folder: pathlib.Path, name: str) -> np.ndarray:
+  """The probabilities of a photo, uint8 [H, W]."""
+  path = folder / f'{name}_probability.png'
+  try:
+    return images.decode_mask(path.read_bytes())
+  except (OSError, ValueError) as error:
+    raise UserError(
+      f'{path} is missing or damaged; remove its folder and give '
+      'carvana_jax.refine the same command again.'
+    ) from error

@@ -1,0 +1,117 @@
+"""Trains a second network that looks at the border of the first one's masks.
+
+    python -m carvana_jax.refine --config=configs/fine.py --workdir=runs/fast
+    python -m carvana_jax.predict --workdir=runs/fast --fine --input=photos \\
+        --output=masks
+
+Coarse to fine: the first network sees the whole photo, but reduced. The second
+one sees tiles of the photo as it is, where the first is in doubt, and what that
+said of them. WORKDIR/coarse gets the first one's probabilities of all labelled
+photos, from which the tiles follow, and WORKDIR/fine is the run of the second
+one, an ordinary run. Both are then scored together on the validation and the
+test split: WORKDIR/evaluation/DATASET-SPLIT-fine.
+
+Of the config, data but its size are those of the first run; manual_dir may be
+given if the photos have moved. Started again with the same command, it goes on
+where it was.
+"""
+
+from absl import flags
+from ml_collections import config_flags
+
+from carvana_jax import cli, host_memory
+
+if __name__ == '__main__':
+  config_flags.DEFINE_config_file(
+    'config', None, 'A file of configs/.', lock_config=True
+  )
+  flags.DEFINE_string(
+    'workdir', None, 'Folder of the first run.', required=True
+  )
+  cli.parse()
+  host_memory.keep_freed()
+
+import pathlib
+
+from ml_collections import ConfigDict
+
+from carvana_jax import (
+  checkpoint,
+  compilation_cache,
+  evaluate,
+  networks,
+  out_of_fold,
+  prepare,
+  train,
+)
+from carvana_jax.datasets import folds
+from carvana_jax.errors import UserError
+
+
+def config_of(
+  run: checkpoint.Run, given: ConfigDict, folder: pathlib.Path
+) -> ConfigDict:
+  """The config of a second network.
+
+  Args:
+    run: the first one.
+    given: the config that was asked for.
+    folder: of the first one's probabilities.
+
+  Raises:
+    UserError: the first one can't have a second.
+  """
+  if run.config.data.multiview or run.config.data.coarse:
+    raise UserError(
+      'a network that is given crops or tiles can have no second one; choose '
+      'another --workdir.'
+    )
+  config = given.copy_and_resolve_references()
+  config.data = run.config.data.copy_and_resolve_references()
+  config.data.size = given.data.size
+  config.data.coarse = str(folder)
+  config.data.pseudo_labels = ''
+  if given.data.manual_dir:
+    config.data.manual_dir = given.data.manual_dir
+  return config
+
+
+def refine(
+  run: checkpoint.Run, config: ConfigDict, workdir: pathlib.Path
+) -> bool:
+  """Trains, or does what of it is left to do.
+
+  Args:
+    run: the first network.
+    config: of the second one, see `config_of`.
+    workdir: of the first one.
+
+  Returns:
+    Whether training is over.
+  """
+  builder = prepare.for_scoring(config.data)
+  place = pathlib.Path(config.data.coarse)
+  place.mkdir(exist_ok=True)
+  part = folds.part(builder, 'all')
+  out_of_fold.save_probabilities(run, builder, part, place / 'saved.npz')
+  return train.train(config, checkpoint.fine_folder(workdir))
+
+
+def main() -> None:
+  """The command line."""
+  args = flags.FLAGS
+  workdir = pathlib.Path(args.workdir).expanduser().absolute()
+  train.use_cores(args.config)
+  compilation_cache.use()
+  run = checkpoint.load(workdir)
+  config = config_of(run, args.config, workdir / 'coarse')
+  if not refine(run, config, workdir):
+    print('interrupted and saved; the same command goes on from here')
+    return
+  run = checkpoint.load(workdir, fine=True)
+  for split in ('validation', 'test'):
+    evaluate.evaluate(run, config.data, split, workdir, networks.FINE)
+
+
+if __name__ == '__main__':
+  cli.run(main)

@@ -1,0 +1,29 @@
+"""A second network for configs/fast.py, on tiles along the border.
+
+bash run.sh refine --config=configs/fine.py --workdir=runs/fast
+"""
+
+from configs import default, fast
+
+
+def get_config():
+  """Three levels of 64x64 down to 16x16, for tiles of 128x128."""
+  config = default.get_config()
+  config.data.size = '128x128'
+  config.model.levels = 3
+  config.model.patch = 2
+  config.model.widths = (32, 32, 48)
+  config.model.decoder_convs = 1
+  config.model.upsampling = 'projected'
+  config.augment.brightness = 0.1
+  config.augment.contrast = 0.2
+  config.augment.saturation = 0.3
+  config.augment.gray = 0.1
+  config.optimizer = fast.get_config().optimizer
+  config.optimizer.learning_rate = 5e-3
+  config.train.batch_size = 32
+  config.train.epochs = 3
+  config.train.loss = 'bce'
+  config.train.average_decay = 0.99
+  config.train.picture_epochs = 0
+  return config

@@ -1,0 +1,177 @@
+"""The data set `borders`: tiles where a network is in doubt."""
+
+import pathlib
+import tempfile
+
+import cv2
+import numpy as np
+from absl.testing import absltest, parameterized
+
+from carvana_jax import input_pipeline
+from carvana_jax.datasets import images, spec
+from carvana_jax.datasets.borders import borders_dataset_builder, places
+from carvana_jax.errors import UserError
+from tests import folded
+
+Builder = borders_dataset_builder.Builder
+TILE = (32, 32)
+
+
+def disc(size, centre, radius):
+  """Probabilities that fall from car to background over some pixels."""
+  y, x = np.indices(size)
+  distance = np.hypot(y - centre[0], x - centre[1]) - radius
+  return np.clip(128 - 40 * distance, 0, 255).astype(np.uint8)
+
+
+class PlacesTest(parameterized.TestCase):
+  def test_doubt_ends_at_5_and_95_percent(self):
+    levels = np.array([[0, 12, 13, 128, 242, 243, 255]], np.uint8)
+    expected = [[False, False, True, True, True, False, False]]
+    np.testing.assert_array_equal(places.doubtful(levels), expected)
+
+  @parameterized.parameters((32, 32), (33, 50), (100, 70), (95, 129))
+  def test_cells_cover_doubt_once_and_lie_in_their_tiles(self, *size):
+    probability = disc(size, (size[0] / 2, 10), 15)
+    found = places.along(probability, TILE)
+    seen = np.zeros(size, int)
+    for cell, tile in found:
+      self.assertTrue(np.all(tile >= 0) and np.all(tile + TILE <= size))
+      self.assertTrue(np.all(cell >= tile))
+      inside = tuple(slice(x, x + 24) for x in cell)  # without 4 at each side
+      self.assertTrue(places.doubtful(probability[inside]).any())
+      seen[inside] += 1
+      end = np.minimum(cell + 24, size)
+      self.assertTrue(np.all(end <= tile + TILE))
+      # Whole margins, but at the photo's edges.
+      for axis in range(2):
+        if 0 < tile[axis] < size[axis] - 32:
+          self.assertEqual(cell[axis] - tile[axis], 4)
+    self.assertEqual(seen.max(), 1)
+    self.assertTrue(np.all(seen[places.doubtful(probability)] == 1))
+
+  def test_no_doubt_no_cells(self):
+    found = places.along(np.zeros((40, 50), np.uint8), TILE)
+    self.assertEqual(found.shape, (0, 2, 2))
+
+  def test_random_tiles_have_doubt_in_their_inner_half(self):
+    probability = disc((300, 400), (150, 200), 60)
+    rng = np.random.default_rng(0)
+    found = places.random(probability, TILE, 200, rng)
+    self.assertGreater(len(np.unique(found, axis=0)), 190)
+    for top, left in found:
+      inner = probability[top + 8 : top + 24, left + 8 : left + 24]
+      self.assertTrue(places.doubtful(inner).any())
+
+  def test_random_tiles_stay_in_the_photo_and_follow_from_the_numbers(self):
+    for radius in (40, 0):  # beyond the edges, and no car at all
+      probability = (
+        disc((50, 60), (25, 30), radius)
+        if radius
+        else np.zeros((50, 60), np.uint8)
+      )
+      first, second = (
+        places.random(probability, TILE, 100, np.random.default_rng(7))
+        for _ in range(2)
+      )
+      np.testing.assert_array_equal(first, second)
+      self.assertTrue(np.all(first >= 0) and np.all(first <= (18, 28)))
+
+
+class BuilderTest(absltest.TestCase):
+  @classmethod
+  def setUpClass(cls):
+    super().setUpClass()
+    cls.folder = pathlib.Path(
+      cls.enterClassContext(tempfile.TemporaryDirectory())
+    )
+    cls.source = folded.prepare(cls.folder / 'data')
+    cls.coarse = cls.folder / 'coarse'
+    cls.coarse.mkdir()
+    for split in ('train', 'validation', 'test'):
+      for row in cls.source.as_data_source(split):
+        soft = cv2.blur(row['mask'][..., 0], (7, 7))
+        name = row['filename'].decode().removesuffix('.jpg')
+        path = cls.coarse / f'{name}_probability.png'
+        path.write_bytes(images.encode_png(soft))
+    cls.builder = cls.prepared('tiles')
+
+  @classmethod
+  def prepared(cls, name):
+    builder = Builder(
+      source=cls.source,
+      probabilities=cls.coarse,
+      config='32x32',
+      data_dir=cls.folder / name,
+      file_format='array_record',
+    )
+    builder.download_and_prepare()
+    return builder
+
+  def test_splits_and_features(self):
+    counts = {
+      name: split.num_examples
+      for name, split in self.builder.info.splits.items()
+    }
+    expected = {
+      name: 16 * split.num_examples
+      for name, split in self.source.info.splits.items()
+      if name != 'unlabeled'
+    }
+    self.assertEqual(counts, expected)
+    features = self.builder.info.features
+    self.assertEqual(set(features), {*spec.features('32x32'), 'coarse'})
+    self.assertEqual(features['coarse'].shape, (32, 32, 1))
+
+  def test_tiles_show_photo_mask_and_probabilities_of_one_place(self):
+    wholes = {
+      row['filename']: row for row in self.source.as_data_source('validation')
+    }
+    places_seen = set()
+    for row in self.builder.as_data_source('validation'):
+      whole = wholes[row['filename']]
+      name = row['filename'].decode().removesuffix('.jpg')
+      coarse = borders_dataset_builder.read(self.coarse, name)
+      # Gray noise: there is no other place like it.
+      match = cv2.matchTemplate(whole['image'], row['image'], cv2.TM_SQDIFF)
+      _, _, (left, top), _ = cv2.minMaxLoc(match)
+      part = slice(top, top + 32), slice(left, left + 32)
+      np.testing.assert_array_equal(row['image'], whole['image'][part])
+      np.testing.assert_array_equal(row['mask'], whole['mask'][part])
+      np.testing.assert_array_equal(row['coarse'][..., 0], coarse[part])
+      self.assertEqual(row['fold'], whole['fold'])
+      places_seen.add((name, top, left))
+    self.assertGreater(len(places_seen), 20)
+
+  def test_made_again_it_is_the_same(self):
+    again = self.prepared('again')
+    for split in self.builder.info.splits:
+      for first, second in zip(
+        self.builder.as_data_source(split),
+        again.as_data_source(split),
+        strict=True,
+      ):
+        for name, value in first.items():
+          np.testing.assert_array_equal(second[name], value)
+
+  def test_batches_have_four_channels(self):
+    rows = self.builder.as_data_source('test')
+    (batch,) = input_pipeline.batches(
+      self.builder, 'test', batch_size=8, steps=range(1)
+    )
+    self.assertEqual(batch['image'].shape, (8, 32, 32, 4))
+    for image, mask, number in zip(
+      batch['image'], batch['mask'], range(8), strict=True
+    ):
+      row = rows[number]
+      np.testing.assert_array_equal(image[..., :3], row['image'])
+      np.testing.assert_array_equal(image[..., 3:], row['coarse'])
+      np.testing.assert_array_equal(mask, row['mask'][..., 0])
+
+  def test_a_missing_file_is_named(self):
+    with self.assertRaisesRegex(UserError, 'none_probability.png is missing'):
+      borders_dataset_builder.read(self.coarse, 'none')
+
+
+if __name__ == '__main__':
+  absltest.main()

@@ -1,0 +1,122 @@
+"""A second network, trained for a moment and used by all commands."""
+
+import json
+import pathlib
+import shutil
+import tempfile
+
+import chex
+import numpy as np
+
+from carvana_jax import checkpoint, networks, prepare, refine, scoring
+from carvana_jax.datasets import folds, images
+from carvana_jax.errors import UserError
+from configs import debug, fine
+from tests import commands, saved_run
+
+
+def summary(workdir, name):
+  path = workdir / 'evaluation' / name / 'summary.json'
+  return json.loads(path.read_text())
+
+
+class RefineTest(chex.TestCase):
+  @classmethod
+  def setUpClass(cls):
+    super().setUpClass()
+    given = commands.debug_run()
+    cls.root = pathlib.Path(
+      cls.enterClassContext(tempfile.TemporaryDirectory())
+    )
+    shutil.copytree(given / 'run', cls.root / 'run')
+    shutil.copytree(given / 'data', cls.root / 'data')
+    cls.result = cls.command(
+      'refine',
+      '--config=configs/fine.py',
+      '--config.data.size=32x32',
+      '--config.train.epochs=1',
+      '--config.train.batch_size=128',
+    )
+
+  @classmethod
+  def command(cls, verb, *flags):
+    workdir = f'--workdir={cls.root / "run"}'
+    return commands.python(f'carvana_jax.{verb}', workdir, *flags)
+
+  def test_masks_get_better(self):
+    """As the first network was trained for seconds only."""
+    self.assertEqual(self.result.returncode, 0, self.result.stderr)
+    for split in ('validation', 'test'):
+      first = summary(self.root / 'run', f'studio-{split}')
+      both = summary(self.root / 'run', f'studio-{split}-fine')
+      self.assertGreater(both['dice_mean'], first['dice_mean'] + 0.01)
+      self.assertIsNone(first['fine_step'])
+      self.assertGreater(both['fine_step'], 0)
+      self.assertEqual(both['step'], first['step'])
+
+  def test_the_same_command_again_trains_no_more(self):
+    before = (self.root / 'run/fine/metrics.jsonl').read_bytes()
+    result = commands.python(*self.result.args[2:])
+    self.assertEqual(result.returncode, 0, result.stderr)
+    self.assertEqual(
+      (self.root / 'run/fine/metrics.jsonl').read_bytes(), before
+    )
+
+  def test_predictions_are_those_that_were_scored(self):
+    photos = self.root / 'photos'
+    photos.mkdir()
+    run = checkpoint.load(self.root / 'run', fine=True)
+    run.config.data.data_dir = str(self.root / 'data')
+    builder = prepare.for_scoring(run.config.data)
+    part = folds.part(builder, 'test')
+    part = part._replace(positions=part.positions[:3])
+    rows = builder.as_data_source('test')
+    for position in part.positions:
+      row = rows[int(position)]
+      name = row['filename'].decode().replace('.jpg', '.png')
+      (photos / name).write_bytes(images.encode_png(row['image']))
+    masks = {}
+    for flags in ([], ['--fine']):
+      output = self.root / f'masks{len(flags)}'
+      result = self.command(
+        'predict', f'--input={photos}', f'--output={output}', *flags
+      )
+      self.assertEqual(result.returncode, 0, result.stderr)
+      masks[len(flags)] = {
+        path.name: images.decode_mask(path.read_bytes()) > 0
+        for path in output.glob('*_mask.png')
+      }
+    scored = scoring.for_all(
+      lambda truth, prediction: (
+        truth.label['filename'], (prediction.levels() >= 128).tolist()
+      ),
+      [run], builder, part, 'test',
+    )  # fmt: skip
+    for name, mask in scored:
+      name = name.replace('.jpg', '_mask.png')
+      np.testing.assert_array_equal(masks[1][name], mask)
+      self.assertTrue((masks[0][name] != mask).any())
+
+  def test_tuned_is_that_of_both(self):
+    nets = networks.load([str(self.root / 'run')], tuned=True, fine=True)
+    found = summary(self.root / 'run', 'studio-validation-fine')
+    self.assertEqual(nets.masking.threshold, found['best_threshold'])
+    alone = networks.load([str(self.root / 'run')], tuned=True)
+    self.assertNotEqual(nets.identity(), alone.identity())
+
+
+class RefusedTest(chex.TestCase):
+  def test_without_a_second_network(self):
+    folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+    saved_run.save(folder)
+    with self.assertRaisesRegex(UserError, 'no second network; .*refine'):
+      checkpoint.load(folder, fine=True)
+
+  def test_first_networks_that_can_have_none(self):
+    config = debug.get_config()
+    for field, value in (('multiview', True), ('coarse', 'tiles')):
+      other = config.copy_and_resolve_references()
+      other.data[field] = value
+      run = checkpoint.Run(other, None, {}, 1, '')
+      with self.assertRaisesRegex(UserError, 'can have no second one'):
+        refine.config_of(run, fine.get_config(), pathlib.Path('coarse'))
