@@ -35,6 +35,7 @@ def get_config():
   config.optimizer.warmup = 0.1
   config.train.batch_size = 8
   config.train.epochs = 18
+  config.train.loss = 'border_bce_dice'
   config.train.average_decay = 0.99
   config.eval.flip = True
   return config
