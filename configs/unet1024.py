@@ -24,6 +24,7 @@ def get_config():
   config.augment = fast.get_config().augment
   config.train.batch_size = 16
   config.train.epochs = 40
+  config.train.loss = 'border_bce_dice'
   config.train.average_decay = 0.998
   config.optimizer = fast.get_config().optimizer
   config.optimizer.learning_rate = 4e-3

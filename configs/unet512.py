@@ -3,8 +3,9 @@
     python -m carvana_jax.main --config=configs/unet512.py \\
         --workdir=runs/unet512 --config.data.manual_dir=FOLDER
 
-With what configs/fast.py learned: Muon, the changes of pictures, the mean with
-the mirrored photo; of Muon's two rates tried there the lower, as this network
+With what configs/fast.py learned: Muon, the changes of pictures, weight near
+the border, the mean with the mirrored photo, and a second network by `refine`,
+see configs/fine.py; of Muon's two rates tried there the lower, as this network
 is twenty times as large. Expected on one H100, by arithmetic only
 (benchmarks/README.md): 360 images/s, 8 minutes of steps, 9 GB for a batch of
 16. It was not yet run to its end on an accelerator, so no score is promised;
@@ -24,6 +25,7 @@ def get_config():
   config.augment = fast.get_config().augment
   config.train.batch_size = 16
   config.train.epochs = 40
+  config.train.loss = 'border_bce_dice'
   config.train.average_decay = 0.998
   config.optimizer = fast.get_config().optimizer
   config.optimizer.learning_rate = 4e-3
