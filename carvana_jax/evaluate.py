@@ -64,7 +64,6 @@ from carvana_jax import (
   cleaning,
   compilation_cache,
   error_bands,
-  networks,
   parallel,
   prepare,
   processes,
@@ -98,7 +97,7 @@ def evaluate(
     split: train, validation, test, or all (every labelled image); which cars
       are of the first two follows from `data_config.validation_folds`.
     folder: the run's workdir.
-    variant: what the name of the results' folder ends in.
+    variant: what the name of the results' folder ends in, after the run's.
 
   Returns:
     The summary, as in summary.json.
@@ -110,10 +109,13 @@ def evaluate(
     'source': prepare.source_of(origin),
     'step': run.step,
     'flip': run.config.eval.flip,
-    'fine_step': run.fine and run.fine.step,
   }
+  if run.fine:
+    what['fine_step'] = run.fine.step
   place = lambda split: (
-    folder / 'evaluation' / f'{data_config.dataset}-{split}{variant}'
+    folder
+    / 'evaluation'
+    / f'{data_config.dataset}-{split}{run.variant}{variant}'
   )
   tuned = None
   if split == 'test':
@@ -275,7 +277,7 @@ def _table(summary, target):
     f'{summary["cars"]} cars',
     f'scored at {summary["size"]}, network {summary["network_size"]}'
     f'{", flipped too" if summary["flip"] else ""}'
-    f'{", second network on tiles" if summary["fine_step"] else ""}',
+    f'{", second network on tiles" if "fine_step" in summary else ""}',
     f'{"":10}{"mean":>9}{"median":>9}{"worst 1%":>9}{"worst":>9}'
     f'{"95 % interval by car":>24}',
     f'{"Dice":10}{number("dice_mean")}{number("dice_median")}'
@@ -324,10 +326,10 @@ def main() -> None:
     if data_config.dataset != 'carvana':
       raise UserError('--manual_dir is of no use without --dataset=carvana.')
     data_config.manual_dir = args.manual_dir
-  variant = networks.FINE if args.fine else ''
+  variant = ''
   if args.flip not in (None, run.config.eval.flip):
     run.config.eval.flip = args.flip
-    variant += '-flip' if args.flip else '-noflip'
+    variant = '-flip' if args.flip else '-noflip'
   evaluate(run, data_config, args.split, workdir, variant)
 
 

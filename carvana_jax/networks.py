@@ -13,8 +13,6 @@ from ml_collections import ConfigDict
 from carvana_jax import checkpoint, cleaning, crossfolds, prepare, tuning
 from carvana_jax.errors import UserError
 
-FINE = '-fine'  # ends the name of an evaluation with a second network
-
 
 class Networks(NamedTuple):
   """Networks whose logits are averaged, and how masks are made of these."""
@@ -119,11 +117,11 @@ def evaluated(folder: pathlib.Path, run: checkpoint.Run) -> ConfigDict | None:
   Returns:
     `config.eval`, see `tuning.settings`; None: this network was not evaluated.
   """
-  name = f'{run.config.data.dataset}-validation{FINE if run.fine else ""}'
+  name = f'{run.config.data.dataset}-validation{run.variant}'
   same = {
     'step': run.step,
     'flip': run.config.eval.flip,
-    'fine_step': run.fine and run.fine.step,
+    'fine_step': run.fine.step if run.fine else None,
     'source': prepare.source_of(run.data),
   }
   return tuning.settings(folder / 'evaluation' / name, run.config.eval, same)

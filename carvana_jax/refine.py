@@ -39,7 +39,6 @@ from carvana_jax import (
   checkpoint,
   compilation_cache,
   evaluate,
-  networks,
   out_of_fold,
   prepare,
   train,
@@ -110,7 +109,7 @@ def main() -> None:
     return
   run = checkpoint.load(workdir, fine=True)
   for split in ('validation', 'test'):
-    evaluate.evaluate(run, config.data, split, workdir, networks.FINE)
+    evaluate.evaluate(run, config.data, split, workdir)
 
 
 if __name__ == '__main__':

@@ -50,7 +50,7 @@ class RefineTest(chex.TestCase):
       first = summary(self.root / 'run', f'studio-{split}')
       both = summary(self.root / 'run', f'studio-{split}-fine')
       self.assertGreater(both['dice_mean'], first['dice_mean'] + 0.01)
-      self.assertIsNone(first['fine_step'])
+      self.assertNotIn('fine_step', first)
       self.assertGreater(both['fine_step'], 0)
       self.assertEqual(both['step'], first['step'])
 
@@ -96,6 +96,13 @@ class RefineTest(chex.TestCase):
       name = name.replace('.jpg', '_mask.png')
       np.testing.assert_array_equal(masks[1][name], mask)
       self.assertTrue((masks[0][name] != mask).any())
+
+  def test_the_report_shows_both(self):
+    result = self.command('report')
+    self.assertEqual(result.returncode, 0, result.stderr)
+    page = (self.root / 'run' / 'report.html').read_text()
+    self.assertIn('studio-test-fine: where the error sits', page)
+    self.assertIn('step of the second network, on tiles', page)
 
   def test_tuned_is_that_of_both(self):
     nets = networks.load([str(self.root / 'run')], tuned=True, fine=True)

@@ -25,14 +25,17 @@ def cards(
     rows: of its images.csv.
 
   Returns:
-    HTML, one card a row; none where the network that was scored is no longer
-    the best of the run, or its data are gone.
+    HTML, one card a row; none where a network that was scored is no longer the
+    best of its run, or its data are gone.
   """
   data = pathlib.Path(summary['data'])
   if not rows or not checkpoint.exists(workdir) or not data.exists():
     return []
-  run = checkpoint.load(workdir)
-  if run.step != summary['step']:
+  fine_step = summary.get('fine_step')
+  if fine_step and not checkpoint.exists(checkpoint.fine_folder(workdir)):
+    return []
+  run = checkpoint.load(workdir, fine=fine_step is not None)
+  if run.step != summary['step'] or (run.fine and run.fine.step != fine_step):
     return []
   run.config.eval.flip = summary['flip']
   made = _cards(run, data, summary, rows)
@@ -55,7 +58,9 @@ def _cards(run, data, summary, rows):
   by_car = [car for id_, car in found.items() if id_ in shown]
   if not run.config.data.multiview:  # then the other views are not needed
     by_car = [[i for i in car if name(i) in by_name] for car in by_car]
-  given = predictor.inputs(by_car, photo, [run.config.data])
+  given = predictor.inputs(
+    by_car, photo, [run.config.data], keep_photos=run.fine is not None
+  )
   return {
     name(index): card(
       by_name[name(index)],

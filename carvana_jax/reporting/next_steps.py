@@ -8,7 +8,8 @@ Dice lacks is its mean's distance from 1.
 - The network's size is the limit where perfect masks of that size would lack at
   least half of what Dice lacks, or where most is lost within 4 pixels of the
   border and these are less than a pixel of the network. If they are more, the
-  network could do better at its size.
+  network could do better at its size. Either way a second network along the
+  border comes first.
 - Errors beyond 16 pixels are parts of cars or of the studio. They matter where
   they cost at least a third; they sit in few images where a tenth of the images
   has half of them.
@@ -121,7 +122,7 @@ def _percent(share):
 
 def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:
   """Whether two summaries are of the same images and network."""
-  names = ('origin', 'split', 'step')
+  names = ('origin', 'split', 'step', 'fine_step')
   return all(one.get(name) == other.get(name) for name in names)
 
 
@@ -143,6 +144,9 @@ def _resolution(found, lacks, near_share) -> Iterator[str]:
     f'{_percent(near_share)} of the loss is within {error_bands.NEAR} pixels '
     'of the border'
   )
+  second = 'a second network along the border (carvana_jax.refine), then '
+  if 'fine_step' in found.summary:
+    second = ''
   perfect = f'perfect masks of {size} would have {ceiling:.5f} (the ceiling)'
   if share >= _LIMITING:
     yield (
@@ -158,11 +162,11 @@ def _resolution(found, lacks, near_share) -> Iterator[str]:
   elif pixel > error_bands.NEAR:
     yield (
       f'{near}, and a pixel of the network is {pixel:.1f} of them wide. Next: '
-      f'a larger config.data.size, although {perfect}.'
+      f'{second}a larger config.data.size, although {perfect}.'
     )
   else:
     yield (
-      f'{near}, though {perfect}. Next: a larger network '
+      f'{near}, though {perfect}. Next: {second}a larger network '
       '(config.model.first_width) or longer training, then a larger '
       'config.data.size.'
     )

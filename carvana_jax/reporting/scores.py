@@ -68,6 +68,7 @@ _SUMMARY = {
   'size': ('scored at, height x width (pixels)', str),
   'network_size': ("network's size, height x width (pixels)", str),
   'step': ('step of the network', str),
+  'fine_step': ('step of the second network, on tiles', str),
 }
 
 

@@ -68,6 +68,15 @@ class SentencesTest(chex.TestCase):
       text,
     )
 
+  @parameterized.parameters('32x48', '64x96')
+  def test_a_second_network_comes_first(self, network_size):
+    found = {'ceiling_soft_mean': 0.981, 'network_size': network_size}
+    text = said(evaluation(**found))
+    self.assertIn('Next: a second network along the border (carvana', text)
+    text = said(evaluation(**found, fine_step=7))
+    self.assertIn('Next: a larger', text)
+    self.assertNotIn('second', text)
+
   @parameterized.parameters(
     (
       0.976,
