@@ -74,6 +74,15 @@ def check(config: ConfigDict) -> None:
   _check_batches(config)
 
 
+def refuse_tiles(config: ConfigDict) -> None:
+  """Raises a `UserError` where a config is that of a second network."""
+  if config.data.coarse:
+    raise UserError(
+      f'config.data.coarse={config.data.coarse} is set by carvana_jax.refine; '
+      'leave it out.'
+    )
+
+
 def _check_folds(chosen):
   others = set(range(spec.FOLDS)) - {spec.TEST_FOLD}
   if not chosen or len(set(chosen)) < len(chosen) or not set(chosen) < others:

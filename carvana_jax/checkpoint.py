@@ -297,16 +297,27 @@ def load(workdir: pathlib.Path, fine: bool = False) -> Run:
 
   Raises:
     UserError: there is no checkpoint in the folder, no whole one, or one whose
-      numbers are not finite.
+      numbers are not finite; or it is that of a second network itself.
   """
-  if fine:
-    second = fine_folder(workdir)
-    if not processes.of_first(lambda: exists(second)):
-      raise UserError(
-        f'{workdir} holds no second network; train it with carvana_jax.refine '
-        'or leave out --fine.'
-      )
-    return dataclasses.replace(load(workdir), fine=load(second))
+  run = _told(workdir)
+  if run.config.data.coarse:
+    raise UserError(
+      f'{workdir} holds a second network, of no use alone; give '
+      f'--workdir={workdir.parent} and --fine.'
+    )
+  if not fine:
+    return run
+  second = fine_folder(workdir)
+  if not processes.of_first(lambda: exists(second)):
+    raise UserError(
+      f'{workdir} holds no second network; train it with carvana_jax.refine '
+      'or leave out --fine.'
+    )
+  return dataclasses.replace(run, fine=_told(second))
+
+
+def _told(workdir):
+  """As `_load`, whatever is wrong in a `UserError`."""
   try:
     return _load(workdir)
   except (UserError, jax.errors.JaxRuntimeError):

@@ -102,6 +102,7 @@ class Stage:
         folder holds something else, such as runs of another config.
     """
     check.check(config)
+    check.refuse_tiles(config)
     if tuple(config.data.validation_folds) != folds.OWN:
       raise UserError(
         f'config.data.validation_folds={tuple(config.data.validation_folds)} '

@@ -30,6 +30,7 @@ if __name__ == '__main__':
 import pathlib
 
 from carvana_jax import (
+  check,
   checkpoint,
   compilation_cache,
   distributed,
@@ -44,6 +45,7 @@ def main() -> None:
   file = config_flags.get_config_filename(args['config'])
   workdir = pathlib.Path(args.workdir or f'runs/{pathlib.Path(file).stem}')
   workdir = workdir.expanduser().absolute()
+  check.refuse_tiles(args.config)
   with distributed.joined(alone=lambda: train.use_cores(args.config)):
     compilation_cache.use()
     if not train.train(args.config, workdir):

@@ -31,14 +31,17 @@ if __name__ == '__main__':
   cli.parse()
   host_memory.keep_freed()
 
+import json
 import pathlib
 
 from ml_collections import ConfigDict
 
 from carvana_jax import (
+  atomic,
   checkpoint,
   compilation_cache,
   evaluate,
+  networks,
   out_of_fold,
   prepare,
   train,
@@ -87,13 +90,27 @@ def refine(
 
   Returns:
     Whether training is over.
+
+  Raises:
+    UserError: there is a second network of another first one, or as of
+      `train.train`.
   """
-  builder = prepare.for_scoring(config.data)
-  place = pathlib.Path(config.data.coarse)
+  fine, place = (
+    checkpoint.fine_folder(workdir),
+    pathlib.Path(config.data.coarse),
+  )
   place.mkdir(exist_ok=True)
+  record, own = place / 'network.json', {'network': networks.digest(run)}
+  if record.exists() and atomic.read_json(record) != own:
+    raise UserError(
+      f'{place} is of another network than is the best of {workdir} now; '
+      f'remove that folder and {fine}.'
+    )
+  atomic.write(record, json.dumps(own) + '\n')
+  builder = prepare.for_scoring(config.data)
   part = folds.part(builder, 'all')
   out_of_fold.save_probabilities(run, builder, part, place / 'saved.npz')
-  return train.train(config, checkpoint.fine_folder(workdir))
+  return train.train(config, fine)
 
 
 def main() -> None:

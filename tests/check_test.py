@@ -96,8 +96,11 @@ class CheckTest(chex.TestCase):
 
   def test_tiles_for_a_second_network(self):
     config = debug.get_config()
+    check.refuse_tiles(config)
     config.data.update(coarse='first', size='32x32')
     check.check(config)
+    with self.assertRaisesRegex(UserError, '=first is set by .*refine'):
+      check.refuse_tiles(config)
     for field in ('multiview', 'pseudo_labels'):
       other = config.copy_and_resolve_references()
       other.data[field] = type(other.data[field])('x')

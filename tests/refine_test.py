@@ -97,6 +97,15 @@ class RefineTest(chex.TestCase):
       np.testing.assert_array_equal(masks[1][name], mask)
       self.assertTrue((masks[0][name] != mask).any())
 
+  def test_another_first_network_or_the_second_one_alone(self):
+    run = checkpoint.load(self.root / 'run')
+    config = refine.config_of(run, fine.get_config(), self.root / 'run/coarse')
+    run.step += 1  # as if it had been trained on
+    with self.assertRaisesRegex(UserError, 'coarse is of another network'):
+      refine.refine(run, config, self.root / 'run')
+    with self.assertRaisesRegex(UserError, 'alone; give --workdir=.*/run and'):
+      checkpoint.load(self.root / 'run/fine')
+
   def test_the_report_shows_both(self):
     result = self.command('report')
     self.assertEqual(result.returncode, 0, result.stderr)

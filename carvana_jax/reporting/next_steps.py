@@ -144,9 +144,13 @@ def _resolution(found, lacks, near_share) -> Iterator[str]:
     f'{_percent(near_share)} of the loss is within {error_bands.NEAR} pixels '
     'of the border'
   )
+  if 'fine_step' in found.summary:  # which saw the photo's own pixels
+    yield (
+      f'{near}, with a second network along it. Next: longer training, then a '
+      'larger network.'
+    )
+    return
   second = 'a second network along the border (carvana_jax.refine), then '
-  if 'fine_step' in found.summary:
-    second = ''
   perfect = f'perfect masks of {size} would have {ceiling:.5f} (the ceiling)'
   if share >= _LIMITING:
     yield (

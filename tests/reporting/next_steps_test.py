@@ -74,8 +74,8 @@ class SentencesTest(chex.TestCase):
     text = said(evaluation(**found))
     self.assertIn('Next: a second network along the border (carvana', text)
     text = said(evaluation(**found, fine_step=7))
-    self.assertIn('Next: a larger', text)
-    self.assertNotIn('second', text)
+    self.assertIn('with a second network along it. Next: longer', text)
+    self.assertNotIn('refine', text)
 
   @parameterized.parameters(
     (
