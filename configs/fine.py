@@ -22,7 +22,7 @@ def get_config():
   config.optimizer = fast.get_config().optimizer
   config.optimizer.learning_rate = 5e-3
   config.train.batch_size = 32
-  config.train.epochs = 3
+  config.train.epochs = 6
   config.train.loss = 'bce'
   config.train.average_decay = 0.99
   config.train.picture_epochs = 0
