@@ -94,7 +94,8 @@ class SentencesTest(chex.TestCase):
     text = said(evaluation(gains, size='144x216', network_size='32x48'))
     self.assertIn(
       '60 % of the loss is within 4 pixels of the border, and a pixel of the '
-      'network is 4.5 of them wide. Next: a larger config.data.size',
+      'network is 4.5 of them wide. Next: a second network along the border '
+      '(carvana_jax.refine), then a larger config.data.size',
       text,
     )
 
