@@ -3,13 +3,18 @@
 import ctypes
 import platform
 
+from carvana_jax import cores
+
+# With sixteen cores and an H100, threads that compile wait for each other at
+# the one arena: more than 150 s to the first step of `fast`, 24 s without.
+_MOST_CORES = 4
 # Parameters of mallopt(3), from glibc's malloc.h.
 _TRIM_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -4, -8
 _NEVER = -1
 
 
 def keep_freed() -> None:
-  """Keeps freed memory for the next step.
+  """Keeps freed memory for the next step, where there are few cores.
 
   A command calls this above its other imports: some of those start threads,
   and what threads have of their own by then stays in use.
@@ -18,7 +23,7 @@ def keep_freed() -> None:
   default glibc gives these back to the system, which then clears every page
   anew in the next step: a fifth of the time.
   """
-  if platform.libc_ver()[0] != 'glibc':
+  if platform.libc_ver()[0] != 'glibc' or cores.count() > _MOST_CORES:
     return
   set_ = ctypes.CDLL(None).mallopt
   set_(_MMAP_MAX, 0)  # no blocks that are given back as soon as they are freed

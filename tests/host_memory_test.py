@@ -9,12 +9,14 @@ from absl.testing import parameterized
 
 # Takes, fills and frees 100 MB ten times, as the steps of a training do, in a
 # thread; prints how many pages the system had to clear for it. Before that a
-# command does all that it does but its work, or nothing is done.
+# command does all that it does but its work on so many cores, or nothing.
 CODE = """
 import ctypes, resource, runpy, sys, threading
-from carvana_jax import cli
+from carvana_jax import cli, cores
 cli.run = lambda main: None
-if sys.argv.pop(1) == 'command':
+given = int(sys.argv.pop(1))
+cores.count = lambda: given
+if len(sys.argv) > 1:
   runpy.run_module(sys.argv.pop(1), run_name='__main__', alter_sys=True)
 libc = ctypes.CDLL(None)
 libc.malloc.restype = ctypes.c_void_p
@@ -40,19 +42,24 @@ class KeepFreedTest(chex.TestCase):
     ('crossval', '--config=configs/debug.py', '--workdir=a'),
     ('evaluate', '--workdir=a'),
     ('predict', '--workdir=a', '--input=a', '--output=b'),
+    ('refine', '--config=configs/fine.py', '--workdir=a'),
     ('submit', '--workdir=a', '--input=a', '--output=b'),
   )
   def test_commands_clear_pages_once(self, name, *options):
     # 10 times 100 MB are some 244,000 pages of 4 kB, or 480 of 2 MB.
-    self.assertLess(_pages('command', f'carvana_jax.{name}', *options), 100)
+    self.assertLess(_pages(2, f'carvana_jax.{name}', *options), 100)
+
+  def test_on_many_cores_they_are_cleared_again(self):
+    command = 'carvana_jax.main', '--config=configs/debug.py'
+    self.assertGreater(_pages(16, *command), 400)
 
   def test_by_default_they_are_cleared_again(self):
-    self.assertGreater(_pages('nothing'), 400)
+    self.assertGreater(_pages(2), 400)
 
 
-def _pages(*words):
+def _pages(count, *words):
   if not sys.platform.startswith('linux'):
     raise unittest.SkipTest('of glibc')
-  words = [sys.executable, '-c', CODE, *words]
+  words = [sys.executable, '-c', CODE, str(count), *words]
   said = subprocess.run(words, capture_output=True, check=True, text=True)
   return int(said.stdout)

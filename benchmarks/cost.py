@@ -1,0 +1,104 @@
+"""What a config's training steps take on the devices at hand.
+
+    python -m benchmarks.cost --config=configs/unet512.py
+
+The steps that `main` runs, changes of pictures and optimizer included, on one
+random batch that lies on the devices: reading photos does not count. Prints
+seconds to the end of the first step, most of them compilation, then medians
+over the rounds, and the most memory that a device held where it keeps count.
+FLOPs are those of `summary`, three times, as a step also takes the gradients of
+inputs and kernels.
+"""
+
+from absl import flags
+from ml_collections import config_flags
+
+from carvana_jax import cli, host_memory
+
+if __name__ == '__main__':
+  config_flags.DEFINE_config_file(
+    'config', None, 'A file of configs/.', lock_config=True
+  )
+  flags.DEFINE_integer('steps', 20, 'In a round.', lower_bound=1)
+  flags.DEFINE_integer('rounds', 5, 'Of steps.', lower_bound=1)
+  flags.DEFINE_string('json', '', "File for the figures; '': none.")
+  cli.parse()
+  host_memory.keep_freed()
+
+import json
+import pathlib
+import statistics
+import time
+
+import jax
+
+from benchmarks import own_step
+from carvana_jax import (
+  atomic,
+  check,
+  checkpoint,
+  models,
+  parallel,
+  prepare,
+  steps,
+  summary,
+  train,
+  train_state,
+)
+
+
+def measure(config, count: int, rounds: int) -> dict[str, float | str]:
+  """Takes a config's training steps.
+
+  Args:
+    config: as in configs/default.py.
+    count: steps in a round.
+    rounds: of steps, after one step that is compiled.
+  """
+  shape = prepare.input_shape(config.data)
+  model = models.build(config.model)
+  optimizer = train_state.make_optimizer(config.optimizer, 10**6)
+  state = parallel.create(checkpoint.state_creator(config, model, optimizer))
+  step = parallel.train_step(steps.make_train_step(model, optimizer, config))
+  batch = own_step.example(shape, config.train.batch_size)
+
+  def take(count):
+    """Seconds of so many steps."""
+    nonlocal state
+    started = time.perf_counter()
+    for _ in range(count):
+      state, measured = step(state, batch)
+    jax.block_until_ready((state, measured))
+    return time.perf_counter() - started
+
+  first = take(1)
+  seconds = statistics.median(take(count) / count for _ in range(rounds))
+  flops = 3 * sum(layer.flops for layer in summary.layers(model, shape))
+  device = jax.devices()[0]
+  held = device.memory_stats() or {}  # CPUs keep no count
+  return {
+    'device': f'{jax.device_count()} x {device.device_kind}',
+    'parameters': sum(x.size for x in jax.tree.leaves(state.params)),
+    'first_step_s': first,
+    'step_ms': 1000 * seconds,
+    'images_per_second': config.train.batch_size / seconds,
+    'tflops_per_second': config.train.batch_size * flops / seconds / 1e12,
+    'peak_gb': held.get('peak_bytes_in_use', 0) / 1e9,
+  }
+
+
+def main() -> None:
+  """The command line."""
+  args = flags.FLAGS
+  train.use_cores(args.config)
+  check.refuse_tiles(args.config)
+  found = measure(args.config, args.steps, args.rounds)
+  for name, value in found.items():
+    shown = value if isinstance(value, str) else f'{value:,.1f}'
+    print(f'{name:18} {shown}')
+  if args.json:
+    atomic.write(pathlib.Path(args.json), json.dumps(found, indent=2) + '\n')
+
+
+if __name__ == '__main__':
+  cli.run(main)

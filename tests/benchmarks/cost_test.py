@@ -1,0 +1,56 @@
+"""What is made of the seconds that a config's steps took."""
+
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+from unittest import mock
+
+import chex
+import jax
+
+from benchmarks import cost
+from carvana_jax import models, prepare, steps, summary
+from configs import debug
+
+
+class CostTest(chex.TestCase):
+  def test_medians_over_the_rounds(self):
+    config = debug.get_config()
+    config.train.batch_size = 4 * jax.local_device_count()
+    # From and to, of the first step and of three rounds of two steps.
+    clock = iter([0, 10, 20, 24, 30, 36, 40, 48])
+    with (
+      mock.patch.object(cost, 'time') as time,
+      mock.patch.object(
+        steps, 'make_train_step', wraps=steps.make_train_step
+      ) as made,
+    ):
+      time.perf_counter = lambda: next(clock)
+      found = cost.measure(config, 2, 3)
+    self.assertIs(made.call_args.args[2], config)
+    self.assertEqual(found['first_step_s'], 10)
+    self.assertEqual(found['step_ms'], 3000)
+    rate = config.train.batch_size / 3
+    self.assertEqual(found['images_per_second'], rate)
+    layers = summary.layers(
+      models.build(config.model), prepare.input_shape(config.data)
+    )
+    self.assertEqual(found['parameters'], sum(x.parameters for x in layers))
+    flops = sum(x.flops for x in layers)
+    self.assertAlmostEqual(found['tflops_per_second'], 3e-12 * flops * rate)
+
+  def test_the_command(self):
+    with tempfile.TemporaryDirectory() as folder:
+      path = pathlib.Path(folder, 'cost.json')
+      words = [
+        sys.executable, '-m', 'benchmarks.cost', '--config=configs/debug.py',
+        '--steps=1', '--rounds=1', f'--json={path}',
+      ]  # fmt: skip
+      said = subprocess.run(words, capture_output=True, check=True, text=True)
+      found = json.loads(path.read_text())
+    for name in found:
+      self.assertIn(name, said.stdout)
+    self.assertEqual(found['parameters'], 7697)
+    self.assertGreater(found['first_step_s'], 0)
