@@ -26,13 +26,12 @@ if __name__ == '__main__':
   host_memory.keep_freed()
 
 import json
-import pathlib
 import statistics
 import time
 
 import jax
 
-from benchmarks import own_step
+from benchmarks import own_step, workers
 from carvana_jax import (
   atomic,
   check,
@@ -92,12 +91,13 @@ def main() -> None:
   args = flags.FLAGS
   train.use_cores(args.config)
   check.refuse_tiles(args.config)
+  json_file = workers.output_file(args.json)
   found = measure(args.config, args.steps, args.rounds)
   for name, value in found.items():
     shown = value if isinstance(value, str) else f'{value:,.1f}'
     print(f'{name:18} {shown}')
-  if args.json:
-    atomic.write(pathlib.Path(args.json), json.dumps(found, indent=2) + '\n')
+  if json_file:
+    atomic.write(json_file, json.dumps(found, indent=2) + '\n')
 
 
 if __name__ == '__main__':

@@ -155,7 +155,7 @@ def main() -> None:
       f'{args.batch_size}.'
     )
   words = commands(args)
-  json_file = workers.json_file(args.json)
+  json_file = workers.output_file(args.json)
   courses = []
   # The first round makes what is missing and fills the page cache.
   with tqdm(

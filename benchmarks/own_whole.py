@@ -6,6 +6,11 @@ JOB: see `peers.marks`; FLAGS: of carvana_jax.main. There is a mark after every
 epoch, before the run's own validation.
 """
 
+from carvana_jax import host_memory
+
+if __name__ == '__main__':
+  host_memory.keep_freed()  # `main` would, but after these imports
+
 import pathlib
 import runpy
 import sys

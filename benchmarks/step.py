@@ -17,7 +17,6 @@ PyTorch needs an environment of its own:
 
 import importlib
 import json
-import pathlib
 import statistics
 import sys
 from typing import NamedTuple
@@ -28,7 +27,6 @@ from benchmarks import workers
 from carvana_jax import atomic, cli
 from carvana_jax.errors import UserError
 
-ROOT = pathlib.Path(__file__).parents[1]
 OURS, KERAS = 'carvana_jax', 'Keras'
 LAYOUTS = {
   'PyTorch': 'contiguous_format',
@@ -141,7 +139,7 @@ def main() -> None:
         f'--cases={name} is unknown; choose from {",".join(CASES)}.'
       )
   peers = workers.peers_python(args.peers)
-  json_file = workers.json_file(args.json)
+  json_file = workers.output_file(args.json)
   rows = []
   for name in args.cases:
     rows.append(measure(name, peers, args.rounds, args.seconds))

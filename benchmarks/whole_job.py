@@ -79,13 +79,15 @@ def split(
   """(photo, mask) of all labelled photos, by this project's splits.
 
   Raises:
-    UserError: one of the three has no car.
+    UserError: one of the three has no car, or a photo another name.
   """
   found = {'train': [], 'validation': [], 'test': []}
   for photo in sorted((folder / 'train').glob('*.jpg')):
     mask = folder / 'train_masks' / f'{photo.stem}_mask.gif'
-    car = spec.parse_photo(photo.stem).car_id
-    found[spec.split_of(car)].append((photo, mask))
+    place = spec.parse_photo(photo.stem)
+    if place is None:
+      raise UserError(f'{photo} is not named CAR_VIEW.jpg; remove it.')
+    found[spec.split_of(place.car_id)].append((photo, mask))
   for name, pairs in found.items():
     if not pairs:
       raise UserError(f'{folder} has no {name} car; add cars.')
@@ -335,16 +337,18 @@ def main() -> None:
     raise UserError(
       f'--name={args.name} is no file of configs/; try --name=studio.'
     )
+  json_file = workers.output_file(args.json)
+  plot_file = workers.output_file(args.plot, '--plot')
   curves = measure(args, folder, pathlib.Path(args.output).absolute())
-  if args.json:
+  if json_file:
     record = {name: getattr(args, name) for name in _SETTINGS}
     record |= {
       'levels': {name: rows(curves, name) for name in UNSEEN},
       'curves': curves,
     }
-    atomic.write(pathlib.Path(args.json), json.dumps(record, indent=2) + '\n')
-  if args.plot:
-    atomic.write(pathlib.Path(args.plot), plot(curves, args.split))
+    atomic.write(json_file, json.dumps(record, indent=2) + '\n')
+  if plot_file:
+    atomic.write(plot_file, plot(curves, args.split))
   print(f'seconds to a mean Dice on the {args.split} cars')
   print(table(curves, args.split))
 

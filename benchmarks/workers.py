@@ -19,8 +19,8 @@ ROOT = pathlib.Path(__file__).parents[1]
 REQUIREMENTS = 'benchmarks/peers/requirements.txt'
 
 
-def json_file(name: str) -> pathlib.Path | None:
-  """Where --json asks for figures, if it does; before any work.
+def output_file(name: str, flag: str = '--json') -> pathlib.Path | None:
+  """Where a flag asks for a file, if it does; before any work.
 
   Raises:
     UserError: nothing can be written there.
@@ -28,7 +28,7 @@ def json_file(name: str) -> pathlib.Path | None:
   if not name:
     return None
   path = pathlib.Path(name).expanduser().absolute()
-  atomic.check_folder(path.parent, '--json')
+  atomic.check_folder(path.parent, flag)
   path.parent.mkdir(parents=True, exist_ok=True)
   return path
 

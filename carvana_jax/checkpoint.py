@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import hashlib
 import json
 import math
 import pathlib
@@ -282,44 +283,30 @@ class Run:
     config.eval.flip = flip
     return dataclasses.replace(self, config=config)
 
+  def digest(self) -> str:
+    """16 hexadecimal digits that follow from model and variables."""
+    found = hashlib.sha256(self.config.model.to_json(sort_keys=True).encode())
+    found.update(json.dumps([self.config.data.size, self.step]).encode())
+    for leaf in jax.tree.leaves(self.variables):
+      found.update(np.ascontiguousarray(leaf))
+    if self.fine:
+      found.update(self.fine.digest().encode())
+    return found.hexdigest()[:16]
 
-def fine_folder(workdir: pathlib.Path) -> pathlib.Path:
-  """Where the second network of a run is, a run of its own."""
-  return workdir / 'fine'
 
-
-def load(workdir: pathlib.Path, fine: bool = False) -> Run:
+def load(workdir: pathlib.Path, of_tiles: bool = False) -> Run:
   """The best network of a run, from its workdir alone.
 
   Args:
     workdir: of the run.
-    fine: whether its second network is wanted, too.
+    of_tiles: whether it may be a second network, which is given tiles.
 
   Raises:
     UserError: there is no checkpoint in the folder, no whole one, or one whose
-      numbers are not finite; or it is that of a second network itself.
+      numbers are not finite; or it is that of a second network.
   """
-  run = _told(workdir)
-  if run.config.data.coarse:
-    raise UserError(
-      f'{workdir} holds a second network, of no use alone; give '
-      f'--workdir={workdir.parent} and --fine.'
-    )
-  if not fine:
-    return run
-  second = fine_folder(workdir)
-  if not processes.of_first(lambda: exists(second)):
-    raise UserError(
-      f'{workdir} holds no second network; train it with carvana_jax.refine '
-      'or leave out --fine.'
-    )
-  return dataclasses.replace(run, fine=_told(second))
-
-
-def _told(workdir):
-  """As `_load`, whatever is wrong in a `UserError`."""
   try:
-    return _load(workdir)
+    run = _load(workdir)
   except (UserError, jax.errors.JaxRuntimeError):
     raise
   except Exception as error:  # Orbax raises all kinds
@@ -328,6 +315,12 @@ def _told(workdir):
       f'the checkpoints in {_folder(workdir)} cannot be read ({reason}); bring '
       'back a copy of that folder, or train again in another --workdir.'
     ) from error
+  if run.config.data.coarse and not of_tiles:
+    raise UserError(
+      f'{workdir} holds a second network, of no use alone; give '
+      f'--workdir={workdir.parent} and --fine.'
+    )
+  return run
 
 
 def _load(workdir):

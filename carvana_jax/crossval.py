@@ -148,7 +148,7 @@ class Stage:
     found = {
       'folds': len(runs),
       'validation_folds': [x.data.validation_folds for x in self.configs],
-      'networks': [networks.digest(run) for run in runs],
+      'networks': [run.digest() for run in runs],
       'flip': choice.flip,
       'best_threshold': choice.threshold,
       'best_cleaning': choice.cleaning,

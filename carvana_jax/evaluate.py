@@ -68,6 +68,7 @@ from carvana_jax import (
   prepare,
   processes,
   scoring,
+  second,
   thresholds,
   tuning,
 )
@@ -317,7 +318,9 @@ def main() -> None:
   workdir = pathlib.Path(args.workdir).expanduser().absolute()
   parallel.use_all_cores()
   compilation_cache.use()
-  run = checkpoint.load(workdir, args.fine)
+  run = checkpoint.load(workdir)
+  if args.fine:
+    run = second.joined(workdir, run)
   data_config = run.config.data
   if args.dataset:
     data_config.dataset = args.dataset

@@ -1,16 +1,19 @@
 """The trained networks that a command uses: one run's, or several together."""
 
-import hashlib
-import json
 import pathlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import jax
-import numpy as np
 from ml_collections import ConfigDict
 
-from carvana_jax import checkpoint, cleaning, crossfolds, prepare, tuning
+from carvana_jax import (
+  checkpoint,
+  cleaning,
+  crossfolds,
+  prepare,
+  second,
+  tuning,
+)
 from carvana_jax.errors import UserError
 
 
@@ -40,7 +43,7 @@ class Networks(NamedTuple):
   def identity(self) -> dict[str, Any]:
     """What tells their masks from those of others, as for JSON."""
     return {
-      'networks': [digest(run) for run in self.runs],
+      'networks': [run.digest() for run in self.runs],
       'flip': [run.config.eval.flip for run in self.runs],
       'threshold': self.masking.threshold,
       'cleaning': cleaning.name_of(self.masking),
@@ -89,7 +92,8 @@ def load(workdirs: Sequence[str], tuned: bool, fine: bool = False) -> Networks:
 def _runs(folder, fine):
   """The run in a folder, or those of a cross-validation."""
   if not crossfolds.is_in(folder):
-    return [checkpoint.load(folder, fine)]
+    run = checkpoint.load(folder)
+    return [second.joined(folder, run) if fine else run]
   if fine:
     raise UserError(
       f'{folder} is a cross-validation, whose networks have no second ones; '
@@ -99,7 +103,7 @@ def _runs(folder, fine):
   runs = [
     checkpoint.load(x) for x in crossfolds.folders(folder, found['folds'])
   ]
-  if found['networks'] != [digest(run) for run in runs]:
+  if found['networks'] != [run.digest() for run in runs]:
     raise UserError(
       f'{folder} holds other networks than {crossfolds.file(folder)} is of; '
       'give carvana_jax.crossval the same command again.'
@@ -125,18 +129,3 @@ def evaluated(folder: pathlib.Path, run: checkpoint.Run) -> ConfigDict | None:
     'source': prepare.source_of(run.data),
   }
   return tuning.settings(folder / 'evaluation' / name, run.config.eval, same)
-
-
-def digest(run: checkpoint.Run) -> str:
-  """16 hexadecimal digits that follow from model and variables."""
-  found = hashlib.sha256(run.config.model.to_json(sort_keys=True).encode())
-  found.update(json.dumps([run.config.data.size, run.step]).encode())
-  for leaf in _leaves(run.variables):
-    found.update(np.ascontiguousarray(leaf))
-  if run.fine:
-    found.update(digest(run.fine).encode())
-  return found.hexdigest()[:16]
-
-
-def _leaves(variables) -> Iterable[np.ndarray]:
-  return map(np.asarray, jax.tree.leaves(variables))

@@ -7,7 +7,6 @@ is kept in a folder, so that it is measured once.
 import io
 import json
 import pathlib
-import zipfile
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -17,7 +16,6 @@ import tensorflow_datasets as tfds
 from carvana_jax import (
   atomic,
   checkpoint,
-  networks,
   scoring,
   thresholds,
 )
@@ -194,8 +192,8 @@ def kept(
   try:
     with np.load(path, allow_pickle=False) as file:
       found = dict(file)
-  except (OSError, ValueError, EOFError, zipfile.BadZipFile):
-    found = {}  # missing or damaged
+  except Exception:  # missing, or damaged in any way: it is made again
+    found = {}
   if str(found.pop('origin', '')) == text:
     return found
   found = make()
@@ -211,7 +209,7 @@ def origin_of(
 ) -> dict[str, Any]:
   """What scores of networks follow from, see `kept`."""
   return {
-    'networks': [networks.digest(run) for run in runs],
+    'networks': [run.digest() for run in runs],
     'flip': [run.config.eval.flip for run in runs],
     'data': str(builder.data_path),
   }

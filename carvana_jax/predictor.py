@@ -256,26 +256,32 @@ class _Photo:
     )
     self._coarse = thresholds.probabilities(thresholds.quantize(self._logits))
     self._tile = tile
-    self.cells = ()
+    cells = ()
     if places.fits(given.size, tile):
-      self.cells = places.along(self._coarse, tile)
+      cells = places.along(self._coarse, tile)
+    # None: an empty tile. A photo leaves with its last answer, so those that are
+    # asked nothing of would pile up.
+    self.cells = list(cells) or [None]
     self.left = len(self.cells)
 
-  def given(self, tile):
-    """What the second network is given of a tile, by its top and left."""
-    part = self._part(tile, self._tile)
-    layers = [self._pixels[part], self._coarse[part][..., None]]
-    return Given((Input(np.concatenate(layers, -1), None),), self._tile, None)
+  def given(self, cell):
+    """What the second network is given of a cell, see `places.along`."""
+    tile = np.zeros((*self._tile, 4), np.uint8)
+    if cell is not None:
+      part = self._part(cell[1], self._tile)
+      tile[..., :3], tile[..., 3] = self._pixels[part], self._coarse[part]
+    return Given((Input(tile, None),), self._tile, None)
 
-  def replace(self, cell, tile, logits):
+  def replace(self, cell, logits):
     """Takes over what the second network says of a cell."""
+    self.left -= 1
+    if cell is None:
+      return
+    place, tile = cell
     margin = places.margin(self._tile)
     size = np.subtract(self._tile, np.multiply(2, margin))
-    inner = self._logits[self._part(cell, size)]
-    self._logits[self._part(cell, size)] = logits[
-      self._part(cell - tile, inner.shape)
-    ]
-    self.left -= 1
+    inner = self._logits[self._part(place, size)]
+    inner[:] = logits[self._part(place - tile, inner.shape)]
 
   def result(self):
     """The photo and what both networks say of it."""
@@ -305,17 +311,16 @@ def _refined(predicted, number, fine):
     for photo, prediction in predicted:
       item = _Photo(photo, prediction, number, size)
       waiting.append(item)
-      for cell, tile in item.cells:
-        yield (item, cell, tile), item.given(tile)
+      for cell in item.cells:
+        yield (item, cell), item.given(cell)
 
   def done():
     while waiting and not waiting[0].left:
       yield waiting.popleft().result()
 
-  for (item, cell, tile), found in _predictions([fine], tiles()):
-    item.replace(cell, tile, found.logits[0])
+  for (item, cell), found in _predictions([fine], tiles()):
+    item.replace(cell, found.logits[0])
     yield from done()
-  yield from done()
 
 
 def _batch(items, size):

@@ -31,21 +31,21 @@ if __name__ == '__main__':
   cli.parse()
   host_memory.keep_freed()
 
-import json
 import pathlib
 
 from ml_collections import ConfigDict
 
 from carvana_jax import (
-  atomic,
+  check,
   checkpoint,
   compilation_cache,
   evaluate,
-  networks,
   out_of_fold,
   prepare,
+  second,
   train,
 )
+from carvana_jax import workdir as run_folder
 from carvana_jax.datasets import folds
 from carvana_jax.errors import UserError
 
@@ -95,21 +95,18 @@ def refine(
     UserError: there is a second network of another first one, or as of
       `train.train`.
   """
-  fine, place = (
-    checkpoint.fine_folder(workdir),
-    pathlib.Path(config.data.coarse),
-  )
-  place.mkdir(exist_ok=True)
-  record, own = place / 'network.json', {'network': networks.digest(run)}
-  if record.exists() and atomic.read_json(record) != own:
-    raise UserError(
-      f'{place} is of another network than is the best of {workdir} now; '
-      f'remove that folder and {fine}.'
-    )
-  atomic.write(record, json.dumps(own) + '\n')
+  # Before the probabilities of all photos, which take minutes.
+  check.check(config)
+  fine = second.folder(workdir)
+  run_folder.refuse_other_config(config, fine)
+  second.record(workdir, run)
   builder = prepare.for_scoring(config.data)
-  part = folds.part(builder, 'all')
-  out_of_fold.save_probabilities(run, builder, part, place / 'saved.npz')
+  out_of_fold.save_probabilities(
+    run,
+    builder,
+    folds.part(builder, 'all'),
+    pathlib.Path(config.data.coarse, 'saved.npz'),
+  )
   return train.train(config, fine)
 
 
@@ -120,11 +117,11 @@ def main() -> None:
   train.use_cores(args.config)
   compilation_cache.use()
   run = checkpoint.load(workdir)
-  config = config_of(run, args.config, workdir / 'coarse')
+  config = config_of(run, args.config, second.coarse(workdir))
   if not refine(run, config, workdir):
     print('interrupted and saved; the same command goes on from here')
     return
-  run = checkpoint.load(workdir, fine=True)
+  run = second.joined(workdir, run)
   for split in ('validation', 'test'):
     evaluate.evaluate(run, config.data, split, workdir)
 

@@ -17,7 +17,9 @@ _FREE_FIELDS = (
   'train.max_minutes',
   'data.data_dir',
   'data.manual_dir',
-  'data.pseudo_labels',  # a fingerprint of the files is kept
+  # Of these files a fingerprint is kept.
+  'data.pseudo_labels',
+  'data.coarse',
 )
 
 
@@ -114,7 +116,7 @@ def read_config(workdir: pathlib.Path) -> ConfigDict:
       f'{workdir} holds no run; start one with '
       f'python -m carvana_jax.main --workdir={workdir} --config=…'
     )
-  return ConfigDict(atomic.read_json(path))
+  return fields.complete(ConfigDict(atomic.read_json(path)))
 
 
 def add_start(workdir: pathlib.Path, start: dict[str, str]) -> None:

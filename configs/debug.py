@@ -9,7 +9,7 @@ from configs import default
 
 
 def get_config():
-  """A two-level U-Net on tiny rendered photos, two epochs."""
+  """A three-level U-Net on tiny rendered photos, two epochs."""
   config = default.get_config()
   config.data.dataset = 'studio'
   config.data.size = '64x96'

@@ -36,7 +36,7 @@ def get_config():
   config.optimizer.learning_rate = 1e-2
   config.optimizer.warmup = 0.1
   config.train.batch_size = 8
-  config.train.epochs = 18
+  config.train.epochs = 12
   config.train.loss = 'border_bce_dice'
   config.train.average_decay = 0.99
   config.eval.flip = True

@@ -1,7 +1,9 @@
 """Freed memory is kept, so that a step need not clear its pages anew."""
 
+import pathlib
 import subprocess
 import sys
+import tempfile
 import unittest
 
 import chex
@@ -48,6 +50,13 @@ class KeepFreedTest(chex.TestCase):
   def test_commands_clear_pages_once(self, name, *options):
     # 10 times 100 MB are some 244,000 pages of 4 kB, or 480 of 2 MB.
     self.assertLess(_pages(2, f'carvana_jax.{name}', *options), 100)
+
+  def test_the_benchmark_of_whole_jobs_clears_them_once(self):
+    with tempfile.TemporaryDirectory() as folder:
+      job = pathlib.Path(folder, 'job.json')
+      job.write_text('{}')
+      words = 'benchmarks.own_whole', str(job), '--config=configs/debug.py'
+      self.assertLess(_pages(2, *words), 100)
 
   def test_on_many_cores_they_are_cleared_again(self):
     command = 'carvana_jax.main', '--config=configs/debug.py'

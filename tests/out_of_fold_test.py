@@ -96,3 +96,11 @@ class KeptTest(chex.TestCase):
     path.write_bytes(b'')
     self.assertEqual(kept({'step': 5}), [5, 6, 7])
     self.assertEqual([x['step'] for x in made], [1, 5, 5, 5])
+    whole = path.read_bytes()
+    for position in range(0, len(whole) - 22, 7):  # after it counts of files
+      path.write_bytes(
+        whole[:position]
+        + bytes([whole[position] ^ 255])
+        + whole[position + 1 :]
+      )
+      self.assertEqual(kept({'step': 5}), [5, 6, 7])

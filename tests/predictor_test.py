@@ -123,6 +123,28 @@ class FineTest(chex.TestCase):
     np.testing.assert_array_equal(fine[1][1].levels(), coarse[1][1].levels())
     self.assertTrue((fine[2][1].levels() != coarse[2][1].levels()).any())
 
+  def test_photos_that_are_not_looked_at_do_not_pile_up(self):
+    photos = [np.full((8, 8, 3), 250, np.uint8)] * 100
+    first, second = map(run_of, ('32x48', '16x16'))
+    second.model = Fine()
+    taken = []
+
+    def numbers():
+      for number in range(len(photos)):
+        taken.append(number)
+        yield number
+
+    given = predictor.inputs(
+      [numbers()],
+      photos.__getitem__,
+      [first.config.data],
+      keep_photos=True,
+    )
+    both = dataclasses.replace(first, fine=second)
+    stream = predictor.predictions([both], given)
+    self.assertEqual(next(stream)[0], 0)
+    self.assertLess(len(taken), 90)
+
 
 class MasksTest(chex.TestCase):
   @parameterized.parameters(1, 4, 7)

@@ -8,7 +8,14 @@ import tempfile
 import chex
 import numpy as np
 
-from carvana_jax import checkpoint, networks, prepare, refine, scoring
+from carvana_jax import (
+  checkpoint,
+  networks,
+  prepare,
+  refine,
+  scoring,
+  second,
+)
 from carvana_jax.datasets import folds, images
 from carvana_jax.errors import UserError
 from configs import debug, fine
@@ -65,7 +72,7 @@ class RefineTest(chex.TestCase):
   def test_predictions_are_those_that_were_scored(self):
     photos = self.root / 'photos'
     photos.mkdir()
-    run = checkpoint.load(self.root / 'run', fine=True)
+    run = second.joined(self.root / 'run', checkpoint.load(self.root / 'run'))
     run.config.data.data_dir = str(self.root / 'data')
     builder = prepare.for_scoring(run.config.data)
     part = folds.part(builder, 'test')
@@ -101,8 +108,10 @@ class RefineTest(chex.TestCase):
     run = checkpoint.load(self.root / 'run')
     config = refine.config_of(run, fine.get_config(), self.root / 'run/coarse')
     run.step += 1  # as if it had been trained on
-    with self.assertRaisesRegex(UserError, 'coarse is of another network'):
+    with self.assertRaisesRegex(UserError, 'fine is for another network'):
       refine.refine(run, config, self.root / 'run')
+    with self.assertRaisesRegex(UserError, 'fine is for another network'):
+      second.joined(self.root / 'run', run)
     with self.assertRaisesRegex(UserError, 'alone; give --workdir=.*/run and'):
       checkpoint.load(self.root / 'run/fine')
 
@@ -126,7 +135,17 @@ class RefusedTest(chex.TestCase):
     folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
     saved_run.save(folder)
     with self.assertRaisesRegex(UserError, 'no second network; .*refine'):
-      checkpoint.load(folder, fine=True)
+      second.joined(folder, checkpoint.load(folder))
+
+  def test_before_any_work(self):
+    folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+    saved_run.save(folder)
+    run = checkpoint.load(folder)
+    config = refine.config_of(run, fine.get_config(), second.coarse(folder))
+    config.train.loss = 'bec'
+    with self.assertRaisesRegex(UserError, "train.loss='bec' is unknown"):
+      refine.refine(run, config, folder)
+    self.assertFalse(second.coarse(folder).exists())
 
   def test_first_networks_that_can_have_none(self):
     config = debug.get_config()

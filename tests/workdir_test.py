@@ -84,3 +84,13 @@ class OtherConfigTest(chex.TestCase):
       UserError, r'data.validation_folds \(\[1\] there, \[2, 7\] here\)'
     ):
       workdir.refuse_other_config(config, root)
+    config.data.validation_folds = (1,)
+    self.assertEqual(workdir.read_config(root), config)
+
+  def test_of_tiles_goes_on_where_it_was_moved_to(self):
+    root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+    config = default.get_config()
+    config.data.coarse = '/old/coarse'
+    workdir.write_config(config, root)
+    config.data.coarse = '/new/coarse'
+    workdir.refuse_other_config(config, root)

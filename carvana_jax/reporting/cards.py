@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from carvana_jax import checkpoint, predictor
+from carvana_jax import checkpoint, predictor, second
 from carvana_jax.datasets import folds, images, prepared
 from carvana_jax.datasets.multiview import cars
 from carvana_jax.reporting import overlays, page, scores
@@ -32,12 +32,16 @@ def cards(
   if not rows or not checkpoint.exists(workdir) or not data.exists():
     return []
   fine_step = summary.get('fine_step')
-  if fine_step and not checkpoint.exists(checkpoint.fine_folder(workdir)):
+  if fine_step and not checkpoint.exists(second.folder(workdir)):
     return []
-  run = checkpoint.load(workdir, fine=fine_step is not None)
-  if run.step != summary['step'] or (run.fine and run.fine.step != fine_step):
+  run = checkpoint.load(workdir)
+  if run.step != summary['step']:
     return []
-  run.config.eval.flip = summary['flip']
+  if fine_step:
+    run = second.joined(workdir, run)
+    if run.fine.step != fine_step:
+      return []
+  run.config.eval.flip = summary.get('flip') is True
   made = _cards(run, data, summary, rows)
   names = [row['filename'] for row in rows]
   # The folder of the data may hold others by now.

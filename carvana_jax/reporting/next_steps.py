@@ -3,8 +3,8 @@
 They point at what is worth a try first; only a run tells whether it helps. What
 Dice lacks is its mean's distance from 1.
 
-- Flips, threshold and cleaning need no training: what they gained on these
-  images, or that they are untried.
+- Flips, threshold and cleaning can be tried without training: what they gained
+  on these images, or that they are untried.
 - The network's size is the limit where perfect masks of that size would lack at
   least half of what Dice lacks, or where most is lost within 4 pixels of the
   border and these are less than a pixel of the network. If they are more, the
@@ -69,7 +69,7 @@ def sentences(
     f'between {error_bands.NEAR} and {error_bands.FAR} pixels {middle:.5f}, '
     f'beyond {far:.5f}.',
     *_without_training(found, others, lacks),
-    *_resolution(found, lacks, near / max(near + middle + far, 1e-12)),
+    *_resolution(found, config, lacks, near / max(near + middle + far, 1e-12)),
     *_far(found, config, far / max(near + middle + far, 1e-12)),
     *_fit(found, metrics),
     *_weakest(found, lacks),
@@ -110,7 +110,7 @@ def _without_training(found, others, lacks) -> Iterator[str]:
   ]
   if flipped:
     gain = flipped[0]['dice_mean'] - summary['dice_mean']
-    advice = 'set config.eval.flip'
+    advice = 'set config.eval.flip in the next run'
     yield f'Averaging with the mirrored photo: {_gain(gain, lacks, advice)}'
   else:
     yield 'Averaging with the mirrored photo is untried: evaluate with --flip.'
@@ -131,7 +131,7 @@ def _gain(gain, lacks, advice):
   return f'{gain:+.5f} Dice; {advice if notable else "not worth it here"}.'
 
 
-def _resolution(found, lacks, near_share) -> Iterator[str]:
+def _resolution(found, config, lacks, near_share) -> Iterator[str]:
   size, ceiling = (
     found.summary[name] for name in ('network_size', 'ceiling_soft_mean')
   )
@@ -150,12 +150,14 @@ def _resolution(found, lacks, near_share) -> Iterator[str]:
       'larger network.'
     )
     return
-  second = 'a second network along the border (carvana_jax.refine), then '
+  second = ''
+  if not config.data.get('multiview'):  # `refine` wants whole photos
+    second = 'a second network along the border (carvana_jax.refine), then '
   perfect = f'perfect masks of {size} would have {ceiling:.5f} (the ceiling)'
   if share >= _LIMITING:
     yield (
       f'The size that the network sees is the limit: {perfect}, so the size '
-      f'explains {_percent(share)} of what is lacking. Next: a larger '
+      f'explains {_percent(share)} of what is lacking. Next: {second}a larger '
       'config.data.size.'
     )
   elif near_share <= 0.5:

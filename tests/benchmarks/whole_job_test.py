@@ -231,6 +231,9 @@ class ContestTest(chex.TestCase):
       path.unlink()
     with self.assertRaisesRegex(UserError, 'no test car; add cars'):
       whole_job.split(self.root)
+    (self.root / 'train' / 'mine.jpg').touch()
+    with self.assertRaisesRegex(UserError, 'mine.jpg is not named CAR_VIEW'):
+      whole_job.split(self.root)
 
   def test_stand_ins(self):
     sizes = {OURS: (0, 23), KERAS: (12, 12, 24), TORCH: (24,)}

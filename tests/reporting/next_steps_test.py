@@ -44,9 +44,10 @@ def evaluation(gains=(0.01, 0.01, 0, 0, 0, 0, 0), far=(), groups=(), **summary):
   )
 
 
-def said(found, others=(), metrics=(), **augment):
+def said(found, others=(), metrics=(), data=(), **augment):
   config = debug.get_config()
   config.augment.update(augment)
+  config.data.update(data)
   sentences = next_steps.sentences(found, others, metrics, config)
   return '\n'.join(sentences).replace('\N{NO-BREAK SPACE}', ' ')
 
@@ -77,10 +78,16 @@ class SentencesTest(chex.TestCase):
     self.assertIn('with a second network along it. Next: longer', text)
     self.assertNotIn('refine', text)
 
+  def test_views_that_are_compared_can_have_no_second_one(self):
+    text = said(evaluation(ceiling_soft_mean=0.981), data={'multiview': True})
+    self.assertIn('Next: a larger network', text)
+    self.assertNotIn('refine', text)
+
   @parameterized.parameters(
     (
       0.976,
-      'the size explains 60 % of what is lacking. Next: a larger config.',
+      'the size explains 60 % of what is lacking. Next: a second network along '
+      'the border (carvana_jax.refine), then a larger config.',
     ),
     (0.981, '100 % of the loss is within 4 pixels of the border, though'),
   )
@@ -141,9 +148,9 @@ class SentencesTest(chex.TestCase):
     found = evaluation(flip=False)
     self.assertIn('evaluate with --flip', said(found))
     better = evaluation(dice_mean=0.962)
-    self.assertIn('+0.00200 Dice; set config.eval.flip.',
+    self.assertIn('+0.00200 Dice; set config.eval.flip in the next run.',
                   said(found, [found, better]))  # fmt: skip
-    for other in ('step', 'origin', 'split'):
+    for other in ('step', 'origin', 'split', 'fine_step'):
       self.assertIn('untried', said(found, [evaluation(**{other: 'other'})]))
     self.assertNotIn('mirrored', said(evaluation(flip=True)))
 
