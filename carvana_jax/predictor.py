@@ -259,8 +259,8 @@ class _Photo:
     cells = ()
     if places.fits(given.size, tile):
       cells = places.along(self._coarse, tile)
-    # None: an empty tile. A photo leaves with its last answer, so those that are
-    # asked nothing of would pile up.
+    # None: an empty tile. A photo leaves with its last answer, so those without
+    # any would pile up.
     self.cells = list(cells) or [None]
     self.left = len(self.cells)
 
