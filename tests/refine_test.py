@@ -106,7 +106,10 @@ class RefineTest(chex.TestCase):
 
   def test_another_first_network_or_the_second_one_alone(self):
     run = checkpoint.load(self.root / 'run')
-    config = refine.config_of(run, fine.get_config(), self.root / 'run/coarse')
+    given = fine.get_config()
+    given.data.size = '32x32'
+    given.train.update(epochs=1, batch_size=128)
+    config = refine.config_of(run, given, self.root / 'run/coarse')
     run.step += 1  # as if it had been trained on
     with self.assertRaisesRegex(UserError, 'fine is for another network'):
       refine.refine(run, config, self.root / 'run')

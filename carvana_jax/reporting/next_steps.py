@@ -150,9 +150,10 @@ def _resolution(found, config, lacks, near_share) -> Iterator[str]:
       'larger network.'
     )
     return
-  second = ''
-  if not config.data.get('multiview'):  # `refine` wants whole photos
-    second = 'a second network along the border (carvana_jax.refine), then '
+  second = 'a second network along the border (carvana_jax.refine), then '
+  data = config.get('data')
+  if isinstance(data, ConfigDict) and data.get('multiview'):
+    second = ''  # `refine` wants whole photos
   perfect = f'perfect masks of {size} would have {ceiling:.5f} (the ceiling)'
   if share >= _LIMITING:
     yield (

@@ -44,10 +44,10 @@ def evaluation(gains=(0.01, 0.01, 0, 0, 0, 0, 0), far=(), groups=(), **summary):
   )
 
 
-def said(found, others=(), metrics=(), data=(), **augment):
+def said(found, others=(), metrics=(), data=None, **augment):
   config = debug.get_config()
   config.augment.update(augment)
-  config.data.update(data)
+  config.data.update(data or {})
   sentences = next_steps.sentences(found, others, metrics, config)
   return '\n'.join(sentences).replace('\N{NO-BREAK SPACE}', ' ')
 
