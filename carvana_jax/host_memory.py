@@ -5,8 +5,8 @@ import platform
 
 from carvana_jax import cores
 
-# With sixteen cores and an H100, threads that compile wait for each other at
-# the one arena: more than 150 s to the first step of `fast`, 24 s without.
+# With sixteen cores and an H100 the first step of `fast` took more than 150 s,
+# 24 s without; presumably threads that compile wait for the one arena.
 _MOST_CORES = 4
 # Parameters of mallopt(3), from glibc's malloc.h.
 _TRIM_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -4, -8
