@@ -90,6 +90,7 @@ def main() -> None:
   """The command line."""
   args = flags.FLAGS
   train.use_cores(args.config)
+  check.check(args.config)
   check.refuse_tiles(args.config)
   json_file = workers.output_file(args.json)
   found = measure(args.config, args.steps, args.rounds)

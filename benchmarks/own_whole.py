@@ -51,6 +51,7 @@ def marking(marks: Marks) -> type[validation.Validation]:
         )
         self._given = list(photos)
       run = checkpoint.Run(self._config, self._model, variables, 0, '')
+      run = run.with_flip(False)  # the peers predict once, too
       predicted = predictor.predictions([run], self._given)
       return np.stack([prediction.logits[0] for _, prediction in predicted])
 

@@ -20,6 +20,7 @@ from orbax.checkpoint import checkpoint_managers as policies
 from carvana_jax import (
   atomic,
   checksums,
+  crossfolds,
   fields,
   models,
   parallel,
@@ -378,6 +379,7 @@ def _whole_steps(workdir):
 
 def _best_whole_step(workdir):
   if not _folder(workdir).is_dir():
+    crossfolds.refuse(workdir)
     raise UserError(
       f'{workdir} holds no checkpoint; train one with '
       f'python -m carvana_jax.main --workdir={workdir} --config=…'

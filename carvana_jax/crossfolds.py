@@ -57,6 +57,15 @@ def is_in(folder: pathlib.Path) -> bool:
   return file(folder).exists() or folders(folder, 1)[0].is_dir()
 
 
+def refuse(folder: pathlib.Path) -> None:
+  """Raises a `UserError` if a folder for one run is a cross-validation's."""
+  if is_in(folder):
+    raise UserError(
+      f'{folder} holds a cross-validation; choose another --workdir, or one of '
+      f'its runs, {folders(folder, 1)[0]} and so on.'
+    )
+
+
 def write(workdir: pathlib.Path, found: dict[str, Any]) -> None:
   """Writes what `read` gives."""
   atomic.write(file(workdir), json.dumps(found, indent=2) + '\n')

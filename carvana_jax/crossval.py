@@ -15,12 +15,14 @@ WORKDIR for all of its networks, and with --tuned what was chosen.
 
 --pseudo_labels adds a second stage: the first one's networks write their
 probabilities of the unlabeled photos into WORKDIR/pseudo_labels, and
-WORKDIR/stage2 cross-validates networks that are trained on these as well. Its
-scores on the test split are as independent as the first ones'. Those out of
-fold are not quite: the photos with pseudo-labels are of other cars, but all but
-one of the networks that made them have seen the cars that a run of stage two
-validates on. So the second stage's are to choose with, and its gain is that on
-the test split.
+WORKDIR/stage2 cross-validates networks that are trained on these as well. Give
+--config.data.unlabeled=True from the first call on if there may be a second
+stage, as runs with other data are refused. The second stage's scores on the
+test split are as independent as the first one's. Those out of fold are not
+quite: the photos with pseudo-labels are of other cars, but all but one of the
+networks that made them have seen the cars that a run of stage two validates on.
+So the second stage's are to choose with, and its gain is that on the test
+split.
 
 Started again with the same command, it goes on where it was.
 """

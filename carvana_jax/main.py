@@ -33,6 +33,7 @@ from carvana_jax import (
   check,
   checkpoint,
   compilation_cache,
+  crossfolds,
   distributed,
   evaluate,
   train,
@@ -46,6 +47,7 @@ def main() -> None:
   workdir = pathlib.Path(args.workdir or f'runs/{pathlib.Path(file).stem}')
   workdir = workdir.expanduser().absolute()
   check.refuse_tiles(args.config)
+  crossfolds.refuse(workdir)
   with distributed.joined(alone=lambda: train.use_cores(args.config)):
     compilation_cache.use()
     if not train.train(args.config, workdir):

@@ -196,10 +196,10 @@ def kept(
     found = {}
   if str(found.pop('origin', '')) == text:
     return found
+  path.parent.mkdir(parents=True, exist_ok=True)
   found = make()
   stream = io.BytesIO()
   np.savez_compressed(stream, origin=text, **found)
-  path.parent.mkdir(parents=True, exist_ok=True)
   atomic.write(path, stream.getvalue())
   return found
 

@@ -11,9 +11,9 @@ photos, from which the tiles follow, and WORKDIR/fine is the run of the second
 one, an ordinary run. Both are then scored together on the validation and the
 test split: WORKDIR/evaluation/DATASET-SPLIT-fine.
 
-Of the config, data but its size are those of the first run; manual_dir may be
-given if the photos have moved. Started again with the same command, it goes on
-where it was.
+Of the config's data only the size of the tiles is the second network's own; all
+else is as in the first run, but manual_dir and data_dir may be given if these
+have moved. Started again with the same command, it goes on where it was.
 """
 
 from absl import flags
@@ -48,6 +48,7 @@ from carvana_jax import (
 from carvana_jax import workdir as run_folder
 from carvana_jax.datasets import folds
 from carvana_jax.errors import UserError
+from configs import default
 
 
 def config_of(
@@ -61,7 +62,7 @@ def config_of(
     folder: of the first one's probabilities.
 
   Raises:
-    UserError: the first one can't have a second.
+    UserError: the first one can't have a second, or other data were asked for.
   """
   if run.config.data.multiview or run.config.data.coarse:
     raise UserError(
@@ -70,11 +71,18 @@ def config_of(
     )
   config = given.copy_and_resolve_references()
   config.data = run.config.data.copy_and_resolve_references()
-  config.data.size = given.data.size
+  usual = default.get_config().data
+  for field, value in given.data.items():
+    moved = field in ('manual_dir', 'data_dir') and value != usual[field]
+    if field == 'size' or moved:
+      config.data[field] = value
+    elif value not in (usual[field], config.data[field]):
+      raise UserError(
+        f"config.data.{field}={value!r} is not the first run's, "
+        f'{config.data[field]!r}; leave it out.'
+      )
   config.data.coarse = str(folder)
   config.data.pseudo_labels = ''
-  if given.data.manual_dir:
-    config.data.manual_dir = given.data.manual_dir
   return config
 
 

@@ -14,27 +14,24 @@ def folder(workdir: pathlib.Path) -> pathlib.Path:
 
 
 def coarse(workdir: pathlib.Path) -> pathlib.Path:
-  """Where the first network's probabilities are, which the second learns from.
-
-  `network.json` in there tells which network that was.
-  """
+  """Where the first network's probabilities are, for the second one."""
   return workdir / 'coarse'
 
 
 def record(workdir: pathlib.Path, run: checkpoint.Run) -> None:
-  """Notes whose probabilities are to come.
+  """Notes in the second network's folder which first one it is for.
 
   Args:
     workdir: of the first network.
     run: that network.
 
   Raises:
-    UserError: those of another network are there.
+    UserError: the second one was trained for another.
   """
-  place = coarse(workdir)
-  _refuse_other(workdir, run)
-  place.mkdir(exist_ok=True)
-  atomic.write(_record(workdir), json.dumps({'network': run.digest()}) + '\n')
+  if checkpoint.exists(folder(workdir)):
+    _refuse_other(workdir, run)
+  folder(workdir).mkdir(exist_ok=True)
+  atomic.write(_record(workdir), json.dumps(_named(run)) + '\n')
 
 
 def joined(workdir: pathlib.Path, run: checkpoint.Run) -> checkpoint.Run:
@@ -59,13 +56,16 @@ def joined(workdir: pathlib.Path, run: checkpoint.Run) -> checkpoint.Run:
 
 def _refuse_other(workdir, run):
   path = _record(workdir)
-  if path.exists() and atomic.read_json(path) != {'network': run.digest()}:
+  if not path.exists() or atomic.read_json(path) != _named(run):
     raise UserError(
       f'{folder(workdir)} is for another network than is the best of {workdir} '
-      f'now; remove it and {coarse(workdir)}, and train it again with '
-      'carvana_jax.refine.'
+      'now; remove it and train it again with carvana_jax.refine.'
     )
 
 
 def _record(workdir):
-  return coarse(workdir) / 'network.json'
+  return folder(workdir) / 'first.json'
+
+
+def _named(run):
+  return {'network': run.digest()}

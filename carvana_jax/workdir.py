@@ -9,7 +9,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from carvana_jax import atomic, fields, processes
+from carvana_jax import atomic, crossfolds, fields, processes
 from carvana_jax.errors import UserError
 
 # Fields that may differ between the parts of a run that was interrupted.
@@ -112,6 +112,7 @@ def read_config(workdir: pathlib.Path) -> ConfigDict:
   """
   path = _config_file(workdir)
   if not path.exists():
+    crossfolds.refuse(workdir)
     raise UserError(
       f'{workdir} holds no run; start one with '
       f'python -m carvana_jax.main --workdir={workdir} --config=…'

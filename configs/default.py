@@ -62,7 +62,7 @@ def get_config() -> ConfigDict:
   augment.flip_up_down = False  # with probability 1/2
   augment.rotation = 0.0  # degrees either way
   augment.scale = 0.0  # 0.1: 0.9 to 1.1 times as large
-  augment.stretch = 0.0  # 0.1: 0.9 to 1.1 times as tall for its width
+  augment.stretch = 0.0  # 0.1: height times 0.9 to 1.1, width divided
   augment.shift = 0.0  # share of height and of width, either way
   augment.brightness = 0.0  # added, for pixels in 0..1
   augment.contrast = 0.0  # 0.1: 0.9 to 1.1 times

@@ -41,6 +41,24 @@ def run(config, key=0):
 
 
 class AugmentTest(chex.TestCase):
+  def test_stretch(self):
+    """As much taller as narrower, so the area of a square stays."""
+    square = np.zeros((256, 64, 64, 1), np.float32)
+    square[:, 16:48, 16:48] = 1
+    keys = jax.random.split(jax.random.key(0), len(square))
+    call = jax.jit(
+      lambda: augment.augment(
+        keys, square.repeat(3, axis=-1), square[..., 0], only(stretch=0.3)
+      )
+    )
+    mask = np.asarray(call()[1])
+    # The sums of the middle column and row.
+    height, width = mask[:, :, 32].sum(1), mask[:, 32].sum(1)
+    np.testing.assert_allclose(height * width, 32 * 32, rtol=0.1)
+    share = height / 32
+    self.assertBetween(share.min(), 0.66, 0.78)
+    self.assertBetween(share.max(), 1.22, 1.34)
+
   def test_off_changes_nothing(self):
     chex.assert_trees_all_equal(run(only()), (IMAGE, MASK))
 

@@ -6,7 +6,7 @@ import tempfile
 import chex
 from absl.testing import parameterized
 
-from carvana_jax import crossfolds
+from carvana_jax import checkpoint, crossfolds, workdir
 from carvana_jax.errors import UserError
 
 FOUND = {'folds': 2, 'networks': ['a', 'b'], 'flip': True}
@@ -38,6 +38,14 @@ class CrossfoldsTest(chex.TestCase):
     self.assertTrue(crossfolds.is_in(self.root))
     with self.assertRaisesRegex(UserError, 'unfinished.*same command again'):
       crossfolds.read(self.root)
+
+  def test_is_no_run(self):
+    (self.root / 'fold_1').mkdir()
+    for use in (checkpoint.load, workdir.read_config):
+      with self.assertRaisesRegex(
+        UserError, 'holds a cross-validation; .*one of its runs, .*fold_1 and'
+      ):
+        use(self.root)
 
   def test_comes_back(self):
     crossfolds.write(self.root, FOUND)

@@ -7,6 +7,7 @@ import tempfile
 
 import chex
 import numpy as np
+from ml_collections import ConfigDict
 
 from carvana_jax import (
   checkpoint,
@@ -115,6 +116,11 @@ class RefineTest(chex.TestCase):
       refine.refine(run, config, self.root / 'run')
     with self.assertRaisesRegex(UserError, 'fine is for another network'):
       second.joined(self.root / 'run', run)
+    coarse = second.coarse(self.root / 'run')
+    away = coarse.rename(self.root / 'coarse')
+    with self.assertRaisesRegex(UserError, 'fine is for another network'):
+      refine.refine(run, config, self.root / 'run')
+    away.rename(coarse)
     with self.assertRaisesRegex(UserError, 'alone; give --workdir=.*/run and'):
       checkpoint.load(self.root / 'run/fine')
 
@@ -149,6 +155,27 @@ class RefusedTest(chex.TestCase):
     with self.assertRaisesRegex(UserError, "train.loss='bec' is unknown"):
       refine.refine(run, config, folder)
     self.assertFalse(second.coarse(folder).exists())
+    self.assertFalse(second.folder(folder).exists())
+
+  def test_data_are_the_first_ones(self):
+    config = debug.get_config()
+    config.data.data_dir, config.data.manual_dir = 'here', 'photos'
+    run = checkpoint.Run(config, None, {}, 1, '')
+    given = fine.get_config()
+    of = lambda: refine.config_of(run, given, pathlib.Path('coarse')).data
+    self.assertEqual(
+      of(),
+      ConfigDict(
+        config.data.to_dict() | {'size': '128x128', 'coarse': 'coarse'}
+      ),
+    )
+    given.data.data_dir = given.data.manual_dir = 'moved'
+    self.assertEqual((of().data_dir, of().manual_dir), ('moved', 'moved'))
+    given.data.validation_folds = (2,)
+    with self.assertRaisesRegex(
+      UserError, r"validation_folds=\(2,\) is not the first run's, \(1,\)"
+    ):
+      of()
 
   def test_first_networks_that_can_have_none(self):
     config = debug.get_config()

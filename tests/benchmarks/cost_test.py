@@ -41,6 +41,16 @@ class CostTest(chex.TestCase):
     flops = sum(x.flops for x in layers)
     self.assertAlmostEqual(found['tflops_per_second'], 3e-12 * flops * rate)
 
+  def test_refused_as_by_training(self):
+    words = [
+      sys.executable, '-m', 'benchmarks.cost', '--config=configs/debug.py',
+      '--config.train.loss=bec',
+    ]  # fmt: skip
+    said = subprocess.run(words, capture_output=True, check=False, text=True)
+    self.assertEqual(said.returncode, 2)
+    self.assertLen(said.stderr.splitlines(), 1)
+    self.assertIn("train.loss='bec' is unknown", said.stderr)
+
   def test_the_command(self):
     with tempfile.TemporaryDirectory() as folder:
       path = pathlib.Path(folder, 'cost.json')
