@@ -338,6 +338,13 @@ class FlagsTest(CommandTest):
     self.assert_one_line(result, 'configs/none.py')
     result = python('carvana_jax.evaluate', f'--workdir={self.root}/none')
     self.assert_one_line(result, 'none', 'holds no checkpoint')
+    (self.root / 'cv' / 'fold_1').mkdir(parents=True)
+    result = python(
+      'carvana_jax.main',
+      '--config=configs/debug.py',
+      f'--workdir={self.root}/cv',
+    )
+    self.assert_one_line(result, 'cv holds a cross-validation', 'cv/fold_1')
     result = self.main(
       '--config.data.dataset=carvana',
       '--config.data.size=128x128',

@@ -121,6 +121,13 @@ class RefineTest(chex.TestCase):
     with self.assertRaisesRegex(UserError, 'fine is for another network'):
       refine.refine(run, config, self.root / 'run')
     away.rename(coarse)
+    # As of a run by older code; here the networks do go together.
+    run = checkpoint.load(self.root / 'run')
+    record = self.root / 'run/fine/first.json'
+    away = record.rename(self.root / 'first.json')
+    with self.assertRaisesRegex(UserError, 'fine is for another network'):
+      second.joined(self.root / 'run', run)
+    away.rename(record)
     with self.assertRaisesRegex(UserError, 'alone; give --workdir=.*/run and'):
       checkpoint.load(self.root / 'run/fine')
 

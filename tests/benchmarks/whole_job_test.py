@@ -225,8 +225,7 @@ class ContestTest(chex.TestCase):
 
   def test_split_is_by_car(self):
     pairs = whole_job.split(self.root)
-    self.assertEqual({x: len(pairs[x]) for x in pairs},
-                     VIEWS)  # fmt: skip
+    self.assertEqual({x: len(pairs[x]) for x in pairs}, VIEWS)
     for name, car in CARS.items():
       for photo, mask in pairs[name]:
         self.assertStartsWith(photo.name, car)
@@ -305,13 +304,14 @@ class ContestTest(chex.TestCase):
       self.contest({})
 
   def test_same_photos_for_all(self):
-    words = whole_job.commands(self.flags, self.root, self.root / 'work')
+    root = self.root / 'contest'
+    words = whole_job.commands(self.flags, self.root, root)
     for command in words.values():
-      self.assertIn(str(self.root / 'work' / 'job.json'), command)
+      self.assertIn(str(root / 'job.json'), command)
     ours = ' '.join(words[OURS])
     self.assertIn(f'--config.data.manual_dir={self.root}', ours)
     for made in ('data', 'programs', 'run'):  # nothing is there yet
-      self.assertIn(f'={self.root}/work/{made}', ours)
+      self.assertIn(f'={root}/{made}', ours)
 
 
 class ContestantsTest(chex.TestCase):
