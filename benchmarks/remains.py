@@ -11,7 +11,8 @@ from carvana_jax import checkpoint, models, parallel, train_state
 from carvana_jax import workdir as run_folder
 from carvana_jax.host_tensorflow import tf
 
-# What is no byte for byte the same, and is looked into here.
+# What is not the same byte for byte: looked into here, but for starts.jsonl,
+# which holds times, and what is in checksums/.
 _LOOKED_INTO = (
   'checkpoints', 'checksums', 'metrics.jsonl', 'starts.jsonl', 'tensorboard',
 )  # fmt: skip

@@ -197,6 +197,7 @@ class Stage:
 def label(
   nets: networks.Networks,
   builder: tfds.core.DatasetBuilder,
+  origin: str,
   output: pathlib.Path,
 ) -> None:
   """Writes probabilities of a data set's unlabeled photos, as `predict` does.
@@ -204,6 +205,7 @@ def label(
   Args:
     nets: the networks.
     builder: the prepared data set of the full size.
+    origin: its `prepare.identity`.
     output: a folder; what is there already is kept.
   """
   source = prepared.undecoded(builder, pseudo_labels.SPLIT)
@@ -216,7 +218,7 @@ def label(
   found = [photo(*pair) for pair in enumerate(source)]
   by_file = {photo.file: photo for photo in found}
   cars = shares.cars(list(by_file), nets.multiview)
-  shares.claim(output, nets.identity() | {'input': str(builder.data_path)})
+  shares.claim(output, nets.identity() | {'data': origin})
   predict.predict(
     nets,
     [[by_file[file] for file in car] for car in cars],
@@ -257,7 +259,8 @@ def crossval(
   for stage in stages:
     if results:
       builder = prepare.for_scoring(config.data)
-      label(networks.load([str(folder)], tuned=True), builder, output)
+      origin = prepare.identity(config.data, builder)
+      label(networks.load([str(folder)], tuned=True), builder, origin, output)
     found = stage.finish(save_probabilities)
     if found is None:
       break

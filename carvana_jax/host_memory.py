@@ -6,7 +6,7 @@ import platform
 from carvana_jax import cores
 
 # With sixteen cores and an H100 the first step of `fast` took more than 150 s,
-# 24 s without; presumably threads that compile wait for the one arena.
+# and 24 s without, but not every time (benchmarks/README.md, On one H100).
 _MOST_CORES = 4
 # Parameters of mallopt(3), from glibc's malloc.h.
 _TRIM_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -4, -8

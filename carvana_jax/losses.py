@@ -8,7 +8,6 @@ import optax
 
 from carvana_jax.errors import UserError
 
-_WINDOW = 21  # pixels, of what is near the border
 _NEAR = 3.0  # times the weight of the other pixels
 _ROUNDING = 2e-3  # of masks that were moved
 
@@ -59,8 +58,8 @@ def border_bce_dice(logits: jax.Array, target: jax.Array) -> jax.Array:
 def border_weight(target: jax.Array) -> jax.Array:
   """Three times as much near the border, as the challenge's winners had it.
 
-  Near it are pixels around which a window of 21x21 holds both, car and
-  background.
+  Near it are pixels around which a window holds both, car and background: of
+  11x11 in images of up to 128 rows, of 21x21 up to 512, else of 41x41.
 
   Args:
     target: [B, H, W], share of the pixel that is car, 0..1.
@@ -68,25 +67,27 @@ def border_weight(target: jax.Array) -> jax.Array:
   Returns:
     [B, H, W], 1 on average over an image.
   """
-  most, least = (_window(target, x) for x in (jnp.maximum, jnp.minimum))
+  height = target.shape[1]
+  size = 11 if height <= 128 else 21 if height <= 512 else 41
+  most, least = (_window(target, size, x) for x in (jnp.maximum, jnp.minimum))
   near = (most > _ROUNDING) & (least < 1 - _ROUNDING)
   weight = jnp.where(near, _NEAR, 1.0)
   return weight / weight.mean((1, 2), keepdims=True)
 
 
-def _window(values, combine):
-  """`combine` over the window around each pixel: [B, H, W] -> [B, H, W].
+def _window(values, size, combine):
+  """`combine` over size x size pixels around each: [B, H, W] -> [B, H, W].
 
   By shifted copies that reach twice as far every time: XLA's own windows take
   longer on a CPU than the network does.
   """
-  reach = _WINDOW // 2
+  reach = size // 2
   for axis in (1, 2):
     padding = [(reach, reach) if i == axis else (0, 0) for i in range(3)]
     values = jnp.pad(values, padding, mode='edge')
     covered = 1  # pixels, by each value
-    while covered < _WINDOW:
-      shift = min(covered, _WINDOW - covered)
+    while covered < size:
+      shift = min(covered, size - covered)
       count = values.shape[axis] - shift
       values = combine(
         jax.lax.slice_in_dim(values, 0, count, axis=axis),

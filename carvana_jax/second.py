@@ -56,11 +56,16 @@ def joined(workdir: pathlib.Path, run: checkpoint.Run) -> checkpoint.Run:
 
 def _refuse_other(workdir, run):
   path = _record(workdir)
-  if not path.exists() or atomic.read_json(path) != _named(run):
-    raise UserError(
-      f'{folder(workdir)} is for another network than is the best of {workdir} '
-      'now; remove it and train it again with carvana_jax.refine.'
-    )
+  if not path.exists():
+    reason = f'does not say in {path.name} which network it is for'
+  elif atomic.read_json(path) != _named(run):
+    reason = f'is for another network than is the best of {workdir} now'
+  else:
+    return
+  raise UserError(
+    f'{folder(workdir)} {reason}; remove it and train it again with '
+    'carvana_jax.refine.'
+  )
 
 
 def _record(workdir):

@@ -74,11 +74,28 @@ class LossesTest(chex.TestCase):
     for mask, found in zip(target, np.asarray(weight), strict=True):
       expected = np.ones_like(mask)
       for y, x in np.ndindex(mask.shape):
-        top, left = max(0, y - 10), max(0, x - 10)
-        window = mask[top : y + 11, left : x + 11]
+        top, left = max(0, y - 5), max(0, x - 5)
+        window = mask[top : y + 6, left : x + 6]
         expected[y, x] = 3 if window.any() and not (window == 1).all() else 1
       np.testing.assert_allclose(found, expected / expected.mean(), rtol=1e-5)
     self.assertAlmostEqual(float(weight[2].max()), 1)  # no car, no border
+
+  @parameterized.parameters((128, 11), (129, 21), (512, 21), (1024, 41))
+  def test_border_weight_by_height(self, height, window):
+    target = jnp.zeros((1, height, 64)).at[:, :, 32:].set(1)
+    row = losses.border_weight(target)[0, 0]
+    self.assertEqual(int((row > 1).sum()), window - 1)
+
+  def test_border_weight_is_used(self):
+    target = jnp.zeros((1, 50, 70)).at[:, :, 30:].set(1)
+    logits = jnp.asarray(np.random.default_rng(0).normal(size=target.shape))
+    weight = losses.border_weight(target)
+    expected = [f(logits, target, weight) for f in (losses.bce, losses.dice)]
+    found = losses.border_bce_dice(logits, target)
+    chex.assert_trees_all_close(found, sum(expected))
+    self.assertNotAlmostEqual(
+      float(found[0]), float(losses.bce_dice(logits, target)[0]), 3
+    )
 
   @parameterized.parameters(*NAMES)
   def test_one_value_an_image_whatever_the_others(self, name):

@@ -121,11 +121,11 @@ class RefineTest(chex.TestCase):
     with self.assertRaisesRegex(UserError, 'fine is for another network'):
       refine.refine(run, config, self.root / 'run')
     away.rename(coarse)
-    # As of a run by older code; here the networks do go together.
+    # As of a run by older code.
     run = checkpoint.load(self.root / 'run')
     record = self.root / 'run/fine/first.json'
     away = record.rename(self.root / 'first.json')
-    with self.assertRaisesRegex(UserError, 'fine is for another network'):
+    with self.assertRaisesRegex(UserError, 'fine does not say in first.json'):
       second.joined(self.root / 'run', run)
     away.rename(record)
     with self.assertRaisesRegex(UserError, 'alone; give --workdir=.*/run and'):

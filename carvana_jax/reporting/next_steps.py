@@ -229,6 +229,8 @@ def _worst_car(found):
 
 
 def _fit(found, metrics) -> Iterator[str]:
+  if 'fine_step' in found.summary:  # the losses are the first network's
+    return
   losses = {
     row['step']: (row['train/loss'], row['validation/loss'])
     for row in metrics

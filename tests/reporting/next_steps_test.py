@@ -167,6 +167,11 @@ class SentencesTest(chex.TestCase):
   def test_overfitting_is_not_told_without_the_losses(self):
     self.assertNotIn('verfitting', said(evaluation(), metrics=[{'step': 90}]))
 
+  def test_the_first_networks_losses_say_nothing_of_both(self):
+    rows = [{'step': 90, 'train/loss': 0.08, 'validation/loss': 0.12}]
+    self.assertIn('verfitting', said(evaluation(), metrics=rows))
+    self.assertNotIn('verfitting', said(evaluation(fine_step=7), metrics=rows))
+
   def test_weak_groups(self):
     groups = (
       ('view', 9, 6, 0.95), ('view', 3, 6, 0.97),
