@@ -8,10 +8,12 @@ import json
 import pathlib
 import shutil
 import tempfile
+import types
 from unittest import mock
 
 import chex
 import numpy as np
+from absl import flags
 from PIL import Image
 
 from carvana_jax import (
@@ -133,6 +135,27 @@ class CrossvalTest(chex.TestCase):
     ]
     lines = gains.table(self.results[0] | {'test': long}).splitlines()
     self.assertLessEqual(max(map(len, lines)), 80)
+
+  def test_the_command_prints_both_stages(self):
+    args = types.SimpleNamespace(
+      config=self.config(), workdir=str(self.whole), folds=COUNT,
+      pseudo_labels=True, save_probabilities=True,
+    )  # fmt: skip
+    printed = io.StringIO()
+    with (
+      mock.patch.object(flags, 'FLAGS', args),
+      contextlib.redirect_stdout(printed),
+    ):
+      crossval.main()
+    first, second = map(gains.table, self.results)
+    size = self.results[0]['size']
+    name = self.results[0]['dataset']
+    head = f'\n{name}, 2 folds, scored at {size}'
+    self.assertEndsWith(
+      printed.getvalue(),
+      f'{head}\n{first}\n{head}; stage 2, with pseudo-labels\n{second}\n'
+      f'written to {self.whole}\n',
+    )
 
   def test_probabilities_are_those_of_the_network_that_did_not_see_the_car(
     self,
