@@ -15,9 +15,9 @@ from benchmarks.peers import serving
 from carvana_jax import host_memory, parallel, prepare
 
 
-def main(name, batch, devices, coordinator=None, count=1, index=0):
+def main(name, batch, device_count, coordinator=None, count=1, index=0):
   host_memory.keep_freed()
-  jax.config.update('jax_num_cpu_devices', int(devices))
+  jax.config.update('jax_num_cpu_devices', int(device_count))
   if coordinator:
     jax.distributed.initialize(coordinator, int(count), int(index))
   shape = prepare.input_shape(own_step.compared_config(name).data)

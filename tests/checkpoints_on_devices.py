@@ -16,9 +16,9 @@ from carvana_jax import checkpoint, parallel
 from tests import steps_on_devices
 
 
-def main(devices: int, workdir: str, path: str) -> None:
+def main(device_count: int, workdir: str, path: str) -> None:
   """Loads, trains, saves and writes."""
-  chex.set_n_cpu_devices(devices)
+  chex.set_n_cpu_devices(device_count)
   create, train_step = steps_on_devices.make_training()
   with checkpoint.Checkpoints(pathlib.Path(workdir)) as checkpoints:
     if checkpoints.latest is None:

@@ -51,9 +51,9 @@ def run_of(multiview: bool) -> checkpoint.Run:
   )
 
 
-def main(devices: int, path: str) -> None:
+def main(device_count: int, path: str) -> None:
   """Predicts and writes."""
-  chex.set_n_cpu_devices(devices)
+  chex.set_n_cpu_devices(device_count)
   views = photos()
   arrays = {}
   runs = [run_of(multiview) for multiview in (False, True)]

@@ -63,16 +63,16 @@ def arrays_of(tree) -> dict[str, np.ndarray]:
   return found
 
 
-def main(devices: int, path: str) -> None:
+def main(device_count: int, path: str) -> None:
   """Trains and writes."""
-  chex.set_n_cpu_devices(devices)
+  chex.set_n_cpu_devices(device_count)
   create, step = make_training()
   state = parallel.create(create)
   # As after a restore: new arrays in the same placement.
   state = jax.device_put(state, parallel.replicated())
   batches = parallel.to_devices(map(batch_of, range(STEPS)))
   for batch in batches:
-    assert len(batch['image'].devices()) == devices
+    assert len(batch['image'].devices()) == device_count
     with jax.transfer_guard('disallow'):
       state, metrics = step(state, batch)
   np.savez(path, **arrays_of((state, metrics)))
