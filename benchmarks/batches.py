@@ -8,7 +8,7 @@ prepared are prepared before the clock starts.
 
 from absl import flags
 
-from carvana_jax import cli
+from carvana_jax.system import cli
 
 if __name__ == '__main__':
   flags.DEFINE_list('sizes', None, 'HEIGHTxWIDTH,…', required=True)
@@ -28,7 +28,9 @@ import jax
 import tensorflow_datasets as tfds
 
 from benchmarks.peers import clock
-from carvana_jax import host_memory, input_pipeline, parallel, prepare
+from carvana_jax.datasets import input_pipeline, prepare
+from carvana_jax.parallel import devices
+from carvana_jax.system import malloc
 from configs import default
 
 
@@ -43,7 +45,7 @@ def batches(
     steps=range(images // batch_size),
     seed=0,
   )
-  for batch in parallel.to_devices(found):
+  for batch in devices.to_devices(found):
     jax.block_until_ready(batch)
     yield batch['weight'].size
 
@@ -51,7 +53,7 @@ def batches(
 def main() -> None:
   """The command line."""
   args = flags.FLAGS
-  host_memory.keep_freed()
+  malloc.keep_freed()
   data = default.get_config().data
   data.dataset = args.dataset
   data.data_dir = args.data_dir

@@ -13,7 +13,7 @@ inputs and kernels.
 from absl import flags
 from ml_collections import config_flags
 
-from carvana_jax import cli, host_memory
+from carvana_jax.system import cli, malloc
 
 if __name__ == '__main__':
   config_flags.DEFINE_config_file(
@@ -23,7 +23,7 @@ if __name__ == '__main__':
   flags.DEFINE_integer('rounds', 5, 'Of steps.', lower_bound=1)
   flags.DEFINE_string('json', '', "File for the figures; '': none.")
   cli.parse()
-  host_memory.keep_freed()
+  malloc.keep_freed()
 
 import json
 import statistics
@@ -32,16 +32,15 @@ import time
 import jax
 
 from benchmarks import own_step, workers
-from carvana_jax import (
-  atomic,
-  check,
+from carvana_jax import models, summary
+from carvana_jax.datasets import prepare
+from carvana_jax.parallel import devices
+from carvana_jax.system import files
+from carvana_jax.training import (
+  check_config,
   checkpoint,
-  models,
-  parallel,
-  prepare,
+  loop,
   steps,
-  summary,
-  train,
   train_state,
 )
 
@@ -57,8 +56,8 @@ def measure(config, count: int, rounds: int) -> dict[str, float | str]:
   shape = prepare.input_shape(config.data)
   model = models.build(config.model)
   optimizer = train_state.make_optimizer(config.optimizer, 10**6)
-  state = parallel.create(checkpoint.state_creator(config, model, optimizer))
-  step = parallel.train_step(steps.make_train_step(model, optimizer, config))
+  state = devices.create(checkpoint.state_creator(config, model, optimizer))
+  step = devices.train_step(steps.make_train_step(model, optimizer, config))
   batch = own_step.example(shape, config.train.batch_size)
 
   def take(count):
@@ -89,16 +88,16 @@ def measure(config, count: int, rounds: int) -> dict[str, float | str]:
 def main() -> None:
   """The command line."""
   args = flags.FLAGS
-  train.use_cores(args.config)
-  check.check(args.config)
-  check.refuse_tiles(args.config)
+  loop.use_cores(args.config)
+  check_config.check(args.config)
+  check_config.refuse_tiles(args.config)
   json_file = workers.output_file(args.json)
   found = measure(args.config, args.steps, args.rounds)
   for name, value in found.items():
     shown = value if isinstance(value, str) else f'{value:,.1f}'
     print(f'{name:18} {shown}')
   if json_file:
-    atomic.write(json_file, json.dumps(found, indent=2) + '\n')
+    files.write(json_file, json.dumps(found, indent=2) + '\n')
 
 
 if __name__ == '__main__':

@@ -11,7 +11,7 @@ cores: user and system, of workers too.
 
 from absl import flags
 
-from carvana_jax import cli
+from carvana_jax.system import cli
 
 if __name__ == '__main__':
   flags.DEFINE_string(
@@ -38,8 +38,9 @@ from typing import Any
 from tqdm import tqdm
 
 from benchmarks import workers
-from carvana_jax import atomic, cores, header
-from carvana_jax.errors import UserError
+from carvana_jax.system import cores, files
+from carvana_jax.system.errors import UserError
+from carvana_jax.training import header
 
 _PEERS = ('opencv', 'pillow')
 _ROW = '{:>10}' + '{:>9}' * 7
@@ -182,7 +183,7 @@ def main() -> None:
       'images': args.images,
       'sizes': rows,
     }
-    atomic.write(json_file, json.dumps(record, indent=2) + '\n')
+    files.write(json_file, json.dumps(record, indent=2) + '\n')
 
 
 if __name__ == '__main__':

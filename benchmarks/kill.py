@@ -23,7 +23,7 @@ if not __package__:
   # Started by its path: Python looks for modules beside it only.
   sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
-from carvana_jax import cli
+from carvana_jax.system import cli
 
 if __name__ == '__main__':
   flags.DEFINE_integer('kills', 50, 'Runs that are killed.', lower_bound=1)
@@ -48,9 +48,9 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks import remains
-from carvana_jax import prepare
+from carvana_jax.datasets import prepare
 from carvana_jax.datasets.studio import studio_dataset_builder
-from carvana_jax.errors import UserError
+from carvana_jax.system.errors import UserError
 from configs import debug
 
 ROOT = pathlib.Path(__file__).parents[1]

@@ -10,15 +10,18 @@ import jax
 import numpy as np
 
 from benchmarks.peers import serving
-from carvana_jax import host_memory, models, parallel, steps, train_state
+from carvana_jax import models
+from carvana_jax.parallel import devices
+from carvana_jax.system import malloc
+from carvana_jax.training import steps, train_state
 
 
 def main(name, height, width, batch):
-  host_memory.keep_freed()
-  parallel.use_all_cores()
+  malloc.keep_freed()
+  devices.use_all_cores()
   shape = (int(height), int(width), 3)
   model, state, train_step = training(name, shape)
-  logit_step = parallel.eval_step(steps.make_logit_step([model], [False], 1))
+  logit_step = devices.eval_step(steps.make_logit_step([model], [False], 1))
   batch = example(shape, int(batch))
 
   def train(count):
@@ -43,11 +46,11 @@ def training(name, shape):
   config = compared_config(name)
   model = models.build(config.model)
   optimizer = train_state.make_optimizer(config.optimizer, 1)
-  state = parallel.create(
+  state = devices.create(
     lambda: train_state.create(model, optimizer, shape, 0, averaged=False)
   )
   step = steps.make_train_step(model, optimizer, config)
-  return model, state, parallel.train_step(step)
+  return model, state, devices.train_step(step)
 
 
 def example(shape, count):
@@ -58,7 +61,7 @@ def example(shape, count):
     'mask': rng.integers(256, size=(count, *shape[:2]), dtype=np.uint8),
     'weight': np.ones(count, np.float32),
   }
-  (placed,) = parallel.to_devices([batch])
+  (placed,) = devices.to_devices([batch])
   return placed
 
 

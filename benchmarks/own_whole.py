@@ -6,10 +6,10 @@ JOB: see `peers.marks`; FLAGS: of carvana_jax.main. There is a mark after every
 epoch, before the run's own validation.
 """
 
-from carvana_jax import host_memory
+from carvana_jax.system import malloc
 
 if __name__ == '__main__':
-  host_memory.keep_freed()  # `main` would, but after these imports
+  malloc.keep_freed()  # `main` would, but after these imports
 
 import pathlib
 import runpy
@@ -18,9 +18,10 @@ import sys
 import numpy as np
 
 from benchmarks.peers.marks import Marks
-from carvana_jax import checkpoint, predictor, train, validation
 from carvana_jax.datasets import images
-from carvana_jax.errors import UserError
+from carvana_jax.inference import predictor
+from carvana_jax.system.errors import UserError
+from carvana_jax.training import checkpoint, loop, validation
 
 
 def marking(marks: Marks) -> type[validation.Validation]:
@@ -59,5 +60,5 @@ def marking(marks: Marks) -> type[validation.Validation]:
 
 
 if __name__ == '__main__':
-  train.Validation = marking(Marks(sys.argv.pop(1)))
+  loop.Validation = marking(Marks(sys.argv.pop(1)))
   runpy.run_module('carvana_jax.main', run_name='__main__', alter_sys=True)

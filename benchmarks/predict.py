@@ -13,7 +13,7 @@ masks of noise take long to encode.
 
 from absl import flags
 
-from carvana_jax import cli
+from carvana_jax.system import cli
 
 if __name__ == '__main__':
   flags.DEFINE_string('workdir', None, 'Folder of a run.', required=True)
@@ -51,13 +51,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from benchmarks import stages
-from carvana_jax import (
-  atomic,
-  header,
-  parts,
-  photos,
-)
-from carvana_jax.errors import UserError
+from carvana_jax.inference import photos
+from carvana_jax.submission import parts
+from carvana_jax.system import files
+from carvana_jax.system.errors import UserError
+from carvana_jax.training import header
 
 ROOT = pathlib.Path(__file__).parents[1]
 _STAGED = 64  # photos, four cars; the network gets as many before, to compile
@@ -303,8 +301,8 @@ def _write_memory(table, output):
   rows.writerows(
     (x.photos, f'{x.seconds:.1f}', f'{x.megabytes:.1f}') for x in table
   )
-  atomic.write(output / 'memory.csv', text.getvalue())
-  atomic.write(output / 'memory.png', _plot(table))
+  files.write(output / 'memory.csv', text.getvalue())
+  files.write(output / 'memory.png', _plot(table))
 
 
 def _plot(table):
@@ -372,7 +370,7 @@ def main() -> None:
       'kills': [kill._asdict() for kill in kills],
       'identical': same,
     }
-    atomic.write(report, json.dumps(record, indent=2) + '\n')
+    files.write(report, json.dumps(record, indent=2) + '\n')
   resumed = sum(kill.photos > 0 for kill in kills)
   print(f'{resumed} of {len(kills)} kills left finished parts to go on from')
   print(f'killed {len(kills)} times: {"identical" if same else "different"}')

@@ -7,9 +7,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from carvana_jax import checkpoint, models, parallel, train_state
-from carvana_jax import workdir as run_folder
-from carvana_jax.host_tensorflow import tf
+from carvana_jax import models
+from carvana_jax.parallel import devices
+from carvana_jax.system.host_tensorflow import tf
+from carvana_jax.training import checkpoint, train_state
+from carvana_jax.training import run_folder as run_folder
 
 # What is not the same byte for byte: looked into here, but for starts.jsonl,
 # which holds times, and what is in checksums/.
@@ -76,7 +78,7 @@ def _checkpoints(workdir):
   config = run_folder.read_config(workdir)
   model = models.build(config.model)
   optimizer = train_state.make_optimizer(config.optimizer, total_steps=1)
-  like = parallel.abstract(checkpoint.state_creator(config, model, optimizer))
+  like = devices.abstract(checkpoint.state_creator(config, model, optimizer))
   found = {}
   with checkpoint.Checkpoints(workdir) as checkpoints:
     found['latest step'] = checkpoints.latest

@@ -12,7 +12,7 @@
 
 from absl import flags
 
-from carvana_jax import cli
+from carvana_jax.system import cli
 
 if __name__ == '__main__':
   flags.DEFINE_multi_enum(
@@ -42,7 +42,7 @@ import psutil
 
 from benchmarks import workers
 from carvana_jax.datasets import spec
-from carvana_jax.errors import UserError
+from carvana_jax.system.errors import UserError
 
 # Which split the cars of a turn go to.
 _SPLITS = ('train', 'train', 'train', 'train', 'validation', 'test')

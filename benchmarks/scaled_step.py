@@ -12,18 +12,20 @@ import jax
 
 from benchmarks import own_step
 from benchmarks.peers import serving
-from carvana_jax import host_memory, parallel, prepare
+from carvana_jax.datasets import prepare
+from carvana_jax.parallel import devices
+from carvana_jax.system import malloc
 
 
 def main(name, batch, device_count, coordinator=None, count=1, index=0):
-  host_memory.keep_freed()
+  malloc.keep_freed()
   jax.config.update('jax_num_cpu_devices', int(device_count))
   if coordinator:
     jax.distributed.initialize(coordinator, int(count), int(index))
   shape = prepare.input_shape(own_step.compared_config(name).data)
   _, state, step = own_step.training(name, shape)
-  add = parallel.train_step(
-    lambda tree, batch: (jax.lax.psum(tree, parallel.AXIS), {})
+  add = devices.train_step(
+    lambda tree, batch: (jax.lax.psum(tree, devices.AXIS), {})
   )
   gradient = jax.tree.map(lambda x: 0 * x, state.params)
   example = own_step.example(shape, int(batch) // int(count))

@@ -8,18 +8,16 @@ import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from carvana_jax import (
+from carvana_jax.datasets import spec
+from carvana_jax.inference import (
   decoding,
-  enlarge,
   networks,
-  parts,
+  output_folder,
   photos,
   predictor,
-  rle,
-  shares,
-  thresholds,
 )
-from carvana_jax.datasets import spec
+from carvana_jax.masks import from_logits, thresholds
+from carvana_jax.submission import parts, rle
 
 
 class Cost(NamedTuple):
@@ -62,7 +60,7 @@ def measure(workdir: str, folder: str, count: int) -> dict[str, Cost]:
   os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
   nets = networks.load([workdir], tuned=False)
   found = {photo.file: photo for photo in photos.find(folder)[:count]}
-  cars = shares.cars(list(found), nets.multiview)
+  cars = output_folder.cars(list(found), nets.multiview)
   for _ in range(2):  # the first time, memory is new and has to be fetched
     clock = Clock(count)
     _take(nets, cars, found, clock)
@@ -111,7 +109,7 @@ def _predicted(runs, given, clock):
 def _encoded(prediction, masking, clock):
   (logits,), (item,) = prediction.logits, prediction.given.inputs
   with clock('enlarge'):
-    large = enlarge.enlarge(logits, prediction.given.size, item.box)
+    large = from_logits.enlarge(logits, prediction.given.size, item.box)
   with clock('threshold'):
     mask = predictor.mask_of(thresholds.quantize(large), masking)
   with clock('encode'):

@@ -12,7 +12,7 @@ time; the first start of all, which may prepare the data, does not count.
 
 from absl import flags
 
-from carvana_jax import cli
+from carvana_jax.system import cli
 
 if __name__ == '__main__':
   flags.DEFINE_string('name', 'tiny_unet128', 'Of a config.')
@@ -34,7 +34,7 @@ from typing import NamedTuple
 
 import psutil
 
-from carvana_jax.errors import UserError
+from carvana_jax.system.errors import UserError
 
 ROOT = pathlib.Path(__file__).parents[1]
 _SAID = 'first step after'

@@ -24,8 +24,8 @@ from typing import NamedTuple
 from absl import flags
 
 from benchmarks import workers
-from carvana_jax import atomic, cli
-from carvana_jax.errors import UserError
+from carvana_jax.system import cli, files
+from carvana_jax.system.errors import UserError
 
 OURS, KERAS = 'carvana_jax', 'Keras'
 LAYOUTS = {
@@ -145,7 +145,7 @@ def main() -> None:
     rows.append(measure(name, peers, args.rounds, args.seconds))
     print(table(rows[-1:]), flush=True)
     if json_file:
-      atomic.write(json_file, json.dumps(rows, indent=2) + '\n')
+      files.write(json_file, json.dumps(rows, indent=2) + '\n')
   print('\nimages a second, medians\n' + table(rows))
 
 

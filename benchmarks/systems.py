@@ -13,7 +13,7 @@ started again, it goes on with what is missing.
 
 from absl import flags
 
-from carvana_jax import cli
+from carvana_jax.system import cli
 
 if __name__ == '__main__':
   flags.DEFINE_list('systems', [], 'Names of configs. Default: all.')
@@ -35,17 +35,13 @@ import pathlib
 import subprocess
 import sys
 
-from carvana_jax import (
-  atomic,
-  checkpoint,
-  compilation_cache,
-  header,
-  prepare,
-  run_data,
-  summary,
-)
-from carvana_jax.errors import UserError
-from carvana_jax.validation import Validation
+from carvana_jax import summary
+from carvana_jax.datasets import prepare, run_data
+from carvana_jax.parallel import compilation_cache
+from carvana_jax.system import files
+from carvana_jax.system.errors import UserError
+from carvana_jax.training import checkpoint, header
+from carvana_jax.training.validation import Validation
 
 ROOT = pathlib.Path(__file__).parents[1]
 SYSTEMS = (
@@ -183,8 +179,8 @@ def main() -> None:
       raise UserError(f'{name} failed, see above; leave it out of --systems.')
     record['systems'].append(measure(name, output / name))
     # After every system, so that a table is there if a later one fails.
-    atomic.write(output / 'systems.json', json.dumps(record, indent=2) + '\n')
-    atomic.write(output / 'systems.md', markdown(record['systems']))
+    files.write(output / 'systems.json', json.dumps(record, indent=2) + '\n')
+    files.write(output / 'systems.md', markdown(record['systems']))
   print(plain(record['systems']))
   print(f'written to {output}/systems.md and systems.json')
 

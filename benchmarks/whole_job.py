@@ -19,7 +19,7 @@ environment of its own, see benchmarks/step.py.
 
 from absl import flags
 
-from carvana_jax import cli
+from carvana_jax.system import cli
 
 if __name__ == '__main__':
   flags.DEFINE_string(
@@ -57,11 +57,14 @@ from matplotlib.figure import Figure
 
 from benchmarks import input, workers
 from benchmarks.peers import marks
-from carvana_jax import atomic, enlarge, header, metrics
 from carvana_jax.datasets import spec
-from carvana_jax.datasets.carvana import check
-from carvana_jax.datasets.workers import ordered_map
-from carvana_jax.errors import UserError
+from carvana_jax.datasets.carvana import verify
+from carvana_jax.masks import from_logits
+from carvana_jax.metrics import overlap
+from carvana_jax.system import files
+from carvana_jax.system.errors import UserError
+from carvana_jax.system.threads import ordered_map
+from carvana_jax.training import header
 
 ROOT = pathlib.Path(__file__).parents[1]
 OURS, KERAS, TORCH = 'carvana_jax', 'Keras', 'PyTorch'
@@ -134,8 +137,8 @@ def dice(logits: np.ndarray, actual: Sequence[np.ndarray]) -> np.ndarray:
 
   def one(pair):
     small, mask = pair
-    predicted = enlarge.enlarge(small, mask.shape) >= 0
-    return metrics.mask_scores(predicted, mask)['dice']
+    predicted = from_logits.enlarge(small, mask.shape) >= 0
+    return overlap.mask_scores(predicted, mask)['dice']
 
   pairs = zip(logits, actual, strict=True)
   return np.array(list(ordered_map(one, pairs)))
@@ -271,7 +274,7 @@ def plot(curves: dict[str, list[dict]], split: str) -> bytes:
 def scorer(pairs: dict[str, list[tuple[pathlib.Path, pathlib.Path]]]) -> Any:
   """What gives the mean Dice of each split of UNSEEN from all their logits."""
   masks = [mask for name in UNSEEN for _, mask in pairs[name]]
-  load = lambda path: check.decode_mask(path.read_bytes()) > 0
+  load = lambda path: verify.decode_mask(path.read_bytes()) > 0
   actual = list(ordered_map(load, masks))
   first = len(pairs[UNSEEN[0]])
 
@@ -302,8 +305,7 @@ def measure(
   paths = {name: output / f'{name}.json' for name in (OURS, KERAS, TORCH)}
   for path in paths.values():
     if (
-      path.exists()
-      and (there := atomic.read_json(path)['settings']) != settings
+      path.exists() and (there := files.read_json(path)['settings']) != settings
     ):
       raise UserError(f'{path} is of {there}; choose another --output.')
   output.mkdir(parents=True, exist_ok=True)
@@ -324,8 +326,8 @@ def measure(
       log = output / f'{name}.log'
       found = curve(name, words, root, job, args.minutes, scored, log)
     record = {'settings': settings, 'commit': header.commit(), 'curve': found}
-    atomic.write(paths[name], json.dumps(record, indent=2) + '\n')
-  return {name: atomic.read_json(path)['curve'] for name, path in paths.items()}
+    files.write(paths[name], json.dumps(record, indent=2) + '\n')
+  return {name: files.read_json(path)['curve'] for name, path in paths.items()}
 
 
 def main() -> None:
@@ -346,9 +348,9 @@ def main() -> None:
       'levels': {name: rows(curves, name) for name in UNSEEN},
       'curves': curves,
     }
-    atomic.write(json_file, json.dumps(record, indent=2) + '\n')
+    files.write(json_file, json.dumps(record, indent=2) + '\n')
   if plot_file:
-    atomic.write(plot_file, plot(curves, args.split))
+    files.write(plot_file, plot(curves, args.split))
   print(f'seconds to a mean Dice on the {args.split} cars')
   print(table(curves, args.split))
 

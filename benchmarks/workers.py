@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 from tqdm import tqdm
 
 from benchmarks.peers import serving
-from carvana_jax import atomic
-from carvana_jax.errors import UserError
+from carvana_jax.system import files
+from carvana_jax.system.errors import UserError
 
 ROOT = pathlib.Path(__file__).parents[1]
 REQUIREMENTS = 'benchmarks/peers/requirements.txt'
@@ -28,7 +28,7 @@ def output_file(name: str, flag: str = '--json') -> pathlib.Path | None:
   if not name:
     return None
   path = pathlib.Path(name).expanduser().absolute()
-  atomic.check_folder(path.parent, flag)
+  files.check_folder(path.parent, flag)
   path.parent.mkdir(parents=True, exist_ok=True)
   return path
 

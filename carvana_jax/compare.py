@@ -10,7 +10,7 @@ above 0 means that RUN_B is better. The interval is from a bootstrap by car.
 
 from absl import flags
 
-from carvana_jax import cli
+from carvana_jax.system import cli
 
 if __name__ == '__main__':
   flags.DEFINE_string(
@@ -32,10 +32,11 @@ import pathlib
 import numpy as np
 from ml_collections import ConfigDict
 
-from carvana_jax import atomic, bootstrap
-from carvana_jax.errors import UserError
-from carvana_jax.reporting import evaluations
-from carvana_jax.workdir import read_config
+from carvana_jax.evaluation import results
+from carvana_jax.metrics import bootstrap
+from carvana_jax.system import files
+from carvana_jax.system.errors import UserError
+from carvana_jax.training.run_folder import read_config
 
 # With five cars, one run has all five on its side by chance in 1 of 16 cases.
 _FEWEST_CARS = 6
@@ -97,11 +98,11 @@ def read(
       f'{path} is missing; make it with python -m carvana_jax.evaluate '
       f'--workdir={workdir} --dataset={dataset} --split={split}'
     )
-  found = evaluations.rows(path, ('filename', 'car_id'), ('dice',))
+  found = results.rows(path, ('filename', 'car_id'), ('dice',))
   rows = {row['filename']: row for row in found}
   if not rows or len(rows) < len(found):
     raise UserError(f'{path} has no rows, or two of one image; evaluate again.')
-  summary = atomic.read_json(path.with_name('summary.json'))
+  summary = files.read_json(path.with_name('summary.json'))
   for name, kind in (('size', str), ('threshold', float)):
     if not isinstance(summary.get(name), kind):
       raise UserError(

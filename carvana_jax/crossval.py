@@ -30,7 +30,7 @@ Started again with the same command, it goes on where it was.
 from absl import flags
 from ml_collections import config_flags
 
-from carvana_jax import cli, host_memory
+from carvana_jax.system import cli, malloc
 
 if __name__ == '__main__':
   config_flags.DEFINE_config_file(
@@ -54,7 +54,7 @@ if __name__ == '__main__':
     'Also write out_of_fold/NAME_probability.png, 0..255.',
   )
   cli.parse()
-  host_memory.keep_freed()
+  malloc.keep_freed()
 
 import io
 import pathlib
@@ -63,29 +63,21 @@ import numpy as np
 import tensorflow_datasets as tfds
 from ml_collections import ConfigDict
 
-from carvana_jax import (
-  atomic,
-  check,
+from carvana_jax import evaluate, predict
+from carvana_jax.datasets import folds, prepare, pseudo_labels, reading
+from carvana_jax.inference import networks, output_folder, photos, products
+from carvana_jax.masks import cleaning
+from carvana_jax.parallel import compilation_cache
+from carvana_jax.system import files
+from carvana_jax.system.errors import UserError
+from carvana_jax.training import (
+  check_config,
   checkpoint,
-  cleaning,
-  compilation_cache,
-  crossfolds,
-  ensemble,
-  evaluate,
-  gains,
-  networks,
-  out_of_fold,
-  photos,
-  predict,
-  prepare,
-  products,
-  pseudo_labels,
-  shares,
-  train,
-  workdir,
+  crossval_folder,
+  loop,
+  run_folder,
 )
-from carvana_jax.datasets import folds, prepared
-from carvana_jax.errors import UserError
+from carvana_jax.workflows import ensemble_scores, gains, out_of_fold
 
 
 class Stage:
@@ -103,28 +95,28 @@ class Stage:
       UserError: the config can't be run, a fold would have no car, or the
         folder holds something else, such as runs of another config.
     """
-    check.check(config)
-    check.refuse_tiles(config)
+    check_config.check(config)
+    check_config.refuse_tiles(config)
     if tuple(config.data.validation_folds) != folds.OWN:
       raise UserError(
         f'config.data.validation_folds={tuple(config.data.validation_folds)} '
         'is set by --folds; leave it out.'
       )
-    atomic.check_folder(folder, '--workdir')
+    files.check_folder(folder, '--workdir')
     if (folder / 'config.json').exists():
       raise UserError(
         f'{folder} holds a run of its own; choose another --workdir.'
       )
     self.folder = folder
-    self.folders = crossfolds.folders(folder, count)
+    self.folders = crossval_folder.folders(folder, count)
     present = folds.present(prepare.for_network(config.data))
     self.configs = []
     for group, place in zip(
-      crossfolds.groups(count, present), self.folders, strict=True
+      crossval_folder.groups(count, present), self.folders, strict=True
     ):
       own = config.copy_and_resolve_references()
       own.data.validation_folds = group
-      workdir.refuse_other_config(own, place)
+      run_folder.refuse_other_config(own, place)
       self.configs.append(own)
 
   def finish(self, save_probabilities: bool) -> dict | None:
@@ -136,7 +128,7 @@ class Stage:
     runs = []
     for config, folder in zip(self.configs, self.folders, strict=True):
       print(f'\n{folder.name} of {len(self.folders)}', flush=True)
-      if not train.train(config, folder):
+      if not loop.train(config, folder):
         return None
       run = checkpoint.load(folder)
       if networks.evaluated(folder, run) is None:
@@ -146,7 +138,7 @@ class Stage:
     choice, rows = self._choose(runs, builder, save_probabilities)
     part = folds.part(builder, 'test')
     place = self.folder / 'ensemble' / 'test.npz'
-    scores = ensemble.measure(runs, choice, builder, part, place)
+    scores = ensemble_scores.measure(runs, choice, builder, part, place)
     found = {
       'folds': len(runs),
       'validation_folds': [x.data.validation_folds for x in self.configs],
@@ -159,7 +151,7 @@ class Stage:
       'out_of_fold': gains.on_folds(rows, choice),
       'test': gains.on_test(scores, choice),
     }
-    crossfolds.write(self.folder, found)
+    crossval_folder.write(self.folder, found)
     return found
 
   def _choose(self, runs, builder, save_probabilities):
@@ -185,7 +177,7 @@ class Stage:
     way = int(by_way.mean(0).argmax())  # of equally good ones the least
     choice = out_of_fold.Choice(flip, threshold, list(cleaning.WAYS)[way])
     rows = out_of_fold.rows(scores, threshold, by_way[:, way])
-    atomic.write(place / 'images.csv', evaluate.csv_text(rows))
+    files.write(place / 'images.csv', evaluate.csv_text(rows))
     if save_probabilities:
       for number, (run, part) in numbered:
         out_of_fold.save_probabilities(
@@ -208,7 +200,7 @@ def label(
     origin: its `prepare.identity`.
     output: a folder; what is there already is kept.
   """
-  source = prepared.undecoded(builder, pseudo_labels.SPLIT)
+  source = reading.undecoded(builder, pseudo_labels.SPLIT)
 
   def photo(position, row):
     name = row['filename'].decode()
@@ -217,8 +209,8 @@ def label(
 
   found = [photo(*pair) for pair in enumerate(source)]
   by_file = {photo.file: photo for photo in found}
-  cars = shares.cars(list(by_file), nets.multiview)
-  shares.claim(output, nets.identity() | {'data': origin})
+  cars = output_folder.cars(list(by_file), nets.multiview)
+  output_folder.claim(output, nets.identity() | {'data': origin})
   predict.predict(
     nets,
     [[by_file[file] for file in car] for car in cars],
@@ -272,7 +264,7 @@ def main() -> None:
   """The command line."""
   args = flags.FLAGS
   folder = pathlib.Path(args.workdir).expanduser().absolute()
-  train.use_cores(args.config)
+  loop.use_cores(args.config)
   compilation_cache.use()
   results = crossval(
     args.config,

@@ -12,7 +12,7 @@ nothing, or something to look at only.
 
 from absl import flags
 
-from carvana_jax import cli
+from carvana_jax.system import cli
 
 if __name__ == '__main__':
   flags.DEFINE_string('manual_dir', None, "Folder of the competition's files.")
@@ -32,10 +32,14 @@ from collections.abc import Sequence
 import numpy as np
 from tqdm import tqdm
 
-from carvana_jax import atomic
-from carvana_jax.datasets import workers
-from carvana_jax.diagnosis import facts, findings, pairs, sheet
-from carvana_jax.errors import UserError
+from carvana_jax.datasets.diagnosis import (
+  file_facts,
+  findings,
+  pairs,
+  suspects_sheet,
+)
+from carvana_jax.system import files, threads
+from carvana_jax.system.errors import UserError
 
 _NAMED = 10  # findings in the terminal
 _WIDTH = 80  # of the terminal
@@ -44,10 +48,10 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-def examine(collection: pairs.Collection) -> list[facts.Facts]:
+def examine(collection: pairs.Collection) -> list[file_facts.Facts]:
   """Reads every file once, on all cores."""
-  examined = workers.ordered_map(
-    lambda pair: facts.examine(pair(), collection.soft), collection.pairs
+  examined = threads.ordered_map(
+    lambda pair: file_facts.examine(pair(), collection.soft), collection.pairs
   )
   progress = tqdm(
     examined,
@@ -107,7 +111,7 @@ def report(checks: Sequence[findings.Check]) -> str:
 
 
 def suspects(
-  checks: Sequence[findings.Check], examined: Sequence[facts.Facts]
+  checks: Sequence[findings.Check], examined: Sequence[file_facts.Facts]
 ) -> list[tuple[pairs.Pair, str]]:
   """The pairs of the contact sheet and their captions.
 
@@ -126,7 +130,7 @@ def suspects(
   ]
   return [
     (pair, f'{pathlib.Path(str(pair)).name}: {reason}')
-    for pair, reason in chosen[: sheet.MOST]
+    for pair, reason in chosen[: suspects_sheet.MOST]
   ]
 
 
@@ -161,14 +165,14 @@ def main() -> None:
   for path in (picture, listing):
     if path.exists():
       raise UserError(f'{path} exists; choose another --output.')
-  atomic.check_folder(output)
+  files.check_folder(output)
   collection = _collection(args.manual_dir, args.data)
   examined = examine(collection)
   checks = findings.diagnose(examined, collection)
   output.mkdir(parents=True, exist_ok=True)
-  atomic.write(listing, report(checks))
+  files.write(listing, report(checks))
   cells = suspects(checks, examined)
-  atomic.write(picture, sheet.draw(cells, collection.soft))
+  files.write(picture, suspects_sheet.draw(cells, collection.soft))
   print(table(checks))
   print(f'\nall findings: {listing}\nthe worst: {picture}')
   if any(x.findings and x.severity == findings.WRONG for x in checks):

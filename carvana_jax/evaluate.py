@@ -18,14 +18,15 @@ cleaning of masks, which later ones of the test split apply, too.
 
 from absl import flags
 
-from carvana_jax import choices, cli, host_memory
+from carvana_jax.datasets import names
+from carvana_jax.system import cli, malloc
 
 if __name__ == '__main__':
   flags.DEFINE_string('workdir', None, 'Folder of the run.', required=True)
   flags.DEFINE_enum(
     'dataset',
     None,
-    list(choices.FULL_SIZES),
+    list(names.FULL_SIZES),
     'Scored at its own full size. Default: the one that the run trained on.',
   )
   flags.DEFINE_enum(
@@ -44,7 +45,7 @@ if __name__ == '__main__':
     'fine', False, 'Also use the second network that refine has trained.'
   )
   cli.parse()
-  host_memory.keep_freed()
+  malloc.keep_freed()
 
 import collections
 import csv
@@ -57,23 +58,15 @@ from collections.abc import Sequence
 import numpy as np
 from ml_collections import ConfigDict
 
-from carvana_jax import (
-  atomic,
-  bootstrap,
-  checkpoint,
-  cleaning,
-  compilation_cache,
-  error_bands,
-  parallel,
-  prepare,
-  processes,
-  scoring,
-  second,
-  thresholds,
-  tuning,
-)
-from carvana_jax.datasets import folds
-from carvana_jax.errors import UserError
+from carvana_jax.datasets import folds, prepare
+from carvana_jax.evaluation import scoring
+from carvana_jax.inference import second_network, tuning
+from carvana_jax.masks import cleaning, thresholds
+from carvana_jax.metrics import bootstrap, error_bands
+from carvana_jax.parallel import compilation_cache, devices, processes
+from carvana_jax.system import files
+from carvana_jax.system.errors import UserError
+from carvana_jax.training import checkpoint
 
 _GROUPS = ('view', 'make', 'colour', 'body')
 # What is written of an evaluation's scores: columns of images.csv.
@@ -189,7 +182,7 @@ def _best_cleaning(run, builder, part, threshold):
 def make_room(target, origin):
   """Renames an evaluation of other images that would be overwritten."""
   path = target / 'summary.json'
-  if path.exists() and atomic.read_json(path).get('origin') != origin:
+  if path.exists() and files.read_json(path).get('origin') != origin:
     numbered = (
       target.with_name(f'{target.name}.{n}') for n in itertools.count(1)
     )
@@ -232,11 +225,11 @@ def _summarize(rows):
 
 def _write(target, summary, rows, errors):
   target.mkdir(parents=True, exist_ok=True)
-  atomic.write(target / 'images.csv', csv_text(rows))
+  files.write(target / 'images.csv', csv_text(rows))
   groups = [group for name in _GROUPS for group in _grouped(rows, name)]
-  atomic.write(target / 'groups.csv', csv_text(groups))
-  atomic.write(target / 'errors.csv', csv_text(errors))
-  atomic.write(target / 'summary.json', json.dumps(summary, indent=2) + '\n')
+  files.write(target / 'groups.csv', csv_text(groups))
+  files.write(target / 'errors.csv', csv_text(errors))
+  files.write(target / 'summary.json', json.dumps(summary, indent=2) + '\n')
 
 
 def csv_text(rows: Sequence[dict]) -> str:
@@ -316,11 +309,11 @@ def main() -> None:
   """The command line."""
   args = flags.FLAGS
   workdir = pathlib.Path(args.workdir).expanduser().absolute()
-  parallel.use_all_cores()
+  devices.use_all_cores()
   compilation_cache.use()
   run = checkpoint.load(workdir)
   if args.fine:
-    run = second.joined(workdir, run)
+    run = second_network.joined(workdir, run)
   data_config = run.config.data
   if args.dataset:
     data_config.dataset = args.dataset

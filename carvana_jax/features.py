@@ -12,7 +12,7 @@ finds them beside the photo, CAR_01.jpg to CAR_16.jpg.
 
 from absl import flags
 
-from carvana_jax import cli
+from carvana_jax.system import cli
 
 if __name__ == '__main__':
   flags.DEFINE_string('workdir', None, 'Folder of the run.', required=True)
@@ -31,21 +31,15 @@ from collections.abc import Iterator, Mapping
 import jax
 import numpy as np
 
-from carvana_jax import (
-  activations,
-  atomic,
-  checkpoint,
-  compilation_cache,
-  metrics,
-  photos,
-  predictor,
-  prepare,
-  shares,
-  summary,
-  tiles,
-)
-from carvana_jax.datasets import images
-from carvana_jax.errors import UserError
+from carvana_jax import summary
+from carvana_jax.datasets import images, prepare
+from carvana_jax.inference import output_folder, photos, predictor
+from carvana_jax.metrics import overlap
+from carvana_jax.parallel import compilation_cache
+from carvana_jax.reporting import feature_maps
+from carvana_jax.system import contact_sheet, files
+from carvana_jax.system.errors import UserError
+from carvana_jax.training import checkpoint
 
 _MOST_CHANNELS = 64  # on a sheet
 _BORDER = (255, 80, 0)  # its colour on the photo
@@ -61,19 +55,19 @@ def draw(
       values are not finite.
   """
   shape = prepare.input_shape(run.config.data)
-  names = activations.stages(summary.layers(run.model, shape))
+  names = feature_maps.stages(summary.layers(run.model, shape))
   paths = [output / f'{file}.png' for file in _files(names)]
   for path in paths:
     if path.exists():
       raise UserError(f'{path} exists; choose another --output.')
-  atomic.check_folder(output)
+  files.check_folder(output)
   image = _input(photo, run.config.data) / np.float32(255)
-  outputs, logits = activations.capture(run.model, run.variables, image, names)
+  outputs, logits = feature_maps.capture(run.model, run.variables, image, names)
   _refuse_not_finite(outputs, run.step)
   output.mkdir(parents=True, exist_ok=True)
   sheets = _sheets(run, image, outputs, logits)
   for path, sheet in zip(paths, sheets, strict=True):
-    atomic.write(path, images.encode_png(sheet))
+    files.write(path, images.encode_png(sheet))
   return paths
 
 
@@ -96,7 +90,7 @@ def _input(path, data_config):
 def _car(photo, path):
   """The views of the photo's car, which are beside it."""
   beside = {x.file: x for x in photos.find(str(path.parent))}
-  cars = shares.cars(list(beside), together=True)
+  cars = output_folder.cars(list(beside), together=True)
   car = next(car for car in cars if photo.file in car)
   return [beside[file] for file in car]
 
@@ -119,10 +113,10 @@ def _sheets(
 ) -> Iterator[np.ndarray]:
   """The pictures of an image [h, w, C] in 0..1, uint8 [H, W, 3] each."""
   probability = np.asarray(jax.nn.sigmoid(logits))
-  mask = np.asarray(metrics.hard(logits, run.config.eval.threshold))
+  mask = np.asarray(overlap.hard(logits, run.config.eval.threshold))
   yield _overview(image, outputs, probability, mask)
-  border = activations.border(probability, mask)
-  gradient = activations.saliency(run.model, run.variables, image, border)
+  border = feature_maps.doubtful(probability, mask)
+  gradient = feature_maps.saliency(run.model, run.variables, image, border)
   yield _saliency(image, border, gradient)
   for name, features in outputs.items():
     yield _channels(name, features)
@@ -140,14 +134,14 @@ def _overview(
   pictures = list(shown.values())
   for name, features in outputs.items():
     labels.append(f'{name}\n{_shape(features)}')
-    pictures.append(tiles.principal(features))
+    pictures.append(contact_sheet.principal(features))
   labels += [f'{x}\n{_shape(mask)}' for x in ('probability', 'mask')]
-  pictures += [tiles.gray(probability), tiles.gray(mask)]
+  pictures += [contact_sheet.gray(probability), contact_sheet.gray(mask)]
   caption = (
     'Every layer with its height, width and channels. Colours are the first '
     'three principal components of its channels.'
   )
-  return tiles.sheet(pictures, labels, caption)
+  return contact_sheet.sheet(pictures, labels, caption)
 
 
 def _channels(name: str, features: np.ndarray) -> np.ndarray:
@@ -157,8 +151,8 @@ def _channels(name: str, features: np.ndarray) -> np.ndarray:
   if len(numbers) < features.shape[-1]:
     caption += f': the {len(numbers)} channels that vary most'
   caption += '\nEach over its own range. Blue: below zero, lost in a ReLU.'
-  pictures = [tiles.signed(features[..., i]) for i in numbers]
-  return tiles.sheet(pictures, [str(i) for i in numbers], caption)
+  pictures = [contact_sheet.signed(features[..., i]) for i in numbers]
+  return contact_sheet.sheet(pictures, [str(i) for i in numbers], caption)
 
 
 def _most_varied(features):
@@ -178,9 +172,12 @@ def _saliency(
   bright = max(np.percentile(list(parts.values()), 99.5), 1e-12)
   labels = [f'photo and the {border.sum()} pixels of the border']
   labels += [f'saliency of the {name}' for name in parts]
-  pictures = [photo, *(tiles.gray(part / bright) for part in parts.values())]
+  pictures = [
+    photo,
+    *(contact_sheet.gray(part / bright) for part in parts.values()),
+  ]
   caption = 'How much a pixel of the input changes the logits of the border.'
-  return tiles.sheet(pictures, labels, caption)
+  return contact_sheet.sheet(pictures, labels, caption)
 
 
 def _parts(pixels):

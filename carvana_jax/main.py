@@ -11,7 +11,7 @@ Any field of configs/default.py can be set: --config.train.epochs=5
 from absl import flags
 from ml_collections import config_flags
 
-from carvana_jax import cli, common_flags, host_memory
+from carvana_jax.system import cli, common_flags, malloc
 
 if __name__ == '__main__':
   config_flags.DEFINE_config_file(
@@ -25,19 +25,13 @@ if __name__ == '__main__':
   common_flags.define_processes()
   flags.adopt_module_key_flags(common_flags)  # shown by --help
   cli.parse()
-  host_memory.keep_freed()
+  malloc.keep_freed()
 
 import pathlib
 
-from carvana_jax import (
-  check,
-  checkpoint,
-  compilation_cache,
-  crossfolds,
-  distributed,
-  evaluate,
-  train,
-)
+from carvana_jax import evaluate
+from carvana_jax.parallel import compilation_cache, launch
+from carvana_jax.training import check_config, checkpoint, crossval_folder, loop
 
 
 def main() -> None:
@@ -46,11 +40,11 @@ def main() -> None:
   file = config_flags.get_config_filename(args['config'])
   workdir = pathlib.Path(args.workdir or f'runs/{pathlib.Path(file).stem}')
   workdir = workdir.expanduser().absolute()
-  check.refuse_tiles(args.config)
-  crossfolds.refuse(workdir)
-  with distributed.joined(alone=lambda: train.use_cores(args.config)):
+  check_config.refuse_tiles(args.config)
+  crossval_folder.refuse(workdir)
+  with launch.joined(alone=lambda: loop.use_cores(args.config)):
     compilation_cache.use()
-    if not train.train(args.config, workdir):
+    if not loop.train(args.config, workdir):
       print('interrupted and saved; the same command goes on from here')
       return
     run = checkpoint.load(workdir)

@@ -22,7 +22,8 @@ good: no decoder tells.
 
 from absl import flags
 
-from carvana_jax import choices, cli, common_flags, host_memory
+from carvana_jax.datasets import names
+from carvana_jax.system import cli, common_flags, malloc
 
 if __name__ == '__main__':
   common_flags.define_photos()
@@ -46,11 +47,11 @@ if __name__ == '__main__':
   flags.DEFINE_enum(
     'shadow',
     'own',
-    choices.SHADOWS,
+    names.SHADOWS,
     "The composite's: the car's own, a synthetic one or none.",
   )
   cli.parse()
-  host_memory.keep_freed()
+  malloc.keep_freed()
 
 import os
 import pathlib
@@ -59,19 +60,17 @@ from collections.abc import Sequence
 
 from tqdm import tqdm
 
-from carvana_jax import (
-  atomic,
-  compilation_cache,
+from carvana_jax.inference import (
   failures,
   networks,
-  parallel,
+  output_folder,
   photos,
   predictor,
   products,
-  shares,
 )
-from carvana_jax.datasets import workers
-from carvana_jax.errors import UserError
+from carvana_jax.parallel import compilation_cache, devices
+from carvana_jax.system import files, threads
+from carvana_jax.system.errors import UserError
 
 
 def predict(
@@ -118,7 +117,7 @@ def predict(
     except UserError as error:
       return photo, error
     for path, content in zip(paths[photo.name], made, strict=True):
-      atomic.write(path, content)
+      files.write(path, content)
     return photo, None
 
   with tqdm(
@@ -133,7 +132,7 @@ def predict(
       todo, photos.Photo.pixels, nets.data_configs, fail, keep
     )
     predicted = predictor.predictions(nets.runs, given)
-    for photo, error in workers.ordered_map(write, predicted):
+    for photo, error in threads.ordered_map(write, predicted):
       if error is None:
         bar.update()
       else:
@@ -173,11 +172,11 @@ def main() -> None:
   args = flags.FLAGS
   if args.trim and not args.cutout:
     raise UserError('--trim is of no use without --cutout.')
-  parallel.use_all_cores()
+  devices.use_all_cores()
   compilation_cache.use()
   output = pathlib.Path(args.output).expanduser().absolute()
-  atomic.check_folder(output)
-  index, count = shares.share()
+  files.check_folder(output)
+  index, count = output_folder.share()
   wanted = products.Wanted(
     probability=args.save_probabilities,
     cutout=args.cutout,
@@ -195,11 +194,11 @@ def main() -> None:
   by_file = {photo.file: photo for photo in found}
   cars = [
     [by_file[file] for file in car]
-    for car in shares.cars(list(by_file), nets.multiview)[index::count]
+    for car in output_folder.cars(list(by_file), nets.multiview)[index::count]
   ]
   refuse_folder(output, found, wanted)
-  with shares.unclaimed_if_empty(output):
-    shares.claim(output, settings)
+  with output_folder.unclaimed_if_empty(output):
+    output_folder.claim(output, settings)
     failed = predict(nets, cars, output, wanted, args.strict)
     if count == 1:
       failures.refuse_all(failed, len(found))

@@ -19,7 +19,7 @@ have moved. Started again with the same command, it goes on where it was.
 from absl import flags
 from ml_collections import config_flags
 
-from carvana_jax import cli, host_memory
+from carvana_jax.system import cli, malloc
 
 if __name__ == '__main__':
   config_flags.DEFINE_config_file(
@@ -29,25 +29,20 @@ if __name__ == '__main__':
     'workdir', None, 'Folder of the first run.', required=True
   )
   cli.parse()
-  host_memory.keep_freed()
+  malloc.keep_freed()
 
 import pathlib
 
 from ml_collections import ConfigDict
 
-from carvana_jax import (
-  check,
-  checkpoint,
-  compilation_cache,
-  evaluate,
-  out_of_fold,
-  prepare,
-  second,
-  train,
-)
-from carvana_jax import workdir as run_folder
-from carvana_jax.datasets import folds
-from carvana_jax.errors import UserError
+from carvana_jax import evaluate
+from carvana_jax.datasets import folds, prepare
+from carvana_jax.inference import second_network
+from carvana_jax.parallel import compilation_cache
+from carvana_jax.system.errors import UserError
+from carvana_jax.training import check_config, checkpoint, loop
+from carvana_jax.training import run_folder as run_folder
+from carvana_jax.workflows import out_of_fold
 from configs import default
 
 
@@ -104,10 +99,10 @@ def refine(
       `train.train`.
   """
   # Before the probabilities of all photos, which take minutes.
-  check.check(config)
-  fine = second.folder(workdir)
+  check_config.check(config)
+  fine = second_network.folder(workdir)
   run_folder.refuse_other_config(config, fine)
-  second.record(workdir, run)
+  second_network.record(workdir, run)
   builder = prepare.for_scoring(config.data)
   out_of_fold.save_probabilities(
     run,
@@ -115,21 +110,21 @@ def refine(
     folds.part(builder, 'all'),
     pathlib.Path(config.data.coarse, 'saved.npz'),
   )
-  return train.train(config, fine)
+  return loop.train(config, fine)
 
 
 def main() -> None:
   """The command line."""
   args = flags.FLAGS
   workdir = pathlib.Path(args.workdir).expanduser().absolute()
-  train.use_cores(args.config)
+  loop.use_cores(args.config)
   compilation_cache.use()
   run = checkpoint.load(workdir)
-  config = config_of(run, args.config, second.coarse(workdir))
+  config = config_of(run, args.config, second_network.coarse(workdir))
   if not refine(run, config, workdir):
     print('interrupted and saved; the same command goes on from here')
     return
-  run = second.joined(workdir, run)
+  run = second_network.joined(workdir, run)
   for split in ('validation', 'test'):
     evaluate.evaluate(run, config.data, split, workdir)
 

@@ -9,7 +9,7 @@ on; then what isn't there yet is left out.
 
 from absl import flags
 
-from carvana_jax import cli
+from carvana_jax.system import cli
 
 if __name__ == '__main__':
   flags.DEFINE_string('workdir', None, 'Folder of the run.', required=True)
@@ -20,25 +20,25 @@ import pathlib
 
 import numpy as np
 
-from carvana_jax import (
-  atomic,
-  diagram,
-  models,
-  prepare,
-  summary,
-)
-from carvana_jax.datasets import images
-from carvana_jax.errors import UserError
+from carvana_jax import models, summary
+from carvana_jax.datasets import images, prepare
+from carvana_jax.evaluation import results
 from carvana_jax.reporting import (
   cards,
-  evaluations,
+  diagram,
   next_steps,
   overlays,
   page,
   plots,
   scores,
 )
-from carvana_jax.workdir import read_config, read_metrics, read_starts
+from carvana_jax.system import files
+from carvana_jax.system.errors import UserError
+from carvana_jax.training.run_folder import (
+  read_config,
+  read_metrics,
+  read_starts,
+)
 
 _SHOWN = 10  # of the best images, and of the worst, of an evaluation
 _PICTURED = 3  # evaluations whose images are shown, a megabyte each
@@ -59,7 +59,7 @@ def report(workdir: pathlib.Path) -> str:
     UserError: the folder holds no run, or a file in it is damaged.
   """
   config = read_config(workdir)
-  found = evaluations.read(workdir)
+  found = results.read(workdir)
   # Pictures take most of the page, so those of the test cars come first.
   pictured = ([one for one in found if one.of_test] or found)[:_PICTURED]
   metrics = read_metrics(workdir)
@@ -211,7 +211,7 @@ def main() -> None:
   workdir = pathlib.Path(args.workdir).expanduser().absolute()
   text = report(workdir)
   # A page is made from what is there, so an older one is no loss.
-  atomic.write(workdir / 'report.html', text)
+  files.write(workdir / 'report.html', text)
   print(f'written to {workdir / "report.html"}, {len(text) / 1e6:.1f} MB')
 
 

@@ -13,7 +13,8 @@ listed in OUTPUT.failed.csv, and make the exit code 1; if all are, it is 2.
 
 from absl import flags
 
-from carvana_jax import choices, cli, common_flags, host_memory
+from carvana_jax.datasets import names
+from carvana_jax.system import cli, common_flags, malloc
 
 if __name__ == '__main__':
   common_flags.define_photos()
@@ -28,13 +29,13 @@ if __name__ == '__main__':
     'photo.',
   )
   flags.DEFINE_string(
-    'size', choices.ORIGINAL_SIZE, 'HEIGHTxWIDTH that all photos must have.'
+    'size', names.ORIGINAL_SIZE, 'HEIGHTxWIDTH that all photos must have.'
   )
   flags.DEFINE_string(
     'check', None, 'Say what is wrong with this submission, and do no more.'
   )
   cli.parse()
-  host_memory.keep_freed()
+  malloc.keep_freed()
 
 import itertools
 import os
@@ -44,20 +45,12 @@ from collections.abc import Iterable, Sequence
 
 from tqdm import tqdm
 
-from carvana_jax import (
-  atomic,
-  compilation_cache,
-  networks,
-  parallel,
-  parts,
-  photos,
-  predictor,
-  rle,
-  shares,
-  submission,
-)
-from carvana_jax.datasets import spec, workers
-from carvana_jax.errors import UserError
+from carvana_jax.datasets import spec
+from carvana_jax.inference import networks, output_folder, photos, predictor
+from carvana_jax.parallel import compilation_cache, devices
+from carvana_jax.submission import parts, rle, table
+from carvana_jax.system import files, threads
+from carvana_jax.system.errors import UserError
 
 _SHOWN = 20  # problems in the terminal
 
@@ -121,7 +114,7 @@ def submit(
     cars = itertools.chain.from_iterable(map(store.cars_of, todo))
     given = predictor.inputs(cars, pixels, nets.data_configs, fail, nets.fine)
     predicted = predictor.predictions(nets.runs, given)
-    for name, runs in workers.ordered_map(encoded, predicted):
+    for name, runs in threads.ordered_map(encoded, predicted):
       collector.add(name, runs)
       bar.update()
 
@@ -142,7 +135,7 @@ def rows_of(
   if sample is None:
     return {photo.file: photo for photo in found}
   by_name = {photo.name: photo for photo in found}
-  names = submission.names_of(pathlib.Path(sample).expanduser())
+  names = table.names_of(pathlib.Path(sample).expanduser())
   return {
     name: by_name.get(pathlib.PurePosixPath(name).stem)
     for name in sorted(names)
@@ -154,7 +147,7 @@ def check(
 ) -> bool:
   """Prints what is wrong with a submission; whether it is right."""
   problems = 0
-  for problem in submission.check(path, names, size):
+  for problem in table.check(path, names, size):
     problems += 1
     if problems <= _SHOWN:
       print(problem)
@@ -169,7 +162,7 @@ def check(
 def _check(args, size):
   names = None
   if args.sample:
-    names = submission.names_of(pathlib.Path(args.sample).expanduser())
+    names = table.names_of(pathlib.Path(args.sample).expanduser())
   elif args.input:
     names = [photo.file for photo in photos.find(args.input)]
   path = pathlib.Path(args.check).expanduser().absolute()
@@ -181,11 +174,11 @@ def _submit(args, size):
   output = pathlib.Path(args.output).expanduser().absolute()
   if not output.name.endswith(('.csv', '.csv.gz')):
     raise UserError(f'--output={args.output} must end in .csv or .csv.gz.')
-  atomic.check_folder(output.parent)
-  share = shares.share()
+  files.check_folder(output.parent)
+  share = output_folder.share()
   rows = rows_of(photos.find(args.input), args.sample)
   nets = networks.load(args.workdir, args.tuned, args.fine)
-  cars = shares.cars(list(rows), nets.multiview)
+  cars = output_folder.cars(list(rows), nets.multiview)
   if output.exists() and not parts.folder_of(output).exists():
     raise UserError(f'{output} exists; choose another --output.')
   settings = nets.identity() | {
@@ -193,7 +186,7 @@ def _submit(args, size):
     'input': os.path.abspath(args.input),
   }
   found = {name: photo for name, photo in rows.items() if photo is not None}
-  with shares.unclaimed_if_empty(parts.folder_of(output)):
+  with output_folder.unclaimed_if_empty(parts.folder_of(output)):
     store = parts.Parts(output, cars, settings)
     if not output.exists():  # else killed when all but the parts' end was done
       submit(nets, store, found, size, share, args.strict)
@@ -218,7 +211,7 @@ def main() -> None:
   for name in ('workdir', 'input', 'output'):
     if not args[name].value:
       raise UserError(f'--{name} is missing; see --help.')
-  parallel.use_all_cores()
+  devices.use_all_cores()
   compilation_cache.use()
   _submit(args, size)
 

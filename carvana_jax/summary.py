@@ -13,7 +13,7 @@ first. --picture draws the network.
 from absl import flags
 from ml_collections import config_flags
 
-from carvana_jax import cli
+from carvana_jax.system import cli
 
 if __name__ == '__main__':
   config_flags.DEFINE_config_file('config', None, 'A file of configs/.')
@@ -31,9 +31,11 @@ from typing import NamedTuple
 import jax
 from flax import linen as nn
 
-from carvana_jax import atomic, fields, models, prepare
-from carvana_jax.errors import UserError
+from carvana_jax import models
+from carvana_jax.datasets import prepare
 from carvana_jax.models.norm import BatchNorm
+from carvana_jax.system import config_fields, files
+from carvana_jax.system.errors import UserError
 
 _KINDS = {
   'conv': nn.Conv,
@@ -167,7 +169,7 @@ def main() -> None:
   picture = pathlib.Path(args.picture).expanduser() if args.picture else None
   if picture:
     _check_picture(picture)
-  fields.check(config)
+  config_fields.check(config)
   shape = prepare.input_shape(config.data)
   model = models.build(config.model)
   found = layers(model, shape)
@@ -175,14 +177,14 @@ def main() -> None:
   print(totals(found))
   if picture:
     # Matplotlib takes longer to import than the table to make.
-    from carvana_jax import diagram
+    from carvana_jax.reporting import diagram
 
     file = config_flags.get_config_filename(args['config'])
     title = f'{pathlib.Path(file).stem} at {config.data.size}'
     figure = diagram.draw(found, title, models.skips(model))
     stream = io.BytesIO()
     figure.savefig(stream, format=picture.suffix[1:])
-    atomic.write(picture, stream.getvalue())
+    files.write(picture, stream.getvalue())
 
 
 if __name__ == '__main__':

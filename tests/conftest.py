@@ -8,19 +8,19 @@ import os
 import tempfile
 
 # The longest, so that no process works at one of them while the others have
-# nothing left to do. Whoever first needs the debug run of `commands.py` makes
-# it, others wait: so some that do not need it follow MainTest.
+# nothing left to do. Whoever first needs the debug run of `helpers/commands.py`
+# makes it, others wait: so some that do not need it follow MainTest.
 _FIRST = (
-  'main_test.py::MainTest',
-  'steps_test.py::TrainStepTest',
+  'commands/main_test.py::MainTest',
+  'training/steps_test.py::TrainStepTest',
   'models/unet_test.py::UNetTest',
-  'train_test.py::EarlyStoppingTest',
-  'main_test.py::GoingOnTest',
+  'training/loop_test.py::EarlyStoppingTest',
+  'commands/main_test.py::GoingOnTest',
   'benchmarks/systems_test.py::SystemsTest',
-  'steps_test.py::DevicesTest',
+  'training/steps_test.py::DevicesTest',
   'benchmarks/predict_test.py::CommandTest',
-  'train_test.py::FolderTest',
-  'main_test.py::FlagsTest',
+  'training/loop_test.py::FolderTest',
+  'commands/main_test.py::FlagsTest',
   'models/keras_test.py::KerasTest',
 )
 
@@ -33,7 +33,7 @@ if 'TESTS_FOLDER' not in os.environ:
     'TESTS_FOLDER': _folder.name,
     # Two host devices, so that no test passes on one only. At LLVM's full
     # optimization a network's random values take five times as long to
-    # compile; `main_test` runs commands with it, as users do.
+    # compile; `commands/main_test.py` runs commands with it, as users do.
     'XLA_FLAGS': '--xla_force_host_platform_device_count=2'
     ' --xla_backend_optimization_level=1',
     # Many tests and commands compile the same small programs. Where an entry

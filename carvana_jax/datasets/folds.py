@@ -8,8 +8,9 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow_datasets as tfds
 
-from carvana_jax.datasets import prepared, spec, workers
-from carvana_jax.errors import UserError
+from carvana_jax.datasets import reading, spec
+from carvana_jax.system import threads
+from carvana_jax.system.errors import UserError
 
 # Whose cars the prepared data sets hold in their split validation.
 OWN = (spec.VALIDATION_FOLD,)
@@ -81,6 +82,6 @@ def present(builder: tfds.core.DatasetBuilder) -> list[int]:
 @functools.cache
 def _folds(folder: pathlib.Path, split: str) -> np.ndarray:
   """The fold of every example, int64 [N]; read once, as files do not change."""
-  source = prepared.undecoded(prepared.in_folder(folder), split)
+  source = reading.undecoded(reading.in_folder(folder), split)
   fold = lambda position: int(source[position]['fold'])
-  return np.array(list(workers.ordered_map(fold, range(len(source)))))
+  return np.array(list(threads.ordered_map(fold, range(len(source)))))

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow_datasets as tfds
 
-from carvana_jax.choices import ORIGINAL_SIZE
-from carvana_jax.errors import UserError
+from carvana_jax.datasets.names import ORIGINAL_SIZE
+from carvana_jax.system.errors import UserError
 
 VIEWS = 16  # photos of one turn of the turntable, 22.5 degrees apart
 FOLDS = 10

@@ -6,9 +6,9 @@ import typing
 import jax.numpy as jnp
 from flax import linen as nn
 
-from carvana_jax.errors import UserError
-from carvana_jax.fields import check_kind
 from carvana_jax.models import cnn, unet, vgg_unet
+from carvana_jax.system.config_fields import check_kind
+from carvana_jax.system.errors import UserError
 
 _MODELS = {
   'unet': unet.UNet,

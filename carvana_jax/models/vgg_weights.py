@@ -20,8 +20,8 @@ import h5py
 import numpy as np
 import safetensors
 
-from carvana_jax.errors import UserError
 from carvana_jax.models import vgg_unet
+from carvana_jax.system.errors import UserError
 
 _OTHER = 'give the weights of VGG19 by Keras or torchvision.'
 _AGAIN = 'download it again.'

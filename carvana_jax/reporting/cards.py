@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from carvana_jax import checkpoint, predictor, second
-from carvana_jax.datasets import folds, images, prepared
+from carvana_jax.datasets import folds, images, reading
 from carvana_jax.datasets.multiview import cars
+from carvana_jax.inference import predictor, second_network
 from carvana_jax.reporting import overlays, page, scores
+from carvana_jax.training import checkpoint
 
 
 def cards(
@@ -32,13 +33,13 @@ def cards(
   if not rows or not checkpoint.exists(workdir) or not data.exists():
     return []
   fine_step = summary.get('fine_step')
-  if fine_step and not checkpoint.exists(second.folder(workdir)):
+  if fine_step and not checkpoint.exists(second_network.folder(workdir)):
     return []
   run = checkpoint.load(workdir)
   if run.step != summary['step']:
     return []
   if fine_step:
-    run = second.joined(workdir, run)
+    run = second_network.joined(workdir, run)
     if run.fine.step != fine_step:
       return []
   run.config.eval.flip = summary.get('flip') is True
@@ -51,10 +52,10 @@ def cards(
 def _cards(run, data, summary, rows):
   """{filename: card}, from predictions at full size."""
   by_name = {row['filename']: row for row in rows}
-  builder = prepared.in_folder(data)
-  prepared.refuse_damaged(builder)
+  builder = reading.in_folder(data)
+  reading.refuse_damaged(builder)
   part = folds.part(builder, summary['split'], summary['validation_folds'])
-  source = prepared.undecoded(builder, part.split)
+  source = reading.undecoded(builder, part.split)
   name = lambda index: source[index]['filename'].decode()
   photo = lambda index: images.decode_photo(source[index]['image'])
   shown = {row['car_id'] for row in rows}

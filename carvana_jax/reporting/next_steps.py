@@ -25,9 +25,9 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
-from carvana_jax import error_bands
 from carvana_jax.datasets import spec
-from carvana_jax.reporting.evaluations import Evaluation
+from carvana_jax.evaluation.results import Evaluation
+from carvana_jax.metrics import error_bands
 
 _NOTABLE = 0.01  # of what Dice lacks: a gain worth a word
 _LIMITING = 0.5  # of what Dice lacks: the resolution's part

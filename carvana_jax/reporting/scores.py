@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-from carvana_jax import boundary
-from carvana_jax.errors import UserError
-from carvana_jax.reporting import evaluations, page
+from carvana_jax.evaluation import results
+from carvana_jax.metrics import border
+from carvana_jax.reporting import page
+from carvana_jax.system.errors import UserError
 
 
 def _fraction(value):
@@ -49,7 +50,7 @@ _SUMMARY = {
       f'Dice within {width} pixels of the border, mean',
       _fraction,
     )
-    for width in boundary.BANDS
+    for width in border.BANDS
   },
   'wrong_within_4': ('wrong pixels within 4 pixels of the border', _percent),
   'wrong_beyond_16': ('wrong pixels beyond 16 pixels of it', _percent),
@@ -72,7 +73,7 @@ _SUMMARY = {
 }
 
 
-def summaries(found: Sequence[evaluations.Evaluation]) -> str:
+def summaries(found: Sequence[results.Evaluation]) -> str:
   """A table of all evaluations: a row a score, a column an evaluation.
 
   So it fits narrow screens. Scores that no evaluation has are left out.
@@ -100,7 +101,7 @@ def _written(found, name, write):
     ) from error
 
 
-def groups(found: evaluations.Evaluation) -> list[str]:
+def groups(found: results.Evaluation) -> list[str]:
   """A table for every way to group the images, the worst group first."""
   return [
     page.table(
@@ -120,7 +121,7 @@ def groups(found: evaluations.Evaluation) -> list[str]:
   ]
 
 
-def errors(found: evaluations.Evaluation) -> str:
+def errors(found: results.Evaluation) -> str:
   """A table of the wrong pixels by distance from the border."""
   return page.table(
     [
@@ -136,7 +137,7 @@ def errors(found: evaluations.Evaluation) -> str:
   )
 
 
-def bands(found: evaluations.Evaluation) -> list[str]:
+def bands(found: results.Evaluation) -> list[str]:
   """The bands of distances in words."""
   return [
     f'{row["over"]} to {row["up_to"]}' if row['up_to'] else f'> {row["over"]}'

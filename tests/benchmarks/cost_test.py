@@ -11,7 +11,9 @@ import chex
 import jax
 
 from benchmarks import cost
-from carvana_jax import models, prepare, steps, summary
+from carvana_jax import models, summary
+from carvana_jax.datasets import prepare
+from carvana_jax.training import steps
 from configs import debug
 
 

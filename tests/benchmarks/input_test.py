@@ -14,9 +14,9 @@ from PIL import Image
 
 from benchmarks import batches, input
 from benchmarks.peers import clock
-from carvana_jax.errors import UserError
-from tests import numbered
-from tests.commands import ROOT
+from carvana_jax.system.errors import UserError
+from tests.helpers import numbered
+from tests.helpers.commands import ROOT
 
 PEERS = ROOT / '.peers' / 'bin' / 'python'  # with PyTorch, if made
 SPIN = (

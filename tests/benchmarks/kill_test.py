@@ -19,19 +19,15 @@ from absl.testing import parameterized
 
 from benchmarks import kill, remains
 from benchmarks.kill import Kill, Plan
-from carvana_jax import (
-  checkpoint,
-  logbook,
-  models,
-  parallel,
-  train_state,
-)
-from carvana_jax import workdir as run_folder
+from carvana_jax import models
 from carvana_jax.datasets.studio.studio_dataset_builder import Builder
-from carvana_jax.errors import UserError
-from carvana_jax.host_tensorflow import tf
+from carvana_jax.parallel import devices
+from carvana_jax.system.errors import UserError
+from carvana_jax.system.host_tensorflow import tf
+from carvana_jax.training import checkpoint, logbook, train_state
+from carvana_jax.training import run_folder as run_folder
 from configs import debug
-from tests import saved_run
+from tests.helpers import saved_run
 
 
 class ShortTest(chex.TestCase):
@@ -218,7 +214,7 @@ class RemainsTest(chex.TestCase):
     optimizer = train_state.make_optimizer(config.optimizer, 1)
     create = checkpoint.state_creator(config, model, optimizer)
     with checkpoint.Checkpoints(self.one) as checkpoints:
-      state = checkpoints.state(0, parallel.abstract(create))
+      state = checkpoints.state(0, devices.abstract(create))
       notes = checkpoints.notes(0)
 
     def changed(path, leaf):
@@ -229,7 +225,7 @@ class RemainsTest(chex.TestCase):
     for folder in ('checkpoints', 'checksums'):
       shutil.rmtree(self.other / folder)
     with checkpoint.Checkpoints(self.other) as checkpoints:
-      checkpoints.save(parallel.replicate(state), notes, 0.5)
+      checkpoints.save(devices.replicate(state), notes, 0.5)
 
   def test_copies_are_equal(self):
     self.assertEqual(self.differences(), [])

@@ -15,10 +15,10 @@ from PIL import Image
 from benchmarks import predict, stages
 from benchmarks.predict import Course, Sample
 from benchmarks.stages import Cost
-from carvana_jax import photos
 from carvana_jax.datasets import images
-from carvana_jax.errors import UserError
-from tests import saved_run
+from carvana_jax.inference import photos
+from carvana_jax.system.errors import UserError
+from tests.helpers import saved_run
 
 # Three parts of 128 rows in about a second; one that goes on where another
 # stopped writes RESUMED into its rows.

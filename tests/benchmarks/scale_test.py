@@ -13,7 +13,7 @@ import chex
 
 from benchmarks import scale, workers
 from carvana_jax.datasets import spec
-from carvana_jax.errors import UserError
+from carvana_jax.system.errors import UserError
 from tests.benchmarks.step_test import stand_in
 
 

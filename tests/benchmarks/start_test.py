@@ -10,8 +10,8 @@ import chex
 
 from benchmarks import start
 from benchmarks.start import Cost
-from carvana_jax.errors import UserError
-from tests import commands
+from carvana_jax.system.errors import UserError
+from tests.helpers import commands
 
 # Works for half a second, sleeps as long, says it, and would stay for ever.
 STAND_IN = """

@@ -13,7 +13,7 @@ import chex
 from absl.testing import parameterized
 
 from benchmarks import own_step, step, workers
-from carvana_jax.errors import UserError
+from carvana_jax.system.errors import UserError
 
 # A library that takes as many seconds for a step as its second argument says.
 STAND_IN = """

@@ -14,9 +14,9 @@ import numpy as np
 from PIL import Image
 
 from benchmarks import systems
-from carvana_jax import checkpoint, prepare
-from carvana_jax.datasets import images
-from tests import commands
+from carvana_jax.datasets import images, prepare
+from carvana_jax.training import checkpoint
+from tests.helpers import commands
 
 FLAGS = {
   'dataset': 'studio',

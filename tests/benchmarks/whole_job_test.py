@@ -22,8 +22,8 @@ from benchmarks import own_whole, whole_job
 from benchmarks.peers import marks
 from benchmarks.whole_job import KERAS, OURS, TORCH
 from carvana_jax.datasets import spec
-from carvana_jax.errors import UserError
-from tests import commands
+from carvana_jax.system.errors import UserError
+from tests.helpers import commands
 
 PEERS = whole_job.ROOT / '.peers' / 'bin' / 'python'  # with PyTorch, if made
 # A car of each split, by spec.fold_of.

@@ -7,11 +7,10 @@ import cv2
 import numpy as np
 from absl.testing import absltest, parameterized
 
-from carvana_jax import input_pipeline
-from carvana_jax.datasets import images, spec
-from carvana_jax.datasets.borders import borders_dataset_builder, places
-from carvana_jax.errors import UserError
-from tests import folded
+from carvana_jax.datasets import images, input_pipeline, spec
+from carvana_jax.datasets.borders import borders_dataset_builder, tile_places
+from carvana_jax.system.errors import UserError
+from tests.helpers import folded
 
 Builder = borders_dataset_builder.Builder
 TILE = (32, 32)
@@ -28,18 +27,18 @@ class PlacesTest(parameterized.TestCase):
   def test_doubt_ends_at_5_and_95_percent(self):
     levels = np.array([[0, 12, 13, 128, 242, 243, 255]], np.uint8)
     expected = [[False, False, True, True, True, False, False]]
-    np.testing.assert_array_equal(places.doubtful(levels), expected)
+    np.testing.assert_array_equal(tile_places.doubtful(levels), expected)
 
   @parameterized.parameters((32, 32), (33, 50), (100, 70), (95, 129))
   def test_cells_cover_doubt_once_and_lie_in_their_tiles(self, *size):
     probability = disc(size, (size[0] / 2, 10), 15)
-    found = places.along(probability, TILE)
+    found = tile_places.along(probability, TILE)
     seen = np.zeros(size, int)
     for cell, tile in found:
       self.assertTrue(np.all(tile >= 0) and np.all(tile + TILE <= size))
       self.assertTrue(np.all(cell >= tile))
       inside = tuple(slice(x, x + 24) for x in cell)  # without 4 at each side
-      self.assertTrue(places.doubtful(probability[inside]).any())
+      self.assertTrue(tile_places.doubtful(probability[inside]).any())
       seen[inside] += 1
       end = np.minimum(cell + 24, size)
       self.assertTrue(np.all(end <= tile + TILE))
@@ -48,20 +47,20 @@ class PlacesTest(parameterized.TestCase):
         if 0 < tile[axis] < size[axis] - 32:
           self.assertEqual(cell[axis] - tile[axis], 4)
     self.assertEqual(seen.max(), 1)
-    self.assertTrue(np.all(seen[places.doubtful(probability)] == 1))
+    self.assertTrue(np.all(seen[tile_places.doubtful(probability)] == 1))
 
   def test_no_doubt_no_cells(self):
-    found = places.along(np.zeros((40, 50), np.uint8), TILE)
+    found = tile_places.along(np.zeros((40, 50), np.uint8), TILE)
     self.assertEqual(found.shape, (0, 2, 2))
 
   def test_random_tiles_have_doubt_in_their_inner_half(self):
     probability = disc((300, 400), (150, 200), 60)
     rng = np.random.default_rng(0)
-    found = places.random(probability, TILE, 200, rng)
+    found = tile_places.random(probability, TILE, 200, rng)
     self.assertGreater(len(np.unique(found, axis=0)), 190)
     for top, left in found:
       inner = probability[top + 8 : top + 24, left + 8 : left + 24]
-      self.assertTrue(places.doubtful(inner).any())
+      self.assertTrue(tile_places.doubtful(inner).any())
 
   def test_random_tiles_stay_in_the_photo_and_follow_from_the_numbers(self):
     for radius in (40, 0):  # beyond the edges, and no car at all
@@ -71,7 +70,7 @@ class PlacesTest(parameterized.TestCase):
         else np.zeros((50, 60), np.uint8)
       )
       first, second = (
-        places.random(probability, TILE, 100, np.random.default_rng(7))
+        tile_places.random(probability, TILE, 100, np.random.default_rng(7))
         for _ in range(2)
       )
       np.testing.assert_array_equal(first, second)

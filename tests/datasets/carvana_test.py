@@ -17,9 +17,9 @@ from absl.testing import absltest, parameterized
 from PIL import Image, ImageDraw
 
 from carvana_jax.datasets import spec
-from carvana_jax.datasets.carvana import check, source
+from carvana_jax.datasets.carvana import archives, verify
 from carvana_jax.datasets.carvana.carvana_dataset_builder import Builder
-from carvana_jax.errors import UserError
+from carvana_jax.system.errors import UserError
 
 REAL = pathlib.Path(__file__).parents[2].parent / 'shared' / 'carvana'
 TINY = (256, 384)  # twice 128x192, so that areas are whole pixels
@@ -319,14 +319,14 @@ class FormsTest(FolderTest):
     made = compete(stems(TRAIN, (1,)))
     write_zips(made, self.manual)
     write_hq_folders(Competition(train=made.train), self.manual)
-    found = source.find(self.manual, unlabeled=True)
+    found = archives.find(self.manual, unlabeled=True)
     (photo,) = found.photos.values()
     self.assertEqual(str(photo), f'train.zip:train/{TRAIN}_01.jpg')
     self.assertEqual(photo.read(), made.train[f'{TRAIN}_01.jpg'])
 
   def test_names_in_nested_archives(self):
     write_big_zip_of_zips(compete(stems(TRAIN, (1,))), self.manual)
-    found = source.find(self.manual, unlabeled=True)
+    found = archives.find(self.manual, unlabeled=True)
     self.assertEqual(
       str(found.masks[f'{TRAIN}_01']),
       'carvana-image-masking-challenge.zip:train_masks.zip:'
@@ -360,23 +360,23 @@ class FormsTest(FolderTest):
     made = compete(stems(TRAIN, (1,)), stems(UNLABELED, (1,)))
     write_folders(made, self.manual)
     write_zips(made, self.root / 'zips')
-    mark = source.fingerprint(source.find(self.manual, unlabeled=True))
+    mark = archives.fingerprint(archives.find(self.manual, unlabeled=True))
     self.assertRegex(mark, '^[0-9a-f]{8}$')
-    packed = source.find(self.root / 'zips', unlabeled=True)
-    self.assertEqual(source.fingerprint(packed), mark)
+    packed = archives.find(self.root / 'zips', unlabeled=True)
+    self.assertEqual(archives.fingerprint(packed), mark)
 
-    fewer = source.find(self.manual, unlabeled=False)
-    self.assertNotEqual(source.fingerprint(fewer), mark)
+    fewer = archives.find(self.manual, unlabeled=False)
+    self.assertNotEqual(archives.fingerprint(fewer), mark)
     for path in ('train', 'train_masks', 'test'):
       (file,) = (self.manual / path).iterdir()
       data = file.read_bytes()
       file.write_bytes(data + b'0')
-      changed = source.find(self.manual, unlabeled=True)
-      self.assertNotEqual(source.fingerprint(changed), mark, path)
+      changed = archives.find(self.manual, unlabeled=True)
+      self.assertNotEqual(archives.fingerprint(changed), mark, path)
       file.write_bytes(data)
     (self.manual / 'metadata.csv').write_text(HEADER)
-    changed = source.find(self.manual, unlabeled=True)
-    self.assertNotEqual(source.fingerprint(changed), mark)
+    changed = archives.find(self.manual, unlabeled=True)
+    self.assertNotEqual(archives.fingerprint(changed), mark)
 
 
 class OriginalSizeTest(FolderTest):
@@ -458,7 +458,7 @@ class SplitsTest(FolderTest):
     labelled = [stem for car in cars for stem in stems(car, (4,))]
     write_folders(compete(labelled), self.manual)
     with self.assertLogs('absl', 'WARNING') as logs:
-      check.check(source.find(self.manual, unlabeled=True), *TINY)
+      verify.check(archives.find(self.manual, unlabeled=True), *TINY)
     (line,) = logs.output
     self.assertEqual(sum(f'{car} (1 views)' in line for car in cars), 5)
     self.assertIn('and 2 more', line)
@@ -597,7 +597,7 @@ class BadInputTest(FolderTest):
 
   def test_file_that_vanishes_after_the_check(self):
     write_folders(compete(stems(TRAIN, (1,))), self.manual)
-    found = source.find(self.manual, unlabeled=True)
+    found = archives.find(self.manual, unlabeled=True)
     (self.manual / 'train' / f'{TRAIN}_01.jpg').unlink()
     with self.assertRaisesRegex(UserError, f'^train/{TRAIN}_01.jpg cannot be'):
       found.photos[f'{TRAIN}_01'].read()
@@ -714,7 +714,7 @@ class KaggleTest(FolderTest):
 @unittest.skipUnless(REAL.is_dir(), f'{REAL} is absent')
 class RealPhotosTest(absltest.TestCase):
   def test_find_counts_them(self):
-    found = source.find(REAL, unlabeled=True)
+    found = archives.find(REAL, unlabeled=True)
     self.assertLen(found.photos, 952)
     self.assertEqual(found.masks.keys(), found.photos.keys())
     self.assertLen(found.test, 256)
@@ -726,9 +726,9 @@ class RealPhotosTest(absltest.TestCase):
     )
 
   def test_mask_is_the_palette_index(self):
-    found = source.find(REAL, unlabeled=False)
+    found = archives.find(REAL, unlabeled=False)
     data = next(iter(found.masks.values())).read()
-    mask = check.decode_mask(data)
+    mask = verify.decode_mask(data)
     self.assertEqual(mask.shape, FULL)
     indices = pixels_of(data)
     self.assertGreater(np.mean(indices), 0.05)

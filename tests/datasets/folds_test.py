@@ -8,10 +8,17 @@ import chex
 import numpy as np
 from absl.testing import parameterized
 
-from carvana_jax import crossfolds, input_pipeline, pseudo_labels
-from carvana_jax.datasets import folds, images, prepared, spec
-from carvana_jax.errors import UserError
-from tests import folded, numbered
+from carvana_jax.datasets import (
+  folds,
+  images,
+  input_pipeline,
+  pseudo_labels,
+  reading,
+  spec,
+)
+from carvana_jax.system.errors import UserError
+from carvana_jax.training import crossval_folder
+from tests.helpers import folded, numbered
 
 
 class FoldsTest(chex.TestCase):
@@ -46,7 +53,7 @@ class FoldsTest(chex.TestCase):
   @parameterized.parameters(*range(2, 10))
   def test_runs_share_the_cars_but_those_of_the_test_split(self, count):
     seen = []
-    for group in crossfolds.groups(count, range(1, 10)):
+    for group in crossval_folder.groups(count, range(1, 10)):
       validation = self.names('validation', group)
       training = self.names('train', group, seed=3)
       self.assertCountEqual(validation, self.photos(group))
@@ -60,7 +67,7 @@ class FoldsTest(chex.TestCase):
     counts = {'train': 7 * folded.VIEWS, 'validation': 2 * folded.VIEWS}
     source = {}
     for split in ('train', 'validation'):
-      for row in prepared.undecoded(self.builder, split):
+      for row in reading.undecoded(self.builder, split):
         source[row['filename'].decode()] = row
     for split in ('train', 'validation'):
       names = iter(self.names(split, group, seed=5))
@@ -90,7 +97,7 @@ class FoldsTest(chex.TestCase):
     for group in ((1,), (3, 8)):
       self.assertCountEqual(self.names('test', group), self.photos([0]))
       part = folds.part(self.builder, 'all', group)
-      rows = prepared.undecoded(self.builder, part.split)
+      rows = reading.undecoded(self.builder, part.split)
       names = [rows[int(i)]['filename'].decode() for i in part.positions]
       self.assertCountEqual(names, self.photos(range(10)))
 
@@ -100,14 +107,14 @@ class FoldsTest(chex.TestCase):
         for usual in ((1,), [1]):
           part = folds.part(self.builder, split, usual)
           self.assertEqual(part.split, split)
-          rows = prepared.undecoded(self.builder, split)
+          rows = reading.undecoded(self.builder, split)
           self.assertEqual(part.positions.tolist(), list(range(len(rows))))
     # What is read of the folds says the same.
     for split, chosen in ('validation', [1]), ('train', range(2, 10)):
       self.assertCountEqual(self.names(split, (1,)), self.photos(chosen))
 
   def test_photos_with_pseudo_labels_come_in_addition(self):
-    rows = prepared.undecoded(self.builder, 'unlabeled')
+    rows = reading.undecoded(self.builder, 'unlabeled')
     names = [row['filename'].decode() for row in rows]
     labels = pseudo_labels.PseudoLabels(
       np.array([1, 3]), [self.root / 'a', self.root / 'b'], (64, 96), ''

@@ -9,8 +9,8 @@ import tensorflow_datasets as tfds
 from absl.testing import absltest, parameterized
 
 from carvana_jax.datasets import images, spec
-from carvana_jax.datasets.carvana import check
-from carvana_jax.datasets.multiview import cars, views
+from carvana_jax.datasets.carvana import verify
+from carvana_jax.datasets.multiview import cars, cropping
 from carvana_jax.datasets.multiview.multiview_dataset_builder import Builder
 
 REAL = pathlib.Path(__file__).parents[2].parent / 'shared' / 'carvana'
@@ -65,26 +65,28 @@ class StepsTest(parameterized.TestCase):
   def test_mean_and_median(self):
     values = np.array([0, 10, 21, 200], np.uint8)
     frames = np.tile(values[:, None, None, None], (1, 20, 2, 3))
-    mean, median = views.mean_of(frames), views.median_of(frames)
+    mean, median = cropping.mean_of(frames), cropping.median_of(frames)
     np.testing.assert_array_equal(mean, np.full((20, 2, 3), 57.75))
     np.testing.assert_array_equal(median, np.full((20, 2, 3), 15.5))
-    np.testing.assert_array_equal(views.median_of(frames[:3])[0, 0], [10] * 3)
+    np.testing.assert_array_equal(
+      cropping.median_of(frames[:3])[0, 0], [10] * 3
+    )
     self.assertEqual((mean.dtype, median.dtype), (np.float32, np.float32))
 
   def test_two_views_have_their_mean_as_median(self):
     frames = np.random.default_rng(0).integers(0, 256, (2, 9, 7, 3), np.uint8)
-    mean, median = views.mean_of(frames), views.median_of(frames)
+    mean, median = cropping.mean_of(frames), cropping.median_of(frames)
     np.testing.assert_array_equal(mean, median)
 
   def test_median_shows_the_empty_studio(self):
     for count in (3, 16):
-      median = views.median_of(np.stack(photos(count)))
+      median = cropping.median_of(np.stack(photos(count)))
       np.testing.assert_array_equal(median, studio())
 
   def test_difference(self):
     frame = np.array([[[0, 100, 255]]], np.uint8)
     reference = np.array([[[255, 100.6, 0]]], np.float32)
-    difference = views.difference_of(frame, reference)
+    difference = cropping.difference_of(frame, reference)
     np.testing.assert_array_equal(difference, [[[255, 1, 255]]])
     self.assertEqual(difference.dtype, np.uint8)
 
@@ -95,8 +97,8 @@ class StepsTest(parameterized.TestCase):
       ((1280, 1918), [4, 3, 8, 12]),  # 3.996 pixels a column
       ((64, 96), [0, 0, 1, 1]),
     ):
-      np.testing.assert_array_equal(views.place(box, *size), expected)
-    whole = views.place(np.array([0, 0, 320, 480], np.int32), 1280, 1918)
+      np.testing.assert_array_equal(cropping.place(box, *size), expected)
+    whole = cropping.place(np.array([0, 0, 320, 480], np.int32), 1280, 1918)
     np.testing.assert_array_equal(whole, [0, 0, 1280, 1918])
     self.assertEqual(whole.dtype, np.int32)
 
@@ -104,39 +106,39 @@ class StepsTest(parameterized.TestCase):
     pixels = np.full((6, 7), 99, np.uint8)
     pixels[1:3, 2:6] = [[0, 10, 40, 40], [20, 30, 40, 60]]
     box = np.array([1, 2, 3, 6])
-    np.testing.assert_array_equal(views.cut(pixels, box, 1, 2), [[15, 45]])
-    colour = views.cut(np.stack([pixels] * 3, 2), box, 1, 2)
+    np.testing.assert_array_equal(cropping.cut(pixels, box, 1, 2), [[15, 45]])
+    colour = cropping.cut(np.stack([pixels] * 3, 2), box, 1, 2)
     np.testing.assert_array_equal(colour, [[[15] * 3, [45] * 3]])
 
   def test_cut_of_a_small_box_is_linear(self):
     pixels = np.array([[0, 100]], np.uint8)
-    small = views.cut(pixels, np.array([0, 0, 1, 2]), 2, 4)
+    small = cropping.cut(pixels, np.array([0, 0, 1, 2]), 2, 4)
     np.testing.assert_array_equal(small, [[0, 25, 75, 100]] * 2)
 
   def test_cut_that_averages_one_axis_and_stretches_the_other(self):
     pixels = np.array([[0, 80], [20, 100], [40, 200], [60, 220]], np.uint8)
-    both = views.cut(pixels, np.array([0, 0, 4, 2]), 2, 4)
+    both = cropping.cut(pixels, np.array([0, 0, 4, 2]), 2, 4)
     np.testing.assert_array_equal(both, [[10, 30, 70, 90], [50, 90, 170, 210]])
 
 
 class ViewsTest(parameterized.TestCase):
   @parameterized.parameters(3, 16)
   def test_box_is_the_car_and_a_margin(self, count):
-    for number, view in enumerate(views.views(photos(count), 40, 40), 1):
+    for number, view in enumerate(cropping.views(photos(count), 40, 40), 1):
       expected = grow(rectangle(number), AROUND)
       np.testing.assert_array_equal(view.box, expected)
       self.assertEqual(view.box.dtype, np.int32)
 
   def test_box_in_a_photo_of_another_size(self):
     large = [photo.repeat(4, 0).repeat(4, 1) for photo in photos(3)]
-    for number, view in enumerate(views.views(large, 40, 40), 1):
+    for number, view in enumerate(cropping.views(large, 40, 40), 1):
       expected = 4 * grow(rectangle(number), AROUND)
       np.testing.assert_array_equal(view.box, expected)
 
   @parameterized.parameters((256, 384), (64, 96))
   def test_box_in_a_photo_smaller_than_the_frame(self, *size):
     size = np.array(size)
-    for number, view in enumerate(views.views(photos(16, size), 40, 40), 1):
+    for number, view in enumerate(cropping.views(photos(16, size), 40, 40), 1):
       inner = rectangle(number, size)
       outer = grow(inner, -(-AROUND * size[0] // FRAME[0]) + 2)
       self.assertTrue(np.all(view.box[:2] <= inner[:2]))
@@ -147,30 +149,30 @@ class ViewsTest(parameterized.TestCase):
   def test_box_of_a_car_beyond_the_edge_ends_there(self):
     scene = photos(5)
     scene[2][100:] = np.minimum(studio()[100:], 20) + 200
-    box = views.views(scene, 40, 40)[2].box
+    box = cropping.views(scene, 40, 40)[2].box
     self.assertEqual(box.tolist()[1:], [0, *FRAME])
 
   def test_crops(self):
-    crops = views.views(photos(16), 300, 200)
+    crops = cropping.views(photos(16), 300, 200)
     for number, view in enumerate(crops, 1):
-      image = views.cut(photo(number), view.box, 300, 200)
+      image = cropping.cut(photo(number), view.box, 300, 200)
       np.testing.assert_array_equal(view.image, image)
       self.assertEqual(view.difference.dtype, np.uint8)
       # Nothing but the car differs from the median, and it by its contrast.
-      car = views.cut(mask_of(number), view.box, 300, 200) / 255 * CONTRAST
+      car = cropping.cut(mask_of(number), view.box, 300, 200) / 255 * CONTRAST
       error = np.abs(view.difference - car[..., None])
       self.assertLess(error.max(), 1)
 
   def test_mask_moves_with_the_image(self):
     masks = [mask_of(view) for view in (1, 2, 3)]
     pictures = [np.stack([mask] * 3, 2) for mask in masks]
-    for mask, view in zip(masks, views.views(pictures, 50, 30), strict=True):
-      cut = views.cut(mask, view.box, 50, 30)
+    for mask, view in zip(masks, cropping.views(pictures, 50, 30), strict=True):
+      cut = cropping.cut(mask, view.box, 50, 30)
       self.assertEqual((cut.min(), cut.max()), (0, 255))
       np.testing.assert_array_equal(view.image[..., 1], cut)
 
   def test_one_view_is_all_there_is(self):
-    (view,) = views.views([photo(1)], *FRAME)
+    (view,) = cropping.views([photo(1)], *FRAME)
     np.testing.assert_array_equal(view.box, [0, 0, *FRAME])
     np.testing.assert_array_equal(view.image, photo(1))
     self.assertEqual(view.difference.max(), 0)
@@ -178,7 +180,7 @@ class ViewsTest(parameterized.TestCase):
   def test_of_two_views_either_might_show_the_car(self):
     one, other = rectangle(1), rectangle(2)
     both = [*np.minimum(one, other)[:2], *np.maximum(one, other)[2:]]
-    for view in views.views(photos(2), 40, 40):
+    for view in cropping.views(photos(2), 40, 40):
       np.testing.assert_array_equal(view.box, grow(np.array(both), AROUND))
       # Half of the contrast; no pixel of the crop is all car.
       self.assertBetween(view.difference.max(), 30, (CONTRAST + 1) // 2)
@@ -189,7 +191,7 @@ class ViewsTest(parameterized.TestCase):
       np.clip(photo + rng.normal(0, 5, photo.shape), 0, 255).astype(np.uint8)
       for photo in photos(16)
     ]
-    for number, view in enumerate(views.views(noisy, 40, 40), 1):
+    for number, view in enumerate(cropping.views(noisy, 40, 40), 1):
       error = np.abs(view.box - grow(rectangle(number), AROUND))
       self.assertLessEqual(error.max(), 4)
 
@@ -202,8 +204,8 @@ class ViewsTest(parameterized.TestCase):
       floor = 120 - 50 * np.exp(-far / (2 * 60**2))
       picture = np.where(mask_of(number), 120 + CONTRAST, floor)
       scene.append(np.stack([picture.astype(np.uint8)] * 3, 2))
-    mean = views.mean_of(np.stack(scene))
-    for number, view in enumerate(views.views(scene, 40, 40), 1):
+    mean = cropping.mean_of(np.stack(scene))
+    for number, view in enumerate(cropping.views(scene, 40, 40), 1):
       # The car is a fiftieth of the frame, what differs a tenth and more.
       differs = np.abs(scene[number - 1] - mean).max(2) > 8
       self.assertGreater(differs.mean(), 0.1)
@@ -314,7 +316,7 @@ class BuilderTest(absltest.TestCase):
       for car, numbers in Turntable.CARS['train'].items()
       for number, view in zip(
         numbers,
-        views.views([photo(view, size) for view in numbers], 100, 100),
+        cropping.views([photo(view, size) for view in numbers], 100, 100),
         strict=True,
       )
     }
@@ -323,7 +325,7 @@ class BuilderTest(absltest.TestCase):
       np.testing.assert_array_equal(after['image'], view.image)
       np.testing.assert_array_equal(after['difference'], view.difference)
       np.testing.assert_array_equal(after['box'], view.box)
-      mask = views.cut(before['mask'][..., 0], view.box, 100, 100)
+      mask = cropping.cut(before['mask'][..., 0], view.box, 100, 100)
       np.testing.assert_array_equal(after['mask'][..., 0], mask)
       top, left, bottom, right = after['box']
       inside = before['mask'][top:bottom, left:right]
@@ -347,10 +349,10 @@ class RealPhotosTest(parameterized.TestCase):
     self.assertLen(files, count)
     pictures = [images.decode_photo(file.read_bytes()) for file in files]
     shares = []
-    crops = views.views(pictures, 100, 100)
+    crops = cropping.views(pictures, 100, 100)
     for file, view in zip(files, crops, strict=True):
       data = (REAL / 'train_masks' / f'{file.stem}_mask.gif').read_bytes()
-      mask = check.decode_mask(data) > 0
+      mask = verify.decode_mask(data) > 0
       top, left, bottom, right = view.box
       inside = np.count_nonzero(mask[top:bottom, left:right])
       self.assertGreater(inside / np.count_nonzero(mask), 0.999)

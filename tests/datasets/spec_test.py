@@ -2,7 +2,7 @@ import numpy as np
 from absl.testing import absltest, parameterized
 
 from carvana_jax.datasets import spec
-from carvana_jax.errors import UserError
+from carvana_jax.system.errors import UserError
 
 
 class SpecTest(parameterized.TestCase):

@@ -15,7 +15,7 @@ from absl.testing import parameterized
 from PIL import Image
 
 from carvana_jax.datasets import spec
-from tests import saved_run
+from tests.helpers import saved_run
 from tests.malformed import command
 
 CAR = 'b6589fc6ab0d'  # of the split train

@@ -17,8 +17,6 @@ from unittest import mock
 from absl import app, flags, logging
 from absl.testing import flagsaver
 
-from carvana_jax import cli  # noqa: F401 - its flag is defined once
-
 ROOT = pathlib.Path(__file__).parents[2]
 
 

@@ -7,9 +7,6 @@ import pathlib
 from absl.testing import absltest, parameterized
 from PIL import Image
 
-# All that a command imports late, for which nobody may lack the permission.
-from carvana_jax import diagram, evaluate, report, train  # noqa: F401
-from carvana_jax.datasets.studio import studio_dataset_builder  # noqa: F401
 from configs import debug
 from tests.malformed import command
 from tests.malformed.case import (

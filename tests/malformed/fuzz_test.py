@@ -18,19 +18,16 @@ from hypothesis import strategies as st
 from ml_collections import ConfigDict
 from PIL import Image
 
-from carvana_jax import (
-  atomic,
-  composite,
-  fields,
-  models,
-  photos,
-  workdir,
-)
+from carvana_jax import models
 from carvana_jax.datasets import spec
-from carvana_jax.datasets.carvana import source
-from carvana_jax.errors import UserError
+from carvana_jax.datasets.carvana import archives
+from carvana_jax.evaluation import results
+from carvana_jax.inference import photos
+from carvana_jax.masks import composite
 from carvana_jax.models import vgg_weights
-from carvana_jax.reporting import evaluations
+from carvana_jax.system import config_fields, files
+from carvana_jax.system.errors import UserError
+from carvana_jax.training import run_folder
 from configs import cnn256, default, vgg19_unet512
 from tests.malformed.case import CAR, encoded, gradient, write, zipped
 
@@ -93,8 +90,8 @@ class FuzzTest(chex.TestCase):
   def test_metadata(self, data):
     path = pathlib.PurePosixPath('metadata.csv')
     opened = lambda: io.BytesIO(data)
-    file = source.File('metadata.csv', path, len(data), opened)
-    found = self.read(source._parse_metadata, file, name='metadata.csv')
+    file = archives.File('metadata.csv', path, len(data), opened)
+    found = self.read(archives._parse_metadata, file, name='metadata.csv')
     for car in (found or {}).values():
       self.assertEqual(set(car), {'make', 'model', 'year', 'trim'})
 
@@ -102,7 +99,7 @@ class FuzzTest(chex.TestCase):
   @hypothesis.given(texts(METRICS))
   def test_metrics(self, data):
     write(self.root, 'metrics.jsonl', data)
-    rows = self.read(workdir.read_metrics, self.root, name='metrics.jsonl')
+    rows = self.read(run_folder.read_metrics, self.root, name='metrics.jsonl')
     for row in rows or ():
       self.assertGreaterEqual(row['step'], 1)
       float(sum(row.values()))
@@ -111,14 +108,14 @@ class FuzzTest(chex.TestCase):
   @hypothesis.given(texts(METRICS))
   def test_starts(self, data):
     write(self.root, 'starts.jsonl', data)
-    for row in self.read(workdir.read_starts, self.root) or ():
+    for row in self.read(run_folder.read_starts, self.root) or ():
       self.assertIsInstance(row, dict)
 
   @examples
   @hypothesis.given(texts(METRICS))
   def test_json(self, data):
     path = write(self.root, 'summary.json', data)
-    found = self.read(atomic.read_json, path, name=str(path))
+    found = self.read(files.read_json, path, name=str(path))
     if found is not None:
       self.assertNotIn('NaN', str(found))
 
@@ -127,7 +124,7 @@ class FuzzTest(chex.TestCase):
   def test_tables_of_scores(self, data):
     path = write(self.root, 'images.csv', data)
     rows = self.read(
-      evaluations.rows, path, ('filename',), ('dice',), name=str(path)
+      results.rows, path, ('filename',), ('dice',), name=str(path)
     )
     for row in rows or ():
       self.assertIsInstance(row['filename'], str)
@@ -177,7 +174,7 @@ class FuzzTest(chex.TestCase):
       self.read(photo.read, name=str(path))
     masks = zipped({f'{CAR}_01_mask.gif': b'mask'})
     write(self.root, 'train_masks.zip', masks)
-    found = self.read(source.find, self.root, False)
+    found = self.read(archives.find, self.root, False)
     for file in found.photos.values() if found else ():
       self.read(file.read, name='train.zip')
 
@@ -221,7 +218,7 @@ class FuzzTest(chex.TestCase):
   )  # fmt: skip
   def test_kinds(self, kind, value):
     try:
-      fields.check_kind('config.x', value, kind)
+      config_fields.check_kind('config.x', value, kind)
     except UserError as error:
       self.assertIn('config.x=', str(error))
       return

@@ -11,7 +11,7 @@ import orbax.checkpoint as ocp
 import safetensors.numpy
 from absl.testing import absltest
 
-from carvana_jax import prepare
+from carvana_jax.datasets import prepare
 from configs import debug, default
 from tests.malformed.case import (
   CAR,

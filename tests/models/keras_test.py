@@ -16,9 +16,10 @@ import numpy as np
 from absl.testing import parameterized
 
 from benchmarks.peers import keras_networks as networks
-from carvana_jax import losses, models
-from carvana_jax.host_tensorflow import tf
+from carvana_jax import models
 from carvana_jax.models import norm
+from carvana_jax.system.host_tensorflow import tf
+from carvana_jax.training import losses
 
 keras = tf.keras
 

@@ -10,8 +10,8 @@ from absl.testing import parameterized
 from flax import linen as nn
 from jax import flatten_util
 
-from carvana_jax import losses
 from carvana_jax.models import unet
+from carvana_jax.training import losses
 
 
 def variables_of(model, size=(16, 16)):

@@ -3,7 +3,8 @@
 import chex
 from absl.testing import parameterized
 
-from carvana_jax.reporting import evaluations, next_steps
+from carvana_jax.evaluation import results
+from carvana_jax.reporting import next_steps
 from configs import debug
 
 _BANDS = (('0', '2'), ('2', '4'), ('4', '8'), ('8', '16'), ('16', '32'),
@@ -35,7 +36,7 @@ def evaluation(gains=(0.01, 0.01, 0, 0, 0, 0, 0), far=(), groups=(), **summary):
     'ceiling_soft_mean': 0.99, 'size': '128x192', 'network_size': '32x48',
     'flip': True, 'tuned_dice_mean': 0.96,
   }  # fmt: skip
-  return evaluations.Evaluation(
+  return results.Evaluation(
     'studio-test',
     whole | summary,
     images,

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
-from carvana_jax.datasets import images, prepared, spec, workers
-from carvana_jax.datasets.borders import places
-from carvana_jax.errors import UserError
+from carvana_jax.datasets import images, reading, spec
+from carvana_jax.datasets.borders import tile_places
+from carvana_jax.system import threads
+from carvana_jax.system.errors import UserError
 
 TILES = 16  # a photo
 
@@ -83,9 +84,9 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     self, split: str
   ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yields (name, example) for the tiles of a photo, then of the next."""
-    source = prepared.undecoded(self._source, split)
+    source = reading.undecoded(self._source, split)
     cut = lambda position: list(self._cut(source[position]))
-    for examples in workers.ordered_map(cut, range(len(source))):
+    for examples in threads.ordered_map(cut, range(len(source))):
       yield from examples
 
   def _cut(
@@ -100,7 +101,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     }
     # The same tiles whatever other photos there are.
     seed = hashlib.md5(name.encode(), usedforsecurity=False).digest()
-    corners = places.random(
+    corners = tile_places.random(
       layers['coarse'], self._size, TILES, np.random.default_rng(list(seed))
     )
     height, width = self._size

@@ -7,10 +7,11 @@ import numpy as np
 import tensorflow_datasets as tfds
 from etils import epath
 
-from carvana_jax.datasets import images, spec, workers
-from carvana_jax.datasets.carvana import check, kaggle
-from carvana_jax.datasets.carvana import source as sources
-from carvana_jax.errors import UserError
+from carvana_jax.datasets import images, spec
+from carvana_jax.datasets.carvana import archives as sources
+from carvana_jax.datasets.carvana import kaggle, verify
+from carvana_jax.system import threads
+from carvana_jax.system.errors import UserError
 
 _DESCRIPTION = """
 Photos of cars in a turntable studio, 16 views of each, with masks of the car.
@@ -123,7 +124,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
 
   def _checked(self, manual_dir: epath.PathLike) -> sources.Source:
     source = sources.find(manual_dir, self._unlabeled)
-    check.check(source, *self.PHOTO_SIZE)
+    verify.check(source, *self.PHOTO_SIZE)
     return source
 
   def _generate_examples(
@@ -146,7 +147,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         **metadata.get(car_id, _NO_METADATA),
       }
 
-    return workers.ordered_map(example, photos)
+    return threads.ordered_map(example, photos)
 
   def _encode_photo(self, file: sources.File) -> bytes:
     if self.builder_config.name == spec.ORIGINAL_SIZE:
@@ -158,7 +159,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     """PNG bytes of the reduced mask; all zero for a photo that has none."""
     if file is None:
       return images.encode_png(np.zeros(self._size, np.uint8))
-    mask = check.decode_mask(file.read())
+    mask = verify.decode_mask(file.read())
     return images.encode_png(images.reduce(mask, *self._size))
 
   @property

@@ -8,10 +8,10 @@ import sys
 
 from etils import epath
 
-from carvana_jax.datasets.carvana import source
-from carvana_jax.errors import UserError
+from carvana_jax.datasets.carvana import archives
+from carvana_jax.system.errors import UserError
 
-_RULES = f'accept the rules at {source.HOMEPAGE}/rules'
+_RULES = f'accept the rules at {archives.HOMEPAGE}/rules'
 
 
 def fetch_if_missing(manual_dir: epath.PathLike) -> None:
@@ -21,8 +21,8 @@ def fetch_if_missing(manual_dir: epath.PathLike) -> None:
     UserError: no Kaggle client, no credentials, or the client fails.
   """
   try:
-    source.find(manual_dir, unlabeled=False)
-  except source.MissingFilesError:
+    archives.find(manual_dir, unlabeled=False)
+  except archives.MissingFilesError:
     _fetch(epath.Path(manual_dir).expanduser())
 
 
@@ -30,18 +30,18 @@ def _fetch(folder: epath.Path) -> None:
   client = _client()
   if not client:
     raise UserError(
-      f'there is no Kaggle client to fetch {source.COMPETITION}: pip install'
+      f'there is no Kaggle client to fetch {archives.COMPETITION}: pip install'
       f' kaggle, then {_RULES}.'
     )
   if not _has_credentials():
     raise UserError(
-      f'no Kaggle credentials to fetch {source.COMPETITION}: create an API'
+      f'no Kaggle credentials to fetch {archives.COMPETITION}: create an API'
       ' token at https://www.kaggle.com/settings, save it as'
       f' ~/.kaggle/kaggle.json, and {_RULES}.'
     )
   folder.mkdir(parents=True, exist_ok=True)
   command = [client, 'competitions', 'download']
-  command += ['-c', source.COMPETITION, '-p', str(folder)]
+  command += ['-c', archives.COMPETITION, '-p', str(folder)]
   # Its output stays on the terminal: the download takes hours.
   code = subprocess.run(command, check=False).returncode
   if code:

@@ -4,7 +4,7 @@ import collections
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from carvana_jax.datasets import workers
+from carvana_jax.system import threads
 
 
 def cars_of(
@@ -28,7 +28,7 @@ def cars_of(
   views = collections.defaultdict(list)
   if positions is None:
     positions = range(len(source_split))
-  for car_id, view, position in workers.ordered_map(label, map(int, positions)):
+  for car_id, view, position in threads.ordered_map(label, map(int, positions)):
     views[car_id].append((view, position))
   return {
     car_id: [position for _, position in sorted(pairs)]

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
-from carvana_jax.datasets import images, spec, workers
-from carvana_jax.datasets.multiview import cars, views
+from carvana_jax.datasets import images, spec
+from carvana_jax.datasets.multiview import cars, cropping
+from carvana_jax.system import threads
 
 _DESCRIPTION = """
 The photos of another data set, each compared with all views of its car: cropped
@@ -85,13 +86,13 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     self, examples: list[Mapping[str, Any]]
   ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yields (name, example), in their order, for the views of one car."""
-    photos = workers.ordered_map(
+    photos = threads.ordered_map(
       lambda example: images.decode_photo(example['image']), examples
     )
-    crops = views.views(list(photos), *self._size)
+    crops = cropping.views(list(photos), *self._size)
 
     def crop(
-      pair: tuple[Mapping[str, Any], views.View],
+      pair: tuple[Mapping[str, Any], cropping.View],
     ) -> tuple[str, dict[str, Any]]:
       example, view = pair
       mask = images.decode_mask(example['mask'])
@@ -100,12 +101,12 @@ class Builder(tfds.core.GeneratorBasedBuilder):
       return name, {
         **example,
         'image': images.encode_png(view.image),
-        'mask': images.encode_png(views.cut(mask, view.box, *self._size)),
+        'mask': images.encode_png(cropping.cut(mask, view.box, *self._size)),
         'difference': images.encode_png(view.difference),
         'box': view.box,
       }
 
-    return workers.ordered_map(crop, zip(examples, crops, strict=True))
+    return threads.ordered_map(crop, zip(examples, crops, strict=True))
 
   @property
   def _size(self) -> tuple[int, int]:

@@ -9,8 +9,9 @@ import numpy as np
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from carvana_jax.datasets import images, spec, workers
+from carvana_jax.datasets import images, spec
 from carvana_jax.datasets.studio import cars, render
+from carvana_jax.system import threads
 
 _DESCRIPTION = """
 A rendered stand-in for the photos of `carvana`: parametric cars in a turntable
@@ -100,7 +101,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     photos = [
       (car, view) for car in members for view in range(1, spec.VIEWS + 1)
     ]
-    return workers.ordered_map(example, photos)
+    return threads.ordered_map(example, photos)
 
   def _encode_image(self, image: np.ndarray, quality: int) -> bytes:
     """JPG bytes, or PNG bytes of what JPG leaves of the image."""

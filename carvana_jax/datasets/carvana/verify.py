@@ -1,0 +1,180 @@
+"""Checks every file before anything is written.
+
+Each problem is one line that names the file and the remedy, so that nobody
+learns of a broken photo after an hour of packaging, or from a low score.
+"""
+
+import collections
+import io
+from collections.abc import Callable
+
+import numpy as np
+import tqdm
+from absl import logging
+from PIL import Image, UnidentifiedImageError
+
+from carvana_jax.datasets import images, spec
+from carvana_jax.datasets.carvana.archives import File, Source
+from carvana_jax.system import threads
+from carvana_jax.system.errors import UserError
+
+MASK_MODES = ('1', 'L', 'P')  # Pillow's, of one channel of at most 8 bits
+
+_CARS_NAMED = 5  # in the warning about incomplete cars
+_REMEDY = 'download it again or remove it.'
+
+
+def check(source: Source, height: int, width: int) -> None:
+  """Reads every file, on all cores; warns of cars that lack views.
+
+  Raises:
+    UserError: a photo has no mask or a mask no photo, or a file is unreadable,
+      has another size than [height, width] or, being a mask, values other
+      than 0 and 1 (or 0 and 255). It names the first such file and counts the
+      others.
+  """
+  _raise_first(_unpaired(source))
+  _raise_first(_broken(source, height, width))
+  _warn_of_incomplete_cars(source)
+
+
+def decode_mask(data: bytes) -> np.ndarray:
+  """Bytes of a mask, GIF or PNG -> uint8 [H, W], 0 or 255.
+
+  A palette's colours do not matter: its index 0 is background and 1 is car.
+
+  Raises:
+    ValueError: it has several channels, or values other than 0 and 1 (or 0
+      and 255).
+    OSError: it cannot be decoded.
+  """
+  with images.opened(io.BytesIO(data)) as image:
+    _check_values(image)
+    values = np.asarray(image)
+  return (values != 0).view(np.uint8) * np.uint8(255)
+
+
+def _check_values(image: Image.Image) -> None:
+  """Decodes a mask, and raises what `decode_mask` does."""
+  if image.mode not in MASK_MODES:
+    raise ValueError(f'the mode is {image.mode}, not one channel of 8 bits')
+  refuse_animation(image)
+  if not is_binary(image):
+    raise ValueError('there are values other than 0 and 1')
+
+
+def refuse_animation(mask: Image.Image) -> None:
+  """Raises a `ValueError` where an image has several frames."""
+  if getattr(mask, 'is_animated', False):
+    raise ValueError('there are several frames')
+
+
+def is_binary(mask: Image.Image) -> bool:
+  """Whether a mask of one channel has no values but 0 and 1, or 0 and 255."""
+  counts = mask.histogram()  # much faster than NumPy on the pixels
+  present = {value for value, count in enumerate(counts) if count}
+  return present <= {0, 1} or present <= {0, 255}
+
+
+def nature(file: File) -> str:
+  """What a file is that Pillow does not know."""
+  return 'not an image' if file.size else 'empty'
+
+
+def _raise_first(problems: list[str]) -> None:
+  if not problems:
+    return
+  others = len(problems) - 1
+  more = f' ({others} more with problems)' if others else ''
+  raise UserError(problems[0] + more)
+
+
+def _unpaired(source: Source) -> list[str]:
+  photos, masks = source.photos, source.masks
+  return [
+    f'mask missing for {photos[stem]}: add {stem}_mask.gif or remove the photo.'
+    for stem in sorted(photos.keys() - masks.keys())
+  ] + [
+    f'photo missing for {masks[stem]}: add {stem}.jpg or remove the mask.'
+    for stem in sorted(masks.keys() - photos.keys())
+  ]
+
+
+def _broken(source: Source, height: int, width: int) -> list[str]:
+  def photo(file: File) -> str | None:
+    return _problem(file, _check_photo, height, width)
+
+  def mask(file: File) -> str | None:
+    return _problem(file, _check_mask, height, width)
+
+  jobs = [(photo, file) for file in source.photos.values()]
+  jobs += [(mask, file) for file in source.masks.values()]
+  jobs += [(photo, file) for file in source.test.values()]
+  problems = threads.ordered_map(lambda job: job[0](job[1]), jobs)
+  progress = tqdm.tqdm(
+    problems,
+    desc='checking images',
+    total=len(jobs),
+    unit=' images',
+    leave=False,
+    disable=None,
+  )
+  return [problem for problem in progress if problem]
+
+
+def _problem(
+  file: File,
+  examine: Callable[[bytes, int, int], None],
+  height: int,
+  width: int,
+) -> str | None:
+  """What is wrong with a file, in one line; None if nothing is."""
+  try:
+    examine(file.read(), height, width)
+  except UserError as error:
+    return str(error)
+  except UnidentifiedImageError:
+    return f'{file} is {nature(file)}: {_REMEDY}'
+  except Exception as error:  # Pillow's decoders raise all kinds
+    return f'{file}: {" ".join(str(error).split())}: {_REMEDY}'
+  return None
+
+
+def _check_photo(data: bytes, height: int, width: int) -> None:
+  with images.opened(io.BytesIO(data)) as image:
+    if image.format != 'JPEG' or image.mode != 'RGB':
+      raise ValueError(f'it is a {image.mode} {image.format}, not an RGB JPEG')
+    _check_size(image, height, width)
+    # An eighth of the pixels, luminance only: four times as fast, and it
+    # still reads the file to its end.
+    image.draft('L', (width // 8, height // 8))
+    image.load()
+
+
+def _check_mask(data: bytes, height: int, width: int) -> None:
+  with images.opened(io.BytesIO(data)) as image:
+    _check_size(image, height, width)  # before so many pixels are decoded
+    _check_values(image)
+
+
+def _check_size(image: Image.Image, height: int, width: int) -> None:
+  if image.size != (width, height):
+    raise ValueError(
+      f'the size is {image.width}x{image.height}, not {width}x{height}'
+    )
+
+
+def _warn_of_incomplete_cars(source: Source) -> None:
+  stems = [*source.photos, *source.test]
+  views = collections.Counter(spec.parse_photo(stem).car_id for stem in stems)
+  incomplete = [car for car in views if views[car] < spec.VIEWS]
+  if not incomplete:
+    return
+  named = ', '.join(
+    f'{car} ({views[car]} views)' for car in incomplete[:_CARS_NAMED]
+  )
+  others = len(incomplete) - _CARS_NAMED
+  more = f' and {others} more' if others > 0 else ''
+  logging.warning(
+    'Packaging cars with fewer than %d views: %s%s.', spec.VIEWS, named, more
+  )

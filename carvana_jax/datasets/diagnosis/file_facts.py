@@ -1,0 +1,113 @@
+"""What is kept of a photo and its mask: a few numbers and a thumbnail."""
+
+import hashlib
+import io
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
+
+import cv2
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from carvana_jax.datasets import images
+from carvana_jax.datasets.carvana import verify
+from carvana_jax.datasets.carvana.archives import File
+from carvana_jax.datasets.diagnosis.pairs import Pair
+from carvana_jax.system.errors import UserError
+
+THUMBNAIL = (24, 36)  # height, width
+_CAR = 128  # the lowest value of a soft mask that is more car than background
+
+T = TypeVar('T')
+
+
+class Photo(NamedTuple):
+  """Of a photo."""
+
+  digest: bytes  # SHA-256 of the file
+  kind: str  # mode and format, such as 'RGB JPEG'
+  size: tuple[int, int]  # height, width
+  thumbnail: np.ndarray  # uint8 [24, 36], luminance averaged over areas
+
+
+class Mask(NamedTuple):
+  """Of a mask."""
+
+  digest: bytes  # SHA-256 of the pixels
+  mode: str
+  size: tuple[int, int]  # height, width
+  # None where mode or values are not a mask's.
+  area: float | None  # 0..1 of all pixels
+  box: np.ndarray | None  # top, left, bottom, right, 0..1 of height and width
+
+
+class Facts(NamedTuple):
+  """Of a pair; a text says why a file can't be read, None that it's missing."""
+
+  pair: Pair
+  photo: Photo | str | None
+  mask: Mask | str | None
+
+
+def examine(pair: Pair, soft: bool) -> Facts:
+  """Reads both files to their ends; damaged ones are no error.
+
+  Args:
+    pair: the files.
+    soft: whether masks may have values between background and car.
+  """
+  return Facts(
+    pair,
+    _try(_photo, pair.photo),
+    _try(lambda data: _mask(data, soft), pair.mask),
+  )
+
+
+def _try(read: Callable[[bytes], T], file: File | None) -> T | str | None:
+  if file is None:
+    return None
+  try:
+    return read(file.read())
+  except UserError as error:
+    return str(error)
+  except UnidentifiedImageError:
+    return verify.nature(file)
+  except Exception as error:  # Pillow's decoders raise all kinds
+    return ' '.join(str(error).split())
+
+
+def _photo(data):
+  with images.opened(io.BytesIO(data)) as image:
+    kind, size = f'{image.mode} {image.format}', (image.height, image.width)
+    # JPEG decodes an eighth of the pixels much faster, and to the file's end.
+    image.draft('L', (4 * THUMBNAIL[1], 4 * THUMBNAIL[0]))
+    thumbnail = image.convert('L').resize(THUMBNAIL[::-1], Image.Resampling.BOX)
+  return Photo(hashlib.sha256(data).digest(), kind, size, np.asarray(thumbnail))
+
+
+def _mask(data, soft):
+  with images.opened(io.BytesIO(data)) as image:
+    verify.refuse_animation(image)
+    image.load()
+    size = image.height, image.width
+    area = box = None
+    pixels = np.asarray(image)
+    if image.mode in verify.MASK_MODES and (soft or verify.is_binary(image)):
+      is_car = (pixels >= _CAR) if soft else (pixels != 0)
+      area, box = _shape(is_car.view(np.uint8))
+  return Mask(
+    hashlib.sha256(np.ascontiguousarray(pixels)).digest(),
+    image.mode,
+    size,
+    area,
+    box,
+  )
+
+
+def _shape(is_car):
+  """Area and box of uint8 [H, W], 0 or 1."""
+  height, width = is_car.shape
+  left, top, across, down = cv2.boundingRect(is_car)
+  box = np.array([top, left, top + down, left + across], float)
+  area = cv2.countNonZero(is_car) / is_car.size
+  return area, box / (height, width, height, width)

@@ -1,0 +1,148 @@
+"""Photos with their masks, out of a Kaggle-style folder or a prepared data set.
+
+Only labelled photos: nobody trains on those that have no masks.
+"""
+
+import functools
+import io
+import pathlib
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import tensorflow_datasets as tfds
+
+from carvana_jax.datasets import reading, spec
+from carvana_jax.datasets.carvana import archives
+from carvana_jax.datasets.carvana.archives import File
+from carvana_jax.datasets.carvana.carvana_dataset_builder import Builder
+from carvana_jax.system.errors import UserError
+
+_HELD = 64  # examples in memory: no fewer than threads that examine them
+
+
+class Pair(NamedTuple):
+  """A photo and its mask, of which one may be missing."""
+
+  car_id: str
+  view: int  # 1..16
+  split: str
+  photo: File | None
+  mask: File | None
+
+  def __str__(self) -> str:
+    return str(self.photo or self.mask)
+
+
+class Collection(NamedTuple):
+  """What is examined, and what holds for all of it."""
+
+  # Called where a pair is examined: labels, photo and mask of a prepared
+  # example are one record, which is then read once.
+  pairs: list[Callable[[], Pair]]
+  photo_size: tuple[int, int]  # height and width that all must have
+  photo_kind: str  # mode and format of its photos, such as 'RGB JPEG'
+  soft: bool  # whether masks may have values between background and car
+
+
+def in_folder(folder: pathlib.Path) -> Collection:
+  """The photos and masks of a folder that `carvana` could be made from.
+
+  Raises:
+    UserError: there are none, or an archive cannot be read.
+  """
+  found = archives.find(folder, unlabeled=False)
+  pairs = []
+  for stem in sorted(found.photos.keys() | found.masks.keys()):
+    car_id, view = spec.parse_photo(stem)
+    files = found.photos.get(stem), found.masks.get(stem)
+    split = spec.split_of(car_id)
+    pairs.append(functools.partial(Pair, car_id, view, split, *files))
+  return Collection(pairs, Builder.PHOTO_SIZE, 'RGB JPEG', soft=False)
+
+
+def in_dataset(folder: pathlib.Path) -> Collection:
+  """The photos and masks of a prepared data set, in its own splits.
+
+  Raises:
+    UserError: the folder is no such data set, or has no masks. Calling one of
+      its pairs raises it, too, where a file is damaged.
+  """
+  if not (folder / 'dataset_info.json').exists():
+    raise UserError(
+      f'{folder} is no prepared data set; give --data the folder that holds '
+      'dataset_info.json, such as data/studio/128x192/1.0.1.'
+    )
+  builder = reading.in_folder(folder)
+  lacking = spec.features(spec.ORIGINAL_SIZE).keys() - builder.info.features
+  if lacking:
+    raise UserError(
+      f'{folder} has no {min(lacking)}; give --data a data set that this '
+      'project prepared.'
+    )
+  labelled = [split for split in builder.info.splits if split != 'unlabeled']
+  if not labelled:
+    raise UserError(
+      f'{folder} has no masks, only the split unlabeled; give --data a data '
+      'set with other splits.'
+    )
+  read = _reader(builder, labelled)
+  pairs = [
+    functools.partial(_pair, read, split, position)
+    for split in labelled
+    for position in range(builder.info.splits[split].num_examples)
+  ]
+  size = builder.info.features['image'].shape[:2]
+  original = size == spec.parse_size(spec.ORIGINAL_SIZE)
+  kind = 'RGB JPEG' if original else 'RGB PNG'
+  return Collection(pairs, size, kind, soft=not original)
+
+
+def _reader(
+  builder: tfds.core.DatasetBuilder, splits: list[str]
+) -> Callable[[str, int], dict[str, Any]]:
+  """A function that reads the example of a split and a position in it."""
+  folder = builder.data_path
+  skip = tfds.decode.SkipDecoding()
+  decoders = {'image': skip, 'mask': skip}
+  try:
+    examples = {x: builder.as_data_source(x, decoders=decoders) for x in splits}
+  except NotImplementedError as error:  # other files than ArrayRecord
+    raise UserError(
+      f'{folder} cannot be read in any order; prepare it with '
+      "file_format='array_record'."
+    ) from error
+
+  # Only the latest: the bytes of all would be too many.
+  @functools.lru_cache(_HELD)
+  def read(split: str, position: int) -> dict[str, Any]:
+    try:
+      return examples[split][position]
+    except RuntimeError as error:  # what ArrayRecord raises
+      raise UserError(
+        f'{folder} has a damaged file of the split {split} ({error}); remove '
+        'the folder and prepare it again.'
+      ) from error
+
+  return read
+
+
+def _pair(read, split, position):
+  """The pair of an example, whose bytes are read when they are looked at."""
+  example = read(split, position)
+  label = pathlib.PurePosixPath(split, example['filename'].decode())
+
+  def file(feature: str, path: pathlib.PurePosixPath) -> File:
+    return File(
+      str(path),
+      path,
+      len(example[feature]),
+      lambda: io.BytesIO(read(split, position)[feature]),
+    )
+
+  return Pair(
+    example['car_id'].decode(),
+    int(example['view']),
+    split,
+    file('image', label),
+    file('mask', label.with_name(f'{label.stem}_mask.png')),
+  )

@@ -1,0 +1,229 @@
+"""From a data set's name and a size to prepared files, made when missing."""
+
+import contextlib
+import fcntl
+import os
+import pathlib
+import sys
+
+import tensorflow_datasets as tfds
+
+from carvana_jax.datasets import pseudo_labels, reading, spec
+from carvana_jax.datasets.borders import borders_dataset_builder
+from carvana_jax.datasets.carvana import archives, kaggle
+from carvana_jax.datasets.multiview import multiview_dataset_builder
+from carvana_jax.datasets.names import FULL_SIZES
+from carvana_jax.system import files
+from carvana_jax.system.errors import UserError
+
+# These files can be read at any position, so a run that goes on in the middle
+# of an epoch reads nothing of what came before.
+_FORMAT = 'array_record'
+
+
+def input_shape(data_config) -> tuple[int, int, int]:
+  """(h, w, C) of the network's input.
+
+  Three channels are colours, three more the differences between views, or one
+  more what another network saw.
+  """
+  channels = 6 if data_config.multiview else 4 if data_config.coarse else 3
+  return (*spec.parse_size(data_config.size), channels)
+
+
+def full_size(data_config) -> str:
+  """The size of the final evaluation, HEIGHTxWIDTH."""
+  check_name(data_config)
+  return data_config.full_size or FULL_SIZES[data_config.dataset]
+
+
+def check_name(data_config) -> None:
+  """Raises a `UserError` where `config.data.dataset` is unknown."""
+  if data_config.dataset not in FULL_SIZES:
+    raise UserError(
+      f'config.data.dataset={data_config.dataset!r} is unknown; '
+      f'choose from {", ".join(FULL_SIZES)}.'
+    )
+
+
+def check_sizes(data_config) -> None:
+  """Raises a `UserError` where the data do not come in the config's sizes."""
+  check_name(data_config)
+  single = network_class = _builder_class(data_config)
+  if data_config.multiview:
+    network_class = multiview_dataset_builder.Builder
+  elif data_config.coarse:
+    network_class = borders_dataset_builder.Builder
+  _check_size(data_config.dataset, network_class, data_config.size)
+  _check_size(data_config.dataset, single, full_size(data_config))
+
+
+def _check_size(name, builder_class, size):
+  spec.parse_size(size)
+  sizes = builder_class.builder_configs
+  if size not in sizes:
+    raise UserError(
+      f'{name} has no size {size!r}; choose from {", ".join(sizes)}.'
+    )
+
+
+def for_network(data_config) -> tfds.core.DatasetBuilder:
+  """The prepared data set that a network is trained on."""
+  if data_config.multiview:
+    return _multiview(data_config)
+  if data_config.coarse:
+    return _borders(data_config)
+  return dataset(data_config, data_config.size)
+
+
+def for_scoring(data_config) -> tfds.core.DatasetBuilder:
+  """The prepared data set of the full size."""
+  return dataset(data_config, full_size(data_config))
+
+
+def dataset(data_config, size: str) -> tfds.core.DatasetBuilder:
+  """The prepared data set of `config.data` at one size.
+
+  Args:
+    data_config: `config.data`.
+    size: the builder config, HEIGHTxWIDTH.
+
+  Returns:
+    A builder whose examples can be read in any order (`as_data_source`).
+
+  Raises:
+    UserError: name or size are unknown, or files are missing or damaged, be
+      it those that were prepared earlier.
+  """
+  check_name(data_config)
+  _check_size(data_config.dataset, _builder_class(data_config), size)
+  folder, options, download = _sources(data_config)
+  return _prepared(
+    data_config,
+    folder,
+    lambda: _builder_class(data_config)(
+      config=size, data_dir=folder, file_format=_FORMAT, **options
+    ),
+    download,
+  )
+
+
+def _multiview(data_config):
+  """The data set of crops and differences, made from the full-size one."""
+  source = for_scoring(data_config)
+  return _prepared(
+    data_config,
+    source.data_path,
+    lambda: multiview_dataset_builder.Builder(
+      source=source,
+      config=data_config.size,
+      # Within its source, on whose size and version the crops depend.
+      data_dir=source.data_path,
+      file_format=_FORMAT,
+    ),
+    download=None,
+  )
+
+
+def _borders(data_config):
+  """The data set of tiles along the border that another network sees."""
+  source = for_scoring(data_config)
+  probabilities = pathlib.Path(data_config.coarse).expanduser()
+  files = sorted(probabilities.glob('*_probability.png'))
+  folder = source.data_path / f'coarse-{pseudo_labels.fingerprint_of(files)}'
+  return _prepared(
+    data_config,
+    folder,
+    lambda: borders_dataset_builder.Builder(
+      source=source,
+      probabilities=probabilities,
+      config=data_config.size,
+      data_dir=folder,
+      file_format=_FORMAT,
+    ),
+    download=None,
+  )
+
+
+def _prepared(data_config, folder, create, download):
+  """The builder that `create` makes, with its files below a folder."""
+  with reading.telling(folder):
+    builder = create()
+  if builder.data_path.exists():
+    reading.refuse_damaged(builder)
+    return builder
+  files.check_folder(pathlib.Path(builder.data_path), 'config.data.data_dir')
+  with _lock(_root(data_config)):
+    builder = create()  # another process may have made the files just now
+    if builder.data_path.exists():
+      return builder
+    name = f'{builder.name}/{builder.builder_config.name}'
+    print(f'preparing {name} in {builder.data_path}', flush=True)
+    if not sys.stderr.isatty():
+      tfds.disable_progress_bar()
+    # TFDS speaks of a download, of which there is none.
+    with contextlib.redirect_stdout(None):
+      builder.download_and_prepare(download_config=download)
+  return builder
+
+
+@contextlib.contextmanager
+def _lock(folder):
+  """Keeps other processes from making the same files, where locks are known."""
+  is_new = not folder.exists()
+  folder.mkdir(parents=True, exist_ok=True)
+  number = os.open(folder, os.O_RDONLY)
+  try:
+    fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+  except BlockingIOError:
+    print(f'waiting for another process that prepares data in {folder}')
+    fcntl.flock(number, fcntl.LOCK_EX)
+  except OSError:  # a disk without locks
+    pass
+  try:
+    yield
+  finally:
+    os.close(number)
+    if is_new:
+      with contextlib.suppress(OSError):  # it is used
+        folder.rmdir()
+
+
+def identity(data_config, builder: tfds.core.DatasetBuilder) -> str:
+  """What tells the prepared data from others: source, name, size, version."""
+  return str(pathlib.Path(builder.data_path).relative_to(_root(data_config)))
+
+
+def source_of(identity: str) -> str:
+  """What an `identity` says of the source alone, whatever the size."""
+  return identity.partition('/')[0]
+
+
+def _root(data_config):
+  return pathlib.Path(data_config.data_dir).expanduser().absolute()
+
+
+def _builder_class(data_config):
+  if data_config.dataset == 'studio':
+    from carvana_jax.datasets.studio import studio_dataset_builder as module
+  else:
+    from carvana_jax.datasets.carvana import carvana_dataset_builder as module
+  return module.Builder
+
+
+def _sources(data_config):
+  """Folder of the prepared files, builder arguments, download config."""
+  root = _root(data_config)
+  if data_config.dataset == 'studio':
+    return root, {}, None
+  manual_dir = pathlib.Path(data_config.manual_dir or root / 'manual')
+  manual_dir = manual_dir.expanduser()
+  if data_config.kaggle:
+    kaggle.fetch_if_missing(manual_dir)
+  files = archives.find(manual_dir, data_config.unlabeled)
+  return (
+    # Each source in a folder of its own, so that two never pass for one.
+    root / f'carvana-{archives.fingerprint(files)}',
+    {'unlabeled': data_config.unlabeled},
+    tfds.download.DownloadConfig(manual_dir=manual_dir),
+  )

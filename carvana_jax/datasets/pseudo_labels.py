@@ -1,0 +1,141 @@
+"""A network's probabilities as soft masks of photos that have no mask.
+
+Pseudo-labels (Lee 2013) that stay soft, as in Noisy Student (Xie et al. 2020).
+Their files are what `predict --save_probabilities` writes: NAME_probability.png
+of the photo's own size, gray, 0..255 for a probability of 0..1.
+"""
+
+import collections
+import dataclasses
+import hashlib
+import json
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from carvana_jax.datasets import images, reading
+from carvana_jax.system import threads
+from carvana_jax.system.errors import UserError
+
+SPLIT = 'unlabeled'  # of the data set, whose own masks are all zero
+
+_ENDING = '_probability.png'
+
+
+@dataclasses.dataclass(frozen=True)
+class PseudoLabels:
+  """The masks of those examples of the split that have a file."""
+
+  positions: np.ndarray  # int64 [N], of the examples in the split
+  files: list[pathlib.Path]  # N, of the same examples
+  size: tuple[int, int]  # (h, w) that the network sees
+  fingerprint: str  # 8 hexadecimal digits, of the files' names and sizes
+
+  def __len__(self) -> int:
+    return len(self.files)
+
+  def mask(self, number: int) -> np.ndarray:
+    """The mask of example `number` of 0..N-1, reduced: uint8 [h, w]."""
+    probability = images.decode_mask(self.files[number].read_bytes())
+    return images.reduce(probability, *self.size)
+
+
+def find(text: str, builder: tfds.core.DatasetBuilder) -> PseudoLabels:
+  """Finds the files of a data set's unlabeled photos, and checks them all.
+
+  Args:
+    text: `config.data.pseudo_labels`, a folder; files of other photos are
+      passed over.
+    builder: the prepared data set that the network is trained on.
+
+  Raises:
+    UserError: the folder or the unlabeled photos are missing, no photo has a
+      file, or a file is damaged, differs in size from most others or is smaller
+      than what the network sees.
+  """
+  folder = pathlib.Path(text).expanduser()
+  if not folder.is_dir():
+    raise UserError(
+      f'config.data.pseudo_labels={text} is no folder; make it with '
+      'predict --save_probabilities.'
+    )
+  there = {path.name: path for path in folder.glob(f'*{_ENDING}')}
+  files = {
+    position: there[name]
+    for position, name in enumerate(_file_names(builder))
+    if name in there
+  }
+  if not files:
+    raise UserError(
+      f'{folder} holds no NAME{_ENDING} of an unlabeled photo; make them with '
+      'predict --save_probabilities from these photos.'
+    )
+  paths = list(files.values())
+  network_size = builder.info.features['mask'].shape[:2]
+  _check(paths, network_size)
+  return PseudoLabels(
+    positions=np.array(list(files), np.int64),
+    files=paths,
+    size=network_size,
+    fingerprint=fingerprint_of(paths),
+  )
+
+
+def refuse_none(builder: tfds.core.DatasetBuilder) -> None:
+  """Raises a `UserError` where a data set has no unlabeled photo."""
+  if SPLIT not in builder.info.splits:
+    raise UserError(
+      f'{builder.info.full_name} has no photo in its {SPLIT} split; add the '
+      "challenge's test photos to the folder or unset "
+      'config.data.pseudo_labels.'
+    )
+
+
+def _file_names(builder):
+  """What the photos' files are called, in the order of the split."""
+  refuse_none(builder)
+  source = reading.undecoded(builder, SPLIT)
+  return [
+    pathlib.Path(row['filename'].decode()).stem + _ENDING for row in source
+  ]
+
+
+def _check(paths, network_size):
+  """Refuses damaged files now, as they would end a run in its middle."""
+  sizes = list(threads.ordered_map(_size, paths))
+  ((usual, _),) = collections.Counter(sizes).most_common(1)
+  for path, size in zip(paths, sizes, strict=True):
+    if size != usual:
+      raise UserError(
+        f'{path} has {size[0]}x{size[1]} pixels, but most others have '
+        f'{usual[0]}x{usual[1]}; make it again or remove it.'
+      )
+  if usual[0] < network_size[0] or usual[1] < network_size[1]:
+    raise UserError(
+      f'{paths[0]} has {usual[0]}x{usual[1]} pixels, fewer than the network '
+      f'sees ({network_size[0]}x{network_size[1]}); make them again from the '
+      'photos.'
+    )
+
+
+def _size(path):
+  """(H, W) of a file whose checksums are right."""
+  try:
+    with path.open('rb') as file:
+      image = images.opened(file, ['PNG'])
+      if image.mode != 'L':
+        raise ValueError('not one channel of 8 bits')
+      image.verify()  # fifty times as fast as decoding
+      return image.height, image.width
+  except Exception as error:  # Pillow's decoders raise all kinds
+    raise UserError(
+      f'{path} is damaged or no gray PNG of 8 bits; make it again or remove it.'
+    ) from error
+
+
+def fingerprint_of(paths: Sequence[pathlib.Path]) -> str:
+  """8 hexadecimal digits that follow from files' names and sizes."""
+  sizes = sorted((path.name, path.stat().st_size) for path in paths)
+  return hashlib.sha256(json.dumps(sizes).encode()).hexdigest()[:8]

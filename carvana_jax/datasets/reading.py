@@ -1,0 +1,67 @@
+"""Opens prepared data sets; a `UserError` where their files are damaged."""
+
+import contextlib
+import pathlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import tensorflow_datasets as tfds
+
+from carvana_jax.system.errors import UserError
+
+
+@contextlib.contextmanager
+def telling(folder: pathlib.Path) -> Iterator[None]:
+  """Makes a `UserError` of whatever is raised while a data set is opened.
+
+  Args:
+    folder: that the data set is in, or several are.
+  """
+  try:
+    yield
+  except UserError:
+    raise
+  except Exception as error:  # each reader has kinds of its own
+    reason = ' '.join(str(error).split())[:200]
+    raise UserError(
+      f'{folder} is damaged ({reason}); remove the folder and prepare it again.'
+    ) from error
+
+
+def in_folder(folder: pathlib.Path) -> tfds.core.DatasetBuilder:
+  """The data set of a folder that holds a dataset_info.json."""
+  with telling(folder):
+    return tfds.builder_from_directory(folder)
+
+
+def undecoded(
+  builder: tfds.core.DatasetBuilder, split: str
+) -> Sequence[Mapping[str, Any]]:
+  """Examples to read in any order, images as their files' bytes.
+
+  Args:
+    builder: a data set in random-access files.
+    split: as TFDS names it; several are joined by +.
+  """
+  skip = tfds.decode.SkipDecoding()
+  decoders = {
+    name: skip
+    for name, feature in builder.info.features.items()
+    if isinstance(feature, tfds.features.Image)
+  }
+  return builder.as_data_source(split, decoders=decoders)
+
+
+def refuse_damaged(builder: tfds.core.DatasetBuilder) -> None:
+  """Raises a `UserError` where files of a data set are missing or cut off.
+
+  Looks at the first and the last example of every split, so wrong bits in
+  between are not found.
+  """
+  with telling(pathlib.Path(builder.data_path)):
+    if not builder.info.splits:
+      raise ValueError('dataset_info.json is missing or names no split')
+    for split in builder.info.splits:
+      examples = undecoded(builder, split)
+      for position in (0, len(examples) - 1):
+        examples[position]

@@ -1,0 +1,1 @@
+"""Scores of a trained network at full size."""

@@ -1,0 +1,115 @@
+"""What a run's folder holds of its evaluations, some of them half written."""
+
+import csv
+import math
+import pathlib
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from carvana_jax.datasets import folds
+from carvana_jax.system import files
+from carvana_jax.system.errors import UserError
+
+# The columns that are read of the tables: texts, then numbers.
+_IMAGES = (
+  ('filename', 'car_id', 'colour', 'make', 'model'),
+  ('dice', 'surface_distance'),
+)
+_GROUPS = (('by', 'group', 'images', 'cars'), ('dice_mean', 'dice_worst'))
+_ERRORS = (('up_to',), ('over', 'missed', 'added', 'share', 'dice_gain'))
+# What is needed of summary.json, whatever else there is; and beside errors.csv.
+_NEEDED = {'split': str, 'data': str, 'step': int, 'validation_folds': list}
+_NEEDED_TOO = {
+  'dice_mean': float | int,
+  'ceiling_soft_mean': float | int,
+  'network_size': str,
+  'size': str,
+}
+
+
+class Evaluation(NamedTuple):
+  """The files of one evaluation, as `carvana_jax.evaluate` writes them."""
+
+  name: str  # of its folder
+  summary: dict[str, Any]
+  images: list[dict[str, str]]  # the worst first
+  groups: list[dict[str, str]]
+  errors: list[dict[str, str]]  # by distance from the border on
+
+  @property
+  def of_test(self) -> bool:
+    """Whether its images are those of a test split."""
+    return self.summary['split'] == 'test'
+
+
+def read(workdir: pathlib.Path) -> list[Evaluation]:
+  """The evaluations of a run, by name.
+
+  One without a summary, which is written last, is left out; of one without
+  one of the tables, that table is empty. Older ones have no errors.csv.
+
+  Raises:
+    UserError: a file is damaged.
+  """
+  return [
+    _evaluation(path)
+    for path in sorted(workdir.glob('evaluation/*/summary.json'))
+  ]
+
+
+def _evaluation(path):
+  errors = rows(path.with_name('errors.csv'), *_ERRORS)
+  counted = ('wrong_far',) if errors else ()
+  return Evaluation(
+    path.parent.name,
+    _summary(path, _NEEDED | (_NEEDED_TOO if errors else {})),
+    rows(path.with_name('images.csv'), _IMAGES[0], _IMAGES[1] + counted),
+    rows(path.with_name('groups.csv'), *_GROUPS),
+    errors,
+  )
+
+
+def _summary(path, needed):
+  # The first versions knew no others than the data set's own.
+  summary = {'validation_folds': list(folds.OWN), **files.read_json(path)}
+  for name, kind in needed.items():
+    if not isinstance(summary.get(name), kind):
+      raise UserError(f'{path} does not tell its {name}; evaluate again.')
+  return summary
+
+
+def rows(
+  path: pathlib.Path, texts: Iterable[str], numbers: Iterable[str]
+) -> list[dict[str, str]]:
+  """The rows of a table, none where there is no such file.
+
+  Args:
+    path: a csv.
+    texts: columns that must be there.
+    numbers: columns that must hold finite numbers.
+
+  Raises:
+    UserError: names the row that lacks one of them.
+  """
+  if not path.exists():
+    return []
+  try:
+    with path.open(newline='') as file:
+      found = list(csv.DictReader(file))
+  except (csv.Error, UnicodeDecodeError) as error:
+    raise UserError(f'{path} is damaged ({error}); evaluate again.') from error
+  for number, row in enumerate(found, 1):
+    wrong = [name for name in texts if row.get(name) is None]
+    wrong += [name for name in numbers if not _is_finite(row.get(name))]
+    if wrong:
+      raise UserError(
+        f'row {number} of {path} has no right {wrong[0]}; evaluate again.'
+      )
+  return found
+
+
+def _is_finite(text):
+  try:
+    return math.isfinite(float(text))
+  except (TypeError, ValueError):
+    return False

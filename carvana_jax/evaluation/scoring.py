@@ -1,0 +1,188 @@
+"""A row of scores for every image of a split, at full size.
+
+Several processes share the images; each learns all the scores.
+"""
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow_datasets as tfds
+from ml_collections import ConfigDict
+from tqdm import tqdm
+
+from carvana_jax.datasets import folds, images, reading, spec
+from carvana_jax.datasets.multiview import cars, cropping
+from carvana_jax.evaluation import body, car_groups
+from carvana_jax.inference import predictor
+from carvana_jax.masks import cleaning, thresholds
+from carvana_jax.metrics import border, ceiling, error_bands, overlap
+from carvana_jax.parallel import processes
+from carvana_jax.system import threads
+from carvana_jax.training import checkpoint
+
+_LABELS = ('filename', 'car_id', 'view', 'make', 'model')
+
+
+class Scored(NamedTuple):
+  """What is known of one image's prediction."""
+
+  row: dict[str, Any]  # labels, colour, body and scores, as in images.csv
+  dice_by_level: list[float]  # 256, see `thresholds.dice`
+  dice_tuned: float | None
+  errors: list[list[float]]  # by distance, see `error_bands.of`
+
+
+class Truth(NamedTuple):
+  """What a prediction is compared with."""
+
+  label: dict[str, Any]
+  mask: np.ndarray  # bool [H, W]
+
+
+def score(
+  run: checkpoint.Run,
+  builder: tfds.core.DatasetBuilder,
+  part: folds.Part,
+  tuned: ConfigDict | None = None,
+) -> list[Scored]:
+  """Scores every image of a part of a data set.
+
+  Args:
+    run: a trained network.
+    builder: the prepared data set of the full size.
+    part: of it.
+    tuned: another `config.eval`, whose Dice is wanted as well.
+
+  Returns:
+    One result an image; car by car where the network compares views.
+  """
+  scored = lambda truth, prediction: _scored(
+    truth, prediction, run.config, tuned
+  )
+  results = for_all(scored, [run], builder, part, part.split)
+  return [Scored(*result) for result in results]
+
+
+def dice_by_cleaning(
+  run: checkpoint.Run,
+  builder: tfds.core.DatasetBuilder,
+  part: folds.Part,
+  threshold: float,
+) -> list[list[float]]:
+  """Dice of every image of a part for every way in `cleaning.WAYS`.
+
+  Args:
+    run: a trained network.
+    builder: the prepared data set of the full size.
+    part: of it.
+    threshold: from which probability, 0..1, a pixel is car.
+  """
+
+  def dice(truth, prediction):
+    mask = prediction.levels() >= thresholds.level_of(threshold)
+    return [dice_of(cleaning.clean(mask, x), truth.mask) for x in cleaning.WAYS]
+
+  return for_all(dice, [run], builder, part, 'cleaning')
+
+
+def for_all(
+  function: Callable[[Truth, predictor.Prediction], Any],
+  runs: Sequence[checkpoint.Run],
+  builder: tfds.core.DatasetBuilder,
+  part: folds.Part,
+  title: str,
+) -> list[Any]:
+  """What a function makes of the networks' predictions, image by image.
+
+  Args:
+    function: called in threads; its results can be written as JSON.
+    runs: trained networks.
+    builder: the prepared data set of the full size.
+    part: of it.
+    title: of the progress bar.
+
+  Returns:
+    One result an image; car by car where a network compares views.
+  """
+  source = reading.undecoded(builder, part.split)
+  groups = [[int(position)] for position in part.positions]
+  if any(run.config.data.multiview for run in runs):
+    groups = list(cars.cars_of(source, part.positions).values())
+  own = groups[processes.part()]
+  truths = _truths(source, own, runs)
+  predicted = predictor.predictions(runs, truths)
+  results = tqdm(
+    threads.ordered_map(lambda pair: function(*pair), predicted),
+    total=sum(map(len, own)),
+    desc=title,
+    unit='image',
+    leave=False,
+    disable=None,
+  )
+  stream = iter(results)
+  by_group = [list(itertools.islice(stream, len(group))) for group in own]
+  return list(itertools.chain(*processes.interleave(by_group)))
+
+
+def _truths(source, groups, runs):
+  """Yields (truth, what the network is given) for every image."""
+  photo = lambda index: images.decode_photo(source[index]['image'])
+
+  def load(item):
+    index, given = item
+    example = source[index]
+    label = {name: _plain(example[name]) for name in _LABELS}
+    mask = images.decode_mask(example['mask']) > 127
+    return Truth(label, mask), given
+
+  given = predictor.inputs(
+    groups,
+    photo,
+    [run.config.data for run in runs],
+    keep_photos=any(run.fine for run in runs),
+  )
+  return threads.ordered_map(load, given)
+
+
+def _plain(value):
+  """A feature as str or int."""
+  return value.decode() if isinstance(value, bytes) else int(value)
+
+
+def _scored(truth, prediction, config, tuned):
+  levels = prediction.levels()
+  predicted = predictor.mask_of(levels, config.eval)
+  (given,) = prediction.given.inputs
+  box = given.box
+  if box is None:
+    box = np.array([0, 0, *truth.mask.shape])
+  network_size = spec.parse_size(config.data.size)
+  pair = border.pair(predicted, truth.mask)
+  errors = error_bands.of(pair)
+  row = {
+    **truth.label,
+    'colour': _colour(truth, given.image, box),
+    **overlap.mask_scores(predicted, truth.mask),
+    **border.scores(pair),
+    **ceiling.dice(truth.mask, network_size, box),
+    'wrong_far': error_bands.far(errors),
+    'body': body.name_of(truth.mask, truth.label['view'], truth.label['model']),
+  }
+  dice = None
+  if tuned is not None:
+    dice = dice_of(predictor.mask_of(levels, tuned), truth.mask)
+  by_level = thresholds.dice(levels, truth.mask).tolist()
+  return Scored(row, by_level, dice, errors)
+
+
+def dice_of(predicted: np.ndarray, actual: np.ndarray) -> float:
+  """Dice of two masks, bool [H, W] each."""
+  return overlap.mask_scores(predicted, actual)['dice']
+
+
+def _colour(truth, image, box):
+  full = truth.mask.view(np.uint8) * np.uint8(255)
+  mask = cropping.cut(full, box, *image.shape[:2])
+  return car_groups.name_of(image[..., :3], mask)

@@ -1,0 +1,127 @@
+"""The trained networks that a command uses: one run's, or several together."""
+
+import pathlib
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from ml_collections import ConfigDict
+
+from carvana_jax.datasets import prepare
+from carvana_jax.inference import second_network, tuning
+from carvana_jax.masks import cleaning
+from carvana_jax.system.errors import UserError
+from carvana_jax.training import checkpoint, crossval_folder
+
+
+class Networks(NamedTuple):
+  """Networks whose logits are averaged, and how masks are made of these."""
+
+  runs: list[checkpoint.Run]
+  masking: (
+    ConfigDict  # `config.eval` that threshold and cleaning are taken from
+  )
+
+  @property
+  def multiview(self) -> bool:
+    """Whether one of them is given all views of a car together."""
+    return any(run.config.data.multiview for run in self.runs)
+
+  @property
+  def fine(self) -> bool:
+    """Whether second networks look at tiles of the photos."""
+    return any(run.fine for run in self.runs)
+
+  @property
+  def data_configs(self) -> list[ConfigDict]:
+    """`config.data` of each."""
+    return [run.config.data for run in self.runs]
+
+  def identity(self) -> dict[str, Any]:
+    """What tells their masks from those of others, as for JSON."""
+    return {
+      'networks': [run.digest() for run in self.runs],
+      'flip': [run.config.eval.flip for run in self.runs],
+      'threshold': self.masking.threshold,
+      'cleaning': cleaning.name_of(self.masking),
+    }
+
+
+def load(workdirs: Sequence[str], tuned: bool, fine: bool = False) -> Networks:
+  """The best networks of one or more runs, from their workdirs alone.
+
+  Args:
+    workdirs: folders of runs, or of cross-validations for all of their runs.
+    tuned: whether threshold and cleaning are those that were best on the
+      validation split, and with a cross-validation those that were best on the
+      photos out of fold, with flips or without; else they are the first run's
+      `config.eval`.
+    fine: whether each run's second network is used, too.
+
+  Raises:
+    UserError: a folder holds no checkpoint, or what was best isn't known.
+  """
+  folders = [pathlib.Path(x).expanduser().absolute() for x in workdirs]
+  runs = [run for folder in folders for run in _runs(folder, fine)]
+  if not tuned:
+    return Networks(runs, runs[0].config.eval)
+  if len(folders) > 1:
+    raise UserError(
+      '--tuned is of no use with several --workdir: their mean was not '
+      'evaluated on validation images.'
+    )
+  if crossval_folder.is_in(folders[0]):
+    found = crossval_folder.read(folders[0])
+    masking = tuning.best(
+      crossval_folder.file(folders[0]), found, runs[0].config.eval
+    )
+    return Networks([run.with_flip(found['flip']) for run in runs], masking)
+  masking = evaluated(folders[0], runs[0])
+  if masking is None:
+    raise UserError(
+      f'{folders[0]} holds no evaluation of validation images with this '
+      f'network; run python -m carvana_jax.evaluate --workdir={folders[0]} '
+      f'--split=validation{" --fine" if fine else ""}, or leave out --tuned.'
+    )
+  return Networks(runs, masking)
+
+
+def _runs(folder, fine):
+  """The run in a folder, or those of a cross-validation."""
+  if not crossval_folder.is_in(folder):
+    run = checkpoint.load(folder)
+    return [second_network.joined(folder, run) if fine else run]
+  if fine:
+    raise UserError(
+      f'{folder} is a cross-validation, whose networks have no second ones; '
+      'leave out --fine.'
+    )
+  found = crossval_folder.read(folder)
+  runs = [
+    checkpoint.load(x) for x in crossval_folder.folders(folder, found['folds'])
+  ]
+  if found['networks'] != [run.digest() for run in runs]:
+    raise UserError(
+      f'{folder} holds other networks than {crossval_folder.file(folder)} is '
+      'of; give carvana_jax.crossval the same command again.'
+    )
+  return runs
+
+
+def evaluated(folder: pathlib.Path, run: checkpoint.Run) -> ConfigDict | None:
+  """What was best in the evaluation of a run's validation images.
+
+  Args:
+    folder: of the run.
+    run: its network.
+
+  Returns:
+    `config.eval`, see `tuning.settings`; None: this network was not evaluated.
+  """
+  name = f'{run.config.data.dataset}-validation{run.variant}'
+  same = {
+    'step': run.step,
+    'flip': run.config.eval.flip,
+    'fine_step': run.fine.step if run.fine else None,
+    'source': prepare.source_of(run.data),
+  }
+  return tuning.settings(folder / 'evaluation' / name, run.config.eval, same)

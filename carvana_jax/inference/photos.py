@@ -1,0 +1,248 @@
+"""Users' photos: in a folder, a file, a pattern of files or a ZIP.
+
+    for photo in photos.find('photos.zip'):
+      pixels = photo.pixels()
+
+A ZIP is read member by member and never unpacked: a member's path is only
+looked at. Several threads may read at once.
+"""
+
+import contextlib
+import dataclasses
+import functools
+import glob
+import io
+import itertools
+import lzma
+import os
+import re
+import stat
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from typing import IO
+
+import numpy as np
+
+from carvana_jax.inference import decoding
+from carvana_jax.inference.decoding import decode
+from carvana_jax.system.errors import UserError
+
+_ENDINGS = ('.jpg', '.jpeg', '.png', '.webp')
+# Of a file, which may have holes, and of a ZIP's member, of which few bytes can
+# unpack to terabytes.
+_MOST_BYTES = 2**30
+
+# Outputs are named after photos: NAME_mask.png.tmp and the like must fit into
+# the 255 bytes of most file systems, and a message into its line.
+_LONGEST_NAME = 200  # bytes
+_UNPRINTABLE = re.compile('[\x00-\x1f\x7f\ud800-\udfff]')
+
+# What `zipfile` raises for damaged archives and members.
+_UNREADABLE = (
+  OSError,
+  EOFError,
+  ValueError,
+  RuntimeError,  # encryption, or a compression that Python lacks
+  lzma.LZMAError,
+  struct.error,
+  zipfile.BadZipFile,
+  zlib.error,
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Photo:
+  """A photo that has been found, but not looked at."""
+
+  file: str  # its name, without folder: a.jpg
+  label: str  # for messages: photos/a.jpg or photos.zip:train/a.jpg
+  open: Callable[[], IO[bytes]]
+
+  def __str__(self) -> str:
+    return self.label
+
+  @property
+  def name(self) -> str:
+    """For its outputs: the file's name without ending."""
+    return os.path.splitext(self.file)[0]
+
+  def read(self) -> bytes:
+    """The file's bytes; `UserError` where they can't be read."""
+    with _readable(self) as stream:
+      return stream.read()
+
+  def pixels(self) -> np.ndarray:
+    """`decode` of the file: uint8 [H, W, 3]; `UserError` if it's damaged."""
+    data = self.read()
+    with _decodable(self):
+      return decode(data)
+
+
+def find(text: str) -> list[Photo]:
+  """The photos of a folder, file, pattern or ZIP, in the order of their names.
+
+  Those that end in .jpg, .jpeg, .png or .webp and are not hidden: in a folder
+  itself, but in a ZIP at any depth.
+
+  Args:
+    text: what the user gave; `~` is the home folder, and what does not exist
+      is a pattern, in which `**` stands for any folders.
+
+  Raises:
+    UserError: there are none, two have one name, a name is of no use for
+      outputs, or a folder or ZIP can't be read.
+  """
+  path = os.path.expanduser(text)
+  if os.path.isdir(path):
+    photos = _in_folder(path)
+  elif os.path.isfile(path):
+    is_zip = path.lower().endswith('.zip')
+    photos = _in_zip(path) if is_zip else _on_disk([path])
+  else:
+    matches = glob.glob(path, recursive=True)
+    photos = _on_disk(match for match in matches if os.path.isfile(match))
+  if not photos:
+    raise UserError(
+      f'{text} holds no photo; give --input a folder of JPG, PNG or WebP (not'
+      " of folders), such a file, a pattern in quotes ('photos/*.jpg') or a"
+      ' ZIP.'
+    )
+  return _in_order(photos)
+
+
+def on_disk(path: str) -> Photo:
+  """The photo in a file, whatever its name."""
+  return Photo(os.path.basename(path), path, functools.partial(_open, path))
+
+
+def size_of(photo: Photo | bytes) -> tuple[int, int]:
+  """(H, W) of the upright photo, of which only the header is read.
+
+  Raises:
+    UserError: a `Photo` can't be read or is none.
+    ValueError: the same of bytes, to be put after the photo's name.
+  """
+  if isinstance(photo, bytes):
+    return decoding.size_of(io.BytesIO(photo))
+  with _readable(photo) as stream, _decodable(photo):
+    return decoding.size_of(stream)
+
+
+@contextlib.contextmanager
+def _readable(photo: Photo) -> Iterator[IO[bytes]]:
+  try:
+    with photo.open() as stream:
+      yield stream
+  except _UNREADABLE as error:
+    raise UserError(
+      f'{photo.label} cannot be read ({error}); replace or remove it.'
+    ) from error
+
+
+@contextlib.contextmanager
+def _decodable(photo: Photo) -> Iterator[None]:
+  try:
+    yield
+  except ValueError as error:
+    raise UserError(f'{photo.label} {error}; replace or remove it.') from error
+
+
+def _in_folder(folder: str) -> list[Photo]:
+  try:
+    with os.scandir(folder) as entries:
+      return _on_disk(entry.path for entry in entries if entry.is_file())
+  except OSError as error:
+    raise UserError(
+      f'{folder} cannot be read ({error.strerror}); change its permissions or'
+      ' give another --input.'
+    ) from error
+
+
+def _on_disk(paths: Iterable[str]) -> list[Photo]:
+  return [on_disk(path) for path in paths if _is_photo(path)]
+
+
+def _open(path: str) -> IO[bytes]:
+  stream = open(path, 'rb')  # noqa: SIM115 - the caller closes it
+  size = os.fstat(stream.fileno()).st_size
+  if size > _MOST_BYTES:
+    stream.close()
+    raise ValueError(f'{size / 2**30:.0f} GiB are too much for a photo')
+  return stream
+
+
+def _in_zip(path: str) -> list[Photo]:
+  """The photos of a ZIP, which stays open as long as one of them lives."""
+  try:
+    # One for all threads: `zipfile` locks its reads, and does not close a file
+    # that it was given.
+    archive = zipfile.ZipFile(open(path, 'rb'))  # noqa: SIM115
+  except _UNREADABLE as error:
+    raise UserError(
+      f'{path} is no complete ZIP ({error}); replace it or give another'
+      ' --input.'
+    ) from error
+  photos = []
+  for member in archive.infolist():
+    inside = member.filename.replace('\\', '/')  # of old Windows tools
+    if _is_photo(inside) and not _is_litter(inside) and not _is_link(member):
+      label = f'{path}:{inside}'
+      _check_member(member, label)
+      opener = functools.partial(archive.open, member)
+      photos.append(Photo(os.path.basename(inside), label, opener))
+  return photos
+
+
+def _is_photo(path: str) -> bool:
+  name = os.path.basename(path)
+  return name.lower().endswith(_ENDINGS) and not name.startswith('.')
+
+
+def _is_litter(inside: str) -> bool:
+  """Whether a member is in a hidden folder or among macOS's copies."""
+  return any(
+    part == '__MACOSX' or (part.startswith('.') and part not in ('.', '..'))
+    for part in inside.split('/')
+  )
+
+
+def _is_link(member: zipfile.ZipInfo) -> bool:
+  return stat.S_ISLNK(member.external_attr >> 16)
+
+
+def _check_member(member: zipfile.ZipInfo, label: str) -> None:
+  if member.flag_bits & 1:
+    raise UserError(
+      f'{label} is encrypted; unpack the ZIP and give --input the folder.'
+    )
+  if member.file_size > _MOST_BYTES:
+    raise UserError(
+      f'{label} unpacks to {member.file_size / 2**30:.0f} GiB, too much for a'
+      ' photo; remove it.'
+    )
+
+
+def _in_order(photos: list[Photo]) -> list[Photo]:
+  for photo in photos:
+    _check_name(photo)
+  photos = sorted(photos, key=lambda photo: (photo.name, photo.label))
+  for photo, following in itertools.pairwise(photos):
+    if photo.name == following.name:
+      raise UserError(
+        f'{photo.label} and {following.label} have one name, so their outputs'
+        ' would have one, too; rename one.'
+      )
+  return photos
+
+
+def _check_name(photo: Photo) -> None:
+  # A line break, or a name in another encoding, which can't be printed.
+  if _UNPRINTABLE.search(photo.label):
+    raise UserError(f'{photo.label!r} has unprintable letters; rename it.')
+  if len(photo.name.encode()) > _LONGEST_NAME:
+    raise UserError(
+      f'{photo.label} has a name of more than {_LONGEST_NAME} bytes, too long'
+      ' to name outputs after; shorten it.'
+    )

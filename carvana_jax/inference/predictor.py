@@ -1,0 +1,342 @@
+"""Photos -> masks at the photos' own size, with one or more trained networks.
+
+Evaluation, prediction and submission share these, so a predicted mask is
+exactly the one that is scored.
+"""
+
+import collections
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple, TypeVar
+
+import jax
+import numpy as np
+
+from carvana_jax.datasets import images, spec
+from carvana_jax.datasets.borders import tile_places
+from carvana_jax.datasets.multiview import cropping
+from carvana_jax.masks import cleaning, from_logits, thresholds
+from carvana_jax.parallel import devices
+from carvana_jax.system import threads
+from carvana_jax.system.errors import UserError
+from carvana_jax.training import checkpoint, steps
+
+T = TypeVar('T')
+
+
+class Input(NamedTuple):
+  """What a network is given of a photo."""
+
+  image: np.ndarray  # uint8 [h, w, C]
+  box: np.ndarray | None  # int32 [4], see `views.View`; None: the whole photo
+
+
+class Given(NamedTuple):
+  """What the networks are given of a photo."""
+
+  inputs: tuple[Input, ...]  # one a network
+  size: tuple[int, int]  # (H, W) of the photo
+  photo: np.ndarray | None  # uint8 [H, W, 3], if asked for
+
+
+class Prediction(NamedTuple):
+  """What the networks say of a photo, at their own sizes.
+
+  Where a second network looked at tiles, at the photo's size.
+  """
+
+  logits: tuple[np.ndarray, ...]  # float32 [h, w], one a network
+  given: Given
+
+  def of(self, networks: slice) -> 'Prediction':
+    """What some of the networks say, in the order of the runs."""
+    given = self.given._replace(inputs=self.given.inputs[networks])
+    return Prediction(self.logits[networks], given)
+
+  def levels(self) -> np.ndarray:
+    """The mean logit at the photo's size as levels, see `thresholds`.
+
+    What is outside the crop that one network was given is background, whatever
+    the others say: the crop comes from all views of the car.
+
+    Returns:
+      uint8 [H, W].
+    """
+    enlarged = [
+      from_logits.enlarge(logits, self.given.size, given.box)
+      for logits, given in zip(self.logits, self.given.inputs, strict=True)
+    ]
+    return thresholds.quantize(sum(enlarged[1:], enlarged[0]) / len(enlarged))
+
+
+def inputs(
+  cars: Iterable[Sequence[T]],
+  load: Callable[[T], np.ndarray],
+  data_configs: Sequence,
+  failed: Callable[[T, UserError], None] | None = None,
+  keep_photos: bool = False,
+) -> Iterator[tuple[T, Given]]:
+  """Reduces photos to the networks' sizes, on all cores.
+
+  Args:
+    cars: the photos of one car after the other, in any form.
+    load: gives a photo's pixels, uint8 [H, W, 3]; a `UserError` if it can't.
+    data_configs: `config.data` of each network: its size, and whether it is
+      given differences between the views of a car. If one is, a whole car at a
+      time is held in memory, else a few photos.
+    failed: told of photos that could not be loaded, which are left out; None:
+      the error is raised.
+    keep_photos: whether the photos' own pixels are wanted, too.
+
+  Yields:
+    Every photo, as it came, and what the networks are given of it.
+  """
+
+  def tried(use):
+    def try_(photo):
+      try:
+        return photo, use(load(photo)), None
+      except UserError as error:
+        return photo, None, error
+
+    return try_
+
+  def whole(results):
+    for photo, result, error in results:
+      if error is None:
+        yield photo, result
+      elif failed is None:
+        raise error
+      else:
+        failed(photo, error)
+
+  if not any(config.multiview for config in data_configs):
+    reduced = tried(lambda x: _reduced(x, data_configs, keep_photos))
+    photos = itertools.chain.from_iterable(cars)
+    yield from whole(threads.ordered_map(reduced, photos))
+    return
+  for car in cars:
+    loaded = list(threads.ordered_map(tried(lambda x: x), car))
+    photos = list(whole(_of_one_size(loaded)))
+    if photos:
+      yield from _compared(photos, data_configs, keep_photos)
+
+
+def _of_one_size(results):
+  """Makes errors of a car's photos that differ in size from the first."""
+  sizes = [pixels.shape[:2] for _, pixels, _ in results if pixels is not None]
+  for photo, pixels, error in results:
+    if pixels is not None and pixels.shape[:2] != sizes[0]:
+      yield (
+        photo,
+        None,
+        UserError(
+          f'{photo} is {_by(pixels.shape)}, but other photos of its car are '
+          f'{_by(sizes[0])}; remove one or the other.'
+        ),
+      )
+    else:
+      yield photo, pixels, error
+
+
+def _by(shape):
+  return f'{shape[0]}x{shape[1]}'
+
+
+def _reduced(pixels, data_configs, keep):
+  """A photo at every network's size, computed once for equal ones."""
+  sizes = [spec.parse_size(config.size) for config in data_configs]
+  small = {size: Input(images.reduce(pixels, *size), None) for size in sizes}
+  chosen = tuple(small[size] for size in sizes)
+  return Given(chosen, pixels.shape[:2], pixels if keep else None)
+
+
+def _compared(photos, data_configs, keep):
+  """Yields the photos of a car and what is given, differences where asked."""
+  names, pixels = zip(*photos, strict=True)
+  crops = {
+    config.size: _crops(pixels, spec.parse_size(config.size))
+    for config in data_configs
+    if config.multiview
+  }
+  plain = threads.ordered_map(lambda x: _reduced(x, data_configs, keep), pixels)
+  for number, (name, given) in enumerate(zip(names, plain, strict=True)):
+    chosen = tuple(
+      crops[config.size][number] if config.multiview else whole
+      for config, whole in zip(data_configs, given.inputs, strict=True)
+    )
+    yield name, given._replace(inputs=chosen)
+
+
+def _crops(pixels, size):
+  return [
+    Input(np.concatenate([view.image, view.difference], axis=-1), view.box)
+    for view in cropping.views(pixels, *size)
+  ]
+
+
+def predictions(
+  runs: Sequence[checkpoint.Run], given: Iterable[tuple[T, Given]]
+) -> Iterator[tuple[T, Prediction]]:
+  """Asks the networks.
+
+  The answers are the same for any `eval.batch_size` and number of devices, but
+  for a CPU with more devices than cores, whose threads split sums otherwise.
+
+  Args:
+    runs: trained networks.
+    given: photos of any sizes and what the networks are given of them, as from
+      `inputs`, with the photos themselves where a run has a second network.
+
+  Returns:
+    Yields every photo, as it came, and what the networks say of it.
+  """
+  predicted = _predictions(runs, given)
+  for number, run in enumerate(runs):
+    if run.fine:
+      predicted = _refined(predicted, number, run.fine)
+  return predicted
+
+
+def _predictions(runs, given):
+  """As `predictions`, without second networks."""
+  # One image at a time keeps a core busy, but no accelerator.
+  chunk = 1 if jax.default_backend() == 'cpu' else 8
+  step = devices.eval_step(
+    steps.make_logit_step(
+      [run.model for run in runs],
+      [run.config.eval.flip for run in runs],
+      chunk,
+    )
+  )
+  variables = tuple(run.variables for run in runs)
+  # The devices of this machine may be others than the run's.
+  unit = jax.local_device_count() * chunk
+  batch_size = -(-runs[0].config.eval.batch_size // unit) * unit
+  waiting = collections.deque()  # photos of the batches under way
+
+  def batches():
+    stream = iter(given)
+    while chunk := list(itertools.islice(stream, batch_size)):
+      waiting.append(chunk)
+      yield _batch([item.inputs for _, item in chunk], batch_size)
+
+  def answers(found):
+    logits = devices.to_host(found)
+    for number, (photo, item) in enumerate(waiting.popleft()):
+      yield photo, Prediction(tuple(x[number] for x in logits), item)
+
+  # One batch is computed while the one before is looked at.
+  before = None
+  for batch in devices.to_devices(batches(), ahead=1):
+    found = step(variables, batch)
+    if before is not None:
+      yield from answers(before)
+    before = found
+  if before is not None:
+    yield from answers(before)
+
+
+class _Photo:
+  """A photo that a second network looks at."""
+
+  def __init__(self, photo, prediction, number, tile):
+    self.photo = photo
+    self._prediction = prediction
+    self._number = number
+    given = prediction.given
+    self._pixels = given.photo
+    box = given.inputs[number].box
+    self._logits = np.array(  # a copy, of which parts will be replaced
+      from_logits.enlarge(prediction.logits[number], given.size, box)
+    )
+    self._coarse = thresholds.probabilities(thresholds.quantize(self._logits))
+    self._tile = tile
+    cells = ()
+    if tile_places.fits(given.size, tile):
+      cells = tile_places.along(self._coarse, tile)
+    # None: an empty tile. A photo leaves with its last answer, so those without
+    # any would pile up.
+    self.cells = list(cells) or [None]
+    self.left = len(self.cells)
+
+  def given(self, cell):
+    """What the second network is given of a cell, see `places.along`."""
+    tile = np.zeros((*self._tile, 4), np.uint8)
+    if cell is not None:
+      part = self._part(cell[1], self._tile)
+      tile[..., :3], tile[..., 3] = self._pixels[part], self._coarse[part]
+    return Given((Input(tile, None),), self._tile, None)
+
+  def replace(self, cell, logits):
+    """Takes over what the second network says of a cell."""
+    self.left -= 1
+    if cell is None:
+      return
+    place, tile = cell
+    margin = tile_places.margin(self._tile)
+    size = np.subtract(self._tile, np.multiply(2, margin))
+    inner = self._logits[self._part(place, size)]
+    inner[:] = logits[self._part(place - tile, inner.shape)]
+
+  def result(self):
+    """The photo and what both networks say of it."""
+    logits = list(self._prediction.logits)
+    logits[self._number] = self._logits
+    return self.photo, self._prediction._replace(logits=tuple(logits))
+
+  def _part(self, corner, size):
+    return tuple(slice(x, x + y) for x, y in zip(corner, size, strict=True))
+
+
+def _refined(predicted, number, fine):
+  """Asks a second network wherever the first one is in doubt.
+
+  Args:
+    predicted: as from `_predictions`.
+    number: of the first network.
+    fine: the second one.
+
+  Yields:
+    As `predictions`, the network's logits at the photo's size.
+  """
+  size = spec.parse_size(fine.config.data.size)
+  waiting = collections.deque()
+
+  def tiles():
+    for photo, prediction in predicted:
+      item = _Photo(photo, prediction, number, size)
+      waiting.append(item)
+      for cell in item.cells:
+        yield (item, cell), item.given(cell)
+
+  def done():
+    while waiting and not waiting[0].left:
+      yield waiting.popleft().result()
+
+  for (item, cell), found in _predictions([fine], tiles()):
+    item.replace(cell, found.logits[0])
+    yield from done()
+
+
+def _batch(items, size):
+  """Stacks each network's images, the first repeated where there are few."""
+  items += items[:1] * (size - len(items))
+  return tuple(
+    np.stack([given.image for given in network])
+    for network in zip(*items, strict=True)
+  )
+
+
+def mask_of(levels: np.ndarray, eval_config) -> np.ndarray:
+  """The mask that `config.eval` makes of probabilities.
+
+  Args:
+    levels: uint8 [H, W].
+    eval_config: `config.eval`: threshold, and how the mask is cleaned.
+
+  Returns:
+    bool [H, W].
+  """
+  mask = levels >= thresholds.level_of(eval_config.threshold)
+  return cleaning.clean(mask, cleaning.name_of(eval_config))

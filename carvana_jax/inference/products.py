@@ -1,0 +1,130 @@
+"""The files that are made of a photo: its mask, and what needs the mask."""
+
+import pathlib
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from ml_collections import ConfigDict
+
+from carvana_jax.datasets import images
+from carvana_jax.inference import photos, predictor
+from carvana_jax.masks import composite, cutout, shadow, thresholds
+from carvana_jax.system.errors import UserError
+
+_WEBP_QUALITY, _JPEG_QUALITY = 90, 95  # 0..100
+_WEBP_SIDE, _JPEG_SIDE = 16383, 65500  # pixels, of the encoders
+
+
+class Wanted(NamedTuple):
+  """What to make besides the mask."""
+
+  probability: bool = False
+  cutout: str | None = None  # png or webp
+  trim: bool = False  # the cut-out to the car
+  background: np.ndarray | None = None  # uint8 [h, w, 3], of a composite
+  shadow: str = 'own'  # of the composite, one of `choices.SHADOWS`
+
+  @property
+  def photo(self) -> bool:
+    """Whether the photo's own pixels are needed."""
+    return self.cutout is not None or self.background is not None
+
+
+def background(text: str | None) -> np.ndarray | None:
+  """A composite's background, uint8 [h, w, 3].
+
+  Args:
+    text: a colour, or an image's file; None: no composite.
+
+  Raises:
+    UserError: it is neither.
+  """
+  if text is None:
+    return None
+  path = pathlib.Path(text).expanduser()
+  if not path.is_file():
+    try:
+      return composite.plain(composite.parse_colour(text), 1, 1)
+    except UserError as error:
+      raise UserError(
+        f'--background: {error} No such file is there.'
+      ) from error
+  try:
+    return photos.on_disk(str(path)).pixels()
+  except UserError as error:
+    raise UserError(f'--background: {error}') from error
+
+
+def paths(
+  name: str, output: pathlib.Path, wanted: Wanted
+) -> list[pathlib.Path]:
+  """Where the products of a photo go, in the order of `make`."""
+  endings = ['mask.png']
+  if wanted.probability:
+    endings.append('probability.png')
+  if wanted.cutout:
+    endings.append(f'cutout.{wanted.cutout}')
+  if wanted.background is not None:
+    endings.append('composite.jpg')
+  return [output / f'{name}_{ending}' for ending in endings]
+
+
+def make(
+  prediction: predictor.Prediction, masking: ConfigDict, wanted: Wanted
+) -> list[bytes]:
+  """The products' bytes.
+
+  Args:
+    prediction: with the photo's pixels, where they are needed.
+    masking: `config.eval`, see `predictor.mask_of`.
+    wanted: which ones.
+
+  Raises:
+    UserError: the photo is too large for one, to be put after its name.
+  """
+  levels = prediction.levels()
+  mask = predictor.mask_of(levels, masking)
+  made = [_one_bit(mask)]
+  if wanted.probability:
+    made.append(images.encode_png(thresholds.probabilities(levels)))
+  if wanted.photo:
+    photo = prediction.given.photo
+    alpha = cutout.alpha(levels, mask, masking.threshold)
+    colours = cutout.decontaminate(photo, alpha)
+    if wanted.cutout:
+      made.append(_cut_out(colours, alpha, wanted))
+    if wanted.background is not None:
+      made.append(_composite(photo, mask, colours, alpha, wanted))
+  return made
+
+
+def _one_bit(mask):
+  flags = [cv2.IMWRITE_PNG_BILEVEL, 1]
+  return cv2.imencode('.png', mask.astype(np.uint8) * 255, flags)[1].tobytes()
+
+
+def _refuse_larger(mask, side, kind):
+  if max(mask.shape[:2]) > side:
+    raise UserError(
+      f'is {mask.shape[0]}x{mask.shape[1]}, but a {kind} has at most {side} '
+      'pixels a side; make it smaller.'
+    )
+
+
+def _cut_out(colours, alpha, wanted):
+  cut = cutout.cut_out(colours, alpha, wanted.trim)
+  if wanted.cutout == 'png':
+    return cutout.encode_png(cut)
+  _refuse_larger(cut, _WEBP_SIDE, 'WebP')
+  return cutout.encode_webp(cut, _WEBP_QUALITY)
+
+
+def _composite(photo, mask, colours, alpha, wanted):
+  _refuse_larger(mask, _JPEG_SIDE, 'JPG')
+  behind = composite.cover(wanted.background, *mask.shape)
+  matte = shadow.matte(photo, mask, wanted.shadow)
+  pixels = composite.compose(colours, alpha, behind, matte)
+  quality = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
+  bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+  return cv2.imencode('.jpg', bgr, quality)[1].tobytes()

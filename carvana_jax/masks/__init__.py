@@ -1,0 +1,1 @@
+"""One mask on the host, and the car cut out with it."""

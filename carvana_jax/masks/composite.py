@@ -1,0 +1,85 @@
+"""A cut-out car on another background, with a shadow.
+
+Colours are mixed as they are stored (gamma-encoded, as browsers and most
+editors do), not in linear light; a shadow darkens them by a factor.
+"""
+
+import cv2
+import numpy as np
+from PIL import ImageColor
+
+from carvana_jax.system.errors import UserError
+
+
+def parse_colour(text: str) -> tuple[int, int, int]:
+  """'white', '#00b900' or any other colour that Pillow knows -> 0..255 each.
+
+  Raises:
+    UserError: it is none, or one that is seen through.
+  """
+  try:
+    colour = ImageColor.getrgb(text)
+  except ValueError as error:
+    raise UserError(
+      f'{text!r} is no colour; give a name such as white, or #rrggbb.'
+    ) from error
+  if not all(0 <= value <= 255 for value in colour):
+    raise UserError(f'{text!r} has values beyond 0..255; give #rrggbb.')
+  if len(colour) != 3:
+    raise UserError(f'{text!r} has an opacity; give #rrggbb.')
+  return colour
+
+
+def plain(colour: tuple[int, int, int], height: int, width: int) -> np.ndarray:
+  """uint8 [height, width, 3] of one colour, 0..255."""
+  return np.full((height, width, 3), colour, np.uint8)
+
+
+def cover(picture: np.ndarray, height: int, width: int) -> np.ndarray:
+  """Scales a picture until it fills the frame; what juts out is cut off.
+
+  Args:
+    picture: uint8 [H, W, 3].
+    height: of the frame.
+    width: of the frame.
+
+  Returns:
+    uint8 [height, width, 3], the middle of the picture.
+  """
+  factor = max(height / picture.shape[0], width / picture.shape[1])
+  rows, columns = height / factor, width / factor  # of the picture, in sight
+  top = round((picture.shape[0] - rows) / 2)
+  left = round((picture.shape[1] - columns) / 2)
+  part = picture[
+    top : top + max(round(rows), 1), left : left + max(round(columns), 1)
+  ]
+  # Areas are averaged, so nothing flickers where it gets smaller.
+  method = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
+  return cv2.resize(part, (width, height), interpolation=method)
+
+
+def compose(
+  colours: np.ndarray,
+  alpha: np.ndarray,
+  background: np.ndarray,
+  shadow: np.ndarray,
+) -> np.ndarray:
+  """Lays the car over a background.
+
+  Args:
+    colours: uint8 [H, W, 3], decontaminated.
+    alpha: uint8 [H, W].
+    background: uint8 [H, W, 3].
+    shadow: uint8 [H, W], see `shadow.matte`.
+
+  Returns:
+    uint8 [H, W, 3].
+  """
+  shaded = cv2.multiply(background, cv2.merge([shadow] * 3), scale=1 / 255)
+  found = cv2.copyTo(colours, (alpha == 255).view(np.uint8), shaded)
+  mixed = (alpha > 0) & (alpha < 255)
+  opacity = alpha[mixed, None].astype(np.float32) / 255
+  found[mixed] = np.rint(
+    opacity * colours[mixed] + (1 - opacity) * shaded[mixed]
+  )
+  return found

@@ -1,0 +1,152 @@
+"""A car's shadow, as the share of the floor's light that is left.
+
+'own' is the shadow in the photo: how dark the floor at the car is, against the
+bright floor around. 'synthetic' is made from the mask alone, for a photo whose
+floor is not plain.
+"""
+
+import cv2
+import numpy as np
+
+from carvana_jax.masks import cleaning, ground
+
+# Shadows are smooth: a longer side is reduced to so many pixels.
+_LONG = 480
+
+# Lengths below are in sizes of the car, see `ground`.
+_REACH = 0.35  # from the car to where its own shadow ends
+_AROUND = 1.0  # to where the floor around it ends
+_HIGH = 0.3  # height where floor ends: above are walls, mirrors and bumpers
+_DISC = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
+_FEWEST = 50  # pixels from which the floor around can be told
+
+# Of the synthetic shadow: light that is taken, and standard deviation of the
+# blur, below the body and where tyres touch the floor.
+_BODY, _BODY_BLUR = 0.6, 0.05
+_TYRES, _TYRES_BLUR = 0.6, 0.015
+# The body's height, and how far beyond the wheels it casts a shadow.
+_BODY_HIGH, _BODY_ASIDE = 0.2, 0.35
+
+
+def matte(photo: np.ndarray, mask: np.ndarray, kind: str) -> np.ndarray:
+  """What a background is to be multiplied by.
+
+  Args:
+    photo: uint8 [H, W, 3].
+    mask: bool [H, W].
+    kind: one of `choices.SHADOWS`.
+
+  Returns:
+    uint8 [H, W], 255 where there is no shadow, so all over without a car. It
+    goes on behind the car's border.
+  """
+  height, width = mask.shape
+  factor = min(_LONG / max(height, width), 1.0)
+  size = max(round(width * factor), 1), max(round(height * factor), 1)
+  reduce = lambda x: cv2.resize(x, size, interpolation=cv2.INTER_AREA)
+  car = reduce(mask.view(np.uint8) * 255) >= 128
+  if kind == 'none' or not car.any():
+    return np.full((height, width), 255, np.uint8)
+  where = ground.find(cleaning.keep_largest(car))  # specks cast no shadow
+  if kind == 'own':
+    left = _own(*_floor(photo, mask, reduce), where)
+  else:
+    left = _synthetic(where)
+  left = np.rint(255 * np.clip(left, 0, 1)).astype(np.uint8)
+  return cv2.resize(left, (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+def _floor(photo, mask, reduce):
+  """Luminance of what is no car, float32 [h, w]; where it is known, bool."""
+  # Pixels at the border show some of the car.
+  clear = cv2.erode((~mask).view(np.uint8) * 255, np.ones((7, 7), np.uint8))
+  gray = cv2.copyTo(cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY), clear)
+  share = reduce(clear).astype(np.float32) / 255
+  return reduce(gray) / np.maximum(share, 1 / 255), share > 0.25
+
+
+def _own(light, seen, where):
+  """Light of the floor at the car against what is expected from around it.
+
+  Args:
+    light: float32 [h, w], luminance, 0..255.
+    seen: bool [h, w], where it is the floor's.
+    where: the car's `ground.Ground`.
+
+  Returns:
+    float32 [h, w], 1 where there is no shadow.
+  """
+  expected = _expected(light, seen, where)
+  if expected is None:
+    return np.ones_like(light)
+  left = np.where(seen, light / expected, 0)
+  # Seams of the floor are thin and dark. The car is dark here, or a narrow
+  # shadow beside it would be taken for one of them.
+  left = cv2.morphologyEx(left, cv2.MORPH_CLOSE, _DISC)
+  # Beside the car, floor ends sooner the farther away it is.
+  height = where.height * (1 + 6 * where.distance)
+  near = _fade(where.distance, 0, _REACH) * _fade(height, _HIGH / 2, _HIGH)
+  return 1 - near * (1 - _spread(left, seen))
+
+
+def _expected(light, seen, where):
+  """A plane through the light of the floor around; None if too little is seen.
+
+  Fitted again without what is far from it: marks, and other things.
+  """
+  around = seen & (where.distance > _REACH) & (where.distance < _AROUND)
+  around &= where.height < _HIGH
+  y, x = np.nonzero(around)
+  if len(x) < _FEWEST:
+    return None
+  places, values = np.stack([x, y, np.ones_like(x)], -1), light[around]
+  kept = slice(None)
+  for _ in range(5):
+    plane, *_ = np.linalg.lstsq(places[kept], values[kept])
+    rest = np.abs(values - places @ plane)
+    kept = rest <= 2 * max(np.median(rest), 1)
+  rows, columns = np.indices(light.shape)
+  found = plane[0] * columns + plane[1] * rows + plane[2]
+  # Not beyond what was seen.
+  low, high = np.percentile(values[kept], (2, 98))
+  return np.clip(found, max(low, 1), high).astype(np.float32)
+
+
+def _spread(left, seen):
+  """Smoothed, and carried on where the floor is not seen."""
+  weight = seen.astype(np.float32)
+  left = left * weight
+  total = count = 0
+  # What is farther only counts where nothing is near.
+  for pixels, share in ((3, 1), (9, 1e-3), (65, 1e-6)):
+    total = total + share * cv2.blur(left, (pixels, pixels))
+    count = count + share * cv2.blur(weight, (pixels, pixels))
+  return total / np.maximum(count, 1e-12)
+
+
+def _synthetic(where):
+  """Light taken below the body, and more where tyres touch; float32 [h, w]."""
+  body = (
+    (where.below | where.car) & (where.height > 0) & (where.height < _BODY_HIGH)
+  )
+  body = body * _fade(where.aside, 0, _BODY_ASIDE)
+  body = _cast(body, _BODY_BLUR * where.size)
+  tyres = _cast(where.contact, _TYRES_BLUR * where.size)
+  return (1 - _BODY * body) * (1 - _TYRES * tyres)
+
+
+def _cast(pixels, blur):
+  # Half as far upwards, as the floor is foreshortened.
+  return cv2.GaussianBlur(
+    pixels.astype(np.float32),
+    (0, 0),
+    sigmaX=max(blur, 0.1),
+    sigmaY=max(blur / 2, 0.1),
+    borderType=cv2.BORDER_REPLICATE,
+  )
+
+
+def _fade(x, full, none):
+  """1 up to `full`, 0 from `none` on, without a kink between (smoothstep)."""
+  x = np.clip((none - x) / (none - full), 0, 1)
+  return x * x * (3 - 2 * x)

@@ -1,0 +1,115 @@
+"""Compiled programs, kept on disk for later processes.
+
+By default in carvana_jax/ below the user's cache folder, $XDG_CACHE_HOME or
+~/.cache; JAX_COMPILATION_CACHE_DIR names another folder, and
+JAX_ENABLE_COMPILATION_CACHE=false switches it off, as for any use of JAX.
+"""
+
+import contextlib
+import os
+import pathlib
+import tempfile
+import warnings
+import zlib
+
+import jax
+from absl import logging
+
+from carvana_jax.system import cores
+
+_LARGEST = 2**30  # bytes, of all programs
+
+
+def use() -> None:
+  """Reads programs from the cache, and writes there what had to be compiled.
+
+  After the devices are chosen and before anything is compiled. Nothing fails
+  for want of a cache; --verbosity=0 says why there is none.
+  """
+  if not jax.config.jax_enable_compilation_cache:
+    return
+  root = os.environ.get('JAX_COMPILATION_CACHE_DIR') or _default()
+  folder = f'{root}/{_variant()}'
+  if '://' not in folder:  # else in a cloud, which JAX can use
+    try:
+      _tidy(pathlib.Path(root), pathlib.Path(folder))
+    except (OSError, RuntimeError) as error:
+      logging.info(
+        'compiled programs are not kept (%s); name another folder with '
+        'JAX_COMPILATION_CACHE_DIR, or JAX_ENABLE_COMPILATION_CACHE=false.',
+        error,
+      )
+      jax.config.update('jax_enable_compilation_cache', False)
+      return
+  jax.config.update('jax_compilation_cache_dir', folder)
+  if 'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS' not in os.environ:
+    # Dozens of small programs take as long as a large one.
+    jax.config.update('jax_persistent_cache_min_compile_time_secs', 0)
+  # A warning a program, for instance if the disk is full, would bury all else.
+  warnings.filterwarnings(
+    'ignore', 'Error (reading|writing) persistent compilation cache'
+  )
+
+
+def _default():
+  caches = os.environ.get('XDG_CACHE_HOME') or '~/.cache'
+  return pathlib.Path(caches).expanduser() / 'carvana_jax'
+
+
+def _variant():
+  """Names what JAX does not tell apart: the last bits depend on it.
+
+  XLA splits sums by its threads on the CPU: one a core, or a device.
+  """
+  count = os.environ.get('NPROC') or cores.count()
+  return f'jax-{jax.__version__}-{jax.local_device_count()}x{count}'
+
+
+def _tidy(root, folder):
+  """Makes the folder; removes what is damaged and, of too much, the oldest.
+
+  Raises:
+    OSError: it can't be written to.
+  """
+  folder.mkdir(parents=True, exist_ok=True)
+  with tempfile.TemporaryFile(dir=folder):
+    pass
+  _remove_damaged(folder)
+  entries = []
+  for path in root.glob('jax-*/*-cache'):
+    # Another process removed it, or it is another user's.
+    with contextlib.suppress(OSError):
+      stat = path.stat()
+      entries.append((stat.st_atime, stat.st_size, path))
+  total = sum(size for _, size, _ in entries)
+  for _, size, path in sorted(entries):
+    if total <= _LARGEST:
+      break
+    with contextlib.suppress(OSError):  # as above
+      path.unlink()
+      total -= size
+
+
+def _remove_damaged(folder):
+  """Removes programs that a killed process or a full disk left in part.
+
+  JAX would keep them for ever. They are written once, so each is looked at
+  once: after it was written.
+  """
+  mark = folder / 'checked'
+  since = mark.stat().st_mtime if mark.exists() else 0
+  with contextlib.suppress(OSError):  # as above
+    mark.touch()
+  for path in folder.glob('*-cache'):
+    with contextlib.suppress(OSError):  # as above
+      if path.stat().st_mtime >= since and not _is_whole(path.read_bytes()):
+        path.unlink()
+
+
+def _is_whole(entry):
+  if not entry or entry.startswith(b'\x78'):  # else not by zlib
+    try:
+      zlib.decompress(entry)
+    except zlib.error:
+      return False
+  return True

@@ -1,0 +1,136 @@
+"""How the processes of one run find each other, and how they end.
+
+One process a host, or one a device: on every machine the same command is
+started, with flags that tell it the others or under a system that does.
+"""
+
+import contextlib
+import os
+import re
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+
+import jax
+from absl import flags
+
+from carvana_jax.system import cli
+from carvana_jax.system.errors import UserError
+
+_NAMES = ('coordinator', 'num_processes', 'process_id')
+# Seconds after which a process that is heard of no more counts as dead.
+_PATIENCE = 30
+
+
+@contextlib.contextmanager
+def joined(alone: Callable[[], None]) -> Iterator[None]:
+  """Joins the other processes, if there are any; before any other JAX call.
+
+  What is printed within comes from the first one alone. An interruption is no
+  failure, as nothing is lost by it. A process that fails or is interrupted
+  leaves without waiting for the others; these notice, and stop as well.
+
+  Args:
+    alone: called if there are no others, before JAX looks for devices.
+
+  Raises:
+    UserError: flags are missing or wrong.
+  """
+  _initialize()
+  if not jax.distributed.is_initialized():
+    alone()
+  several, first = jax.process_count() > 1, jax.process_index() == 0
+  if not first:
+    os.environ['TQDM_DISABLE'] = '1'
+  try:
+    with contextlib.redirect_stdout(sys.stdout if first else None):
+      yield
+  except KeyboardInterrupt:
+    if first:
+      print('interrupted; the same command goes on from here')
+    if several:
+      _leave(0)
+  except Exception as error:
+    if not several:
+      raise
+    _leave(cli.tell(_lost(error) or error))
+
+
+def _leave(code):
+  sys.stdout.flush()
+  sys.stderr.flush()
+  os._exit(code)  # An ordinary end would wait for the others.
+
+
+def _initialize():
+  # It would take SIGTERM away from `interrupt`, and knows of no other wish.
+  jax.config.update('jax_enable_preemption_service', False)
+  given = {name: flags.FLAGS[name].value for name in _NAMES}
+  missing = [f'--{name}' for name, value in given.items() if value is None]
+  if len(missing) == len(given):
+    _find_others()
+    return
+  if missing:
+    raise UserError(
+      f'{" and ".join(missing)} must be given, too: --coordinator, '
+      '--num_processes and --process_id belong together.'
+    )
+  index, count = given['process_id'], given['num_processes']
+  if not 0 <= index < count:
+    raise UserError(
+      f'--process_id={index} must be from 0 to --num_processes={count} less 1.'
+    )
+  if not re.fullmatch(r'.+:\d+', given['coordinator']):
+    raise UserError(
+      f'--coordinator={given["coordinator"]} must be HOST:PORT, with a free '
+      'port of the machine of process 0.'
+    )
+  _join(
+    coordinator_address=given['coordinator'],
+    num_processes=count,
+    process_id=index,
+    cluster_detection_method='deactivate',
+  )
+
+
+def _find_others():
+  """Joins those that a cluster's software knows of."""
+  sizes = ('SLURM_NTASKS', 'OMPI_COMM_WORLD_SIZE')
+  if any(os.environ.get(name) == '1' for name in sizes):
+    return  # JAX would leave a single task one device only.
+  try:
+    with warnings.catch_warnings():
+      warnings.simplefilter('ignore')  # of clusters that can't be asked
+      _join(local_device_ids=_devices_of_task())
+  except ValueError as error:
+    if 'coordinator_address' not in str(error):  # there is no cluster
+      raise UserError(f'{error} Give {", ".join(_NAMES)} as flags.') from error
+
+
+def _devices_of_task():
+  """The devices of a SLURM task that has a node for itself.
+
+  JAX expects a task a device, and would leave it the first one only.
+  """
+  nodes, tasks = 'SLURM_STEP_NUM_NODES', 'SLURM_STEP_NUM_TASKS'
+  visible = os.environ.get('CUDA_VISIBLE_DEVICES')
+  if visible and os.environ.get(nodes, 0) == os.environ.get(tasks):
+    return list(range(len(visible.split(','))))
+  return None
+
+
+def _join(**arguments):
+  jax.distributed.initialize(heartbeat_timeout_seconds=_PATIENCE, **arguments)
+
+
+def _lost(error):
+  """What the end of another process makes of an error; None if it's another."""
+  text = str(error)
+  own = text.startswith(('RESOURCE_EXHAUSTED', 'INVALID_ARGUMENT'))
+  if own or not isinstance(error, jax.errors.JaxRuntimeError):
+    return None
+  return UserError(
+    'a process of the run has ended or cannot be reached '
+    f'({text.partition(chr(10))[0]}); see what it printed, then start all '
+    'again: the same command goes on from the latest checkpoint.'
+  )

@@ -1,0 +1,245 @@
+"""A submission in the making: finished rows in files of some cars each.
+
+    OUTPUT.parts/
+      settings.json    what the rows are made with, and of which photos
+      part_00012.csv   a line of JSON (settings' digest, part, failed photos),
+                       then rows
+
+A part is renamed into place when it is whole, so killed processes leave whole
+parts only. Its rows do not depend on which others were there before.
+"""
+
+import contextlib
+import fcntl
+import gzip
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from tqdm import tqdm
+
+from carvana_jax.inference import failures, output_folder
+from carvana_jax.submission import table
+from carvana_jax.system import files
+from carvana_jax.system.errors import UserError
+
+_ROWS = 128  # a part has at least, seconds of work for a small network
+
+
+class Parts:
+  """The parts of one submission."""
+
+  def __init__(
+    self,
+    output: pathlib.Path,
+    cars: Sequence[Sequence[str]],
+    settings: dict[str, Any],
+  ):
+    """Makes or finds the folder beside OUTPUT.
+
+    Args:
+      output: the submission, .csv or .csv.gz.
+      cars: names of rows in their order, those of a car together.
+      settings: what else rows depend on, as for JSON.
+
+    Raises:
+      UserError: the folder holds the parts of another submission, or a name
+        can't be in one.
+    """
+    self._output = output
+    self._folder = folder_of(output)
+    self._cars = list(_grouped(cars))
+    self.names = [name for car in cars for name in car]
+    for name in self.names:
+      table.row(name, '')
+    names = hashlib.sha256('\n'.join(self.names).encode()).hexdigest()
+    settings = settings | {'photos': len(self.names), 'names': names}
+    self._digest = hashlib.sha256(json.dumps(settings).encode()).hexdigest()
+    output_folder.claim(self._folder, settings)
+
+  @property
+  def count(self) -> int:
+    """How many parts there are in the end."""
+    return len(self._cars)
+
+  def cars_of(self, number: int) -> list[Sequence[str]]:
+    """The names of a part's rows, car by car."""
+    return self._cars[number]
+
+  def names_of(self, number: int) -> list[str]:
+    """The names of a part's rows."""
+    return [name for car in self._cars[number] for name in car]
+
+  def is_done(self, number: int) -> bool:
+    """Whether a part is there."""
+    return self._path(number).exists()
+
+  def write(
+    self, number: int, runs: dict[str, str], failed: dict[str, str]
+  ) -> None:
+    """Writes a whole part.
+
+    Args:
+      number: of the part.
+      runs: of its photos, see `rle.encode`.
+      failed: reasons, of those of its photos that have none.
+    """
+    header = {'settings': self._digest, 'part': number, 'failed': failed}
+    rows = [table.row(x, runs.get(x, '')) for x in self.names_of(number)]
+    text = ''.join([json.dumps(header), '\n', *rows])
+    files.write(self._path(number), text)
+
+  def join(self) -> None:
+    """Makes the submission of all parts, if no other process has, and ends.
+
+    Photos that failed are listed in the file `failures_of`.
+
+    Raises:
+      UserError: a part is missing, of another submission, or changed; all
+        photos failed; or the folder is gone, and there is no submission.
+    """
+    try:
+      with _lock(self._folder):
+        if not self._output.exists():
+          self._join()
+        shutil.rmtree(self._folder)
+    except FileNotFoundError as error:
+      # Gone, since another process has joined the parts; or for no good reason.
+      if not self._output.exists():
+        raise UserError(
+          f'{self._output} could not be made ({error}); run the same command '
+          'again.'
+        ) from error
+
+  def _join(self):
+    aside = self._output.with_name(f'{self._output.name}.tmp')
+    try:
+      with _create(aside) as file:
+        failed = self._write_all(file)
+      if len(failed) == len(self.names):
+        shutil.rmtree(self._folder)  # the photos are looked at again
+      failures.refuse_all(failed, len(self.names))
+      failures.write(failures_of(self._output), failed)
+      os.replace(aside, self._output)
+    finally:
+      aside.unlink(missing_ok=True)
+
+  def _write_all(self, file):
+    """Writes the header and all parts; the reasons of photos that failed."""
+    file.write(table.HEADER.encode())
+    failed = {}
+    for number in tqdm(
+      range(self.count),
+      desc='joining',
+      unit='part',
+      leave=False,
+      disable=None,
+    ):
+      rows, failed_here = self._read(number)
+      file.write(rows.encode())
+      failed |= failed_here
+    return failed
+
+  def _read(self, number):
+    """Rows of a part, and its failed photos; `UserError` if it's not right."""
+    path = self._path(number)
+    try:
+      first, *rows, end = path.read_text().split('\n')
+      header = json.loads(first)
+      names = [row.partition(',')[0] for row in rows]
+      good = header['settings'] == self._digest and header['part'] == number
+      good = good and names == self.names_of(number) and not end
+      failed = dict(header['failed'])
+    except FileNotFoundError as error:
+      raise UserError(
+        f'{path} is missing; run the same command again, as often and with the '
+        'same --num_processes as before.'
+      ) from error
+    except (ValueError, KeyError, TypeError):
+      good = False
+    if not good:
+      raise UserError(
+        f'{path} is damaged or of another submission; remove it and run the '
+        'same command again.'
+      )
+    return '\n'.join([*rows, end]), failed
+
+  def _path(self, number):
+    return self._folder / f'part_{number:05}.csv'
+
+
+class Collector:
+  """Rows in any order on their way to parts, written when they are whole."""
+
+  def __init__(self, store: Parts, numbers: Iterable[int]):
+    self._store = store
+    self._missing = {}  # how many rows, by part
+    self._part_of = {}
+    for number in numbers:
+      names = store.names_of(number)
+      self._missing[number] = len(names)
+      self._part_of |= dict.fromkeys(names, number)
+    self._runs = {number: {} for number in self._missing}
+    self._failed = {number: {} for number in self._missing}
+
+  def add(self, name: str, runs: str) -> None:
+    """Takes the runs of a photo."""
+    self._take(self._runs, name, runs)
+
+  def fail(self, name: str, reason: str) -> None:
+    """Takes the reason why a photo has none."""
+    self._take(self._failed, name, reason)
+
+  def _take(self, where, name, text):
+    number = self._part_of[name]
+    where[number][name] = text
+    self._missing[number] -= 1
+    if not self._missing[number]:
+      runs, failed = self._runs.pop(number), self._failed.pop(number)
+      self._store.write(number, runs, failed)
+
+
+def folder_of(output: pathlib.Path) -> pathlib.Path:
+  """Where the parts of a submission are."""
+  return output.with_name(f'{output.name}.parts')
+
+
+def failures_of(output: pathlib.Path) -> pathlib.Path:
+  """The list of photos that failed: submission.csv.failed.csv."""
+  return output.with_name(f'{output.name}.failed.csv')
+
+
+def _grouped(cars):
+  """Lists of cars that have `_ROWS` photos or more, but for the last."""
+  group = []
+  for car in cars:
+    group.append(car)
+    if sum(map(len, group)) >= _ROWS:
+      yield group
+      group = []
+  if group:
+    yield group
+
+
+@contextlib.contextmanager
+def _lock(folder) -> Iterator[None]:
+  """One process at a time; the system lets go of it when that one dies."""
+  with (folder / 'lock').open('w') as file:
+    fcntl.flock(file, fcntl.LOCK_EX)
+    yield
+
+
+@contextlib.contextmanager
+def _create(path):
+  """A file to write bytes to, packed as the name that it will have says."""
+  with path.open('wb') as file:
+    if path.name.endswith('.gz.tmp'):
+      # Without name and time, so that equal submissions are equal files.
+      with gzip.GzipFile('', 'wb', 6, file, mtime=0) as packed:
+        yield packed
+    else:
+      yield file

@@ -1,0 +1,264 @@
+"""Submissions to Kaggle's Carvana challenge: a row an image, `img,rle_mask`.
+
+The whole one has 100,064 rows and 300 to 700 MB, so it is looked at row by
+row; `rle.py` says what is in `rle_mask`.
+"""
+
+import contextlib
+import dataclasses
+import gzip
+import io
+import itertools
+import lzma
+import pathlib
+import reprlib
+import zipfile
+import zlib
+from collections.abc import Collection, Iterator
+
+from carvana_jax.submission import rle
+from carvana_jax.system.errors import UserError
+
+_COLUMNS = ['img', 'rle_mask']
+HEADER = ','.join(_COLUMNS) + '\n'
+
+_BOM = b'\xef\xbb\xbf'
+_GZIP, _ZIP = b'\x1f\x8b', b'PK\x03\x04'  # how these files start
+_BUFFER = 2**20  # bytes
+# Runs of one pixel each all over 1280x1918 are 25 MB.
+_LONGEST = 2**26  # bytes in a line
+_SHOWN = 10  # names that are missing
+
+# What Python's readers raise for damaged, encrypted or unusual archives.
+_DAMAGES = (
+  OSError,
+  EOFError,
+  RuntimeError,
+  ValueError,
+  lzma.LZMAError,
+  zipfile.BadZipFile,
+  zlib.error,
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Problem:
+  """One thing that Kaggle would refuse; `str()` is a line for the user."""
+
+  line: int | None  # from 1 on; None where a row is missing
+  img: str  # as in the file; '' in the header
+  reason: str
+
+  def __str__(self) -> str:
+    line = f'line {self.line}: ' if self.line else ''
+    # A row without a comma is all name, and may be a long one.
+    img = f'{reprlib.repr(self.img)} ' if self.img else ''
+    return f'{line}{img}{self.reason}'
+
+
+def row(img: str, runs: str) -> str:
+  """A line of a submission.
+
+  Args:
+    img: `<car>_<view>.jpg`.
+    runs: the mask from `rle.encode`.
+
+  Raises:
+    UserError: the name would be taken for more than one column or line.
+  """
+  if any(mark in img for mark in ',"\r\n'):
+    raise UserError(
+      f'{img!r} has a comma, a quote or a line break, which a submission '
+      'cannot hold; rename that photo.'
+    )
+  return f'{img},{runs}\n'
+
+
+def check(
+  path: pathlib.Path, names: Collection[str] | None, size: tuple[int, int]
+) -> Iterator[Problem]:
+  """Finds what Kaggle would refuse in a submission.
+
+  Rows may be in any order, and fields in quotes; lines may end as on Windows,
+  and the file may start with a byte order mark.
+
+  Args:
+    path: a csv, as it is or in a gzip or zip file.
+    names: the `img` of every row that is expected, None for any.
+    size: (H, W) of the masks.
+
+  Yields:
+    The problems in the order of lines, several of a row if it has them; then
+    the names that are missing, only counted after the first ten.
+
+  Raises:
+    UserError: the file can't be read, is damaged or no text. While iterating:
+      a damage may be found at the end only.
+  """
+  known = None if names is None else frozenset(names)
+  first_lines = {}  # the line of every name
+  rows = _rows(path)
+  line, fields = next(rows, (1, []))
+  header = line
+  if fields != _COLUMNS:
+    yield _header_problem(line, fields)
+    if _is_of_image(fields):
+      rows = itertools.chain([(line, fields)], rows)
+  for line, fields in rows:
+    yield from _row_problems(line, fields, known, size, first_lines)
+  if fields == _COLUMNS and line == header:
+    yield Problem(None, '', 'there is no row')
+  if known is not None:
+    yield from _missing(sorted(known - first_lines.keys()))
+
+
+def names_of(path: pathlib.Path) -> list[str]:
+  """The names in a sample_submission.csv, in its order.
+
+  Args:
+    path: the csv, as it is or in a gzip or zip file; nothing is extracted.
+
+  Returns:
+    The `img` of every row, all different.
+
+  Raises:
+    UserError: the file can't be read, its header or a name is wrong, or it has
+      no names.
+  """
+  rows = _rows(path)
+  _, fields = next(rows, (1, []))
+  if fields != _COLUMNS:
+    raise UserError(
+      f'{path} does not start with {",".join(_COLUMNS)}; give the '
+      'sample_submission.csv of the challenge.'
+    )
+  names = {}
+  for line, fields in rows:
+    for problem in _name_problems(line, fields[0], None, names):
+      raise UserError(f'{path}, {problem}; download it again.')
+  if not names:
+    raise UserError(f'{path} names no image; download it again.')
+  return list(names)
+
+
+def _header_problem(line, fields):
+  wanted = ','.join(_COLUMNS)
+  if not fields or _is_of_image(fields):
+    return Problem(line, '', f'the header {wanted} is missing')
+  found = reprlib.repr(','.join(fields))
+  return Problem(line, '', f'the header is {found}, not {wanted}')
+
+
+def _is_of_image(fields):
+  return bool(fields) and fields[0].endswith('.jpg')
+
+
+def _row_problems(line, fields, known, size, first_lines):
+  img = fields[0]
+  yield from _name_problems(line, img, known, first_lines)
+  if len(fields) != 2:
+    yield Problem(line, img, f'needs 2 columns, not {len(fields)}')
+    return
+  try:
+    rle.runs(fields[1], size)
+  except ValueError as error:
+    yield Problem(line, img, f'has a wrong mask: {error}')
+
+
+def _name_problems(line, img, known, first_lines):
+  """Also notes the name's line, unless it has been there before."""
+  if not img:
+    yield Problem(line, img, 'has no name')
+  elif known is not None and img not in known:
+    yield Problem(line, img, 'is not the name of an expected image')
+  elif first_lines.setdefault(img, line) != line:
+    yield Problem(line, img, f'is in line {first_lines[img]} already')
+
+
+def _missing(names):
+  for name in names[:_SHOWN]:
+    yield Problem(None, name, 'has no row')
+  if len(names) > _SHOWN:
+    yield Problem(None, '', f'{len(names) - _SHOWN} more images have no row')
+
+
+# Files.
+
+
+def _rows(path: pathlib.Path) -> Iterator[tuple[int, list[str]]]:
+  """The number and the fields of every line that isn't blank.
+
+  A comma or a line break ends a field in quotes, too: neither names nor runs
+  have any. The csv module would double the time of a check, and a quote without
+  its counterpart would make it read the rest of the file into one field.
+  """
+  for number, line in enumerate(_lines(path), 1):
+    line = line.rstrip(b'\r\n')
+    if number == 1:
+      line = line.removeprefix(_BOM)
+    if b'\0' in line:
+      raise _no_csv(path, f'line {number} holds a zero byte')
+    try:
+      fields = line.decode().split(',')
+    except UnicodeDecodeError:
+      raise _no_csv(path, f'line {number} is not text in UTF-8') from None
+    if line:
+      yield number, [_unquoted(field) for field in fields]
+
+
+def _unquoted(field):
+  if len(field) > 1 and field[0] == field[-1] == '"':
+    return field[1:-1]
+  return field
+
+
+def _lines(path: pathlib.Path) -> Iterator[bytes]:
+  """A file's lines, of which only one is in memory."""
+  try:
+    with contextlib.ExitStack() as opened:
+      stream = opened.enter_context(path.open('rb', _BUFFER))
+      stream = _unpacked(path, stream, opened)
+      while line := stream.readline(_LONGEST):
+        if len(line) == _LONGEST:
+          raise _no_csv(path, f'a line has more than {_LONGEST >> 20} MB')
+        yield line
+  except _DAMAGES as error:
+    reason = ' '.join(str(error).split()) or type(error).__name__
+    raise UserError(
+      f'{path} cannot be read ({reason}); make or download it again.'
+    ) from error
+
+
+def _unpacked(path, stream, opened):
+  """The csv in a file, whatever the file's ending says."""
+  start = stream.peek(4)
+  if start.startswith(_GZIP):
+    unpacked = gzip.GzipFile(fileobj=stream)
+  elif start.startswith(_ZIP):
+    archive = opened.enter_context(zipfile.ZipFile(stream))
+    unpacked = archive.open(_csv_member(path, archive))
+  else:
+    return stream
+  return opened.enter_context(io.BufferedReader(unpacked, _BUFFER))
+
+
+def _csv_member(path, archive):
+  """The one csv of a zip, which may have macOS's litter beside it."""
+  found = [
+    info
+    for info in archive.infolist()
+    if info.filename.lower().endswith('.csv')
+    and not info.filename.startswith('__MACOSX/')
+  ]
+  if len(found) != 1:
+    raise UserError(
+      f'{path} holds {len(found)} csv files instead of 1; give the csv itself.'
+    )
+  return found[0]
+
+
+def _no_csv(path, reason):
+  return UserError(
+    f'{path} is not a csv: {reason}; give a csv of {",".join(_COLUMNS)}, '
+    'which may be in a gzip or zip file.'
+  )

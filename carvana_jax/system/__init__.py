@@ -1,0 +1,1 @@
+"""The machine and the command line; knows nothing of cars."""

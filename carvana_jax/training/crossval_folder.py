@@ -1,0 +1,98 @@
+"""What a cross-validation's folder holds: a run a fold, and what was chosen.
+
+Its folds group those of the cars (0 to 9, see `spec.fold_of`). Fold 0, the test
+split, is in none of them.
+"""
+
+import json
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+from carvana_jax.datasets import spec
+from carvana_jax.system import files
+from carvana_jax.system.errors import UserError
+
+# Of crossval.json, what others need.
+_NEEDED = {'folds': int, 'networks': list, 'flip': bool}
+
+
+def groups(count: int, present: Sequence[int]) -> list[tuple[int, ...]]:
+  """Which of the cars' folds each run validates on.
+
+  Args:
+    count: of runs, 2 to 9.
+    present: the cars' folds that have a car, see `folds.present`.
+
+  Returns:
+    For run 1 to `count`, as `config.data.validation_folds`.
+
+  Raises:
+    UserError: a run would validate on no car.
+  """
+  found = [
+    tuple(range(start, spec.FOLDS, count)) for start in range(1, count + 1)
+  ]
+  for number, group in enumerate(found, 1):
+    if not set(group) & set(present):
+      raise UserError(
+        f'--folds={count}: no car is in fold {number}, which follows from the '
+        "cars' ids; choose fewer folds or add cars to the folder."
+      )
+  return found
+
+
+def folders(workdir: pathlib.Path, count: int) -> list[pathlib.Path]:
+  """The folders of the runs, the first one's first."""
+  return [workdir / f'fold_{number}' for number in range(1, count + 1)]
+
+
+def file(workdir: pathlib.Path) -> pathlib.Path:
+  """Where what was chosen and measured is; it is there when all is done."""
+  return workdir / 'crossval.json'
+
+
+def is_in(folder: pathlib.Path) -> bool:
+  """Whether a folder is that of a cross-validation, be it unfinished."""
+  return file(folder).exists() or folders(folder, 1)[0].is_dir()
+
+
+def refuse(folder: pathlib.Path) -> None:
+  """Raises a `UserError` if a folder for one run is a cross-validation's."""
+  if is_in(folder):
+    raise UserError(
+      f'{folder} holds a cross-validation; choose another --workdir, or one of '
+      f'its runs, {folders(folder, 1)[0]} and so on.'
+    )
+
+
+def write(workdir: pathlib.Path, found: dict[str, Any]) -> None:
+  """Writes what `read` gives."""
+  files.write(file(workdir), json.dumps(found, indent=2) + '\n')
+
+
+def read(workdir: pathlib.Path) -> dict[str, Any]:
+  """What was chosen and measured.
+
+  Returns:
+    `folds`, their number; `networks`, a digest of each; `flip`,
+    `best_threshold` and `best_cleaning`; and what `crossval` adds.
+
+  Raises:
+    UserError: the cross-validation is unfinished, or the file is damaged.
+  """
+  path = file(workdir)
+  if not path.exists():
+    raise UserError(
+      f'{workdir} holds an unfinished cross-validation; give '
+      'carvana_jax.crossval the same command again, or name its folders fold_1 '
+      'and so on one by one.'
+    )
+  found = files.read_json(path)
+  for name, kind in _NEEDED.items():
+    if not isinstance(found.get(name), kind):
+      raise UserError(
+        f'{path} does not tell its {name}; remove it and give '
+        'carvana_jax.crossval the same command again.'
+      )
+  return found

@@ -1,0 +1,188 @@
+"""A run's folder: which config it belongs to, and which process."""
+
+import contextlib
+import fcntl
+import json
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from carvana_jax.parallel import processes
+from carvana_jax.system import config_fields, files
+from carvana_jax.system.errors import UserError
+from carvana_jax.training import crossval_folder
+
+# Fields that may differ between the parts of a run that was interrupted.
+_FREE_FIELDS = (
+  'train.max_minutes',
+  'data.data_dir',
+  'data.manual_dir',
+  # Of these files a fingerprint is kept.
+  'data.pseudo_labels',
+  'data.coarse',
+)
+
+
+@contextlib.contextmanager
+def lock(workdir: pathlib.Path) -> Iterator[None]:
+  """Makes the folder, and keeps other processes from training in it.
+
+  Files that a process which was killed has left half-written are removed.
+  The lock ends with the process, however that ends, so none is left behind.
+  Processes that only read the folder need none. Of a run's several processes
+  the first takes it. A folder in which nothing but the lock was made before an
+  exception is removed.
+
+  Raises:
+    UserError: another process holds it, the disk knows no locks, or the folder
+      can't be written to.
+  """
+  with contextlib.ExitStack() as stack:
+    is_new = processes.of_first(lambda: _lock(workdir, stack))
+    try:
+      yield
+    except Exception:
+      path = workdir / 'lock'
+      if is_new and processes.is_first() and list(workdir.iterdir()) == [path]:
+        path.unlink()
+        workdir.rmdir()
+      raise
+
+
+def _lock(workdir, stack):
+  """Locks the folder until the stack ends; whether it was not there before."""
+  files.check_folder(workdir, '--workdir')
+  is_new = not workdir.exists()
+  workdir.mkdir(parents=True, exist_ok=True)
+  file = stack.enter_context((workdir / 'lock').open('w'))
+  try:
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+  except BlockingIOError:
+    raise UserError(
+      f'another process is training in {workdir}; wait for its end, or '
+      'choose another --workdir.'
+    ) from None
+  except OSError as error:
+    raise UserError(
+      f'{workdir} is on a disk without file locks ({error.strerror}); '
+      'choose a --workdir on another disk.'
+    ) from error
+  for name in ('config.json', 'metrics.jsonl', 'starts.jsonl'):
+    files.remove_leftovers(workdir, name)
+  for folder in ('checksums', 'pictures'):
+    files.remove_leftovers(workdir / folder)
+  return is_new
+
+
+def refuse_other_config(config: ConfigDict, workdir: pathlib.Path) -> None:
+  """Raises a `UserError` if the folder holds a run of another config."""
+  path = _config_file(workdir)
+  if not path.exists():
+    return
+  there = compared(config_fields.complete(ConfigDict(files.read_json(path))))
+  here = compared(config)
+  differing = [
+    f'{field} ({there.get(field)!r} there, {here.get(field)!r} here)'
+    for field in sorted(there.keys() | here.keys())
+    if there.get(field) != here.get(field)
+  ]
+  if differing:
+    raise UserError(
+      f'{workdir} holds a run of another config: {", ".join(differing)}. '
+      'Choose another --workdir.'
+    )
+
+
+def compared(config: ConfigDict) -> dict[str, Any]:
+  """{'train.epochs': 20}: the fields that may not differ within a run."""
+  flat = _flat(json.loads(config.to_json()))
+  return {x: flat[x] for x in flat if x not in _FREE_FIELDS}
+
+
+def write_config(config: ConfigDict, workdir: pathlib.Path) -> None:
+  """Makes the folder the config's own."""
+  files.write(_config_file(workdir), config.to_json(indent=2) + '\n')
+
+
+def read_config(workdir: pathlib.Path) -> ConfigDict:
+  """The config of the run in the folder.
+
+  Raises:
+    UserError: there is no run.
+  """
+  path = _config_file(workdir)
+  if not path.exists():
+    crossval_folder.refuse(workdir)
+    raise UserError(
+      f'{workdir} holds no run; start one with '
+      f'python -m carvana_jax.main --workdir={workdir} --config=…'
+    )
+  return config_fields.complete(ConfigDict(files.read_json(path)))
+
+
+def add_start(workdir: pathlib.Path, start: dict[str, str]) -> None:
+  """Records with what the run was started, or started again."""
+  path = workdir / 'starts.jsonl'
+  before = path.read_text() if path.exists() else ''
+  whole = before[: before.rfind('\n') + 1]  # the rest was cut off
+  files.write(path, whole + json.dumps(start) + '\n')
+
+
+def read_starts(workdir: pathlib.Path) -> list[dict[str, str]]:
+  """What `add_start` recorded."""
+  return [record for _, record in _records(workdir / 'starts.jsonl')]
+
+
+def read_metrics(workdir: pathlib.Path) -> list[dict[str, float]]:
+  """The lines of metrics.jsonl: `step`, from 1 on, and other numbers.
+
+  Raises:
+    UserError: one is something else.
+  """
+  path = workdir / 'metrics.jsonl'
+  rows = []
+  for number, record in _records(path):
+    if not all(map(_is_number, record.values())) or record.get('step', 0) < 1:
+      raise _damaged(path, number)
+    rows.append(record)
+  return rows
+
+
+def _records(path):
+  """Yields number and object of every line of a .jsonl."""
+  text = path.read_bytes() if path.exists() else b''
+  # A line without its end was cut off, or is just being written.
+  for number, line in enumerate(text.split(b'\n')[:-1], 1):
+    try:
+      record = json.loads(line)
+    except (ValueError, RecursionError):
+      record = None
+    if not isinstance(record, dict):
+      raise _damaged(path, number)
+    yield number, record
+
+
+def _damaged(path, number):
+  return UserError(f'line {number} of {path} is damaged; remove that line.')
+
+
+def _is_number(value):
+  """Whether it is one that can be drawn, or NaN."""
+  return type(value) in (int, float) and not abs(value) > 1e300
+
+
+def _config_file(workdir):
+  return workdir / 'config.json'
+
+
+def _flat(tree, prefix=''):
+  """{'train': {'epochs': 20}} -> {'train.epochs': 20}"""
+  flat = {}
+  for name, value in tree.items():
+    if isinstance(value, dict):
+      flat |= _flat(value, f'{prefix}{name}.')
+    else:
+      flat[prefix + name] = value
+  return flat

@@ -1,0 +1,232 @@
+"""The training and the evaluation step: pure, for one device of several.
+
+Batches are dicts: image uint8 [b, h, w, C], mask uint8 [b, h, w], weight
+float32 [b] (1: real, 0: padding), with b = batch / devices.
+"""
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from carvana_jax.metrics import overlap
+from carvana_jax.parallel.devices import AXIS
+from carvana_jax.training import augment, losses
+
+
+def unit(pixels: jax.Array) -> jax.Array:
+  """uint8 0..255 -> float32 0..1."""
+  return pixels.astype(jnp.float32) / 255
+
+
+def make_train_step(model, optimizer, config):
+  """The function `(state, batch) -> (state, metrics)`, to run under a pmap.
+
+  A step whose loss or gradient is not finite changes nothing but the number
+  of steps; its metric `skipped` is 1, that of all others 0.
+
+  Args:
+    model: a Linen network.
+    optimizer: the optax transformation that the state was created with.
+    config: as in configs/default.py.
+  """
+  measure = _make_measure(model, config)
+
+  def step(state, batch):
+    key = jax.random.wrap_key_data(state.key)
+    key = jax.random.fold_in(key, state.step)
+    augment_key, dropout_key = jax.random.split(key)
+    # An example is augmented in the same way on any number of devices.
+    device, images = jax.lax.axis_index(AXIS), batch['weight'].size
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(
+      augment_key, device * images + jnp.arange(images)
+    )
+    dropout_key = jax.random.fold_in(dropout_key, device)
+    image, mask = unit(batch['image']), unit(batch['mask'])
+    weight = batch['weight']
+    image, mask = augment.augment(keys, image, mask, config.augment)
+    count = jax.lax.psum(weight.sum(), AXIS)  # real examples on all devices
+    batch_stats, (value, sums, gradient) = _accumulated(
+      lambda stats, key, part: measure(state, stats, key, part, count),
+      state.batch_stats,
+      dropout_key,
+      (image, mask, weight),
+      config.train.accumulate,
+    )
+    value, gradient = jax.lax.psum((value, gradient), AXIS)
+    change, opt_state = optimizer.update(
+      gradient, state.opt_state, state.params
+    )
+    new_state = state.replace(
+      step=state.step + 1,
+      params=optax.apply_updates(state.params, change),
+      batch_stats=batch_stats,
+      opt_state=opt_state,
+    )
+    if decay := config.train.average_decay:
+      new_state = new_state.replace(
+        average=_averaged(state.average, new_state, decay)
+      )
+    norm = optax.global_norm(gradient)
+    finite = jnp.isfinite(value) & jnp.isfinite(norm)
+    measured = {
+      name: jax.lax.psum(total, AXIS) / count for name, total in sums.items()
+    }
+    measured |= {
+      'loss': value,
+      'gradient_norm': norm,
+      'images': count,
+      'skipped': 1 - finite.astype(jnp.float32),
+    }
+    # A jnp.where would be compiled into what it chooses, with other roundings.
+    new_state = jax.lax.cond(
+      finite, lambda: new_state, lambda: state.replace(step=new_state.step)
+    )
+    return new_state, measured
+
+  return step
+
+
+def _make_measure(model, config):
+  """The function that `_accumulated` takes, with more arguments."""
+  loss_function = losses.by_name(config.train.loss)
+
+  def measure(state, batch_stats, key, part, count):
+    image, mask, weight = part
+    state = state.replace(batch_stats=batch_stats)
+
+    def loss(params):
+      logits, updates = model.apply(
+        state.replace(params=params).variables,
+        image,
+        train=True,
+        weight=weight,
+        rngs={'dropout': key},
+        mutable=['batch_stats'],
+      )
+      values = loss_function(logits, mask)  # [b]
+      # Divided by the count of all devices and micro-batches, so that their
+      # sum is the mean.
+      return jnp.sum(values * weight) / count, (logits, updates)
+
+    (value, (logits, updates)), gradient = jax.value_and_grad(
+      loss, has_aux=True
+    )(state.params)
+    scores = overlap.scores(logits, mask, smooth=config.eval.smooth)
+    sums = {name: jnp.sum(values * weight) for name, values in scores.items()}
+    return updates.get('batch_stats', {}), (value, sums, gradient)
+
+  return measure
+
+
+def _accumulated(measure, batch_stats, key, batch, count):
+  """`measure` of a device's batch, or its sum over `count` micro-batches.
+
+  Args:
+    measure: `(batch_stats, key, part) -> (batch_stats, tree to add up)`.
+    batch_stats: those before the batch.
+    key: of the batch.
+    batch: image, mask and weight, arrays [b, ...].
+    count: micro-batches, a divisor of b.
+  """
+  if count == 1:
+    return measure(batch_stats, key, batch)
+  # Every count-th example, so that padding, the end of a batch, is shared.
+  split = lambda x: x.reshape(-1, count, *x.shape[1:]).swapaxes(0, 1)
+  keys, parts = jax.random.split(key, count), jax.tree.map(split, batch)
+  first = jax.tree.map(lambda x: x[0], (keys, parts))
+  _, shapes = jax.eval_shape(measure, batch_stats, *first)
+  zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+
+  def add(carry, part):
+    stats, totals = carry
+    new_stats, values = measure(stats, *part)
+    # The last micro-batches may be nothing but padding, without statistics.
+    seen = jax.lax.psum(part[1][2].sum(), AXIS) > 0
+    keep = lambda new, old: jnp.where(seen, new, old)
+    return (
+      jax.tree.map(keep, new_stats, stats),
+      jax.tree.map(jnp.add, totals, values),
+    ), None
+
+  return jax.lax.scan(add, (batch_stats, zeros), (keys, parts))[0]
+
+
+def _averaged(average, state, decay):
+  """The moving average after the state's step.
+
+  The window grows with the number of steps until `decay` holds, so that the
+  random values of the start are soon forgotten.
+  """
+  step = state.step.astype(jnp.float32)
+  decay = jnp.minimum(decay, (1 + step) / (10 + step))
+  return optax.incremental_update(state.trained, average, 1 - decay)
+
+
+def make_logit_step(models, flips, chunk: int):
+  """The function `(variables, batches) -> logits`, a tuple of [b, h, w].
+
+  However many images there are, the networks see `chunk` at a time. So the
+  same program computes each, and a sum is taken in the same order and has the
+  same last bits whatever the size of the batch and the number of devices.
+
+  Args:
+    models: Linen networks; `variables` and `batches` have an item for each.
+    flips: for each, whether to average with the logits of the mirrored image.
+    chunk: images, a divisor of b.
+  """
+
+  def step(variables, batches):
+    return tuple(
+      _chunked(lambda image, item=item: _logits(*item, image), images, chunk)
+      for item, images in zip(
+        zip(models, flips, variables, strict=True), batches, strict=True
+      )
+    )
+
+  return step
+
+
+def _chunked(function, images, chunk):
+  """`function` of [b, ...], applied to [chunk, ...] after [chunk, ...]."""
+  chunks = images.reshape(-1, chunk, *images.shape[1:])
+  result = jax.lax.map(function, chunks)
+  return result.reshape(-1, *result.shape[2:])
+
+
+def _logits(model, flip, variables, image):
+  image = unit(image)
+  logits = model.apply(variables, image, train=False)
+  if flip:
+    mirrored = model.apply(variables, image[:, :, ::-1], train=False)
+    logits = (logits + mirrored[:, :, ::-1]) / 2
+  return logits
+
+
+def make_validation_step(model, config):
+  """The function `(variables, batch) -> scores` [b] at the network's size.
+
+  The scores are those of `metrics.scores`, and the loss.
+  """
+  loss_function = losses.by_name(config.train.loss)
+
+  def step(variables, batch):
+    target = unit(batch['mask'])
+    logits = model.apply(variables, unit(batch['image']), train=False)
+    return {
+      'loss': loss_function(logits, target),
+      **overlap.scores(
+        logits, target, config.eval.threshold, config.eval.smooth
+      ),
+    }
+
+  return step
+
+
+def make_probability_step(model):
+  """The function `(variables, batch) -> probabilities` [b, h, w]."""
+
+  def step(variables, batch):
+    image = unit(batch['image'])
+    return jax.nn.sigmoid(model.apply(variables, image, train=False))
+
+  return step

@@ -1,0 +1,1 @@
+"""Chains of training, scoring and predicting."""

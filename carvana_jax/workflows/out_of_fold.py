@@ -1,0 +1,213 @@
+"""Scores of every photo by the one network that never saw its car.
+
+Of these follow flip or no flip, threshold and cleaning. What has been measured
+is kept in a folder, so that it is measured once.
+"""
+
+import io
+import json
+import pathlib
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from carvana_jax.datasets import folds, images
+from carvana_jax.evaluation import scoring
+from carvana_jax.masks import thresholds
+from carvana_jax.system import files
+from carvana_jax.training import checkpoint
+
+
+class Scores(NamedTuple):
+  """Dice of photos, N of them, without (0) and with (1) their mirror images."""
+
+  filename: np.ndarray  # str [N]
+  car_id: np.ndarray  # str [N]
+  view: np.ndarray  # int64 [N]
+  dice: np.ndarray  # float64 [2, N, 256], see `thresholds.dice`
+
+
+class Choice(NamedTuple):
+  """How masks are made of the ensemble's logits."""
+
+  flip: bool  # whether they are averaged with those of the mirrored photo
+  threshold: float  # 0..1
+  cleaning: str  # a key of `cleaning.WAYS`
+
+
+def measure(
+  run: checkpoint.Run,
+  builder: tfds.core.DatasetBuilder,
+  part: folds.Part,
+  path: pathlib.Path,
+) -> Scores:
+  """Scores photos at every threshold, with and without flips.
+
+  Args:
+    run: a network that has not seen these cars.
+    builder: the prepared data set of the full size.
+    part: its photos.
+    path: of the file that keeps the scores.
+  """
+
+  def score(truth, prediction):
+    dice = [
+      thresholds.dice(prediction.of(network).levels(), truth.mask).tolist()
+      for network in (slice(0, 1), slice(1, 2))
+    ]
+    label = truth.label
+    return label['filename'], label['car_id'], label['view'], dice
+
+  def make():
+    runs = [run.with_flip(flip) for flip in (False, True)]
+    rows = scoring.for_all(score, runs, builder, part, 'out of fold')
+    names, cars, views, dice = zip(*rows, strict=True)
+    return Scores(
+      np.array(names),
+      np.array(cars),
+      np.array(views),
+      np.moveaxis(np.array(dice), 1, 0),
+    )._asdict()
+
+  return Scores(**kept(path, origin_of([run], builder), make))
+
+
+def best_flip(scores: Sequence[Scores]) -> tuple[bool, float]:
+  """Whether to flip, and the threshold, of the best mean over all photos."""
+  plain, flipped = [
+    thresholds.best(dice)
+    for dice in np.concatenate([fold.dice for fold in scores], axis=1)
+  ]
+  flip = flipped[1] > plain[1]
+  return flip, (flipped if flip else plain)[0]
+
+
+def measure_cleaning(
+  run: checkpoint.Run,
+  builder: tfds.core.DatasetBuilder,
+  part: folds.Part,
+  threshold: float,
+  path: pathlib.Path,
+) -> np.ndarray:
+  """Dice of photos for every way in `cleaning.WAYS`.
+
+  Args:
+    run: a network that has not seen these cars, with the flip that is wanted.
+    builder: the prepared data set of the full size.
+    part: its photos.
+    threshold: from which probability, 0..1, a pixel is car.
+    path: of the file that keeps the scores.
+
+  Returns:
+    float64 [N, ways], of the photos in the order of `measure`.
+  """
+  origin = origin_of([run], builder) | {'threshold': threshold}
+  make = lambda: {
+    'dice': np.array(scoring.dice_by_cleaning(run, builder, part, threshold))
+  }
+  return kept(path, origin, make)['dice']
+
+
+def save_probabilities(
+  run: checkpoint.Run,
+  builder: tfds.core.DatasetBuilder,
+  part: folds.Part,
+  path: pathlib.Path,
+) -> None:
+  """Writes NAME_probability.png of photos, as `predict` does.
+
+  Args:
+    run: a network that has not seen these cars, with the flip that is wanted.
+    builder: the prepared data set of the full size.
+    part: its photos.
+    path: of the file that is there when all are; they are written beside it.
+  """
+
+  def save(truth, prediction):
+    name = pathlib.Path(truth.label['filename']).stem
+    pixels = thresholds.probabilities(prediction.levels())
+    files.write(
+      path.with_name(f'{name}_probability.png'), images.encode_png(pixels)
+    )
+
+  def make():
+    scoring.for_all(save, [run], builder, part, 'probabilities')
+    return {}
+
+  kept(path, origin_of([run], builder), make)
+
+
+def rows(
+  scores: Sequence[Scores], threshold: float, chosen: np.ndarray
+) -> list[dict[str, Any]]:
+  """A row a photo, the worst first.
+
+  Args:
+    scores: of every fold.
+    threshold: that was chosen, 0..1.
+    chosen: Dice [N] of all folds' photos with all that was chosen.
+
+  Returns:
+    `fold` is the number of the run that has not seen the car. `dice` and
+    `dice_flip` are at 0.5, `dice_threshold` and `dice_flip_threshold` at the
+    threshold that was chosen, and `dice_chosen` is with all that was chosen.
+  """
+  half, level = map(thresholds.level_of, (0.5, threshold))
+  best = iter(chosen.tolist())
+  found = [
+    {
+      'filename': str(fold.filename[i]),
+      'car_id': str(fold.car_id[i]),
+      'view': int(fold.view[i]),
+      'fold': number,
+      'dice': float(fold.dice[0, i, half]),
+      'dice_flip': float(fold.dice[1, i, half]),
+      'dice_threshold': float(fold.dice[0, i, level]),
+      'dice_flip_threshold': float(fold.dice[1, i, level]),
+      'dice_chosen': next(best),
+    }
+    for number, fold in enumerate(scores, 1)
+    for i in range(len(fold.filename))
+  ]
+  return sorted(found, key=lambda row: row['dice_chosen'])
+
+
+def kept(
+  path: pathlib.Path,
+  origin: dict[str, Any],
+  make: Callable[[], dict[str, np.ndarray]],
+) -> dict[str, np.ndarray]:
+  """Arrays from a file, which are made and written unless they are there.
+
+  Args:
+    path: of the file, .npz.
+    origin: what the arrays follow from, as for JSON.
+    make: makes them.
+  """
+  text = json.dumps(origin, sort_keys=True)
+  try:
+    with np.load(path, allow_pickle=False) as file:
+      found = dict(file)
+  except Exception:  # missing, or damaged in any way: it is made again
+    found = {}
+  if str(found.pop('origin', '')) == text:
+    return found
+  path.parent.mkdir(parents=True, exist_ok=True)
+  found = make()
+  stream = io.BytesIO()
+  np.savez_compressed(stream, origin=text, **found)
+  files.write(path, stream.getvalue())
+  return found
+
+
+def origin_of(
+  runs: Sequence[checkpoint.Run], builder: tfds.core.DatasetBuilder
+) -> dict[str, Any]:
+  """What scores of networks follow from, see `kept`."""
+  return {
+    'networks': [run.digest() for run in runs],
+    'flip': [run.config.eval.flip for run in runs],
+    'data': str(builder.data_path),
+  }

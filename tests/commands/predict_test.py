@@ -1,0 +1,183 @@
+"""What is written of photos, what is kept, and what is refused."""
+
+import pathlib
+import tempfile
+
+import chex
+import numpy as np
+from PIL import Image
+
+from carvana_jax import predict
+from carvana_jax.datasets import images
+from carvana_jax.inference import networks, output_folder, photos, products
+from carvana_jax.system.errors import UserError
+from tests.inference.predictor_test import run_of
+
+
+class PredictTest(chex.TestCase):
+  def setUp(self):
+    super().setUp()
+    self.root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+    self.photos = self.root / 'photos'
+    self.output = self.root / 'masks'
+    self.photos.mkdir()
+    self.run_ = run_of()
+
+  def add(self, name, size=(64, 96)):
+    """A photo that is bright below its middle."""
+    photo = np.zeros((*size, 3), np.uint8)
+    photo[size[0] // 2 :] = 255
+    (self.photos / name).write_bytes(images.encode_png(photo))
+
+  def predict(self, strict=False, **wanted):
+    """Returns the photos that failed."""
+    nets = networks.Networks([self.run_], self.run_.config.eval)
+    found = {photo.file: photo for photo in photos.find(str(self.photos))}
+    cars = [
+      [found[file] for file in car]
+      for car in output_folder.cars(list(found), nets.multiview)
+    ]
+    wanted = products.Wanted(**wanted)
+    predict.refuse_folder(self.output, list(found.values()), wanted)
+    output_folder.claim(self.output, {'step': self.run_.step})
+    return predict.predict(nets, cars, self.output, wanted, strict)
+
+  def sizes(self):
+    """(height, width) of the masks by name."""
+    found = {}
+    for path in self.output.glob('*_mask.png'):
+      with Image.open(path) as mask:
+        found[path.name] = mask.height, mask.width
+        self.assertEqual(mask.mode, '1')
+        pixels = np.asarray(mask)
+      self.assertTrue(pixels[mask.height // 2 :].all())
+      self.assertFalse(pixels[: mask.height // 2].any())
+    return found
+
+  def test_photos_of_any_size_and_name(self):
+    self.add('a.PNG', (64, 96))
+    self.add('b 1_2.png', (80, 64))
+    self.add('c.png', (64, 96))
+    (self.photos / 'notes.txt').write_text('no photo')
+    (self.photos / 'folder.jpg').mkdir()
+    self.assertEmpty(self.predict())
+    self.assertEqual(
+      self.sizes(),
+      {'a_mask.png': (64, 96), 'b 1_2_mask.png': (80, 64),
+       'c_mask.png': (64, 96)},
+    )  # fmt: skip
+
+  def test_goes_on_and_keeps_what_is_there(self):
+    self.add('a.png')
+    self.predict()
+    before = (self.output / 'a_mask.png').stat().st_mtime_ns
+    self.add('b.png')
+    self.predict()
+    self.assertLen(self.sizes(), 2)
+    self.assertEqual((self.output / 'a_mask.png').stat().st_mtime_ns, before)
+
+  def test_masks_of_other_networks_are_left_alone(self):
+    self.add('a.png')
+    self.predict()
+    self.run_.step = 2
+    with self.assertRaisesRegex(
+      UserError, r'results of other settings \(step\)'
+    ):
+      self.predict()
+    (self.output / 'settings.json').unlink()
+    with self.assertRaisesRegex(UserError, 'a_mask.png exists, and it is not'):
+      self.predict()
+
+  def test_files_of_the_user_are_left_alone(self):
+    self.add('a.png')
+    self.output.mkdir()
+    own = self.output / 'a_cutout.png'
+    own.write_text('precious')
+    with self.assertRaisesRegex(
+      UserError, 'a_cutout.png exists, and it is not'
+    ):
+      self.predict(cutout='png')
+    self.assertEqual(own.read_text(), 'precious')
+    self.output = self.photos
+    with self.assertRaisesRegex(UserError, 'holds the photos'):
+      self.predict()
+
+  def test_photos_too_large_for_a_format_stop_nothing(self):
+    self.add('a.png')
+    self.add('b.png', (2, 17000))
+    failed = self.predict(cutout='webp')
+    self.assertLen(failed, 1)
+    self.assertIn('b.png is 2x17000, but a WebP has at most 16383',
+                  failed[str(self.photos / 'b.png')])  # fmt: skip
+    self.assertTrue((self.output / 'a_cutout.webp').exists())
+
+  def test_damaged_photos_stop_nothing_unless_strict(self):
+    for name in ('a.png', 'b.png', 'd.png'):
+      self.add(name)
+    damaged = self.photos / 'c.png'
+    damaged.write_bytes((self.photos / 'a.png').read_bytes()[:60])
+    failed = self.predict()
+    self.assertEqual(list(failed), [str(damaged)])
+    self.assertIn('c.png is damaged', failed[str(damaged)])
+    self.assertLen(self.sizes(), 3)
+    with self.assertRaisesRegex(UserError, 'c.png is damaged'):
+      self.predict(strict=True)
+    # Mended, it is all that is left to do.
+    self.add('c.png')
+    self.assertEmpty(self.predict())
+    self.assertLen(self.sizes(), 4)
+
+  def test_all_products(self):
+    self.add('a.png')
+    self.predict(
+      probability=True, cutout='png', background=products.background('#00ff00')
+    )
+    with Image.open(self.output / 'a_probability.png') as picture:
+      self.assertEqual(picture.mode, 'L')
+      values = np.asarray(picture)
+    # The network's logits are its brightness less one half.
+    for row, logit in ((5, -0.5), (60, 0.5)):
+      expected = 255 / (1 + np.exp(-logit))
+      self.assertAlmostEqual(int(values[row, 50]), expected, delta=3)
+    with Image.open(self.output / 'a_cutout.png') as picture:
+      cut = np.asarray(picture)
+    self.assertEqual(cut.shape, (64, 96, 4))
+    chex.assert_trees_all_equal(cut[60, 50], np.full(4, 255, np.uint8))
+    self.assertEqual(cut[5, 50, 3], 0)
+    with Image.open(self.output / 'a_composite.jpg') as picture:
+      pixels = np.asarray(picture).astype(int)
+    self.assertLess(np.abs(pixels[5, 50] - [0, 255, 0]).max(), 6)
+    self.assertLess(np.abs(pixels[60, 50] - 255).max(), 6)
+    # More of a kind that is not there yet.
+    before = (self.output / 'a_mask.png').stat().st_mtime_ns
+    self.predict(cutout='webp', trim=True)
+    with Image.open(self.output / 'a_cutout.webp') as picture:
+      self.assertEqual((picture.mode, picture.size), ('RGBA', (96, 33)))
+    self.assertGreater((self.output / 'a_mask.png').stat().st_mtime_ns, before)
+
+  def test_backgrounds(self):
+    self.assertIsNone(products.background(None))
+    white = np.full((1, 1, 3), 255, np.uint8)
+    chex.assert_trees_all_equal(products.background('white'), white)
+    self.add('a.png')
+    picture = products.background(str(self.photos / 'a.png'))
+    self.assertEqual(picture.shape, (64, 96, 3))
+    with self.assertRaisesRegex(UserError, "'sea.jpg' is no colour.*No such"):
+      products.background('sea.jpg')
+    (self.photos / 'b.png').write_text('no image')
+    with self.assertRaisesRegex(UserError, 'b.png is no JPG'):
+      products.background(str(self.photos / 'b.png'))
+
+  def test_views_that_can_not_be_of_one_car(self):
+    self.run_ = run_of(multiview=True)
+    for i in range(17):
+      self.add(f'IMG_{i:04}.png')
+    with self.assertRaisesRegex(UserError, 'IMG_… names 17 photos'):
+      self.predict()
+    for i in range(2, 17):
+      (self.photos / f'IMG_{i:04}.png').unlink()
+    self.add('IMG_0001.png', (32, 48))
+    failed = self.predict()
+    self.assertLen(failed, 1)
+    self.assertIn('is 32x48, but other photos of its car are 64x96',
+                  failed[str(self.photos / 'IMG_0001.png')])  # fmt: skip

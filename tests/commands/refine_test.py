@@ -1,0 +1,194 @@
+"""A second network, trained for a moment and used by all commands."""
+
+import json
+import pathlib
+import shutil
+import tempfile
+
+import chex
+import numpy as np
+from ml_collections import ConfigDict
+
+from carvana_jax import refine
+from carvana_jax.datasets import folds, images, prepare
+from carvana_jax.evaluation import scoring
+from carvana_jax.inference import networks, second_network
+from carvana_jax.system.errors import UserError
+from carvana_jax.training import checkpoint
+from configs import debug, fine
+from tests.helpers import commands, saved_run
+
+
+def summary(workdir, name):
+  path = workdir / 'evaluation' / name / 'summary.json'
+  return json.loads(path.read_text())
+
+
+class RefineTest(chex.TestCase):
+  @classmethod
+  def setUpClass(cls):
+    super().setUpClass()
+    given = commands.debug_run()
+    cls.root = pathlib.Path(
+      cls.enterClassContext(tempfile.TemporaryDirectory())
+    )
+    shutil.copytree(given / 'run', cls.root / 'run')
+    shutil.copytree(given / 'data', cls.root / 'data')
+    cls.result = cls.command(
+      'refine',
+      '--config=configs/fine.py',
+      '--config.data.size=32x32',
+      '--config.train.epochs=1',
+      '--config.train.batch_size=128',
+    )
+
+  @classmethod
+  def command(cls, verb, *flags):
+    workdir = f'--workdir={cls.root / "run"}'
+    return commands.python(f'carvana_jax.{verb}', workdir, *flags)
+
+  def test_masks_get_better(self):
+    """As the first network was trained for seconds only."""
+    self.assertEqual(self.result.returncode, 0, self.result.stderr)
+    for split in ('validation', 'test'):
+      first = summary(self.root / 'run', f'studio-{split}')
+      both = summary(self.root / 'run', f'studio-{split}-fine')
+      self.assertGreater(both['dice_mean'], first['dice_mean'] + 0.01)
+      self.assertNotIn('fine_step', first)
+      self.assertGreater(both['fine_step'], 0)
+      self.assertEqual(both['step'], first['step'])
+
+  def test_the_same_command_again_trains_no_more(self):
+    before = (self.root / 'run/fine/metrics.jsonl').read_bytes()
+    result = commands.python(*self.result.args[2:])
+    self.assertEqual(result.returncode, 0, result.stderr)
+    self.assertEqual(
+      (self.root / 'run/fine/metrics.jsonl').read_bytes(), before
+    )
+
+  def test_predictions_are_those_that_were_scored(self):
+    photos = self.root / 'photos'
+    photos.mkdir()
+    run = second_network.joined(
+      self.root / 'run', checkpoint.load(self.root / 'run')
+    )
+    run.config.data.data_dir = str(self.root / 'data')
+    builder = prepare.for_scoring(run.config.data)
+    part = folds.part(builder, 'test')
+    part = part._replace(positions=part.positions[:3])
+    rows = builder.as_data_source('test')
+    for position in part.positions:
+      row = rows[int(position)]
+      name = row['filename'].decode().replace('.jpg', '.png')
+      (photos / name).write_bytes(images.encode_png(row['image']))
+    masks = {}
+    for flags in ([], ['--fine']):
+      output = self.root / f'masks{len(flags)}'
+      result = self.command(
+        'predict', f'--input={photos}', f'--output={output}', *flags
+      )
+      self.assertEqual(result.returncode, 0, result.stderr)
+      masks[len(flags)] = {
+        path.name: images.decode_mask(path.read_bytes()) > 0
+        for path in output.glob('*_mask.png')
+      }
+    scored = scoring.for_all(
+      lambda truth, prediction: (
+        truth.label['filename'], (prediction.levels() >= 128).tolist()
+      ),
+      [run], builder, part, 'test',
+    )  # fmt: skip
+    for name, mask in scored:
+      name = name.replace('.jpg', '_mask.png')
+      np.testing.assert_array_equal(masks[1][name], mask)
+      self.assertTrue((masks[0][name] != mask).any())
+
+  def test_another_first_network_or_the_second_one_alone(self):
+    run = checkpoint.load(self.root / 'run')
+    given = fine.get_config()
+    given.data.size = '32x32'
+    given.train.update(epochs=1, batch_size=128)
+    config = refine.config_of(run, given, self.root / 'run/coarse')
+    run.step += 1  # as if it had been trained on
+    with self.assertRaisesRegex(UserError, 'fine is for another network'):
+      refine.refine(run, config, self.root / 'run')
+    with self.assertRaisesRegex(UserError, 'fine is for another network'):
+      second_network.joined(self.root / 'run', run)
+    coarse = second_network.coarse(self.root / 'run')
+    away = coarse.rename(self.root / 'coarse')
+    with self.assertRaisesRegex(UserError, 'fine is for another network'):
+      refine.refine(run, config, self.root / 'run')
+    away.rename(coarse)
+    # As of a run by older code.
+    run = checkpoint.load(self.root / 'run')
+    record = self.root / 'run/fine/first.json'
+    away = record.rename(self.root / 'first.json')
+    with self.assertRaisesRegex(UserError, 'fine does not say in first.json'):
+      second_network.joined(self.root / 'run', run)
+    away.rename(record)
+    with self.assertRaisesRegex(UserError, 'alone; give --workdir=.*/run and'):
+      checkpoint.load(self.root / 'run/fine')
+
+  def test_the_report_shows_both(self):
+    result = self.command('report')
+    self.assertEqual(result.returncode, 0, result.stderr)
+    page = (self.root / 'run' / 'report.html').read_text()
+    self.assertIn('studio-test-fine: where the error sits', page)
+    self.assertIn('step of the second network, on tiles', page)
+
+  def test_tuned_is_that_of_both(self):
+    nets = networks.load([str(self.root / 'run')], tuned=True, fine=True)
+    found = summary(self.root / 'run', 'studio-validation-fine')
+    self.assertEqual(nets.masking.threshold, found['best_threshold'])
+    alone = networks.load([str(self.root / 'run')], tuned=True)
+    self.assertNotEqual(nets.identity(), alone.identity())
+
+
+class RefusedTest(chex.TestCase):
+  def test_without_a_second_network(self):
+    folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+    saved_run.save(folder)
+    with self.assertRaisesRegex(UserError, 'no second network; .*refine'):
+      second_network.joined(folder, checkpoint.load(folder))
+
+  def test_before_any_work(self):
+    folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+    saved_run.save(folder)
+    run = checkpoint.load(folder)
+    config = refine.config_of(
+      run, fine.get_config(), second_network.coarse(folder)
+    )
+    config.train.loss = 'bec'
+    with self.assertRaisesRegex(UserError, "train.loss='bec' is unknown"):
+      refine.refine(run, config, folder)
+    self.assertFalse(second_network.coarse(folder).exists())
+    self.assertFalse(second_network.folder(folder).exists())
+
+  def test_data_are_the_first_ones(self):
+    config = debug.get_config()
+    config.data.data_dir, config.data.manual_dir = 'here', 'photos'
+    run = checkpoint.Run(config, None, {}, 1, '')
+    given = fine.get_config()
+    of = lambda: refine.config_of(run, given, pathlib.Path('coarse')).data
+    self.assertEqual(
+      of(),
+      ConfigDict(
+        config.data.to_dict() | {'size': '128x128', 'coarse': 'coarse'}
+      ),
+    )
+    given.data.data_dir = given.data.manual_dir = 'moved'
+    self.assertEqual((of().data_dir, of().manual_dir), ('moved', 'moved'))
+    given.data.validation_folds = (2,)
+    with self.assertRaisesRegex(
+      UserError, r"validation_folds=\(2,\) is not the first run's, \(1,\)"
+    ):
+      of()
+
+  def test_first_networks_that_can_have_none(self):
+    config = debug.get_config()
+    for field, value in (('multiview', True), ('coarse', 'tiles')):
+      other = config.copy_and_resolve_references()
+      other.data[field] = value
+      run = checkpoint.Run(other, None, {}, 1, '')
+      with self.assertRaisesRegex(UserError, 'can have no second one'):
+        refine.config_of(run, fine.get_config(), pathlib.Path('coarse'))

@@ -1,0 +1,184 @@
+"""Submissions: every row, whatever happens to photos and processes."""
+
+import csv
+import pathlib
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+import chex
+import numpy as np
+
+from carvana_jax import submit
+from carvana_jax.datasets import images
+from carvana_jax.inference import networks, output_folder, photos
+from carvana_jax.submission import parts, rle
+from carvana_jax.system.errors import UserError
+from tests.helpers import saved_run
+from tests.inference.predictor_test import SIZE, photo_of, run_of
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+class SubmitTest(chex.TestCase):
+  def setUp(self):
+    super().setUp()
+    self.root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+    self.photos = self.root / 'photos'
+    self.photos.mkdir()
+    self.output = self.root / 'submission.csv'
+    for i in range(5):
+      self.add(f'a_{i:02}.png', photo_of(8 * i))
+
+  def add(self, name, photo):
+    (self.photos / name).write_bytes(images.encode_png(photo))
+
+  def submit(self, sample=None, strict=False, multiview=False):
+    """{name: runs} of the submission."""
+    size = '64x96' if multiview else '32x48'
+    run = run_of(size, multiview)
+    nets = networks.Networks([run], run.config.eval)
+    rows = submit.rows_of(photos.find(str(self.photos)), sample)
+    store = parts.Parts(
+      self.output, output_folder.cars(list(rows), multiview), {}
+    )
+    found = {name: photo for name, photo in rows.items() if photo}
+    submit.submit(nets, store, found, SIZE, (0, 1), strict)
+    store.join()
+    with self.output.open(newline='') as file:
+      return {row['img']: row['rle_mask'] for row in csv.DictReader(file)}
+
+  def test_rows_are_the_masks(self):
+    found = self.submit()
+    self.assertEqual(list(found), [f'a_{i:02}.png' for i in range(5)])
+    for i, runs in enumerate(found.values()):
+      truth = photo_of(8 * i)[..., 0] > 100
+      self.assertGreater(np.mean(rle.decode(runs, SIZE) == truth), 0.995)
+
+  def test_a_network_that_compares_views(self):
+    for i, runs in enumerate(self.submit(multiview=True).values()):
+      mask, truth = rle.decode(runs, SIZE), photo_of(8 * i)[..., 0] > 100
+      self.assertGreater(2 * np.sum(mask & truth), 0.96 * (mask.sum() + 1024))
+
+  def test_what_fails_is_empty_and_listed(self):
+    self.add('a_01.png', photo_of(0)[:50])
+    (self.photos / 'a_02.png').write_bytes(b'no image')
+    sample = self.root / 'sample_submission.csv'
+    names = [f'a_{i:02}.jpg' for i in (4, 3, 2, 1, 7)]
+    sample.write_text('img,rle_mask\n' + ''.join(f'{x},1 1\n' for x in names))
+    found = self.submit(str(sample))
+    # All rows of the sample and no others, for photos of other endings, too.
+    self.assertEqual(list(found), sorted(names))
+    empty = {name for name, runs in found.items() if not runs}
+    self.assertEqual(empty, {'a_01.jpg', 'a_02.jpg', 'a_07.jpg'})
+    with (self.root / 'submission.csv.failed.csv').open(newline='') as file:
+      reasons = {x['photo']: x['reason'] for x in csv.DictReader(file)}
+    self.assertEqual(reasons.keys(), empty)
+    self.assertIn('50x96, not 64x96', reasons['a_01.jpg'])
+    self.assertIn('a_02.png is no JPG', reasons['a_02.jpg'])
+    self.assertIn('a_07.jpg is missing', reasons['a_07.jpg'])
+
+  def test_strict_stops(self):
+    (self.photos / 'a_02.png').write_bytes(b'no image')
+    with self.assertRaisesRegex(UserError, 'a_02.png is no JPG'):
+      self.submit(strict=True)
+    self.assertFalse(self.output.exists())
+
+
+class CommandTest(chex.TestCase):
+  """With a saved network, as a user would."""
+
+  def setUp(self):
+    super().setUp()
+    self.root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+    folder = self.root / 'photos'
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for i in range(12):
+      photo = (
+        rng.integers(0, 256, (8, 12, 3), np.uint8).repeat(8, 0).repeat(8, 1)
+      )
+      (folder / f'{i:04}.png').write_bytes(images.encode_png(photo))
+    for i in range(12, 700):
+      shutil.copy(folder / f'{i % 12:04}.png', folder / f'{i:04}.png')
+
+  def command(self, *arguments):
+    return [
+      sys.executable, '-m', 'carvana_jax.submit', '--size=64x96',
+      f'--input={self.root}/photos', *arguments,
+    ]  # fmt: skip
+
+  def submit(self, name, *arguments):
+    workdir, output = self.root / 'run', self.root / name
+    return subprocess.Popen(
+      self.command(f'--workdir={workdir}', f'--output={output}', *arguments),
+      cwd=ROOT,
+      stdout=subprocess.PIPE,
+      stderr=subprocess.PIPE,
+      text=True,
+    )
+
+  def finish(self, process):
+    output, errors = process.communicate()
+    self.assertEqual(process.returncode, 0, errors)
+    return output
+
+  def test_killed_and_shared_it_is_byte_identical(self):
+    saved_run.save(self.root / 'run')
+    # Two processes at once; whichever ends last joins.
+    two = [
+      self.submit('two.csv', '--num_processes=2', f'--process_id={i}')
+      for i in range(2)
+    ]
+    said = ''.join(map(self.finish, two))
+    self.assertIn(f'700 rows are in {self.root}/two.csv', said)
+    # One that is killed as soon as it has written something, and goes on.
+    folder = self.root / 'one.csv.parts'
+    killed = self.submit('one.csv')
+    while not list(folder.glob('part_*.csv')) and killed.poll() is None:
+      time.sleep(0.001)
+    time.sleep(random.Random(0).uniform(0, 0.2))
+    killed.kill()
+    killed.communicate()
+    self.finish(self.submit('one.csv'))
+    one, both = ((self.root / x).read_bytes() for x in ('one.csv', 'two.csv'))
+    self.assertEqual(one, both)
+    self.assertFalse(folder.exists())
+    # Twelve photos, all with different masks.
+    masks = {line.partition(b',')[2] for line in one.splitlines()[1:]}
+    self.assertLen(masks, 12)
+    self.assertGreater(min(map(len, masks)), 20)
+    again = self.submit('one.csv')
+    _, errors = again.communicate()
+    self.assertEqual(again.returncode, 2)
+    self.assertIn('one.csv exists; choose another --output', errors)
+    _, errors = self.submit('one.zip').communicate()
+    self.assertIn('must end in .csv or .csv.gz', errors)
+
+  def test_check(self):
+    path = self.root / 'some.csv'
+    rows = [f'{i:04}.png,1 5 9 2\n' for i in range(700)]
+    path.write_text(''.join(['img,rle_mask\n', *rows]))
+    check = lambda: subprocess.run(
+      self.command(f'--check={path}'), cwd=ROOT, capture_output=True, text=True
+    )
+    done = check()
+    self.assertEqual(done.returncode, 0, done.stderr)
+    self.assertIn('as Kaggle wants it', done.stdout)
+    rows[3] = '0003.png,1 5 4 2\n'
+    rows[9] = rows[8]
+    path.write_text(''.join(['img,rle_mask\n', *rows]))
+    done = check()
+    self.assertEqual(done.returncode, 1, done.stderr)
+    for part in ('line 5', 'overlaps', 'line 11', '0009.png', 'problems: 3'):
+      self.assertIn(part, done.stdout)
+
+  def test_missing_flags(self):
+    done = subprocess.run(
+      self.command(), cwd=ROOT, capture_output=True, text=True
+    )
+    self.assertEqual(done.returncode, 2)
+    self.assertEqual(done.stderr, 'error: --workdir is missing; see --help.\n')

@@ -1,0 +1,223 @@
+"""Soft masks from files: which are found, what is read, and in which runs."""
+
+import contextlib
+import io
+import pathlib
+import tempfile
+from unittest import mock
+
+import chex
+import numpy as np
+from absl.testing import parameterized
+from PIL import Image
+
+from carvana_jax.datasets import prepare, pseudo_labels, run_data
+from carvana_jax.datasets.carvana.carvana_dataset_builder import Builder
+from carvana_jax.system.errors import UserError
+from configs import default
+from tests.datasets import carvana_test
+from tests.datasets.carvana_test import TINY, UNLABELED, stems
+
+NAMES = stems(UNLABELED, range(1, 6))
+LABELLED = stems(UNLABELED, (2, 3, 5))
+
+
+def probability(name):
+  """Noise of its own for each photo: uint8 [384, 576]."""
+  rng = np.random.default_rng(int(name[-2:]))
+  return rng.integers(0, 256, (384, 576), np.uint8)
+
+
+def reduced(name):
+  """Means of 3x3 pixels, which never end in a half: uint8 [128, 192]."""
+  blocks = probability(name).reshape(128, 3, 192, 3)
+  return np.round(blocks.mean((1, 3))).astype(np.uint8)
+
+
+class FolderTest(chex.TestCase):
+  """Made-up cars prepared at 128x192, and a folder of probabilities."""
+
+  @classmethod
+  def setUpClass(cls):
+    super().setUpClass()
+    cls.root = pathlib.Path(
+      cls.enterClassContext(tempfile.TemporaryDirectory())
+    )
+    cls.enterClassContext(mock.patch.object(Builder, 'PHOTO_SIZE', TINY))
+    labelled = [
+      *stems(carvana_test.TRAIN, range(1, 5)),
+      *stems(carvana_test.VALIDATION, range(1, 4)),
+      *stems(carvana_test.HELD_OUT, range(1, 4)),
+    ]
+    made = carvana_test.compete(labelled, NAMES)
+    carvana_test.write_folders(made, cls.root / 'manual')
+    cls.builder = prepare.for_network(cls.config().data)
+
+  @classmethod
+  def config(cls, **fields):
+    config = default.get_config()
+    config.data.data_dir = str(cls.root / 'data')
+    config.data.manual_dir = str(cls.root / 'manual')
+    config.data.unlabeled = True
+    config.data.update(fields)
+    config.train.batch_size = 2
+    config.train.epochs = 3
+    return config
+
+  def setUp(self):
+    super().setUp()
+    self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+    for name in LABELLED:
+      self.save(name, Image.fromarray(probability(name)))
+
+  def path(self, name):
+    return self.folder / f'{name}_probability.png'
+
+  def save(self, name, image):
+    image.save(self.path(name))
+
+
+class FindTest(FolderTest):
+  def find(self):
+    return pseudo_labels.find(str(self.folder), self.builder)
+
+  def test_files_belong_to_their_photos(self):
+    self.save('0123456789ab_01', Image.fromarray(probability('other_99')))
+    (self.folder / f'{NAMES[0]}_mask.png').write_bytes(b'not for us')
+    labels = self.find()
+    source = self.builder.as_data_source('unlabeled')
+    photos = [
+      source[position]['filename'].decode() for position in labels.positions
+    ]
+    self.assertEqual(sorted(photos), [f'{name}.jpg' for name in LABELLED])
+    self.assertLen(labels, 3)
+    for number, photo in enumerate(photos):
+      mask = labels.mask(number)
+      np.testing.assert_array_equal(mask, reduced(photo[:-4]))
+      self.assertEqual(mask.dtype, np.uint8)
+
+  def test_fingerprint_tells_files_apart(self):
+    mark = self.find().fingerprint
+    self.assertRegex(mark, '^[0-9a-f]{8}$')
+    self.assertEqual(self.find().fingerprint, mark)
+    self.save(LABELLED[0], Image.new('L', (576, 384)))
+    other = self.find().fingerprint
+    self.assertNotEqual(other, mark)
+    self.path(LABELLED[0]).rename(self.path(NAMES[0]))
+    self.assertNotEqual(self.find().fingerprint, other)
+
+  def refused(self, *parts):
+    with self.assertRaises(UserError) as caught:
+      self.find()
+    for part in parts:
+      self.assertIn(part, str(caught.exception))
+    self.assertNotIn('\n', str(caught.exception))
+
+  def test_no_folder(self):
+    self.folder = self.folder / 'missing'
+    self.refused(f'pseudo_labels={self.folder} is no folder', 'predict')
+
+  def test_no_file(self):
+    for name in LABELLED:
+      self.path(name).rename(self.path(f'other{name}'))
+    self.refused(str(self.folder), 'no NAME_probability.png', 'predict')
+
+  def test_no_unlabeled_photos(self):
+    manual, data = self.root / 'few', self.root / 'few_data'
+    made = carvana_test.compete(stems(carvana_test.TRAIN, (1,)))
+    carvana_test.write_folders(made, manual)
+    self.builder = carvana_test.prepare(manual, data)
+    self.refused('carvana/128x192/1.0.1 has no photo in its unlabeled split')
+
+  @parameterized.parameters(
+    (lambda data: data[:-100],),
+    (lambda data: data[:500] + bytes([data[500] ^ 1]) + data[501:],),
+    (lambda data: b'',),
+    (lambda data: b'<html>Not found</html>',),
+  )
+  def test_damaged_file(self, spoil):
+    path = self.path(LABELLED[1])
+    path.write_bytes(spoil(path.read_bytes()))
+    self.refused(f'{path} is damaged', 'make it again')
+
+  @parameterized.parameters('RGB', '1', 'I;16')
+  def test_other_pixels(self, mode):
+    self.save(LABELLED[1], Image.new(mode, (576, 384)))
+    self.refused(f'{self.path(LABELLED[1])} is damaged or no gray PNG of 8')
+
+  def test_fewer_pixels_than_the_network_sees(self):
+    for name in LABELLED:
+      self.save(name, Image.new('L', (9, 8)))
+    self.refused('has 8x9 pixels, fewer than the network sees (128x192)',
+                 'make them again')  # fmt: skip
+
+  @parameterized.parameters(*LABELLED)
+  def test_other_size(self, name):
+    self.save(name, Image.new('L', (192, 128)))
+    self.refused(f'{self.path(name)} has 128x192 pixels', '384x576')
+
+
+class RunDataTest(FolderTest):
+  def data(self, **fields):
+    """The data of a run, and what making them printed."""
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+      data = run_data.RunData(self.builder, self.config(**fields))
+    return data, out.getvalue()
+
+  def labelled(self):
+    return self.data(pseudo_labels=str(self.folder))
+
+  def test_steps(self):
+    plain, _ = self.data()
+    self.assertEqual((plain.steps_per_epoch, plain.total_steps), (2, 6))
+    data, printed = self.labelled()
+    self.assertEqual((data.steps_per_epoch, data.total_steps), (4, 12))
+    self.assertIn('3 of 5 unlabeled photos', printed)
+
+  def test_trains_on_both(self):
+    expected = {
+      **{
+        row['image'].tobytes(): row['mask'][..., 0]
+        for row in self.builder.as_data_source('train')
+      },
+      **{
+        row['image'].tobytes(): reduced(row['filename'].decode()[:-4])
+        for row in self.builder.as_data_source('unlabeled')
+        if row['filename'].decode()[:-4] in LABELLED
+      },
+    }
+    self.assertLen(expected, 4 + 3)
+    batches = self.labelled()[0].training(first_step=8)
+    seen = []
+    for batch in batches:  # the last epoch
+      for image, mask, weight in zip(
+        batch['image'], batch['mask'], batch['weight'], strict=True
+      ):
+        np.testing.assert_array_equal(mask, expected[image.tobytes()])
+        if weight:
+          seen.append(image.tobytes())
+    self.assertCountEqual(seen, expected)
+
+  def test_resumes(self):
+    data, _ = self.labelled()
+    whole = list(data.training(0))
+    self.assertLen(whole, 12)
+    chex.assert_trees_all_equal(list(data.training(5)), whole[5:])
+
+  @parameterized.parameters('validation', 'test')
+  def test_other_splits_stay(self, split):
+    plain, data = self.data()[0], self.labelled()[0]
+    batches = list(plain.once(split))
+    self.assertEqual([x['weight'].sum() for x in batches], [2, 1])
+    chex.assert_trees_all_equal(list(data.once(split)), batches)
+
+  def test_identity_follows_the_files(self):
+    plain, _ = self.data()
+    data, _ = self.labelled()
+    self.assertEqual(
+      plain.identity, prepare.identity(self.config().data, self.builder)
+    )
+    self.assertStartsWith(data.identity, f'{plain.identity} with pseudo labels')
+    self.assertEqual(self.labelled()[0].identity, data.identity)
+    self.path(LABELLED[2]).unlink()
+    self.assertNotEqual(self.labelled()[0].identity, data.identity)

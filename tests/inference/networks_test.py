@@ -1,0 +1,64 @@
+"""Which networks a command uses, and what tells their masks from others."""
+
+import json
+import pathlib
+import tempfile
+
+import chex
+
+from carvana_jax.inference import networks
+from carvana_jax.system.errors import UserError
+from tests.helpers import saved_run
+
+
+class NetworksTest(chex.TestCase):
+  @classmethod
+  def setUpClass(cls):
+    super().setUpClass()
+    folder = tempfile.TemporaryDirectory()
+    cls.addClassCleanup(folder.cleanup)
+    cls.root = pathlib.Path(folder.name)
+    cls.paths = [str(cls.root / name) for name in 'ab']
+    for seed, path in enumerate(cls.paths):
+      saved_run.save(pathlib.Path(path), seed)
+
+  def test_identity_follows_from_networks_and_settings(self):
+    identity = lambda *paths: networks.load(paths, tuned=False).identity()
+    first, second = self.paths
+    self.assertEqual(identity(first), identity(first))
+    self.assertNotEqual(identity(first), identity(second))
+    self.assertNotEqual(identity(first), identity(first, second))
+    found = networks.load([first], tuned=False)
+    before = found.identity()
+    found.runs[0].config.eval.flip = True
+    self.assertNotEqual(found.identity(), before)
+    found = networks.load([first], tuned=False)
+    found.masking.keep_largest = True
+    self.assertNotEqual(found.identity(), before)
+    json.dumps(before)  # as it is kept in a file
+
+  def test_tuned(self):
+    first = self.paths[0]
+    with self.assertRaisesRegex(UserError, 'no evaluation of validation'):
+      networks.load([first], tuned=True)
+    with self.assertRaisesRegex(UserError, 'several --workdir'):
+      networks.load(self.paths, tuned=True)
+    folder = self.root / 'a' / 'evaluation' / 'studio-validation'
+    folder.mkdir(parents=True)
+    summary = {
+      'step': 0,
+      'flip': False,
+      'source': 'studio',
+      'best_threshold': 0.3,
+      'best_cleaning': 'holes',
+    }
+    (folder / 'summary.json').write_text(json.dumps(summary))
+    found = networks.load([first], tuned=True)
+    self.assertEqual(found.identity()['threshold'], 0.3)
+    self.assertEqual(found.identity()['cleaning'], 'holes')
+    plain = networks.load([first], tuned=False).identity()
+    self.assertEqual((plain['threshold'], plain['cleaning']), (0.5, 'none'))
+
+  def test_a_folder_without_network(self):
+    with self.assertRaisesRegex(UserError, 'holds no checkpoint'):
+      networks.load([self.paths[0], str(self.root / 'none')], tuned=False)

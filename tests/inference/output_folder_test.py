@@ -1,0 +1,60 @@
+"""Which photos are looked at together, and whose results a folder holds."""
+
+import json
+import pathlib
+import tempfile
+
+import chex
+
+from carvana_jax.inference import output_folder
+from carvana_jax.system.errors import UserError
+
+
+class CarsTest(chex.TestCase):
+  def test_views_of_a_car_come_together(self):
+    names = [
+      'a_1.jpg',
+      'a_1_x.jpg',
+      'a_2.jpg',
+      'b.1_2.png',
+      'b.1_3.png',
+      'c.png',
+    ]
+    self.assertEqual(
+      output_folder.cars(names, together=True),
+      [['a_1.jpg', 'a_2.jpg'], ['a_1_x.jpg'], ['b.1_2.png', 'b.1_3.png'],
+       ['c.png']],
+    )  # fmt: skip
+    self.assertEqual(
+      output_folder.cars(names, together=False), [[x] for x in names]
+    )
+
+  def test_more_views_than_a_car_has(self):
+    names = [f'IMG_{i:04}.png' for i in range(17)]
+    with self.assertRaisesRegex(UserError, 'IMG_… names 17 photos'):
+      output_folder.cars(names, together=True)
+    self.assertLen(output_folder.cars(names[1:], together=True), 1)
+
+
+class ClaimTest(chex.TestCase):
+  def setUp(self):
+    super().setUp()
+    root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+    self.folder = root / 'new' / 'masks'
+
+  def test_what_is_new_is_added_and_what_differs_refused(self):
+    output_folder.claim(self.folder, {'step': 1})
+    output_folder.claim(self.folder, {'step': 1, 'trim': True})
+    output_folder.claim(self.folder, {'step': 1})
+    there = json.loads((self.folder / 'settings.json').read_text())
+    self.assertEqual(there, {'step': 1, 'trim': True})
+    for other in ({'step': 2}, {'step': 1, 'trim': False}):
+      with self.assertRaisesRegex(UserError, 'results of other settings'):
+        output_folder.claim(self.folder, other)
+
+  def test_a_damaged_file(self):
+    self.folder.mkdir(parents=True)
+    for text in ('', '[1]', '{"step"'):
+      (self.folder / 'settings.json').write_text(text)
+      with self.assertRaisesRegex(UserError, 'settings.json is damaged'):
+        output_folder.claim(self.folder, {'step': 1})

@@ -1,0 +1,231 @@
+"""Which photos are found, under which names, and that they can be read."""
+
+import concurrent.futures
+import io
+import os
+import pathlib
+import stat
+import tempfile
+import zipfile
+from unittest import mock
+
+import chex
+import numpy as np
+from PIL import Image
+
+from carvana_jax.inference import photos
+from carvana_jax.system.errors import UserError
+
+
+def jpg(level=0, **options):
+  """A grey JPG of 16 x 32 pixels."""
+  stream = io.BytesIO()
+  pixels = np.full((16, 32, 3), level, np.uint8)
+  Image.fromarray(pixels).save(stream, 'JPEG', **options)
+  return stream.getvalue()
+
+
+class PhotosTest(chex.TestCase):
+  def setUp(self):
+    super().setUp()
+    self.root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+
+  def add(self, *names):
+    """Files that hold their own names."""
+    for name in names:
+      path = self.root / name
+      path.parent.mkdir(parents=True, exist_ok=True)
+      path.write_bytes(os.fsencode(name))
+
+  def zip(self, members, compression=zipfile.ZIP_DEFLATED):
+    """A ZIP of a list of names or of a dictionary of contents."""
+    if not isinstance(members, dict):
+      members = {name: name for name in members}
+    path = self.root / 'photos.zip'
+    with zipfile.ZipFile(path, 'w', compression) as archive:
+      for name, content in members.items():
+        archive.writestr(name, content)
+    return path
+
+  def found(self, text='.'):
+    """(name, label, text) of what is found, labels relative to the folder."""
+    return [
+      (
+        photo.name,
+        photo.label.removeprefix(f'{self.root}/'),
+        photo.read().decode(),
+      )
+      for photo in photos.find(os.path.join(self.root, text))
+    ]
+
+  def refused(self, pattern, text='.'):
+    with self.assertRaisesRegex(UserError, pattern) as raised:
+      photos.find(os.path.join(self.root, text))
+    self.assertNotIn('\n', str(raised.exception))
+
+  def test_folder(self):
+    names = ['b.JPG', 'a_2.jpeg', 'a_10.WebP', 'c.tar.png']
+    self.add(*names, 'notes.txt', '.d.jpg', 'deeper/e.jpg', 'jpg')
+    (self.root / 'folder.jpg').mkdir()
+    (self.root / 'f.jpg').symlink_to(self.root / 'b.JPG')
+    (self.root / 'nowhere.jpg').symlink_to(self.root / 'missing.jpg')
+    self.assertEqual(
+      self.found(),
+      [
+        ('a_10', './a_10.WebP', 'a_10.WebP'),
+        ('a_2', './a_2.jpeg', 'a_2.jpeg'),
+        ('b', './b.JPG', 'b.JPG'),
+        ('c.tar', './c.tar.png', 'c.tar.png'),
+        ('f', './f.jpg', 'b.JPG'),
+      ],
+    )
+
+  def test_file(self):
+    self.add('a.jpg', 'b.jpg', 'c.txt')
+    self.assertEqual(self.found('a.jpg'), [('a', 'a.jpg', 'a.jpg')])
+    self.refused('c.txt holds no photo; give --input', 'c.txt')
+
+  def test_home(self):
+    self.add('a.jpg')
+    with mock.patch.dict(os.environ, HOME=str(self.root)):
+      self.assertEqual(photos.find('~/a.jpg')[0].read(), b'a.jpg')
+      self.assertEqual(photos.find('~/*.jpg')[0].read(), b'a.jpg')
+
+  def test_pattern(self):
+    self.add('x/b.jpg', 'y/a.png', 'y/z/c.jpg', 'x/.d.jpg', 'x/e.txt')
+    (self.root / 'x/folder.jpg').mkdir()
+    labels = lambda text: [label for _, label, _ in self.found(text)]
+    self.assertEqual(labels('*/*'), ['y/a.png', 'x/b.jpg'])
+    self.assertEqual(labels('**/*.jpg'), ['x/b.jpg', 'y/z/c.jpg'])
+    self.refused('holds no photo', '*.jpg')
+
+  def test_name_that_looks_like_a_pattern(self):
+    self.add('[1]/a.jpg', '1/b.jpg', 'c[1].jpg')
+    self.assertEqual(self.found('[1]')[0][2], '[1]/a.jpg')
+    self.assertEqual(self.found('c[1].jpg')[0][0], 'c[1]')
+
+  def test_zip(self):
+    self.zip(
+      ['train/sub/b.JPG', 'a.webp', '__MACOSX/c.jpg', 'train/.d.jpg',
+       '.trash/e.jpg', 'notes.txt', '../f.png', '/etc/g.jpeg', 'h/h.jpg/',
+       r'old\i.jpg', r'..\..\j.jpg']
+    )  # fmt: skip
+    with zipfile.ZipFile(self.root / 'photos.zip', 'a') as archive:
+      link = zipfile.ZipInfo('link.jpg')
+      link.external_attr = (stat.S_IFLNK | 0o777) << 16
+      archive.writestr(link, 'a.webp')
+    self.assertEqual(
+      self.found('photos.zip'),
+      [
+        ('a', 'photos.zip:a.webp', 'a.webp'),
+        ('b', 'photos.zip:train/sub/b.JPG', 'train/sub/b.JPG'),
+        ('f', 'photos.zip:../f.png', '../f.png'),
+        ('g', 'photos.zip:/etc/g.jpeg', '/etc/g.jpeg'),
+        ('i', 'photos.zip:old/i.jpg', r'old\i.jpg'),
+        ('j', 'photos.zip:../../j.jpg', r'..\..\j.jpg'),
+      ],
+    )
+    self.assertEqual(os.listdir(self.root), ['photos.zip'])
+
+  def test_zip_from_threads(self):
+    contents = {f'{i:03}.jpg': bytes([i]) * (1000 * i) for i in range(100)}
+    for compression in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+      path = self.zip(contents, compression)
+      with mock.patch.object(
+        zipfile, 'ZipFile', wraps=zipfile.ZipFile
+      ) as opened:
+        found = photos.find(str(path))
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+          read = list(pool.map(photos.Photo.read, found * 5))
+      self.assertEqual(read, list(contents.values()) * 5)
+      self.assertEqual(opened.call_count, 1)  # reads its directory
+
+  def test_zip_is_damaged(self):
+    path = self.zip(['a.jpg', 'b.jpg'])
+    whole = path.read_bytes()
+    for data in (whole[:-5], whole[:30], b'', b'no zip'):
+      path.write_bytes(data)
+      self.refused('photos.zip is no complete ZIP .*; replace it', 'photos.zip')
+
+  def test_member_is_damaged(self):
+    path = self.zip({'a.jpg': jpg(), 'b.jpg': jpg()}, zipfile.ZIP_STORED)
+    data = bytearray(path.read_bytes())
+    data[data.index(b'a.jpg') + 100] ^= 1
+    path.write_bytes(data)
+    damaged, whole = photos.find(str(path))
+    self.assertEqual(whole.read(), jpg())
+    for function in (photos.Photo.read, photos.Photo.pixels):
+      with self.assertRaisesRegex(UserError, 'zip:a.jpg cannot be read .*CRC'):
+        function(damaged)
+
+  def test_member_is_encrypted(self):
+    path = self.zip(['a.txt', 'b.jpg'])
+    data = bytearray(path.read_bytes())
+    data[data.rindex(b'PK\x01\x02') + 8] |= 1  # general purpose flag, bit 0
+    path.write_bytes(data)
+    self.refused('photos.zip:b.jpg is encrypted; unpack', 'photos.zip')
+
+  def test_member_is_a_bomb(self):
+    self.zip({'a.jpg': bytes(2000)})
+    with mock.patch.object(photos, '_MOST_BYTES', 1999):
+      self.refused('photos.zip:a.jpg unpacks to', 'photos.zip')
+    with mock.patch.object(photos, '_MOST_BYTES', 2000):
+      self.assertLen(self.found('photos.zip'), 1)
+
+  def test_two_of_one_name(self):
+    self.add('a.jpg', 'a.PNG')
+    self.refused('a.PNG and .*a.jpg have one name.*; rename one')
+    self.zip(['x/a.jpg', 'y/a.jpg', 'y/b.jpg'])
+    self.refused('zip:x/a.jpg and .*zip:y/a.jpg have one name', 'photos.zip')
+
+  def test_nothing(self):
+    self.add('deeper/a.jpg')
+    self.refused('holds no photo; give --input')
+    self.refused('missing holds no photo; give --input', 'missing')
+    self.zip(['a.txt'])
+    self.refused('photos.zip holds no photo; give --input', 'photos.zip')
+
+  def test_names_of_no_use(self):
+    for name in ('a\nb.jpg', os.fsdecode(b'\xff.jpg')):
+      self.add(name)
+      self.refused('has unprintable letters; rename it')
+      (self.root / name).unlink()
+    self.zip(['a\nb/c.jpg'])
+    self.refused('has unprintable letters', 'photos.zip')
+    self.add('a b.jpg', '車.jpg', 'x' * 200 + '.jpg')
+    self.assertLen(self.found(), 3)
+    self.add('車' * 67 + '.jpg')
+    self.refused('more than 200 bytes.*; shorten it')
+
+  def test_vanished(self):
+    self.add('a.jpg')
+    (photo,) = photos.find(str(self.root))
+    (self.root / 'a.jpg').unlink()
+    for function in (photos.Photo.read, photos.size_of):
+      with self.assertRaisesRegex(
+        UserError, 'a.jpg cannot be read .*; replace'
+      ):
+        function(photo)
+
+  def test_pixels_and_size(self):
+    lying = Image.Exif()
+    lying[274] = 6
+    path = self.zip({'a.jpg': jpg(50), 'b.jpg': jpg(99, exif=lying)})
+    upright, turned = photos.find(str(path))
+    np.testing.assert_array_equal(upright.pixels(), np.full((16, 32, 3), 50))
+    np.testing.assert_array_equal(turned.pixels(), np.full((32, 16, 3), 99))
+    for photo, size in ((upright, (16, 32)), (turned, (32, 16))):
+      self.assertEqual(photos.size_of(photo), size)
+      self.assertEqual(photos.size_of(photo.read()), size)
+
+  def test_no_photo_in_spite_of_its_name(self):
+    self.add('a.jpg')
+    (self.root / 'b.jpg').write_bytes(jpg()[:-20])
+    text, cut = photos.find(str(self.root))
+    for function in (photos.Photo.pixels, photos.size_of):
+      with self.assertRaisesRegex(UserError, 'a.jpg is no JPG.*; replace'):
+        function(text)
+    with self.assertRaisesRegex(ValueError, 'is no JPG'):
+      photos.size_of(text.read())
+    with self.assertRaisesRegex(UserError, 'b.jpg is damaged; replace'):
+      cut.pixels()

@@ -1,0 +1,74 @@
+"""Freed memory is kept, so that a step need not clear its pages anew."""
+
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import chex
+from absl.testing import parameterized
+
+# Takes, fills and frees 100 MB ten times, as the steps of a training do, in a
+# thread; prints how many pages the system had to clear for it. Before that a
+# command does all that it does but its work on so many cores, or nothing.
+CODE = """
+import ctypes, resource, runpy, sys, threading
+from carvana_jax.system import cli, cores
+cli.run = lambda main: None
+given = int(sys.argv.pop(1))
+cores.count = lambda: given
+if len(sys.argv) > 1:
+  runpy.run_module(sys.argv.pop(1), run_name='__main__', alter_sys=True)
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+def step():
+  block = ctypes.c_void_p(libc.malloc(10**8))
+  ctypes.memset(block, 1, 10**8)
+  libc.free(block)
+def steps():
+  step()
+  before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+  for _ in range(10):
+    step()
+  print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+thread = threading.Thread(target=steps)
+thread.start()
+thread.join()
+"""
+
+
+class KeepFreedTest(chex.TestCase):
+  @parameterized.parameters(
+    ('main', '--config=configs/debug.py'),
+    ('crossval', '--config=configs/debug.py', '--workdir=a'),
+    ('evaluate', '--workdir=a'),
+    ('predict', '--workdir=a', '--input=a', '--output=b'),
+    ('refine', '--config=configs/fine.py', '--workdir=a'),
+    ('submit', '--workdir=a', '--input=a', '--output=b'),
+  )
+  def test_commands_clear_pages_once(self, name, *options):
+    # 10 times 100 MB are some 244,000 pages of 4 kB, or 480 of 2 MB.
+    self.assertLess(_pages(2, f'carvana_jax.{name}', *options), 100)
+
+  def test_the_benchmark_of_whole_jobs_clears_them_once(self):
+    with tempfile.TemporaryDirectory() as folder:
+      job = pathlib.Path(folder, 'job.json')
+      job.write_text('{}')
+      words = 'benchmarks.own_whole', str(job), '--config=configs/debug.py'
+      self.assertLess(_pages(2, *words), 100)
+
+  def test_on_many_cores_they_are_cleared_again(self):
+    command = 'carvana_jax.main', '--config=configs/debug.py'
+    self.assertGreater(_pages(16, *command), 400)
+
+  def test_by_default_they_are_cleared_again(self):
+    self.assertGreater(_pages(2), 400)
+
+
+def _pages(count, *words):
+  if not sys.platform.startswith('linux'):
+    raise unittest.SkipTest('of glibc')
+  words = [sys.executable, '-c', CODE, str(count), *words]
+  said = subprocess.run(words, capture_output=True, check=True, text=True)
+  return int(said.stdout)

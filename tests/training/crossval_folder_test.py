@@ -1,0 +1,60 @@
+"""A cross-validation's folder: who validates on what, and what is refused."""
+
+import pathlib
+import tempfile
+
+import chex
+from absl.testing import parameterized
+
+from carvana_jax.system.errors import UserError
+from carvana_jax.training import checkpoint, crossval_folder, run_folder
+
+FOUND = {'folds': 2, 'networks': ['a', 'b'], 'flip': True}
+
+
+class CrossfoldsTest(chex.TestCase):
+  def setUp(self):
+    super().setUp()
+    self.root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+
+  def test_groups(self):
+    self.assertEqual(
+      crossval_folder.groups(5, range(1, 10)),
+      [(1, 6), (2, 7), (3, 8), (4, 9), (5,)],
+    )
+    self.assertEqual(
+      crossval_folder.groups(2, [2, 7]), [(1, 3, 5, 7, 9), (2, 4, 6, 8)]
+    )
+
+  def test_a_run_without_car(self):
+    with self.assertRaisesRegex(
+      UserError, '--folds=3: no car is in fold 2.*choose fewer folds'
+    ):
+      crossval_folder.groups(3, [1, 3, 4, 6, 7, 9])
+
+  def test_is_in(self):
+    self.assertFalse(crossval_folder.is_in(self.root))
+    self.assertFalse(crossval_folder.is_in(self.root / 'none'))
+    (self.root / 'fold_1').mkdir()
+    self.assertTrue(crossval_folder.is_in(self.root))
+    with self.assertRaisesRegex(UserError, 'unfinished.*same command again'):
+      crossval_folder.read(self.root)
+
+  def test_is_no_run(self):
+    (self.root / 'fold_1').mkdir()
+    for use in (checkpoint.load, run_folder.read_config):
+      with self.assertRaisesRegex(
+        UserError, 'holds a cross-validation; .*one of its runs, .*fold_1 and'
+      ):
+        use(self.root)
+
+  def test_comes_back(self):
+    crossval_folder.write(self.root, FOUND)
+    self.assertTrue(crossval_folder.is_in(self.root))
+    self.assertEqual(crossval_folder.read(self.root), FOUND)
+
+  @parameterized.parameters(*FOUND)
+  def test_damaged(self, name):
+    crossval_folder.write(self.root, FOUND | {name: None})
+    with self.assertRaisesRegex(UserError, f'does not tell its {name}; remove'):
+      crossval_folder.read(self.root)

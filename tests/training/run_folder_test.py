@@ -1,0 +1,97 @@
+"""A run's folder: one process at a time, and no lock outlives its process."""
+
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import chex
+
+from carvana_jax.system.errors import UserError
+from carvana_jax.training import run_folder
+from configs import default
+
+_HOLDER = """
+import pathlib, sys, time
+from carvana_jax.training import run_folder
+with run_folder.lock(pathlib.Path(sys.argv[1])):
+  print('locked', flush=True)
+  time.sleep(600)
+"""
+
+
+class LockTest(chex.TestCase):
+  def setUp(self):
+    super().setUp()
+    root = self.enterContext(tempfile.TemporaryDirectory())
+    self.workdir = pathlib.Path(root) / 'runs' / 'mine'
+
+  def test_of_a_process_that_is_killed(self):
+    with subprocess.Popen(
+      [sys.executable, '-c', _HOLDER, self.workdir],
+      cwd=pathlib.Path(__file__).parents[2],
+      stdout=subprocess.PIPE,
+      text=True,
+    ) as process:
+      self.addCleanup(process.kill)
+      self.assertEqual(process.stdout.readline(), 'locked\n')
+      with (
+        self.assertRaisesRegex(
+          UserError,
+          f'another process is training in {self.workdir}; .* --workdir',
+        ),
+        run_folder.lock(self.workdir),
+      ):
+        self.fail('two processes in one folder')
+      process.kill()
+      process.wait()
+    with run_folder.lock(self.workdir):
+      pass
+
+  def test_files_that_are_there_in_part_are_removed(self):
+    names = ('config.json', 'metrics.jsonl', 'pictures/a.png', 'checksums/1')
+    for name in names:
+      path = self.workdir / name
+      path.parent.mkdir(parents=True, exist_ok=True)
+      path.with_name(f'.{path.name}.01234567.tmp').touch()
+    # Another process may be writing that one now.
+    report = self.workdir / '.report.html.01234567.tmp'
+    report.touch()
+    with run_folder.lock(self.workdir):
+      left = [x for x in self.workdir.rglob('*.tmp') if x.is_file()]
+      self.assertEqual(left, [report])
+
+  def test_ends_with_an_error(self):
+    with self.assertRaises(KeyError), run_folder.lock(self.workdir):
+      raise KeyError
+    with run_folder.lock(self.workdir):
+      pass
+
+
+class OtherConfigTest(chex.TestCase):
+  """A run of before `data.validation_folds` validates on the cars of fold 1."""
+
+  def test_goes_on_with_the_folds_that_it_had(self):
+    root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+    config = default.get_config()
+    older = json.loads(config.to_json())
+    del older['data']['validation_folds']
+    (root / 'config.json').write_text(json.dumps(older))
+    run_folder.refuse_other_config(config, root)
+    config.data.validation_folds = (2, 7)
+    with self.assertRaisesRegex(
+      UserError, r'data.validation_folds \(\[1\] there, \[2, 7\] here\)'
+    ):
+      run_folder.refuse_other_config(config, root)
+    config.data.validation_folds = (1,)
+    found = run_folder.read_config(root)
+    self.assertEqual(found.data.validation_folds, (1,))
+
+  def test_of_tiles_goes_on_where_it_was_moved_to(self):
+    root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+    config = default.get_config()
+    config.data.coarse = '/old/coarse'
+    run_folder.write_config(config, root)
+    config.data.coarse = '/new/coarse'
+    run_folder.refuse_other_config(config, root)

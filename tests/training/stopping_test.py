@@ -1,0 +1,53 @@
+"""A signal is a wish; a second one is an end."""
+
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import chex
+from absl.testing import parameterized
+
+from carvana_jax.training.stopping import Interrupt
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+class InterruptTest(chex.TestCase):
+  @parameterized.parameters(signal.SIGINT, signal.SIGTERM)
+  def test_the_first_signal_is_noted(self, number):
+    before = signal.getsignal(number)
+    with Interrupt() as interrupt:
+      self.assertFalse(interrupt.wished)
+      os.kill(os.getpid(), number)
+      self.assertTrue(interrupt.wished)
+    self.assertEqual(signal.getsignal(number), before)
+
+  @parameterized.parameters(signal.SIGINT, signal.SIGTERM)
+  def test_the_second_ends_the_process_at_once(self, number):
+    code = """
+from carvana_jax.training.stopping import Interrupt
+import time
+with Interrupt() as interrupt:
+  print('ready', flush=True)
+  while not interrupt.wished:
+    time.sleep(0.01)
+  print('wished', flush=True)
+  try:
+    time.sleep(60)
+  finally:
+    print('waited')
+"""
+    with subprocess.Popen(
+      [sys.executable, '-c', code], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as process:
+      for expected in ('ready', 'wished'):
+        self.assertEqual(process.stdout.readline().strip(), expected)
+        process.send_signal(number)
+      began = time.monotonic()
+      rest = process.stdout.read()
+    self.assertLess(time.monotonic() - began, 30)
+    self.assertEqual(process.returncode, 128 + number)
+    self.assertEqual(rest, '')

@@ -1,0 +1,107 @@
+"""Choices worked out by hand; scores are measured once."""
+
+import pathlib
+import tempfile
+
+import chex
+import numpy as np
+
+from carvana_jax.masks import thresholds
+from carvana_jax.workflows import gains, out_of_fold
+
+
+def scores(plain, flipped, car='a'):
+  """Two photos whose Dice at every threshold is 0 but where it is said."""
+  dice = np.zeros((2, 2, 256))
+  for number, levels in enumerate((plain, flipped)):
+    for level, values in levels.items():
+      dice[number, :, level] = values
+  names = np.array([f'{car}_01.jpg', f'{car}_02.jpg'])
+  return out_of_fold.Scores(names, np.array([car] * 2), np.array([1, 2]), dice)
+
+
+class ChoiceTest(chex.TestCase):
+  def test_best_mean_over_the_photos_of_all_folds(self):
+    # Level 130 is the best of the first fold, 120 of both together.
+    first = scores({120: (0.6, 0.8), 130: (0.9, 0.9)}, {})
+    second = scores({120: (0.9, 0.9), 130: (0.1, 0.1)}, {}, 'b')
+    flip, threshold = out_of_fold.best_flip([first, second])
+    self.assertFalse(flip)
+    self.assertEqual(threshold, thresholds.threshold_of(120))
+
+  def test_flips_only_where_they_are_better(self):
+    for dice, expected in ((0.80, False), (0.81, True)):
+      found = scores({128: (0.7, 0.9)}, {140: (dice, dice)})
+      flip, threshold = out_of_fold.best_flip([found])
+      self.assertEqual(flip, expected)
+      self.assertEqual(
+        threshold, thresholds.threshold_of(140 if expected else 128)
+      )
+
+  def test_rows(self):
+    first = scores({128: (0.5, 0.6), 130: (0.7, 0.9)}, {128: (0.1, 0.2)})
+    second = scores({130: (0.3, 0.4)}, {130: (0.25, 0.35)}, 'b')
+    rows = out_of_fold.rows(
+      [first, second],
+      thresholds.threshold_of(130),
+      np.array([0.71, 0.91, 0.31, 0.41]),
+    )
+    self.assertEqual(
+      [row['filename'] for row in rows],
+      ['b_01.jpg', 'b_02.jpg', 'a_01.jpg', 'a_02.jpg'],
+    )
+    self.assertEqual([row['fold'] for row in rows], [2, 2, 1, 1])
+    self.assertEqual(
+      rows[0],
+      {
+        'filename': 'b_01.jpg', 'car_id': 'b', 'view': 1, 'fold': 2,
+        'dice': 0.0, 'dice_flip': 0.0, 'dice_threshold': 0.3,
+        'dice_flip_threshold': 0.25, 'dice_chosen': 0.31,
+      },
+    )  # fmt: skip
+    self.assertEqual(rows[2]['dice'], 0.5)
+    self.assertEqual(rows[2]['dice_flip'], 0.1)
+    # No flip, and no other cleaning.
+    choice = out_of_fold.Choice(False, thresholds.threshold_of(130), 'none')
+    table = gains.on_folds(rows, choice)
+    self.assertEqual(
+      [row['name'] for row in table],
+      ['one network', 'flip, not chosen', 'threshold 0.531', 'cleaning: none'],
+    )
+    expected = (0.275, 0.075, 0.575, 0.585)
+    for row, mean in zip(table, expected, strict=True):
+      self.assertAlmostEqual(row['dice_mean'], mean)
+    self.assertEqual((table[0]['images'], table[0]['cars']), (4, 2))
+    # Two cars: an interval ends where both draws are of one.
+    np.testing.assert_allclose(table[0]['dice_interval'], (0, 0.55))
+
+
+class KeptTest(chex.TestCase):
+  def test_is_made_once_for_an_origin_and_again_if_damaged(self):
+    root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+    path = root / 'new' / 'x.npz'
+    made = []
+
+    def kept(origin):
+      def make():
+        made.append(origin)
+        return {'x': np.arange(3) + origin['step']}
+
+      return out_of_fold.kept(path, origin, make)['x'].tolist()
+
+    self.assertEqual(kept({'step': 1}), [1, 2, 3])
+    self.assertEqual(kept({'step': 1}), [1, 2, 3])
+    self.assertEqual(kept({'step': 5}), [5, 6, 7])
+    path.write_bytes(path.read_bytes()[:-20])
+    self.assertEqual(kept({'step': 5}), [5, 6, 7])
+    path.write_bytes(b'')
+    self.assertEqual(kept({'step': 5}), [5, 6, 7])
+    self.assertEqual([x['step'] for x in made], [1, 5, 5, 5])
+    whole = path.read_bytes()
+    for position in range(0, len(whole) - 22, 7):  # after it counts of files
+      path.write_bytes(
+        whole[:position]
+        + bytes([whole[position] ^ 255])
+        + whole[position + 1 :]
+      )
+      self.assertEqual(kept({'step': 5}), [5, 6, 7])
