@@ -32,17 +32,13 @@ import time
 import jax
 
 from benchmarks import own_step, workers
-from carvana_jax import models, summary
+from carvana_jax import models
 from carvana_jax.datasets import prepare
+from carvana_jax.models import layer_table
 from carvana_jax.parallel import devices
 from carvana_jax.system import files
-from carvana_jax.training import (
-  check_config,
-  checkpoint,
-  loop,
-  steps,
-  train_state,
-)
+from carvana_jax.training import check_config, checkpoint, loop, steps
+from carvana_jax.training.optimizer import make_optimizer
 
 
 def measure(config, count: int, rounds: int) -> dict[str, float | str]:
@@ -55,7 +51,7 @@ def measure(config, count: int, rounds: int) -> dict[str, float | str]:
   """
   shape = prepare.input_shape(config.data)
   model = models.build(config.model)
-  optimizer = train_state.make_optimizer(config.optimizer, 10**6)
+  optimizer = make_optimizer(config.optimizer, 10**6)
   state = devices.create(checkpoint.state_creator(config, model, optimizer))
   step = devices.train_step(steps.make_train_step(model, optimizer, config))
   batch = own_step.example(shape, config.train.batch_size)
@@ -71,7 +67,7 @@ def measure(config, count: int, rounds: int) -> dict[str, float | str]:
 
   first = take(1)
   seconds = statistics.median(take(count) / count for _ in range(rounds))
-  flops = 3 * sum(layer.flops for layer in summary.layers(model, shape))
+  flops = 3 * sum(layer.flops for layer in layer_table.layers(model, shape))
   device = jax.devices()[0]
   held = device.memory_stats() or {}  # CPUs keep no count
   return {

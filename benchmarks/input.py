@@ -38,9 +38,9 @@ from typing import Any
 from tqdm import tqdm
 
 from benchmarks import workers
-from carvana_jax.system import cores, files
+from carvana_jax.system import files, threads
 from carvana_jax.system.errors import UserError
-from carvana_jax.training import header
+from carvana_jax.training import provenance
 
 _PEERS = ('opencv', 'pillow')
 _ROW = '{:>10}' + '{:>9}' * 7
@@ -177,8 +177,8 @@ def main() -> None:
   print(table(rows))
   if json_file:
     record = {
-      'commit': header.commit(),
-      'cores': cores.count(),
+      'commit': provenance.commit(),
+      'cores': threads.core_count(),
       'rounds': args.rounds,
       'images': args.images,
       'sizes': rows,

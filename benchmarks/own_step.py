@@ -11,9 +11,11 @@ import numpy as np
 
 from benchmarks.peers import serving
 from carvana_jax import models
+from carvana_jax.inference import predictor
 from carvana_jax.parallel import devices
 from carvana_jax.system import malloc
 from carvana_jax.training import steps, train_state
+from carvana_jax.training.optimizer import make_optimizer
 
 
 def main(name, height, width, batch):
@@ -21,7 +23,7 @@ def main(name, height, width, batch):
   devices.use_all_cores()
   shape = (int(height), int(width), 3)
   model, state, train_step = training(name, shape)
-  logit_step = devices.eval_step(steps.make_logit_step([model], [False], 1))
+  logit_step = devices.eval_step(predictor.make_logit_step([model], [False], 1))
   batch = example(shape, int(batch))
 
   def train(count):
@@ -45,7 +47,7 @@ def training(name, shape):
   """The named network, its state and its training step."""
   config = compared_config(name)
   model = models.build(config.model)
-  optimizer = train_state.make_optimizer(config.optimizer, 1)
+  optimizer = make_optimizer(config.optimizer, 1)
   state = devices.create(
     lambda: train_state.create(model, optimizer, shape, 0, averaged=False)
   )

@@ -21,7 +21,7 @@ from benchmarks.peers.marks import Marks
 from carvana_jax.datasets import images
 from carvana_jax.inference import predictor
 from carvana_jax.system.errors import UserError
-from carvana_jax.training import checkpoint, loop, validation
+from carvana_jax.training import loop, trained_run, validation
 
 
 def marking(marks: Marks) -> type[validation.Validation]:
@@ -51,7 +51,7 @@ def marking(marks: Marks) -> type[validation.Validation]:
           [self._config.data],
         )
         self._given = list(photos)
-      run = checkpoint.Run(self._config, self._model, variables, 0, '')
+      run = trained_run.Run(self._config, self._model, variables, 0, '')
       run = run.with_flip(False)  # the peers predict once, too
       predicted = predictor.predictions([run], self._given)
       return np.stack([prediction.logits[0] for _, prediction in predicted])

@@ -55,7 +55,7 @@ from carvana_jax.inference import photos
 from carvana_jax.submission import parts
 from carvana_jax.system import files
 from carvana_jax.system.errors import UserError
-from carvana_jax.training import header
+from carvana_jax.training import provenance
 
 ROOT = pathlib.Path(__file__).parents[1]
 _STAGED = 64  # photos, four cars; the network gets as many before, to compile
@@ -360,7 +360,7 @@ def main() -> None:
     kills, same = survive(words, root / 'killed.csv', whole, alone, args.kills)
   if args.json:
     record = {
-      'commit': header.commit(),
+      'commit': provenance.commit(),
       'workdir': str(workdir),
       'cores': os.cpu_count(),
       'stages': {stage: cost._asdict() for stage, cost in costs.items()},

@@ -10,8 +10,9 @@ import numpy as np
 from carvana_jax import models
 from carvana_jax.parallel import devices
 from carvana_jax.system.host_tensorflow import tf
-from carvana_jax.training import checkpoint, train_state
+from carvana_jax.training import checkpoint
 from carvana_jax.training import run_folder as run_folder
+from carvana_jax.training.optimizer import make_optimizer
 
 # What is not the same byte for byte: looked into here, but for starts.jsonl,
 # which holds times, and what is in checksums/.
@@ -77,7 +78,7 @@ def _checkpoints(workdir):
   """Which are the latest and the best; states, notes and scores of all."""
   config = run_folder.read_config(workdir)
   model = models.build(config.model)
-  optimizer = train_state.make_optimizer(config.optimizer, total_steps=1)
+  optimizer = make_optimizer(config.optimizer, total_steps=1)
   like = devices.abstract(checkpoint.state_creator(config, model, optimizer))
   found = {}
   with checkpoint.Checkpoints(workdir) as checkpoints:

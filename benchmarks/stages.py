@@ -9,14 +9,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from carvana_jax.datasets import spec
-from carvana_jax.inference import (
-  decoding,
-  networks,
-  output_folder,
-  photos,
-  predictor,
-)
-from carvana_jax.masks import from_logits, thresholds
+from carvana_jax.inference import decoding, networks, photos, predictor
+from carvana_jax.masks import from_logits
 from carvana_jax.submission import parts, rle
 
 
@@ -60,7 +54,7 @@ def measure(workdir: str, folder: str, count: int) -> dict[str, Cost]:
   os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
   nets = networks.load([workdir], tuned=False)
   found = {photo.file: photo for photo in photos.find(folder)[:count]}
-  cars = output_folder.cars(list(found), nets.multiview)
+  cars = photos.cars(list(found), nets.multiview)
   for _ in range(2):  # the first time, memory is new and has to be fetched
     clock = Clock(count)
     _take(nets, cars, found, clock)
@@ -111,7 +105,7 @@ def _encoded(prediction, masking, clock):
   with clock('enlarge'):
     large = from_logits.enlarge(logits, prediction.given.size, item.box)
   with clock('threshold'):
-    mask = predictor.mask_of(thresholds.quantize(large), masking)
+    mask = from_logits.mask_of(from_logits.quantize(large), masking)
   with clock('encode'):
     return rle.encode(mask)
 

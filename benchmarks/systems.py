@@ -35,12 +35,12 @@ import pathlib
 import subprocess
 import sys
 
-from carvana_jax import summary
-from carvana_jax.datasets import prepare, run_data
+from carvana_jax.datasets import input_pipeline, prepare
+from carvana_jax.models import layer_table
 from carvana_jax.parallel import compilation_cache
 from carvana_jax.system import files
 from carvana_jax.system.errors import UserError
-from carvana_jax.training import checkpoint, header
+from carvana_jax.training import provenance, trained_run
 from carvana_jax.training.validation import Validation
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -97,18 +97,18 @@ def command(name: str, workdir: pathlib.Path, args) -> list[str]:
 
 def measure(name: str, workdir: pathlib.Path) -> dict:
   """What the table says of a trained system."""
-  run = checkpoint.load(workdir)
+  run = trained_run.load(workdir)
   config = run.config
   folder = workdir / 'evaluation' / f'{config.data.dataset}-test'
   full = json.loads((folder / 'summary.json').read_text())
   if full['step'] != run.step:
     raise UserError(f'{name} was not trained to its end; start again.')
   config.eval.smooth = 0.0  # some train with another, but here they compare
-  data = run_data.RunData(prepare.for_network(config.data), config)
+  data = input_pipeline.RunData(prepare.for_network(config.data), config)
   small = Validation(config, run.model, data, 'test').scores(run.variables)
   last = (workdir / 'metrics.jsonl').read_text().splitlines()[-1]
   last = json.loads(last)
-  layers = summary.layers(run.model, prepare.input_shape(config.data))
+  layers = layer_table.layers(run.model, prepare.input_shape(config.data))
   return {
     'system': name,
     'size': config.data.size,
@@ -169,7 +169,7 @@ def main() -> None:
   output = pathlib.Path(args.output).expanduser().absolute()
   record = {
     'budget': {name: args[name].value for name in _BUDGET},
-    'commit': header.commit(),
+    'commit': provenance.commit(),
     'systems': [],
   }
   _refuse_other_budget(output / 'systems.json', record['budget'])

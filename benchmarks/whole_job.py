@@ -64,7 +64,7 @@ from carvana_jax.metrics import overlap
 from carvana_jax.system import files
 from carvana_jax.system.errors import UserError
 from carvana_jax.system.threads import ordered_map
-from carvana_jax.training import header
+from carvana_jax.training import provenance
 
 ROOT = pathlib.Path(__file__).parents[1]
 OURS, KERAS, TORCH = 'carvana_jax', 'Keras', 'PyTorch'
@@ -325,7 +325,11 @@ def measure(
       words = commands(args, folder, root)[name]
       log = output / f'{name}.log'
       found = curve(name, words, root, job, args.minutes, scored, log)
-    record = {'settings': settings, 'commit': header.commit(), 'curve': found}
+    record = {
+      'settings': settings,
+      'commit': provenance.commit(),
+      'curve': found,
+    }
     files.write(paths[name], json.dumps(record, indent=2) + '\n')
   return {name: files.read_json(path)['curve'] for name, path in paths.items()}
 

@@ -22,139 +22,12 @@ if __name__ == '__main__':
   )
   cli.parse()
 
-import collections
-import csv
-import io
 import pathlib
 import sys
-from collections.abc import Sequence
 
-import numpy as np
-from tqdm import tqdm
-
-from carvana_jax.datasets.diagnosis import (
-  file_facts,
-  findings,
-  pairs,
-  suspects_sheet,
-)
-from carvana_jax.system import files, threads
+from carvana_jax.datasets.diagnosis import findings, report, suspects_sheet
+from carvana_jax.system import files
 from carvana_jax.system.errors import UserError
-
-_NAMED = 10  # findings in the terminal
-_WIDTH = 80  # of the terminal
-_COLUMNS = (
-  'check', 'severity', 'file', 'car', 'view', 'value', 'expected', 'remedy'
-)  # fmt: skip
-
-
-def examine(collection: pairs.Collection) -> list[file_facts.Facts]:
-  """Reads every file once, on all cores."""
-  examined = threads.ordered_map(
-    lambda pair: file_facts.examine(pair(), collection.soft), collection.pairs
-  )
-  progress = tqdm(
-    examined,
-    total=len(collection.pairs),
-    unit='photo',
-    leave=False,
-    disable=None,
-  )
-  return list(progress)
-
-
-def table(checks: Sequence[findings.Check]) -> str:
-  """A line a check, then the worst findings, each in at most 80 columns."""
-  row = '{:24}{:>14}{:>10}  {}'
-  lines = [row.format('check', 'examined', 'findings', 'severity')]
-  for check in checks:
-    count = len(check.findings)
-    severity = check.severity if count else ''
-    lines.append(row.format(check.name, check.examined, count, severity))
-  named = _worst_first(checks)[:_NAMED]
-  if named:
-    lines.append('')
-  for check, finding in named:
-    line = f'{check.severity:6}{finding.file}: {finding.value}'
-    lines.append(line if len(line) <= _WIDTH else f'{line[: _WIDTH - 1]}…')
-  return '\n'.join(lines)
-
-
-def _worst_first(checks):
-  """(check, finding): first what is wrong, then the larger deviations."""
-  found = [(check, finding) for check in checks for finding in check.findings]
-  return sorted(
-    found,
-    key=lambda x: (x[0].severity != findings.WRONG, -x[1].deviation),
-  )
-
-
-def report(checks: Sequence[findings.Check]) -> str:
-  """The findings as CSV, the worst first."""
-  text = io.StringIO()
-  writer = csv.writer(text)
-  writer.writerow(_COLUMNS)
-  for check, finding in _worst_first(checks):
-    writer.writerow(
-      [
-        check.name,
-        check.severity,
-        finding.file,
-        finding.pair.car_id,
-        finding.pair.view,
-        finding.value,
-        finding.expected,
-        finding.remedy,
-      ]
-    )
-  return text.getvalue()
-
-
-def suspects(
-  checks: Sequence[findings.Check], examined: Sequence[file_facts.Facts]
-) -> list[tuple[pairs.Pair, str]]:
-  """The pairs of the contact sheet and their captions.
-
-  The worst ones, each once, followed by the one that it was compared with; if
-  there are none, some of as many cars as possible, for people to look at.
-  """
-  captions = {}  # by file: one may be in two splits
-  for _, finding in _worst_first(checks):
-    reason = f'{finding.value}; expected: {finding.expected}'
-    captions.setdefault(str(finding.pair), (finding.pair, reason))
-    if finding.other:
-      other = f'compared with {finding.file}'
-      captions.setdefault(str(finding.other), (finding.other, other))
-  chosen = list(captions.values()) or [
-    (pair, 'at random') for pair in _of_many_cars([x.pair for x in examined])
-  ]
-  return [
-    (pair, f'{pathlib.Path(str(pair)).name}: {reason}')
-    for pair, reason in chosen[: suspects_sheet.MOST]
-  ]
-
-
-def _of_many_cars(found):
-  """All pairs in a random order, but first one of each car."""
-  order = np.random.default_rng(0).permutation(len(found))
-  seen = collections.Counter()
-  ranked = []
-  for position in order:
-    pair = found[position]
-    ranked.append((seen[pair.car_id], pair))
-    seen[pair.car_id] += 1
-  return [pair for _, pair in sorted(ranked, key=lambda x: x[0])]
-
-
-def _collection(manual_dir: str | None, data: str | None):
-  if (manual_dir is None) == (data is None):
-    raise UserError(
-      "give one of --manual_dir, a folder of the competition's files, and "
-      '--data, a prepared data set.'
-    )
-  if data is None:
-    return pairs.in_folder(pathlib.Path(manual_dir).expanduser().absolute())
-  return pairs.in_dataset(pathlib.Path(data).expanduser().absolute())
 
 
 def main() -> None:
@@ -166,14 +39,14 @@ def main() -> None:
     if path.exists():
       raise UserError(f'{path} exists; choose another --output.')
   files.check_folder(output)
-  collection = _collection(args.manual_dir, args.data)
-  examined = examine(collection)
+  collection = report.collection_of(args.manual_dir, args.data)
+  examined = report.examine(collection)
   checks = findings.diagnose(examined, collection)
   output.mkdir(parents=True, exist_ok=True)
-  files.write(listing, report(checks))
-  cells = suspects(checks, examined)
+  files.write(listing, report.report(checks))
+  cells = report.suspects(checks, examined)
   files.write(picture, suspects_sheet.draw(cells, collection.soft))
-  print(table(checks))
+  print(report.table(checks))
   print(f'\nall findings: {listing}\nthe worst: {picture}')
   if any(x.findings and x.severity == findings.WRONG for x in checks):
     print('training on these data would be wrong')

@@ -29,9 +29,14 @@ if __name__ == '__main__':
 
 import pathlib
 
-from carvana_jax import evaluate
+from carvana_jax.evaluation import evaluate_run
 from carvana_jax.parallel import compilation_cache, launch
-from carvana_jax.training import check_config, checkpoint, crossval_folder, loop
+from carvana_jax.training import (
+  check_config,
+  crossval_folder,
+  loop,
+  trained_run,
+)
 
 
 def main() -> None:
@@ -47,10 +52,10 @@ def main() -> None:
     if not loop.train(args.config, workdir):
       print('interrupted and saved; the same command goes on from here')
       return
-    run = checkpoint.load(workdir)
+    run = trained_run.load(workdir)
     # The data may have moved since that network was saved.
     for split in ('validation', 'test'):
-      evaluate.evaluate(run, args.config.data, split, workdir)
+      evaluate_run.evaluate(run, args.config.data, split, workdir)
 
 
 if __name__ == '__main__':

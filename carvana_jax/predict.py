@@ -56,115 +56,17 @@ if __name__ == '__main__':
 import os
 import pathlib
 import sys
-from collections.abc import Sequence
-
-from tqdm import tqdm
 
 from carvana_jax.inference import (
-  failures,
   networks,
   output_folder,
   photos,
-  predictor,
+  predict_photos,
   products,
 )
 from carvana_jax.parallel import compilation_cache, devices
-from carvana_jax.system import files, threads
+from carvana_jax.system import files
 from carvana_jax.system.errors import UserError
-
-
-def predict(
-  nets: networks.Networks,
-  cars: Sequence[Sequence[photos.Photo]],
-  output: pathlib.Path,
-  wanted: products.Wanted,
-  strict: bool,
-) -> dict[str, str]:
-  """Writes what is wanted, and not there yet, into an existing folder.
-
-  Args:
-    nets: the networks.
-    cars: lists of photos that are looked at together.
-    output: the folder.
-    wanted: what to write of each photo.
-    strict: whether a photo that can't be read is an error.
-
-  Returns:
-    {photo's label: reason} of those that could not be read.
-
-  Raises:
-    UserError: one could not be read, if strict.
-  """
-  paths = {
-    photo.name: products.paths(photo.name, output, wanted)
-    for car in cars
-    for photo in car
-  }
-  is_done = lambda photo: all(path.exists() for path in paths[photo.name])
-  todo = [car for car in cars if not all(map(is_done, car))]
-  failed = {}
-
-  def fail(photo, error):
-    if strict:
-      raise error
-    failed[photo.label] = str(error)
-    bar.update()
-
-  def write(pair):
-    photo, prediction = pair
-    try:
-      made = products.make(prediction, nets.masking, wanted)
-    except UserError as error:
-      return photo, error
-    for path, content in zip(paths[photo.name], made, strict=True):
-      files.write(path, content)
-    return photo, None
-
-  with tqdm(
-    total=len(paths),
-    initial=len(paths) - sum(map(len, todo)),
-    unit='photo',
-    leave=False,
-    disable=None,
-  ) as bar:
-    keep = wanted.photo or nets.fine
-    given = predictor.inputs(
-      todo, photos.Photo.pixels, nets.data_configs, fail, keep
-    )
-    predicted = predictor.predictions(nets.runs, given)
-    for photo, error in threads.ordered_map(write, predicted):
-      if error is None:
-        bar.update()
-      else:
-        fail(photo, UserError(f'{photo} {error}'))
-  return failed
-
-
-def refuse_folder(
-  output: pathlib.Path,
-  found: Sequence[photos.Photo],
-  wanted: products.Wanted,
-) -> None:
-  """Refuses a folder whose files could be lost, or taken for photos.
-
-  Raises:
-    UserError: it is a folder of the photos, or files that are wanted were made
-      nobody knows how.
-  """
-  if str(output) in {os.path.dirname(os.path.abspath(x.label)) for x in found}:
-    raise UserError(
-      f'{output} holds the photos, and masks would be taken for photos; choose '
-      'another --output.'
-    )
-  if (output / 'settings.json').exists():
-    return
-  for photo in found:
-    for path in products.paths(photo.name, output, wanted):
-      if path.exists():
-        raise UserError(
-          f'{path} exists, and it is not known how it was made; choose another '
-          '--output.'
-        )
 
 
 def main() -> None:
@@ -176,7 +78,7 @@ def main() -> None:
   compilation_cache.use()
   output = pathlib.Path(args.output).expanduser().absolute()
   files.check_folder(output)
-  index, count = output_folder.share()
+  index, count = common_flags.share()
   wanted = products.Wanted(
     probability=args.save_probabilities,
     cutout=args.cutout,
@@ -194,18 +96,18 @@ def main() -> None:
   by_file = {photo.file: photo for photo in found}
   cars = [
     [by_file[file] for file in car]
-    for car in output_folder.cars(list(by_file), nets.multiview)[index::count]
+    for car in photos.cars(list(by_file), nets.multiview)[index::count]
   ]
-  refuse_folder(output, found, wanted)
+  predict_photos.refuse_folder(output, found, wanted)
   with output_folder.unclaimed_if_empty(output):
     output_folder.claim(output, settings)
-    failed = predict(nets, cars, output, wanted, args.strict)
+    failed = predict_photos.predict(nets, cars, output, wanted, args.strict)
     if count == 1:
-      failures.refuse_all(failed, len(found))
+      output_folder.refuse_all_failed(failed, len(found))
   done = sum(map(len, cars)) - len(failed)
   print(f'{done} masks are in {output}')
   path = output / (f'failed_{index}.csv' if count > 1 else 'failed.csv')
-  failures.write(path, failed)
+  output_folder.write_failures(path, failed)
   if failed:
     print(f'{len(failed)} photos could not be read, see {path}')
     sys.exit(1)

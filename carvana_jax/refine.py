@@ -33,84 +33,11 @@ if __name__ == '__main__':
 
 import pathlib
 
-from ml_collections import ConfigDict
-
-from carvana_jax import evaluate
-from carvana_jax.datasets import folds, prepare
+from carvana_jax.evaluation import evaluate_run
 from carvana_jax.inference import second_network
 from carvana_jax.parallel import compilation_cache
-from carvana_jax.system.errors import UserError
-from carvana_jax.training import check_config, checkpoint, loop
-from carvana_jax.training import run_folder as run_folder
-from carvana_jax.workflows import out_of_fold
-from configs import default
-
-
-def config_of(
-  run: checkpoint.Run, given: ConfigDict, folder: pathlib.Path
-) -> ConfigDict:
-  """The config of a second network.
-
-  Args:
-    run: the first one.
-    given: the config that was asked for.
-    folder: of the first one's probabilities.
-
-  Raises:
-    UserError: the first one can't have a second, or other data were asked for.
-  """
-  if run.config.data.multiview or run.config.data.coarse:
-    raise UserError(
-      'a network that is given crops or tiles can have no second one; choose '
-      'another --workdir.'
-    )
-  config = given.copy_and_resolve_references()
-  config.data = run.config.data.copy_and_resolve_references()
-  usual = default.get_config().data
-  for field, value in given.data.items():
-    moved = field in ('manual_dir', 'data_dir') and value != usual[field]
-    if field == 'size' or moved:
-      config.data[field] = value
-    elif value not in (usual[field], config.data[field]):
-      raise UserError(
-        f"config.data.{field}={value!r} is not the first run's, "
-        f'{config.data[field]!r}; leave it out.'
-      )
-  config.data.coarse = str(folder)
-  config.data.pseudo_labels = ''
-  return config
-
-
-def refine(
-  run: checkpoint.Run, config: ConfigDict, workdir: pathlib.Path
-) -> bool:
-  """Trains, or does what of it is left to do.
-
-  Args:
-    run: the first network.
-    config: of the second one, see `config_of`.
-    workdir: of the first one.
-
-  Returns:
-    Whether training is over.
-
-  Raises:
-    UserError: there is a second network of another first one, or as of
-      `train.train`.
-  """
-  # Before the probabilities of all photos, which take minutes.
-  check_config.check(config)
-  fine = second_network.folder(workdir)
-  run_folder.refuse_other_config(config, fine)
-  second_network.record(workdir, run)
-  builder = prepare.for_scoring(config.data)
-  out_of_fold.save_probabilities(
-    run,
-    builder,
-    folds.part(builder, 'all'),
-    pathlib.Path(config.data.coarse, 'saved.npz'),
-  )
-  return loop.train(config, fine)
+from carvana_jax.training import loop, trained_run
+from carvana_jax.workflows import refinement
 
 
 def main() -> None:
@@ -119,14 +46,16 @@ def main() -> None:
   workdir = pathlib.Path(args.workdir).expanduser().absolute()
   loop.use_cores(args.config)
   compilation_cache.use()
-  run = checkpoint.load(workdir)
-  config = config_of(run, args.config, second_network.coarse(workdir))
-  if not refine(run, config, workdir):
+  run = trained_run.load(workdir)
+  config = refinement.config_of(
+    run, args.config, second_network.coarse(workdir)
+  )
+  if not refinement.refine(run, config, workdir):
     print('interrupted and saved; the same command goes on from here')
     return
   run = second_network.joined(workdir, run)
   for split in ('validation', 'test'):
-    evaluate.evaluate(run, config.data, split, workdir)
+    evaluate_run.evaluate(run, config.data, split, workdir)
 
 
 if __name__ == '__main__':

@@ -23,133 +23,13 @@ if __name__ == '__main__':
   cli.parse()
 
 import io
-import math
 import pathlib
-from collections.abc import Mapping
-from typing import NamedTuple
-
-import jax
-from flax import linen as nn
 
 from carvana_jax import models
 from carvana_jax.datasets import prepare
-from carvana_jax.models.norm import BatchNorm
+from carvana_jax.models import layer_table
 from carvana_jax.system import config_fields, files
 from carvana_jax.system.errors import UserError
-
-_KINDS = {
-  'conv': nn.Conv,
-  'transposed': nn.ConvTranspose,
-  'norm': (BatchNorm, nn.BatchNorm, nn.GroupNorm),
-}
-
-
-class Layer(NamedTuple):
-  """A module that holds parameters, as called on one image."""
-
-  name: str
-  kind: str  # conv, transposed, norm or other
-  output: tuple[int, ...]  # [H, W, C]
-  parameters: int
-  statistics: int
-  flops: int
-  trainable: bool  # whether training changes its parameters
-
-
-def layers(model: nn.Module, image_shape: tuple[int, ...]) -> list[Layer]:
-  """The network's layers in the order in which they are called.
-
-  Args:
-    model: a Linen network.
-    image_shape: (height, width, channels).
-  """
-  calls = []
-
-  def remember(call, args, kwargs, context):
-    output = call(*args, **kwargs)
-    if context.module.scope.path and context.method_name == '__call__':
-      path = context.module.scope.path
-      calls.append((path, context.module, args, output))
-    return output
-
-  def run():
-    image = jax.numpy.zeros((1, *image_shape))
-    with nn.intercept_methods(remember):
-      return model.init(jax.random.key(0), image, train=False)
-
-  variables = jax.eval_shape(run)
-  frozen = models.frozen_layers(model)
-  found = []
-  for path, module, args, output in calls:
-    own = {name: _own(tree, path) for name, tree in variables.items()}
-    if own.get('params'):
-      layer = Layer(
-        name='/'.join(path),
-        kind=_kind(module),
-        output=output.shape[1:],
-        parameters=_count(own['params']),
-        statistics=_count(own.get('batch_stats')),
-        flops=_flops(module, own, args[0].shape, output.shape),
-        trainable=path[0] not in frozen,
-      )
-      found.append(layer)
-  return found
-
-
-def _own(tree, path):
-  """The variables of the module at `path`, without those of its parts."""
-  for name in path:
-    tree = tree.get(name, {})
-  return {k: v for k, v in tree.items() if not isinstance(v, Mapping)}
-
-
-def _kind(module):
-  kinds = (name for name, types in _KINDS.items() if isinstance(module, types))
-  return next(kinds, 'other')
-
-
-def _count(tree):
-  return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(tree))
-
-
-def _flops(module, own, input_shape, output_shape):
-  """2 * multiplications of a convolution, 0 for other layers."""
-  kernel = own['params'].get('kernel')
-  if kernel is None:
-    return 0
-  # A transposed convolution applies its kernel at every input pixel.
-  transposed = isinstance(module, nn.ConvTranspose)
-  pixels = (input_shape if transposed else output_shape)[1:3]
-  return 2 * math.prod(pixels) * math.prod(kernel.shape)
-
-
-def table(found: list[Layer]) -> str:
-  """The layers in lines of less than 80 columns, with totals."""
-  row = '{:32} {:>16} {:>12} {:>14}'
-  lines = [row.format('layer', 'output', 'parameters', 'MFLOPs')]
-  for layer in found:
-    lines.append(
-      row.format(
-        layer.name if layer.trainable else f'{layer.name} (frozen)',
-        'x'.join(map(str, layer.output)),
-        f'{layer.parameters + layer.statistics:,}',
-        f'{layer.flops / 1e6:,.1f}' if layer.flops else '',
-      )
-    )
-  parameters = sum(layer.parameters + layer.statistics for layer in found)
-  flops = sum(layer.flops for layer in found)
-  lines.append(row.format('', '', f'{parameters:,}', f'{flops / 1e6:,.1f}'))
-  return '\n'.join(lines)
-
-
-def totals(found: list[Layer]) -> str:
-  """One line of counts."""
-  parameters = sum(layer.parameters + layer.statistics for layer in found)
-  trainable = sum(layer.parameters for layer in found if layer.trainable)
-  statistics = sum(layer.statistics for layer in found)
-  return (
-    f'parameters {parameters} trainable {trainable} statistics {statistics}'
-  )
 
 
 def _check_picture(path):
@@ -172,9 +52,9 @@ def main() -> None:
   config_fields.check(config)
   shape = prepare.input_shape(config.data)
   model = models.build(config.model)
-  found = layers(model, shape)
-  print(table(found))
-  print(totals(found))
+  found = layer_table.layers(model, shape)
+  print(layer_table.table(found))
+  print(layer_table.totals(found))
   if picture:
     # Matplotlib takes longer to import than the table to make.
     from carvana_jax.reporting import diagram

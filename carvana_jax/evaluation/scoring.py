@@ -13,14 +13,15 @@ from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from carvana_jax.datasets import folds, images, reading, spec
-from carvana_jax.datasets.multiview import cars, cropping
-from carvana_jax.evaluation import body, car_groups
+from carvana_jax.datasets.multiview import cropping
+from carvana_jax.evaluation import car_groups
 from carvana_jax.inference import predictor
-from carvana_jax.masks import cleaning, thresholds
+from carvana_jax.inference.prediction import Prediction
+from carvana_jax.masks import cleaning, from_logits
 from carvana_jax.metrics import border, ceiling, error_bands, overlap
 from carvana_jax.parallel import processes
 from carvana_jax.system import threads
-from carvana_jax.training import checkpoint
+from carvana_jax.training import trained_run
 
 _LABELS = ('filename', 'car_id', 'view', 'make', 'model')
 
@@ -42,7 +43,7 @@ class Truth(NamedTuple):
 
 
 def score(
-  run: checkpoint.Run,
+  run: trained_run.Run,
   builder: tfds.core.DatasetBuilder,
   part: folds.Part,
   tuned: ConfigDict | None = None,
@@ -66,7 +67,7 @@ def score(
 
 
 def dice_by_cleaning(
-  run: checkpoint.Run,
+  run: trained_run.Run,
   builder: tfds.core.DatasetBuilder,
   part: folds.Part,
   threshold: float,
@@ -81,15 +82,15 @@ def dice_by_cleaning(
   """
 
   def dice(truth, prediction):
-    mask = prediction.levels() >= thresholds.level_of(threshold)
+    mask = prediction.levels() >= from_logits.level_of(threshold)
     return [dice_of(cleaning.clean(mask, x), truth.mask) for x in cleaning.WAYS]
 
   return for_all(dice, [run], builder, part, 'cleaning')
 
 
 def for_all(
-  function: Callable[[Truth, predictor.Prediction], Any],
-  runs: Sequence[checkpoint.Run],
+  function: Callable[[Truth, Prediction], Any],
+  runs: Sequence[trained_run.Run],
   builder: tfds.core.DatasetBuilder,
   part: folds.Part,
   title: str,
@@ -109,7 +110,7 @@ def for_all(
   source = reading.undecoded(builder, part.split)
   groups = [[int(position)] for position in part.positions]
   if any(run.config.data.multiview for run in runs):
-    groups = list(cars.cars_of(source, part.positions).values())
+    groups = list(folds.cars_of(source, part.positions).values())
   own = groups[processes.part()]
   truths = _truths(source, own, runs)
   predicted = predictor.predictions(runs, truths)
@@ -153,7 +154,7 @@ def _plain(value):
 
 def _scored(truth, prediction, config, tuned):
   levels = prediction.levels()
-  predicted = predictor.mask_of(levels, config.eval)
+  predicted = from_logits.mask_of(levels, config.eval)
   (given,) = prediction.given.inputs
   box = given.box
   if box is None:
@@ -168,12 +169,14 @@ def _scored(truth, prediction, config, tuned):
     **border.scores(pair),
     **ceiling.dice(truth.mask, network_size, box),
     'wrong_far': error_bands.far(errors),
-    'body': body.name_of(truth.mask, truth.label['view'], truth.label['model']),
+    'body': car_groups.body_of(
+      truth.mask, truth.label['view'], truth.label['model']
+    ),
   }
   dice = None
   if tuned is not None:
-    dice = dice_of(predictor.mask_of(levels, tuned), truth.mask)
-  by_level = thresholds.dice(levels, truth.mask).tolist()
+    dice = dice_of(from_logits.mask_of(levels, tuned), truth.mask)
+  by_level = overlap.dice_by_level(levels, truth.mask).tolist()
   return Scored(row, by_level, dice, errors)
 
 
@@ -185,4 +188,4 @@ def dice_of(predicted: np.ndarray, actual: np.ndarray) -> float:
 def _colour(truth, image, box):
   full = truth.mask.view(np.uint8) * np.uint8(255)
   mask = cropping.cut(full, box, *image.shape[:2])
-  return car_groups.name_of(image[..., :3], mask)
+  return car_groups.colour_of(image[..., :3], mask)

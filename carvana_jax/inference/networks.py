@@ -1,4 +1,4 @@
-"""The trained networks that a command uses: one run's, or several together."""
+"""The networks and settings that the commands predict with."""
 
 import pathlib
 from collections.abc import Sequence
@@ -7,16 +7,17 @@ from typing import Any, NamedTuple
 from ml_collections import ConfigDict
 
 from carvana_jax.datasets import prepare
-from carvana_jax.inference import second_network, tuning
+from carvana_jax.inference import second_network
 from carvana_jax.masks import cleaning
+from carvana_jax.system import files
 from carvana_jax.system.errors import UserError
-from carvana_jax.training import checkpoint, crossval_folder
+from carvana_jax.training import crossval_folder, trained_run
 
 
 class Networks(NamedTuple):
   """Networks whose logits are averaged, and how masks are made of these."""
 
-  runs: list[checkpoint.Run]
+  runs: list[trained_run.Run]
   masking: (
     ConfigDict  # `config.eval` that threshold and cleaning are taken from
   )
@@ -71,7 +72,7 @@ def load(workdirs: Sequence[str], tuned: bool, fine: bool = False) -> Networks:
     )
   if crossval_folder.is_in(folders[0]):
     found = crossval_folder.read(folders[0])
-    masking = tuning.best(
+    masking = tuned_config(
       crossval_folder.file(folders[0]), found, runs[0].config.eval
     )
     return Networks([run.with_flip(found['flip']) for run in runs], masking)
@@ -88,7 +89,7 @@ def load(workdirs: Sequence[str], tuned: bool, fine: bool = False) -> Networks:
 def _runs(folder, fine):
   """The run in a folder, or those of a cross-validation."""
   if not crossval_folder.is_in(folder):
-    run = checkpoint.load(folder)
+    run = trained_run.load(folder)
     return [second_network.joined(folder, run) if fine else run]
   if fine:
     raise UserError(
@@ -97,7 +98,7 @@ def _runs(folder, fine):
     )
   found = crossval_folder.read(folder)
   runs = [
-    checkpoint.load(x) for x in crossval_folder.folders(folder, found['folds'])
+    trained_run.load(x) for x in crossval_folder.folders(folder, found['folds'])
   ]
   if found['networks'] != [run.digest() for run in runs]:
     raise UserError(
@@ -107,7 +108,7 @@ def _runs(folder, fine):
   return runs
 
 
-def evaluated(folder: pathlib.Path, run: checkpoint.Run) -> ConfigDict | None:
+def evaluated(folder: pathlib.Path, run: trained_run.Run) -> ConfigDict | None:
   """What was best in the evaluation of a run's validation images.
 
   Args:
@@ -124,4 +125,56 @@ def evaluated(folder: pathlib.Path, run: checkpoint.Run) -> ConfigDict | None:
     'fine_step': run.fine.step if run.fine else None,
     'source': prepare.source_of(run.data),
   }
-  return tuning.settings(folder / 'evaluation' / name, run.config.eval, same)
+  return tuned_by_evaluation(
+    folder / 'evaluation' / name, run.config.eval, same
+  )
+
+
+def tuned_by_evaluation(
+  validation: pathlib.Path, eval_config: ConfigDict, same: dict[str, Any]
+) -> ConfigDict | None:
+  """`config.eval` with what was best on validation.
+
+  Args:
+    validation: the folder of the evaluation of the validation split.
+    eval_config: `config.eval` of the run.
+    same: entries of its summary.json that must have these values.
+
+  Returns:
+    A copy with other threshold, fill_holes and keep_largest; None where there
+    is no such evaluation.
+
+  Raises:
+    UserError: the evaluation is damaged.
+  """
+  path = validation / 'summary.json'
+  if not path.exists():
+    return None
+  summary = files.read_json(path)
+  if any(summary.get(name) != value for name, value in same.items()):
+    return None
+  return tuned_config(path, summary, eval_config)
+
+
+def tuned_config(
+  path: pathlib.Path, found: dict[str, Any], eval_config: ConfigDict
+) -> ConfigDict:
+  """`config.eval` with the `best_threshold` and `best_cleaning` of a file.
+
+  Args:
+    path: of the file, which is named if it is damaged.
+    found: what it holds.
+    eval_config: `config.eval` of the run; it is copied.
+  """
+  threshold, way = found.get('best_threshold'), found.get('best_cleaning')
+  known = isinstance(threshold, float) and way in tuple(cleaning.WAYS)
+  if not known or not 0 < threshold < 1:
+    raise UserError(
+      f'{path} does not tell what was best; evaluate the validation split '
+      'again.'
+    )
+  chosen = ConfigDict(eval_config.to_dict())
+  chosen.threshold = threshold
+  filled, largest = cleaning.WAYS[way]
+  chosen.fill_holes, chosen.keep_largest = filled, largest
+  return chosen

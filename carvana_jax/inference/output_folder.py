@@ -5,52 +5,15 @@ folder holds.
 """
 
 import contextlib
+import csv
+import io
 import json
-import os
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
-from absl import flags
-
-from carvana_jax.datasets import spec
-from carvana_jax.system import files
+from carvana_jax.system import common_flags, files
 from carvana_jax.system.errors import UserError
-
-
-def share() -> tuple[int, int]:
-  """(process_id, num_processes); `UserError` where there is no such one."""
-  index, count = flags.FLAGS.process_id, flags.FLAGS.num_processes
-  if not 0 <= index < count:
-    raise UserError(
-      f'--process_id={index} must be from 0 to --num_processes={count} less 1.'
-    )
-  return index, count
-
-
-def cars(names: Sequence[str], together: bool) -> list[list[str]]:
-  """Lists of photos that are looked at together: those of a car, or single.
-
-  Args:
-    names: of photos' files, CAR_VIEW.jpg.
-    together: whether a network compares the views of a car.
-
-  Raises:
-    UserError: a car has more views than there can be.
-  """
-  if not together:
-    return [[name] for name in names]
-  found = {}
-  for name in names:
-    stem = os.path.splitext(name)[0]
-    found.setdefault(stem.rpartition('_')[0] or stem, []).append(name)
-  for car, views in found.items():
-    if len(views) > spec.VIEWS:
-      raise UserError(
-        f'{car}_… names {len(views)} photos, but a car has at most '
-        f'{spec.VIEWS} views; name them CAR_VIEW.jpg.'
-      )
-  return list(found.values())
 
 
 def claim(folder: pathlib.Path, settings: dict[str, Any]) -> None:
@@ -86,10 +49,40 @@ def unclaimed_if_empty(folder: pathlib.Path) -> Iterator[None]:
   try:
     yield
   except Exception:
-    if path.exists() and not was_claimed and share()[1] == 1:
+    if path.exists() and not was_claimed and common_flags.share()[1] == 1:
       with contextlib.suppress(OSError):  # not empty
         if list(folder.iterdir()) == [path]:
           path.unlink()
         if not was_folder:
           folder.rmdir()
     raise
+
+
+def refuse_all_failed(failed: dict[str, str], count: int) -> None:
+  """Raises a `UserError` where all of `count` photos failed.
+
+  Args:
+    failed: {photo: reason}.
+    count: how many photos there are.
+  """
+  if not failed or len(failed) < count:
+    return
+  reason = failed[min(failed)]
+  if count > 1:
+    reason = f'none of the {count} photos is of use; the first: {reason}'
+  raise UserError(reason)
+
+
+def write_failures(path: pathlib.Path, failed: dict[str, str]) -> None:
+  """Writes {photo: reason} as CSV with the columns photo and reason.
+
+  Without any, there is no such file, and an older one is removed.
+  """
+  if not failed:
+    path.unlink(missing_ok=True)
+    return
+  text = io.StringIO()
+  writer = csv.writer(text, lineterminator='\n')
+  writer.writerow(['photo', 'reason'])
+  writer.writerows(failed.items())
+  files.write(path, text.getvalue())

@@ -20,11 +20,12 @@ import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import IO
 
 import numpy as np
 
+from carvana_jax.datasets import spec
 from carvana_jax.inference import decoding
 from carvana_jax.inference.decoding import decode
 from carvana_jax.system.errors import UserError
@@ -246,3 +247,28 @@ def _check_name(photo: Photo) -> None:
       f'{photo.label} has a name of more than {_LONGEST_NAME} bytes, too long'
       ' to name outputs after; shorten it.'
     )
+
+
+def cars(names: Sequence[str], together: bool) -> list[list[str]]:
+  """Lists of photos that are looked at together: those of a car, or single.
+
+  Args:
+    names: of photos' files, CAR_VIEW.jpg.
+    together: whether a network compares the views of a car.
+
+  Raises:
+    UserError: a car has more views than there can be.
+  """
+  if not together:
+    return [[name] for name in names]
+  found = {}
+  for name in names:
+    stem = os.path.splitext(name)[0]
+    found.setdefault(stem.rpartition('_')[0] or stem, []).append(name)
+  for car, views in found.items():
+    if len(views) > spec.VIEWS:
+      raise UserError(
+        f'{car}_… names {len(views)} photos, but a car has at most '
+        f'{spec.VIEWS} views; name them CAR_VIEW.jpg.'
+      )
+  return list(found.values())

@@ -7,66 +7,21 @@ exactly the one that is scored.
 import collections
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import jax
 import numpy as np
 
 from carvana_jax.datasets import images, spec
-from carvana_jax.datasets.borders import tile_places
 from carvana_jax.datasets.multiview import cropping
-from carvana_jax.masks import cleaning, from_logits, thresholds
+from carvana_jax.inference.prediction import Given, Input, Prediction
+from carvana_jax.inference.tiles import TiledPhoto
 from carvana_jax.parallel import devices
 from carvana_jax.system import threads
 from carvana_jax.system.errors import UserError
-from carvana_jax.training import checkpoint, steps
+from carvana_jax.training import steps, trained_run
 
 T = TypeVar('T')
-
-
-class Input(NamedTuple):
-  """What a network is given of a photo."""
-
-  image: np.ndarray  # uint8 [h, w, C]
-  box: np.ndarray | None  # int32 [4], see `views.View`; None: the whole photo
-
-
-class Given(NamedTuple):
-  """What the networks are given of a photo."""
-
-  inputs: tuple[Input, ...]  # one a network
-  size: tuple[int, int]  # (H, W) of the photo
-  photo: np.ndarray | None  # uint8 [H, W, 3], if asked for
-
-
-class Prediction(NamedTuple):
-  """What the networks say of a photo, at their own sizes.
-
-  Where a second network looked at tiles, at the photo's size.
-  """
-
-  logits: tuple[np.ndarray, ...]  # float32 [h, w], one a network
-  given: Given
-
-  def of(self, networks: slice) -> 'Prediction':
-    """What some of the networks say, in the order of the runs."""
-    given = self.given._replace(inputs=self.given.inputs[networks])
-    return Prediction(self.logits[networks], given)
-
-  def levels(self) -> np.ndarray:
-    """The mean logit at the photo's size as levels, see `thresholds`.
-
-    What is outside the crop that one network was given is background, whatever
-    the others say: the crop comes from all views of the car.
-
-    Returns:
-      uint8 [H, W].
-    """
-    enlarged = [
-      from_logits.enlarge(logits, self.given.size, given.box)
-      for logits, given in zip(self.logits, self.given.inputs, strict=True)
-    ]
-    return thresholds.quantize(sum(enlarged[1:], enlarged[0]) / len(enlarged))
 
 
 def inputs(
@@ -176,7 +131,7 @@ def _crops(pixels, size):
 
 
 def predictions(
-  runs: Sequence[checkpoint.Run], given: Iterable[tuple[T, Given]]
+  runs: Sequence[trained_run.Run], given: Iterable[tuple[T, Given]]
 ) -> Iterator[tuple[T, Prediction]]:
   """Asks the networks.
 
@@ -203,7 +158,7 @@ def _predictions(runs, given):
   # One image at a time keeps a core busy, but no accelerator.
   chunk = 1 if jax.default_backend() == 'cpu' else 8
   step = devices.eval_step(
-    steps.make_logit_step(
+    make_logit_step(
       [run.model for run in runs],
       [run.config.eval.flip for run in runs],
       chunk,
@@ -237,58 +192,6 @@ def _predictions(runs, given):
     yield from answers(before)
 
 
-class _Photo:
-  """A photo that a second network looks at."""
-
-  def __init__(self, photo, prediction, number, tile):
-    self.photo = photo
-    self._prediction = prediction
-    self._number = number
-    given = prediction.given
-    self._pixels = given.photo
-    box = given.inputs[number].box
-    self._logits = np.array(  # a copy, of which parts will be replaced
-      from_logits.enlarge(prediction.logits[number], given.size, box)
-    )
-    self._coarse = thresholds.probabilities(thresholds.quantize(self._logits))
-    self._tile = tile
-    cells = ()
-    if tile_places.fits(given.size, tile):
-      cells = tile_places.along(self._coarse, tile)
-    # None: an empty tile. A photo leaves with its last answer, so those without
-    # any would pile up.
-    self.cells = list(cells) or [None]
-    self.left = len(self.cells)
-
-  def given(self, cell):
-    """What the second network is given of a cell, see `places.along`."""
-    tile = np.zeros((*self._tile, 4), np.uint8)
-    if cell is not None:
-      part = self._part(cell[1], self._tile)
-      tile[..., :3], tile[..., 3] = self._pixels[part], self._coarse[part]
-    return Given((Input(tile, None),), self._tile, None)
-
-  def replace(self, cell, logits):
-    """Takes over what the second network says of a cell."""
-    self.left -= 1
-    if cell is None:
-      return
-    place, tile = cell
-    margin = tile_places.margin(self._tile)
-    size = np.subtract(self._tile, np.multiply(2, margin))
-    inner = self._logits[self._part(place, size)]
-    inner[:] = logits[self._part(place - tile, inner.shape)]
-
-  def result(self):
-    """The photo and what both networks say of it."""
-    logits = list(self._prediction.logits)
-    logits[self._number] = self._logits
-    return self.photo, self._prediction._replace(logits=tuple(logits))
-
-  def _part(self, corner, size):
-    return tuple(slice(x, x + y) for x, y in zip(corner, size, strict=True))
-
-
 def _refined(predicted, number, fine):
   """Asks a second network wherever the first one is in doubt.
 
@@ -305,7 +208,7 @@ def _refined(predicted, number, fine):
 
   def tiles():
     for photo, prediction in predicted:
-      item = _Photo(photo, prediction, number, size)
+      item = TiledPhoto(photo, prediction, number, size)
       waiting.append(item)
       for cell in item.cells:
         yield (item, cell), item.given(cell)
@@ -328,15 +231,41 @@ def _batch(items, size):
   )
 
 
-def mask_of(levels: np.ndarray, eval_config) -> np.ndarray:
-  """The mask that `config.eval` makes of probabilities.
+def make_logit_step(models, flips, chunk: int):
+  """The function `(variables, batches) -> logits`, a tuple of [b, h, w].
+
+  However many images there are, the networks see `chunk` at a time. So the
+  same program computes each, and a sum is taken in the same order and has the
+  same last bits whatever the size of the batch and the number of devices.
 
   Args:
-    levels: uint8 [H, W].
-    eval_config: `config.eval`: threshold, and how the mask is cleaned.
-
-  Returns:
-    bool [H, W].
+    models: Linen networks; `variables` and `batches` have an item for each.
+    flips: for each, whether to average with the logits of the mirrored image.
+    chunk: images, a divisor of b.
   """
-  mask = levels >= thresholds.level_of(eval_config.threshold)
-  return cleaning.clean(mask, cleaning.name_of(eval_config))
+
+  def step(variables, batches):
+    return tuple(
+      _chunked(lambda image, item=item: _logits(*item, image), images, chunk)
+      for item, images in zip(
+        zip(models, flips, variables, strict=True), batches, strict=True
+      )
+    )
+
+  return step
+
+
+def _chunked(function, images, chunk):
+  """`function` of [b, ...], applied to [chunk, ...] after [chunk, ...]."""
+  chunks = images.reshape(-1, chunk, *images.shape[1:])
+  result = jax.lax.map(function, chunks)
+  return result.reshape(-1, *result.shape[2:])
+
+
+def _logits(model, flip, variables, image):
+  image = steps.unit(image)
+  logits = model.apply(variables, image, train=False)
+  if flip:
+    mirrored = model.apply(variables, image[:, :, ::-1], train=False)
+    logits = (logits + mirrored[:, :, ::-1]) / 2
+  return logits

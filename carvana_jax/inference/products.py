@@ -8,8 +8,9 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from carvana_jax.datasets import images
-from carvana_jax.inference import photos, predictor
-from carvana_jax.masks import composite, cutout, shadow, thresholds
+from carvana_jax.inference import photos
+from carvana_jax.inference.prediction import Prediction
+from carvana_jax.masks import composite, cutout, from_logits, shadow
 from carvana_jax.system.errors import UserError
 
 _WEBP_QUALITY, _JPEG_QUALITY = 90, 95  # 0..100
@@ -71,7 +72,7 @@ def paths(
 
 
 def make(
-  prediction: predictor.Prediction, masking: ConfigDict, wanted: Wanted
+  prediction: Prediction, masking: ConfigDict, wanted: Wanted
 ) -> list[bytes]:
   """The products' bytes.
 
@@ -84,10 +85,10 @@ def make(
     UserError: the photo is too large for one, to be put after its name.
   """
   levels = prediction.levels()
-  mask = predictor.mask_of(levels, masking)
+  mask = from_logits.mask_of(levels, masking)
   made = [_one_bit(mask)]
   if wanted.probability:
-    made.append(images.encode_png(thresholds.probabilities(levels)))
+    made.append(images.encode_png(from_logits.probabilities(levels)))
   if wanted.photo:
     photo = prediction.given.photo
     alpha = cutout.alpha(levels, mask, masking.threshold)

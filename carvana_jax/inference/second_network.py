@@ -7,7 +7,7 @@ import pathlib
 from carvana_jax.parallel import processes
 from carvana_jax.system import files
 from carvana_jax.system.errors import UserError
-from carvana_jax.training import checkpoint
+from carvana_jax.training import checkpoint, trained_run
 
 
 def folder(workdir: pathlib.Path) -> pathlib.Path:
@@ -20,7 +20,7 @@ def coarse(workdir: pathlib.Path) -> pathlib.Path:
   return workdir / 'coarse'
 
 
-def record(workdir: pathlib.Path, run: checkpoint.Run) -> None:
+def record(workdir: pathlib.Path, run: trained_run.Run) -> None:
   """Notes in the second network's folder which first one it is for.
 
   Args:
@@ -36,7 +36,7 @@ def record(workdir: pathlib.Path, run: checkpoint.Run) -> None:
   files.write(_record(workdir), json.dumps(_named(run)) + '\n')
 
 
-def joined(workdir: pathlib.Path, run: checkpoint.Run) -> checkpoint.Run:
+def joined(workdir: pathlib.Path, run: trained_run.Run) -> trained_run.Run:
   """The first network with its second one.
 
   Args:
@@ -52,7 +52,7 @@ def joined(workdir: pathlib.Path, run: checkpoint.Run) -> checkpoint.Run:
       'or leave out --fine.'
     )
   processes.of_first(lambda: _refuse_other(workdir, run))
-  fine = checkpoint.load(folder(workdir), of_tiles=True)
+  fine = trained_run.load(folder(workdir), of_tiles=True)
   return dataclasses.replace(run, fine=fine)
 
 

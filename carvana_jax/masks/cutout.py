@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from carvana_jax.masks import cleaning, thresholds
+from carvana_jax.masks import cleaning, from_logits
 
 _REACH = 4  # pixels from a mixed colour to the unmixed ones it is told from
 _SQUARE = np.ones((3, 3), np.uint8)
@@ -63,7 +63,7 @@ def _distance_to_contour(levels, threshold):
     cv2.Scharr(levels, cv2.CV_32F, 0, 1, scale=1 / 32),
   )
   # A level stands for the middle of its range.
-  above = levels + 0.5 - thresholds.level_of(threshold)
+  above = levels + 0.5 - from_logits.level_of(threshold)
   return above / np.maximum(slope, 1e-3)
 
 

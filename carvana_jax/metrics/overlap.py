@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from carvana_jax.masks import from_logits
+
 
 def scores(
   logits: jax.Array,
@@ -61,3 +63,38 @@ def _scores(predicted, actual, count, smooth):
 def _ratio(part, whole, smooth):
   empty = whole == 0  # makes 0 of 0 a whole
   return (part + smooth + empty) / (whole + smooth + empty)
+
+
+def dice_by_level(levels: np.ndarray, actual: np.ndarray) -> np.ndarray:
+  """Dice of one image for every threshold, from two histograms.
+
+  Args:
+    levels: uint8 [H, W], probabilities.
+    actual: bool [H, W].
+
+  Returns:
+    float64 [256], of the masks `levels >= k`.
+  """
+  # Pixels at or above each level, of the car and of all.
+  above = lambda x: np.bincount(x, minlength=from_logits.LEVELS)[::-1].cumsum()[
+    ::-1
+  ]
+  overlap, predicted = above(levels[actual]), above(levels.ravel())
+  size = predicted + np.count_nonzero(actual)
+  return np.where(size == 0, 1.0, 2 * overlap / np.maximum(size, 1))
+
+
+def best_threshold(by_image: np.ndarray) -> tuple[float, float]:
+  """The threshold of the highest mean Dice, and that mean.
+
+  Args:
+    by_image: [N, 256], as from `dice`.
+
+  Returns:
+    The middle one of equally good thresholds, which is the safest, in 0..1;
+    Dice.
+  """
+  mean = by_image.mean(0)[1:]  # at level 0 all is car
+  good = np.flatnonzero(mean == mean.max())
+  level = 1 + int(good[len(good) // 2])
+  return from_logits.threshold_of(level), float(mean.max())

@@ -15,7 +15,7 @@ import zlib
 import jax
 from absl import logging
 
-from carvana_jax.system import cores
+from carvana_jax.system import threads
 
 _LARGEST = 2**30  # bytes, of all programs
 
@@ -61,7 +61,7 @@ def _variant():
 
   XLA splits sums by its threads on the CPU: one a core, or a device.
   """
-  count = os.environ.get('NPROC') or cores.count()
+  count = os.environ.get('NPROC') or threads.core_count()
   return f'jax-{jax.__version__}-{jax.local_device_count()}x{count}'
 
 

@@ -16,7 +16,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from carvana_jax.system import cores
+from carvana_jax.system import threads
 
 AXIS = 'batch'  # the devices' axis in steps
 
@@ -37,7 +37,7 @@ def use_all_cores(*batch_sizes: int) -> None:
     or 'JAX_NUM_CPU_DEVICES' in os.environ
   ):
     return
-  count = cores.count()
+  count = threads.core_count()
   while any(size % count for size in batch_sizes):
     count -= 1
   jax.config.update('jax_num_cpu_devices', count)

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from carvana_jax.datasets import folds, images, reading
-from carvana_jax.datasets.multiview import cars
 from carvana_jax.inference import predictor, second_network
+from carvana_jax.masks import from_logits
 from carvana_jax.reporting import overlays, page, scores
-from carvana_jax.training import checkpoint
+from carvana_jax.training import checkpoint, trained_run
 
 
 def cards(
@@ -35,7 +35,7 @@ def cards(
   fine_step = summary.get('fine_step')
   if fine_step and not checkpoint.exists(second_network.folder(workdir)):
     return []
-  run = checkpoint.load(workdir)
+  run = trained_run.load(workdir)
   if run.step != summary['step']:
     return []
   if fine_step:
@@ -59,7 +59,7 @@ def _cards(run, data, summary, rows):
   name = lambda index: source[index]['filename'].decode()
   photo = lambda index: images.decode_photo(source[index]['image'])
   shown = {row['car_id'] for row in rows}
-  found = cars.cars_of(source, part.positions)
+  found = folds.cars_of(source, part.positions)
   by_car = [car for id_, car in found.items() if id_ in shown]
   if not run.config.data.multiview:  # then the other views are not needed
     by_car = [[i for i in car if name(i) in by_name] for car in by_car]
@@ -70,7 +70,7 @@ def _cards(run, data, summary, rows):
     name(index): card(
       by_name[name(index)],
       photo(index),
-      predictor.mask_of(prediction.levels(), run.config.eval),
+      from_logits.mask_of(prediction.levels(), run.config.eval),
       images.decode_mask(source[index]['mask']) > 127,
     )
     for index, prediction in predictor.predictions([run], given)

@@ -19,7 +19,7 @@ from matplotlib.patches import FancyArrowPatch, Patch, Rectangle
 from matplotlib.path import Path
 
 if TYPE_CHECKING:  # which imports this file
-  from carvana_jax.summary import Layer
+  from carvana_jax.models.layer_table import Layer
 
 # Of a layer that is trained, and the paler one of a layer that is frozen.
 _COLOURS = {

@@ -22,7 +22,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from carvana_jax.inference import failures, output_folder
+from carvana_jax.inference import output_folder
 from carvana_jax.submission import table
 from carvana_jax.system import files
 from carvana_jax.system.errors import UserError
@@ -122,8 +122,8 @@ class Parts:
         failed = self._write_all(file)
       if len(failed) == len(self.names):
         shutil.rmtree(self._folder)  # the photos are looked at again
-      failures.refuse_all(failed, len(self.names))
-      failures.write(failures_of(self._output), failed)
+      output_folder.refuse_all_failed(failed, len(self.names))
+      output_folder.write_failures(failures_of(self._output), failed)
       os.replace(aside, self._output)
     finally:
       aside.unlink(missing_ok=True)

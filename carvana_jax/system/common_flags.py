@@ -2,6 +2,8 @@
 
 from absl import flags
 
+from carvana_jax.system.errors import UserError
+
 
 def define_processes() -> None:
   """Defines how a process of a run finds the others."""
@@ -42,3 +44,13 @@ def define_photos() -> None:
   flags.DEFINE_integer(
     'num_processes', 1, 'How many processes share the photos.'
   )
+
+
+def share() -> tuple[int, int]:
+  """(process_id, num_processes); `UserError` where there is no such one."""
+  index, count = flags.FLAGS.process_id, flags.FLAGS.num_processes
+  if not 0 <= index < count:
+    raise UserError(
+      f'--process_id={index} must be from 0 to --num_processes={count} less 1.'
+    )
+  return index, count

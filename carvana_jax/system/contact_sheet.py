@@ -12,9 +12,6 @@ _GAP = 8
 _FONT, _LINE = 15, 20  # heights of a letter and of a line
 _INK = '#333333'
 
-# Red, green and blue of the brightest value.
-_POSITIVE, _NEGATIVE = (1.0, 0.9, 0.75), (0.35, 0.6, 1.0)
-
 
 def sheet(
   tiles: Sequence[np.ndarray],
@@ -63,51 +60,3 @@ def _columns(count):
 
 def _text_height(text):
   return _LINE * len(text.splitlines())
-
-
-def gray(values: np.ndarray) -> np.ndarray:
-  """[h, w] -> uint8 [h, w, 3]; 0 and below is black, 1 and above white."""
-  values = np.rint(255 * np.clip(values, 0, 1)).astype(np.uint8)
-  return np.repeat(values[..., None], 3, axis=-1)
-
-
-def signed(channel: np.ndarray) -> np.ndarray:
-  """A channel, from black at its least value to bright at its largest.
-
-  Values below zero are blue: a ReLU takes them away.
-
-  Args:
-    channel: [h, w].
-
-  Returns:
-    uint8 [h, w, 3]; all of it is bright where all values are equal.
-  """
-  low, high = channel.min(), channel.max()
-  brightness = (channel - low) / (high - low) if high > low else channel * 0 + 1
-  colours = np.where(channel[..., None] < 0, _NEGATIVE, _POSITIVE)
-  return np.rint(255 * brightness[..., None] * colours).astype(np.uint8)
-
-
-def principal(features: np.ndarray) -> np.ndarray:
-  """All channels in one picture: pixels with like features have like colours.
-
-  Red, green and blue are the first three principal components, each over its
-  own range; with fewer channels than three, all of them are the first one.
-
-  Args:
-    features: [h, w, C].
-
-  Returns:
-    uint8 [h, w, 3].
-  """
-  flat = features.reshape(-1, features.shape[-1]).astype(np.float64)
-  flat = flat - flat.mean(0)
-  _, vectors = np.linalg.eigh(flat.T @ flat)  # of the least variance first
-  first = [-1, -2, -3] if len(vectors) > 2 else [-1, -1, -1]
-  axes = vectors[:, first]
-  # A component's sign means nothing: let it follow most channels.
-  parts = flat @ (axes * np.where(axes.sum(0) < 0, -1, 1))
-  # A few pixels at the picture's edge would take up half of the range.
-  low, high = np.percentile(parts, (1, 99), axis=0)
-  parts = np.clip((parts - low) / np.maximum(high - low, 1e-12), 0, 1)
-  return np.rint(255 * parts).astype(np.uint8).reshape(*features.shape[:2], 3)

@@ -1,10 +1,13 @@
 """Files that are never there in part, JSON files, folders to write to."""
 
 import contextlib
+import csv
+import io
 import json
 import os
 import pathlib
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 from carvana_jax.system.errors import UserError
@@ -72,3 +75,12 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
 
 def _refuse(constant):
   raise ValueError(constant)
+
+
+def csv_text(rows: Sequence[dict]) -> str:
+  """Rows of the same fields as CSV, after a line of the fields' names."""
+  table = io.StringIO()
+  writer = csv.DictWriter(table, list(rows[0]), lineterminator='\n')
+  writer.writeheader()
+  writer.writerows(rows)
+  return table.getvalue()

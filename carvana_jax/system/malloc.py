@@ -3,7 +3,7 @@
 import ctypes
 import platform
 
-from carvana_jax.system import cores
+from carvana_jax.system import threads
 
 # With sixteen cores and an H100 the first step of `fast` took more than 150 s,
 # and 24 s without, but not every time (benchmarks/README.md, On one H100).
@@ -23,7 +23,7 @@ def keep_freed() -> None:
   default glibc gives these back to the system, which then clears every page
   anew in the next step: a fifth of the time.
   """
-  if platform.libc_ver()[0] != 'glibc' or cores.count() > _MOST_CORES:
+  if platform.libc_ver()[0] != 'glibc' or threads.core_count() > _MOST_CORES:
     return
   set_ = ctypes.CDLL(None).mallopt
   set_(_MMAP_MAX, 0)  # no blocks that are given back as soon as they are freed

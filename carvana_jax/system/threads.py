@@ -1,11 +1,10 @@
-"""A thread pool that keeps the order and holds only a few results."""
+"""Cores at hand, and a thread pool that keeps the order of its results."""
 
 import collections
+import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent import futures
 from typing import TypeVar
-
-from carvana_jax.system import cores
 
 T = TypeVar('T')
 R = TypeVar('R')
@@ -17,7 +16,7 @@ def ordered_map(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
   At most two results a core wait to be taken, so memory stays flat however
   many items there are. Decoding and resizing release the interpreter's lock.
   """
-  workers = cores.count()
+  workers = core_count()
   with futures.ThreadPoolExecutor(workers) as pool:
     waiting = collections.deque()
     for item in items:
@@ -26,3 +25,10 @@ def ordered_map(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
         yield waiting.popleft().result()
     while waiting:
       yield waiting.popleft().result()
+
+
+def core_count() -> int:
+  """The cores that a scheduler, taskset or a container's CPU set has left."""
+  if hasattr(os, 'sched_getaffinity'):  # not on every system
+    return len(os.sched_getaffinity(0))
+  return os.cpu_count() or 1

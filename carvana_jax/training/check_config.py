@@ -7,7 +7,8 @@ from carvana_jax import models
 from carvana_jax.datasets import prepare, spec
 from carvana_jax.system import config_fields
 from carvana_jax.system.errors import UserError
-from carvana_jax.training import losses, train_state
+from carvana_jax.training import losses
+from carvana_jax.training.optimizer import make_optimizer
 
 _LARGEST_BATCH = 2**16  # more images than the challenge has to train on
 
@@ -69,7 +70,7 @@ def check(config: ConfigDict) -> None:
     )
   if config.data.coarse:
     _check_coarse(config)
-  train_state.make_optimizer(config.optimizer, total_steps=100)
+  make_optimizer(config.optimizer, total_steps=100)
   _check_folds(config.data.validation_folds)
   _check_pseudo_labels(config.data)
   _check_sizes(config)

@@ -1,8 +1,6 @@
 """Checkpoints of a run: the latest ones and the best, with their config."""
 
 import contextlib
-import dataclasses
-import hashlib
 import json
 import math
 import pathlib
@@ -17,10 +15,9 @@ from absl import logging
 from ml_collections import ConfigDict
 from orbax.checkpoint import checkpoint_managers as policies
 
-from carvana_jax import models
 from carvana_jax.datasets import prepare
-from carvana_jax.parallel import devices, processes
-from carvana_jax.system import checksums, config_fields, files
+from carvana_jax.parallel import processes
+from carvana_jax.system import checksums, files
 from carvana_jax.system.errors import UserError
 from carvana_jax.training import crossval_folder, train_state
 
@@ -53,9 +50,9 @@ class Checkpoints:
     self._manager = None
     if not processes.is_first():
       return
-    _folder(workdir).mkdir(parents=True, exist_ok=True)
+    folder_of(workdir).mkdir(parents=True, exist_ok=True)
     self._manager = ocp.CheckpointManager(
-      _folder(workdir),
+      folder_of(workdir),
       options=ocp.CheckpointManagerOptions(
         preservation_policy=_Policy(),
         best_fn=_rank,
@@ -114,7 +111,7 @@ class Checkpoints:
     self._settle()
     step = int(state.step)
     needed = _BESIDE + sum(leaf.nbytes for leaf in jax.tree.leaves(state))
-    free = shutil.disk_usage(_folder(self._workdir)).free
+    free = shutil.disk_usage(folder_of(self._workdir)).free
     if free < needed:
       # Told early: a disk that fills up makes Orbax print a thousand lines.
       raise self._failure(
@@ -143,11 +140,11 @@ class Checkpoints:
 
   def notes(self, step: int) -> dict:
     """The notes saved with a step."""
-    return _notes(self._workdir, step)
+    return read_notes(self._workdir, step)
 
   def state(self, step: int, like: Any) -> Any:
     """The state saved with a step, on the devices and types of `like`."""
-    return _state(self._workdir, step, like)
+    return read_state(self._workdir, step, like)
 
   def _finish(self):
     """Waits until a step is saved, then records its checksums."""
@@ -156,7 +153,7 @@ class Checkpoints:
 
   def _tidy(self):
     """Deletes what is superseded and records checksums of what is new."""
-    folder = _folder(self._workdir)
+    folder = folder_of(self._workdir)
     shutil.rmtree(folder / _SUPERSEDED, ignore_errors=True)
     kept = {
       _record(self._workdir, step): step for step in _steps(self._workdir)
@@ -189,8 +186,8 @@ class Checkpoints:
     whole = [saved for saved in _steps(self._workdir) if saved < step]
     place = f'goes on from step {whole[-1]}' if whole else 'starts again'
     return UserError(
-      f'step {step} could not be saved in {_folder(self._workdir)} ({reason}); '
-      f'make room there, then the same command {place}.'
+      f'step {step} could not be saved in {folder_of(self._workdir)} '
+      f'({reason}); make room there, then the same command {place}.'
     )
 
 
@@ -241,7 +238,7 @@ def set_aside_damaged(workdir: pathlib.Path) -> None:
     aside = workdir / 'damaged' / str(step)
     aside.parent.mkdir(exist_ok=True)
     shutil.rmtree(aside, ignore_errors=True)
-    (_folder(workdir) / str(step)).rename(aside)
+    (folder_of(workdir) / str(step)).rename(aside)
     _record(workdir, step).unlink()
     logging.warning('It is now %s, and may be removed.', aside)
 
@@ -255,87 +252,7 @@ def state_creator(config: ConfigDict, model, optimizer):
   )
 
 
-@dataclasses.dataclass
-class Run:
-  """What is needed to use a trained network."""
-
-  config: ConfigDict
-  model: Any
-  variables: Any  # replicated over the devices
-  step: int
-  data: str  # `prepare.identity` of what it was trained on
-  # A second network, for tiles of the photo along this one's border.
-  fine: 'Run | None' = None
-
-  @property
-  def variant(self) -> str:
-    """What the names of its evaluations end in."""
-    return '-fine' if self.fine else ''
-
-  def with_flip(self, flip: bool) -> 'Run':
-    """The same network with another `config.eval.flip`."""
-    config = self.config.copy_and_resolve_references()
-    config.eval.flip = flip
-    return dataclasses.replace(self, config=config)
-
-  def digest(self) -> str:
-    """16 hexadecimal digits that follow from model and variables."""
-    found = hashlib.sha256(self.config.model.to_json(sort_keys=True).encode())
-    found.update(json.dumps([self.config.data.size, self.step]).encode())
-    for leaf in jax.tree.leaves(self.variables):
-      found.update(np.ascontiguousarray(leaf))
-    if self.fine:
-      found.update(self.fine.digest().encode())
-    return found.hexdigest()[:16]
-
-
-def load(workdir: pathlib.Path, of_tiles: bool = False) -> Run:
-  """The best network of a run, from its workdir alone.
-
-  Args:
-    workdir: of the run.
-    of_tiles: whether it may be a second network, which is given tiles.
-
-  Raises:
-    UserError: there is no checkpoint in the folder, no whole one, or one whose
-      numbers are not finite; or it is that of a second network.
-  """
-  try:
-    run = _load(workdir)
-  except (UserError, jax.errors.JaxRuntimeError):
-    raise
-  except Exception as error:  # Orbax raises all kinds
-    reason = ' '.join(str(error).split())[:200]
-    raise UserError(
-      f'the checkpoints in {_folder(workdir)} cannot be read ({reason}); bring '
-      'back a copy of that folder, or train again in another --workdir.'
-    ) from error
-  if run.config.data.coarse and not of_tiles:
-    raise UserError(
-      f'{workdir} holds a second network, of no use alone; give '
-      f'--workdir={workdir.parent} and --fine.'
-    )
-  return run
-
-
-def _load(workdir):
-  step = processes.of_first(lambda: _best_whole_step(workdir))
-  notes = _notes(workdir, step)
-  config = config_fields.complete(ConfigDict(notes['config']))
-  model = models.build(config.model)
-  optimizer = train_state.make_optimizer(config.optimizer, total_steps=1)
-  create = state_creator(config, model, optimizer)
-  state = _state(workdir, step, devices.abstract(create))
-  variables = state.best_variables
-  if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(variables)):
-    raise UserError(
-      f'the network in {_folder(workdir) / str(step)} has weights that are NaN '
-      'or infinite; train again in another --workdir.'
-    )
-  return Run(config, model, variables, step, notes['data'])
-
-
-def _folder(workdir):
+def folder_of(workdir):
   return (workdir / 'checkpoints').absolute()
 
 
@@ -347,13 +264,13 @@ def _record(workdir, step):
 def _steps(workdir):
   """The steps that were saved, from the first to the last."""
   # Orbax gives a folder its number when all is written.
-  names = (path.name for path in _folder(workdir).glob('*'))
+  names = (path.name for path in folder_of(workdir).glob('*'))
   return sorted(int(name) for name in names if name.isdigit())
 
 
 def _whole_steps(workdir):
   """The steps whose files are as they were saved; warns of the others."""
-  folder = _folder(workdir)
+  folder = folder_of(workdir)
   damages = {
     step: checksums.damage(folder / str(step), _record(workdir, step))
     for step in _steps(workdir)
@@ -371,8 +288,8 @@ def _whole_steps(workdir):
   return whole
 
 
-def _best_whole_step(workdir):
-  if not _folder(workdir).is_dir():
+def best_whole_step(workdir):
+  if not folder_of(workdir).is_dir():
     crossval_folder.refuse(workdir)
     raise UserError(
       f'{workdir} holds no checkpoint; train one with '
@@ -389,15 +306,15 @@ def _saved_rank(workdir, step):
 
 
 def _metrics(workdir, step):
-  return _folder(workdir) / str(step) / 'metrics' / 'metrics'
+  return folder_of(workdir) / str(step) / 'metrics' / 'metrics'
 
 
-def _notes(workdir, step):
+def read_notes(workdir, step):
   read = lambda: _restore(workdir, step, notes=ocp.args.JsonRestore())['notes']
   return processes.of_first(read)
 
 
-def _state(workdir, step, like):
+def read_state(workdir, step, like):
   args = ocp.args.StandardRestore(like)
 
   def read():
@@ -409,7 +326,7 @@ def _state(workdir, step, like):
 
 def _refuse_other_state(workdir, step, like):
   """Raises a `UserError` where the code now makes another state."""
-  folder = _folder(workdir) / str(step)
+  folder = folder_of(workdir) / str(step)
   handler = ocp.StandardCheckpointHandler(multiprocessing_options=_ALONE)
   saved = handler.metadata(folder / 'state')
   there = _leaves(saved.tree)
@@ -444,7 +361,7 @@ def _restore(workdir, step, **items):
   )
   with ocp.Checkpointer(handler, multiprocessing_options=_ALONE) as reader:
     return reader.restore(
-      _folder(workdir) / str(step), args=ocp.args.Composite(**items)
+      folder_of(workdir) / str(step), args=ocp.args.Composite(**items)
     )
 
 

@@ -6,40 +6,13 @@ split, is in none of them.
 
 import json
 import pathlib
-from collections.abc import Sequence
 from typing import Any
 
-from carvana_jax.datasets import spec
 from carvana_jax.system import files
 from carvana_jax.system.errors import UserError
 
 # Of crossval.json, what others need.
 _NEEDED = {'folds': int, 'networks': list, 'flip': bool}
-
-
-def groups(count: int, present: Sequence[int]) -> list[tuple[int, ...]]:
-  """Which of the cars' folds each run validates on.
-
-  Args:
-    count: of runs, 2 to 9.
-    present: the cars' folds that have a car, see `folds.present`.
-
-  Returns:
-    For run 1 to `count`, as `config.data.validation_folds`.
-
-  Raises:
-    UserError: a run would validate on no car.
-  """
-  found = [
-    tuple(range(start, spec.FOLDS, count)) for start in range(1, count + 1)
-  ]
-  for number, group in enumerate(found, 1):
-    if not set(group) & set(present):
-      raise UserError(
-        f'--folds={count}: no car is in fold {number}, which follows from the '
-        "cars' ids; choose fewer folds or add cars to the folder."
-      )
-  return found
 
 
 def folders(workdir: pathlib.Path, count: int) -> list[pathlib.Path]:

@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from carvana_jax import models
-from carvana_jax.datasets import prepare, run_data
+from carvana_jax.datasets import input_pipeline, prepare
 from carvana_jax.models import frozen
 from carvana_jax.parallel import devices, processes
 from carvana_jax.system import cli, config_fields
@@ -18,14 +18,13 @@ from carvana_jax.system.errors import UserError
 from carvana_jax.training import (
   check_config,
   checkpoint,
-  header,
   logbook,
+  provenance,
   steps,
-  train_state,
 )
 from carvana_jax.training import run_folder as run_folder
-from carvana_jax.training.skips import Skips
-from carvana_jax.training.stopping import Interrupt
+from carvana_jax.training.optimizer import make_optimizer
+from carvana_jax.training.stopping import Interrupt, SkippedSteps
 from carvana_jax.training.validation import Validation
 
 _ROW = '{:>5} {:>7} {:>9} {:>9} {:>10} {:>9} {:>8}'
@@ -73,12 +72,12 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> bool:
 
 def _train(config, workdir):
   processes.of_first(lambda: checkpoint.set_aside_damaged(workdir))
-  start = header.facts(workdir)
-  print(header.describe(start, config), flush=True)
+  start = provenance.facts(workdir)
+  print(provenance.describe(start, config), flush=True)
   data = processes.together(lambda: _data(config))
   _refuse_differing(config, data)
   model = models.build(config.model)
-  optimizer = train_state.make_optimizer(config.optimizer, data.total_steps)
+  optimizer = make_optimizer(config.optimizer, data.total_steps)
   create = checkpoint.state_creator(config, model, optimizer)
   train_step = _telling_first(
     devices.train_step(steps.make_train_step(model, optimizer, config))
@@ -87,7 +86,7 @@ def _train(config, workdir):
   if processes.is_first():
     run_folder.write_config(config, workdir)
     run_folder.add_start(workdir, start)
-  skips = Skips(data, config.train.max_skipped)
+  skips = SkippedSteps(data, config.train.max_skipped)
   limit = 60 * config.train.max_minutes or math.inf
 
   with Interrupt() as interrupt, checkpoint.Checkpoints(workdir) as checkpoints:
@@ -143,7 +142,7 @@ def _data(config):
   builder = prepare.for_network(config.data)
   # Needed at the end; better to learn now if it can't be made.
   prepare.for_scoring(config.data)
-  return run_data.RunData(builder, config)
+  return input_pipeline.RunData(builder, config)
 
 
 def _refuse_differing(config, data):
@@ -164,7 +163,7 @@ def _compared(config, data):
   fields = run_folder.compared(config)
   fields['train.max_minutes'] = config.train.max_minutes
   return {
-    'commit': header.commit(),
+    'commit': provenance.commit(),
     'data': data.identity,
     **{f'config.{name}': value for name, value in fields.items()},
   }

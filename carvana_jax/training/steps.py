@@ -162,46 +162,6 @@ def _averaged(average, state, decay):
   return optax.incremental_update(state.trained, average, 1 - decay)
 
 
-def make_logit_step(models, flips, chunk: int):
-  """The function `(variables, batches) -> logits`, a tuple of [b, h, w].
-
-  However many images there are, the networks see `chunk` at a time. So the
-  same program computes each, and a sum is taken in the same order and has the
-  same last bits whatever the size of the batch and the number of devices.
-
-  Args:
-    models: Linen networks; `variables` and `batches` have an item for each.
-    flips: for each, whether to average with the logits of the mirrored image.
-    chunk: images, a divisor of b.
-  """
-
-  def step(variables, batches):
-    return tuple(
-      _chunked(lambda image, item=item: _logits(*item, image), images, chunk)
-      for item, images in zip(
-        zip(models, flips, variables, strict=True), batches, strict=True
-      )
-    )
-
-  return step
-
-
-def _chunked(function, images, chunk):
-  """`function` of [b, ...], applied to [chunk, ...] after [chunk, ...]."""
-  chunks = images.reshape(-1, chunk, *images.shape[1:])
-  result = jax.lax.map(function, chunks)
-  return result.reshape(-1, *result.shape[2:])
-
-
-def _logits(model, flip, variables, image):
-  image = unit(image)
-  logits = model.apply(variables, image, train=False)
-  if flip:
-    mirrored = model.apply(variables, image[:, :, ::-1], train=False)
-    logits = (logits + mirrored[:, :, ::-1]) / 2
-  return logits
-
-
 def make_validation_step(model, config):
   """The function `(variables, batch) -> scores` [b] at the network's size.
 

@@ -5,10 +5,8 @@ from typing import Any
 import flax
 import jax
 import jax.numpy as jnp
-import optax
 
 from carvana_jax import models
-from carvana_jax.system.errors import UserError
 
 
 @flax.struct.dataclass
@@ -82,53 +80,3 @@ def create(model, optimizer, image_shape, seed: int, averaged: bool):
     # Copies, as the step donates both and a buffer can be donated once only.
     state = state.replace(average=jax.tree.map(jnp.copy, state.trained))
   return state
-
-
-def schedule(config, total_steps: int) -> optax.Schedule:
-  """The learning rate as a function of the step, from `config.optimizer`."""
-  peak = config.learning_rate
-  match config.schedule:
-    case 'constant':
-      return optax.constant_schedule(peak)
-    case 'cosine':
-      return optax.cosine_decay_schedule(peak, total_steps)
-    case 'one_cycle':  # Smith & Topin 2017
-      return optax.cosine_onecycle_schedule(total_steps, peak, config.warmup)
-  raise UserError(
-    f'config.optimizer.schedule={config.schedule!r} is unknown; '
-    'choose from constant, cosine, one_cycle.'
-  )
-
-
-def make_optimizer(config, total_steps: int) -> optax.GradientTransformation:
-  """The optax chain of `config.optimizer`."""
-  rate = schedule(config, total_steps)
-  match config.name:
-    case 'adam':
-      update = optax.adam(rate)
-    case 'adamw':
-      update = optax.adamw(rate, weight_decay=config.weight_decay)
-    case 'muon':  # Jordan et al. 2024
-      # Scaled as by Liu et al. 2025, so that Adam's rates and decays fit.
-      update = optax.contrib.muon(
-        rate,
-        weight_decay=config.weight_decay,
-        consistent_rms=0.2,
-        muon_weight_dimension_numbers=_matrices,
-      )
-    case 'sgd':
-      update = optax.sgd(rate, momentum=0.9, nesterov=True)
-    case _:
-      raise UserError(
-        f'config.optimizer.name={config.name!r} is unknown; '
-        'choose from adam, adamw, muon, sgd.'
-      )
-  if config.clip_norm > 0:
-    return optax.chain(optax.clip_by_global_norm(config.clip_norm), update)
-  return update
-
-
-def _matrices(params):
-  """What Muon makes orthogonal: kernels [h, w, I, O] as [h * w * I, O]."""
-  kernel = optax.contrib.MuonDimensionNumbers((0, 1, 2), 3)
-  return jax.tree.map(lambda x: kernel if jnp.ndim(x) == 4 else None, params)

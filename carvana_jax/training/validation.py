@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
-from carvana_jax.datasets.run_data import RunData
+from carvana_jax.datasets.input_pipeline import RunData
 from carvana_jax.parallel import devices, processes
 from carvana_jax.training import logbook, steps
 

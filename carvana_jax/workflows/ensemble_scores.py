@@ -1,16 +1,17 @@
-"""Scores of the mean of several networks, beside those of each alone."""
+"""Scores of the mean of several networks, and what each step adds."""
 
 import pathlib
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow_datasets as tfds
 
 from carvana_jax.datasets import folds
 from carvana_jax.evaluation import scoring
-from carvana_jax.masks import cleaning, thresholds
-from carvana_jax.training import checkpoint
+from carvana_jax.masks import cleaning, from_logits
+from carvana_jax.metrics import bootstrap
+from carvana_jax.training import trained_run
 from carvana_jax.workflows import out_of_fold
 
 
@@ -26,7 +27,7 @@ class Scores(NamedTuple):
 
 
 def measure(
-  runs: Sequence[checkpoint.Run],
+  runs: Sequence[trained_run.Run],
   choice: out_of_fold.Choice,
   builder: tfds.core.DatasetBuilder,
   part: folds.Part,
@@ -45,7 +46,7 @@ def measure(
   flipped = [run.with_flip(True) for run in runs] if choice.flip else []
 
   def score(truth, prediction):
-    half = thresholds.level_of(0.5)
+    half = from_logits.level_of(0.5)
     dice = lambda mask: scoring.dice_of(mask, truth.mask)
     single = [
       dice(prediction.of(slice(i, i + 1)).levels() >= half)
@@ -55,7 +56,7 @@ def measure(
     chosen = mean
     if flipped:
       chosen = prediction.of(slice(len(plain), None)).levels()
-    mask = chosen >= thresholds.level_of(choice.threshold)
+    mask = chosen >= from_logits.level_of(choice.threshold)
     return truth.label['car_id'], [
       *single,
       dice(mean >= half),
@@ -72,3 +73,87 @@ def measure(
 
   origin = out_of_fold.origin_of(plain, builder) | choice._asdict()
   return Scores(**out_of_fold.kept(path, origin, make))
+
+
+def on_folds(
+  rows: Sequence[dict[str, Any]], choice: out_of_fold.Choice
+) -> list[dict[str, Any]]:
+  """What each step adds on the photos out of fold.
+
+  Args:
+    rows: from `out_of_fold.rows`.
+    choice: what was chosen on them.
+
+  Returns:
+    Rows of the table, each of which adds to the one before, but for a flip that
+    was not chosen.
+  """
+  cars = [row['car_id'] for row in rows]
+  dice = lambda name: [np.array([row[name] for row in rows])]
+  flipped = '' if choice.flip else ', not chosen'
+  threshold = 'dice_flip_threshold' if choice.flip else 'dice_threshold'
+  return [
+    _row('one network', dice('dice'), cars),
+    _row(f'flip{flipped}', dice('dice_flip'), cars),
+    _row(f'threshold {choice.threshold:.3f}', dice(threshold), cars),
+    _row(f'cleaning: {choice.cleaning}', dice('dice_chosen'), cars),
+  ]
+
+
+def on_test(scores: Scores, choice: out_of_fold.Choice) -> list[dict[str, Any]]:
+  """What each step adds on the test split, the first one being to average.
+
+  Args:
+    scores: of the test split's photos.
+    choice: what was chosen on other photos.
+
+  Returns:
+    Rows of the table; the first has the networks' mean mean, mean median and
+    mean worst Dice.
+  """
+  row = lambda name, dice: _row(name, [dice], scores.car_id)
+  found = [
+    _row(f'one network, mean of {len(scores.single)}', scores.single,
+         scores.car_id),
+    row('their ensemble', scores.mean),
+  ]  # fmt: skip
+  if choice.flip:
+    found.append(row('flip', scores.flip))
+  return [
+    *found,
+    row(f'threshold {choice.threshold:.3f}', scores.threshold),
+    row(f'cleaning: {choice.cleaning}', scores.cleaning),
+  ]
+
+
+def _row(name, by_network, cars):
+  """What is told of the Dice [N] of one network, or the mean over several."""
+  mean = lambda function: float(np.mean([function(x) for x in by_network]))
+  return {
+    'name': name,
+    'dice_mean': mean(np.mean),
+    'dice_median': mean(np.median),
+    'dice_worst': mean(np.min),
+    'dice_interval': bootstrap.interval(np.mean(by_network, axis=0), cars),
+    'images': len(cars),
+    'cars': len(set(cars)),
+  }
+
+
+def table(found: dict) -> str:
+  """What each step adds, in lines of at most 80 columns.
+
+  Args:
+    found: what crossval.json holds.
+  """
+  lines = [f'{"":31}{"mean":>9}{"median":>9}{"worst":>9}{"95 % by car":>21}']
+  for name, title in ('out_of_fold', 'out of fold'), ('test', 'test'):
+    images, cars = found[name][0]['images'], found[name][0]['cars']
+    lines.append(f'{title}: {images} photos of {cars} cars')
+    for row in found[name]:
+      low, high = row['dice_interval']
+      lines.append(
+        f'  {row["name"]:29}{row["dice_mean"]:9.5f}{row["dice_median"]:9.5f}'
+        f'{row["dice_worst"]:9.5f}{f"{low:.5f} to {high:.5f}":>21}'
+      )
+  return '\n'.join(lines)

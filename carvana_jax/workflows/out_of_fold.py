@@ -15,9 +15,10 @@ import tensorflow_datasets as tfds
 
 from carvana_jax.datasets import folds, images
 from carvana_jax.evaluation import scoring
-from carvana_jax.masks import thresholds
+from carvana_jax.masks import from_logits
+from carvana_jax.metrics import overlap
 from carvana_jax.system import files
-from carvana_jax.training import checkpoint
+from carvana_jax.training import trained_run
 
 
 class Scores(NamedTuple):
@@ -38,7 +39,7 @@ class Choice(NamedTuple):
 
 
 def measure(
-  run: checkpoint.Run,
+  run: trained_run.Run,
   builder: tfds.core.DatasetBuilder,
   part: folds.Part,
   path: pathlib.Path,
@@ -54,7 +55,9 @@ def measure(
 
   def score(truth, prediction):
     dice = [
-      thresholds.dice(prediction.of(network).levels(), truth.mask).tolist()
+      overlap.dice_by_level(
+        prediction.of(network).levels(), truth.mask
+      ).tolist()
       for network in (slice(0, 1), slice(1, 2))
     ]
     label = truth.label
@@ -77,7 +80,7 @@ def measure(
 def best_flip(scores: Sequence[Scores]) -> tuple[bool, float]:
   """Whether to flip, and the threshold, of the best mean over all photos."""
   plain, flipped = [
-    thresholds.best(dice)
+    overlap.best_threshold(dice)
     for dice in np.concatenate([fold.dice for fold in scores], axis=1)
   ]
   flip = flipped[1] > plain[1]
@@ -85,7 +88,7 @@ def best_flip(scores: Sequence[Scores]) -> tuple[bool, float]:
 
 
 def measure_cleaning(
-  run: checkpoint.Run,
+  run: trained_run.Run,
   builder: tfds.core.DatasetBuilder,
   part: folds.Part,
   threshold: float,
@@ -111,7 +114,7 @@ def measure_cleaning(
 
 
 def save_probabilities(
-  run: checkpoint.Run,
+  run: trained_run.Run,
   builder: tfds.core.DatasetBuilder,
   part: folds.Part,
   path: pathlib.Path,
@@ -127,7 +130,7 @@ def save_probabilities(
 
   def save(truth, prediction):
     name = pathlib.Path(truth.label['filename']).stem
-    pixels = thresholds.probabilities(prediction.levels())
+    pixels = from_logits.probabilities(prediction.levels())
     files.write(
       path.with_name(f'{name}_probability.png'), images.encode_png(pixels)
     )
@@ -154,7 +157,7 @@ def rows(
     `dice_flip` are at 0.5, `dice_threshold` and `dice_flip_threshold` at the
     threshold that was chosen, and `dice_chosen` is with all that was chosen.
   """
-  half, level = map(thresholds.level_of, (0.5, threshold))
+  half, level = map(from_logits.level_of, (0.5, threshold))
   best = iter(chosen.tolist())
   found = [
     {
@@ -203,7 +206,7 @@ def kept(
 
 
 def origin_of(
-  runs: Sequence[checkpoint.Run], builder: tfds.core.DatasetBuilder
+  runs: Sequence[trained_run.Run], builder: tfds.core.DatasetBuilder
 ) -> dict[str, Any]:
   """What scores of networks follow from, see `kept`."""
   return {

@@ -11,8 +11,9 @@ import chex
 import jax
 
 from benchmarks import cost
-from carvana_jax import models, summary
+from carvana_jax import models
 from carvana_jax.datasets import prepare
+from carvana_jax.models import layer_table
 from carvana_jax.training import steps
 from configs import debug
 
@@ -36,7 +37,7 @@ class CostTest(chex.TestCase):
     self.assertEqual(found['step_ms'], 3000)
     rate = config.train.batch_size / 3
     self.assertEqual(found['images_per_second'], rate)
-    layers = summary.layers(
+    layers = layer_table.layers(
       models.build(config.model), prepare.input_shape(config.data)
     )
     self.assertEqual(found['parameters'], sum(x.parameters for x in layers))

@@ -24,8 +24,9 @@ from carvana_jax.datasets.studio.studio_dataset_builder import Builder
 from carvana_jax.parallel import devices
 from carvana_jax.system.errors import UserError
 from carvana_jax.system.host_tensorflow import tf
-from carvana_jax.training import checkpoint, logbook, train_state
+from carvana_jax.training import checkpoint, logbook
 from carvana_jax.training import run_folder as run_folder
+from carvana_jax.training.optimizer import make_optimizer
 from configs import debug
 from tests.helpers import saved_run
 
@@ -211,7 +212,7 @@ class RemainsTest(chex.TestCase):
     """Saves the other's state again after a change to one leaf."""
     config = debug.get_config()
     model = models.build(config.model)
-    optimizer = train_state.make_optimizer(config.optimizer, 1)
+    optimizer = make_optimizer(config.optimizer, 1)
     create = checkpoint.state_creator(config, model, optimizer)
     with checkpoint.Checkpoints(self.one) as checkpoints:
       state = checkpoints.state(0, devices.abstract(create))

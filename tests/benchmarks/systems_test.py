@@ -15,7 +15,7 @@ from PIL import Image
 
 from benchmarks import systems
 from carvana_jax.datasets import images, prepare
-from carvana_jax.training import checkpoint
+from carvana_jax.training import trained_run
 from tests.helpers import commands
 
 FLAGS = {
@@ -100,7 +100,7 @@ class SystemsTest(chex.TestCase):
     self.assertLen(counts, 1)
 
   def test_scale_of_the_input_comes_from_the_training_data(self):
-    run = checkpoint.load(self.workdir)
+    run = trained_run.load(self.workdir)
     data = prepare.for_network(run.config.data).as_data_source('train')
     pixels = np.stack(
       [np.concatenate([x['image'], x['difference']], -1) for x in data]

@@ -17,7 +17,6 @@ from absl.testing import absltest, parameterized
 from PIL import Image
 from tensorflow_datasets.core.data_sources import array_record
 
-from carvana_jax import doctor
 from carvana_jax.datasets import images, spec
 from carvana_jax.datasets.carvana import archives, verify
 from carvana_jax.datasets.carvana.carvana_dataset_builder import Builder
@@ -25,6 +24,7 @@ from carvana_jax.datasets.diagnosis import (
   file_facts,
   findings,
   pairs,
+  report,
   suspects_sheet,
 )
 from carvana_jax.system.errors import UserError
@@ -240,7 +240,7 @@ class DoctorTest(parameterized.TestCase):
   def examine(self):
     """Findings by the name of their check."""
     collection = pairs.in_folder(self.manual)
-    self.examined = doctor.examine(collection)
+    self.examined = report.examine(collection)
     self.checks = findings.diagnose(self.examined, collection)
     return {x.name: x.findings for x in self.checks if x.findings}
 
@@ -270,9 +270,9 @@ class DoctorTest(parameterized.TestCase):
     severities = {x.severity for x in self.checks if x.findings}
     wrong = spoil not in LOOK
     self.assertEqual(findings.WRONG in severities, wrong)
-    for line in doctor.table(self.checks).splitlines():
+    for line in report.table(self.checks).splitlines():
       self.assertLessEqual(len(line), 80)
-    rows = list(csv.DictReader(io.StringIO(doctor.report(self.checks))))
+    rows = list(csv.DictReader(io.StringIO(report.report(self.checks))))
     self.assertLen(rows, sum(map(len, found.values())))
     self.assertEqual(rows[0]['severity'], 'wrong' if wrong else 'look')
     self.assertTrue(all(all(row.values()) for row in rows))
@@ -295,7 +295,7 @@ class DoctorTest(parameterized.TestCase):
     self.assertTrue(collection.soft)
     self.assertEqual(collection.photo_size, (128, 192))
     self.assertLen(collection.pairs, 48)
-    examined = doctor.examine(collection)
+    examined = report.examine(collection)
     checks = findings.diagnose(examined, collection)
     found = {x.name: x for x in checks if x.findings}
     self.assertEqual(set(found), {'empty or full mask', 'split leakage'})
@@ -319,7 +319,7 @@ class DoctorTest(parameterized.TestCase):
     with mock.patch.object(
       kind, '__getitem__', autospec=True, side_effect=kind.__getitem__
     ) as read:
-      doctor.examine(pairs.in_dataset(folder))
+      report.examine(pairs.in_dataset(folder))
     places = [(call.args[0].split, call.args[1]) for call in read.mock_calls]
     expected = {('train', i) for i in range(32)}
     expected |= {('test', i) for i in range(16)}
@@ -330,7 +330,7 @@ class DoctorTest(parameterized.TestCase):
     with mock.patch.object(pairs, '_HELD', 4):
       collection = pairs.in_dataset(folder)
     read = collection.pairs[0].args[0]
-    doctor.examine(collection)
+    report.examine(collection)
     self.assertEqual(read.cache_info().currsize, 4)
 
   @parameterized.parameters(
@@ -344,7 +344,7 @@ class DoctorTest(parameterized.TestCase):
     (file,) = folder.glob('*-train.array_record*')
     file.write_bytes(damage(file.read_bytes()))
     with self.assertRaises(UserError) as caught:
-      doctor.examine(pairs.in_dataset(folder))
+      report.examine(pairs.in_dataset(folder))
     self.assertRegex(
       str(caught.exception),
       f'^{folder} has a damaged file of the split train .+; remove the folder '
@@ -368,7 +368,7 @@ class DoctorTest(parameterized.TestCase):
       pairs.in_dataset(self.root)
     for given in ((None, None), ('a', 'b')):
       with self.assertRaisesRegex(UserError, 'give one of --manual_dir'):
-        doctor._collection(*given)
+        report.collection_of(*given)
 
   def test_contact_sheet(self):
     shift_mask(self.made)
@@ -376,7 +376,7 @@ class DoctorTest(parameterized.TestCase):
     leak_photo(self.made)
     write_folders(self.made, self.manual)
     self.examine()
-    cells = doctor.suspects(self.checks, self.examined)
+    cells = report.suspects(self.checks, self.examined)
     self.assertStartsWith(cells[0][1], f'{PHOTO}: image file is truncated')
     picture = images.decode_photo(suspects_sheet.draw(cells, soft=False))
     height, width = suspects_sheet._CELL
@@ -398,7 +398,7 @@ class DoctorTest(parameterized.TestCase):
     write_folders(self.made, self.manual)
     collection = pairs.in_folder(self.manual)
     unread = [file_facts.Facts(pair(), None, None) for pair in collection.pairs]
-    cells = doctor.suspects([], unread)
+    cells = report.suspects([], unread)
     self.assertLen({pair for pair, _ in cells}, suspects_sheet.MOST)
     self.assertLen({pair.car_id for pair, _ in cells[:3]}, 3)
 
@@ -468,7 +468,7 @@ class RealPhotosTest(absltest.TestCase):
         (self.root / photo.path).write_bytes(photo.read())
         (self.root / mask.path).write_bytes(data)
     collection = pairs.in_folder(self.root)
-    checks = findings.diagnose(doctor.examine(collection), collection)
+    checks = findings.diagnose(report.examine(collection), collection)
     found = {x.name: x.findings for x in checks if x.findings}
     named = [
       spec.photo_name(x.pair.car_id, x.pair.view)

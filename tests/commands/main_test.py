@@ -13,9 +13,9 @@ import chex
 import numpy as np
 from PIL import Image
 
-from carvana_jax import report
 from carvana_jax.datasets import spec
-from carvana_jax.training import checkpoint
+from carvana_jax.reporting import run_report
+from carvana_jax.training import checkpoint, trained_run
 from tests.helpers import browser
 from tests.helpers.commands import ROOT, debug, debug_run, environment, python
 
@@ -206,7 +206,7 @@ class MainTest(RunTest):
     if not browser.CHROMIUM:
       self.skipTest('Chromium is not installed')
     page = self.root / 'report.html'
-    page.write_text(report.report(self.workdir))
+    page.write_text(run_report.report(self.workdir))
     for width in (1200, 360):
       found = browser.look(page, width, self.root)
       self.assertEqual(found['problems'], [])
@@ -221,12 +221,12 @@ class MainTest(RunTest):
     workdir = self.root / 'begun'
     workdir.mkdir()
     shutil.copy(self.workdir / 'config.json', workdir)
-    text = report.report(workdir)
+    text = run_report.report(workdir)
     self.assertIn('Layers', text)
     self.assertNotIn('Learning curves', text)
     lines = (self.workdir / 'metrics.jsonl').read_text()
     (workdir / 'metrics.jsonl').write_text(lines + '{"step": 9')
-    self.assertIn('Learning curves', report.report(workdir))
+    self.assertIn('Learning curves', run_report.report(workdir))
 
   def test_debug_shows_the_traceback(self):
     result = self.evaluate('--manual_dir=.', '--debug')
@@ -257,7 +257,7 @@ class GoingOnTest(RunTest):
     result = self.train(workdir)
     self.assertEqual(result.returncode, 0, result.stderr)
     self.assertIn('going on from step 1', result.stdout)
-    whole, parts = (checkpoint.load(path) for path in (self.workdir, workdir))
+    whole, parts = (trained_run.load(path) for path in (self.workdir, workdir))
     chex.assert_trees_all_equal(whole.variables, parts.variables)
     last = [
       jsonl(path / 'metrics.jsonl')[-1] for path in (self.workdir, workdir)

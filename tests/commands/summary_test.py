@@ -12,8 +12,9 @@ import jax.numpy as jnp
 from absl.testing import parameterized
 from flax import linen as nn
 
-from carvana_jax import models, summary
+from carvana_jax import models
 from carvana_jax.datasets import prepare
+from carvana_jax.models import layer_table
 
 SHAPE = (64, 96, 3)
 
@@ -52,7 +53,7 @@ class SummaryTest(chex.TestCase):
   @parameterized.parameters('studio', 'tiny_unet128', 'unet256', 'cnn256')
   def test_adds_up(self, name):
     model = model_of(name)
-    found = summary.layers(model, SHAPE)
+    found = layer_table.layers(model, SHAPE)
     image = jnp.zeros((1, *SHAPE))
     variables = jax.eval_shape(
       lambda: model.init(jax.random.key(0), image, train=False)
@@ -71,7 +72,7 @@ class SummaryTest(chex.TestCase):
   @parameterized.parameters('tiny_unet128', 'unet256', 'cnn256')
   def test_flops_are_about_those_that_the_compiler_counts(self, name):
     model = model_of(name)
-    found = summary.layers(model, SHAPE)
+    found = layer_table.layers(model, SHAPE)
     image = jnp.zeros((1, *SHAPE))
     variables = jax.eval_shape(
       lambda: model.init(jax.random.key(0), image, train=False)
@@ -85,7 +86,7 @@ class SummaryTest(chex.TestCase):
     self.assertBetween(ours / counted, 0.93, 1.1)
 
   def test_frozen_layers_do_not_count_as_trainable(self):
-    found = summary.layers(HalfFrozen(), SHAPE)
+    found = layer_table.layers(HalfFrozen(), SHAPE)
     self.assertEqual(
       [(layer.name, layer.kind, layer.trainable) for layer in found],
       [
@@ -99,10 +100,10 @@ class SummaryTest(chex.TestCase):
     frozen = (27 * 2 + 2) + (18 * 4 + 4)
     trained = (4 * 4 * 2 + 2) + 4 + (2 + 1)
     self.assertEqual(
-      summary.totals(found),
+      layer_table.totals(found),
       f'parameters {frozen + trained + 4} trainable {trained} statistics 4',
     )
-    marked = [line for line in summary.table(found).splitlines()
+    marked = [line for line in layer_table.table(found).splitlines()
               if '(frozen)' in line]  # fmt: skip
     self.assertLen(marked, 2)
 
@@ -116,11 +117,11 @@ class SummaryTest(chex.TestCase):
   )
   def test_published_counts(self, name, parameters, trainable, statistics):
     config = importlib.import_module(f'configs.{name}').get_config()
-    found = summary.layers(
+    found = layer_table.layers(
       models.build(config.model), prepare.input_shape(config.data)
     )
     self.assertEqual(
-      summary.totals(found),
+      layer_table.totals(found),
       f'parameters {parameters} trainable {trainable} statistics {statistics}',
     )
 

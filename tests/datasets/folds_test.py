@@ -17,7 +17,7 @@ from carvana_jax.datasets import (
   spec,
 )
 from carvana_jax.system.errors import UserError
-from carvana_jax.training import crossval_folder
+from carvana_jax.workflows import cross_validation
 from tests.helpers import folded, numbered
 
 
@@ -53,7 +53,7 @@ class FoldsTest(chex.TestCase):
   @parameterized.parameters(*range(2, 10))
   def test_runs_share_the_cars_but_those_of_the_test_split(self, count):
     seen = []
-    for group in crossval_folder.groups(count, range(1, 10)):
+    for group in cross_validation.groups(count, range(1, 10)):
       validation = self.names('validation', group)
       training = self.names('train', group, seed=3)
       self.assertCountEqual(validation, self.photos(group))

@@ -8,9 +8,9 @@ import numpy as np
 import tensorflow_datasets as tfds
 from absl.testing import absltest, parameterized
 
-from carvana_jax.datasets import images, spec
+from carvana_jax.datasets import folds, images, spec
 from carvana_jax.datasets.carvana import verify
-from carvana_jax.datasets.multiview import cars, cropping
+from carvana_jax.datasets.multiview import cropping
 from carvana_jax.datasets.multiview.multiview_dataset_builder import Builder
 
 REAL = pathlib.Path(__file__).parents[2].parent / 'shared' / 'carvana'
@@ -297,7 +297,7 @@ class BuilderTest(absltest.TestCase):
   def test_cars_of(self):
     for split, expected in Turntable.CARS.items():
       rows = self.source.as_data_source(split)
-      found = cars.cars_of(rows)
+      found = folds.cars_of(rows)
       shown = {
         car: [int(rows[position]['view']) for position in positions]
         for car, positions in found.items()

@@ -11,7 +11,7 @@ import numpy as np
 from absl.testing import parameterized
 from PIL import Image
 
-from carvana_jax.datasets import prepare, pseudo_labels, run_data
+from carvana_jax.datasets import input_pipeline, prepare, pseudo_labels
 from carvana_jax.datasets.carvana.carvana_dataset_builder import Builder
 from carvana_jax.system.errors import UserError
 from configs import default
@@ -161,7 +161,7 @@ class RunDataTest(FolderTest):
   def data(self, **fields):
     """The data of a run, and what making them printed."""
     with contextlib.redirect_stdout(io.StringIO()) as out:
-      data = run_data.RunData(self.builder, self.config(**fields))
+      data = input_pipeline.RunData(self.builder, self.config(**fields))
     return data, out.getvalue()
 
   def labelled(self):

@@ -17,7 +17,7 @@ from carvana_jax import models
 from carvana_jax.datasets import prepare
 from carvana_jax.inference import predictor
 from carvana_jax.parallel import devices
-from carvana_jax.training import checkpoint
+from carvana_jax.training import trained_run
 from configs import default
 
 SIZE = (96, 150)
@@ -34,7 +34,7 @@ def photos() -> list[np.ndarray]:
   return views
 
 
-def run_of(multiview: bool) -> checkpoint.Run:
+def run_of(multiview: bool) -> trained_run.Run:
   """A network with random parameters."""
   config = default.get_config()
   config.data.size, config.data.multiview = '32x48', multiview
@@ -50,7 +50,7 @@ def run_of(multiview: bool) -> checkpoint.Run:
   )
   # Variances are positive.
   variables['batch_stats'] = jax.tree.map(np.abs, variables['batch_stats'])
-  return checkpoint.Run(
+  return trained_run.Run(
     config, model, devices.replicate(variables), step=1, data=''
   )
 

@@ -21,7 +21,7 @@ from carvana_jax.datasets import folds, input_pipeline, prepare
 from carvana_jax.evaluation import scoring
 from carvana_jax.parallel import launch, processes
 from carvana_jax.system import cli, common_flags
-from carvana_jax.training import checkpoint, loop
+from carvana_jax.training import loop, trained_run
 from configs import debug
 from tests.helpers import numbered
 
@@ -79,7 +79,7 @@ def main() -> None:
       if not loop.train(chosen, folder / 'run'):
         print('saved')
         return
-      run = checkpoint.load(folder / 'run')
+      run = trained_run.load(folder / 'run')
       part = folds.part(builder, 'validation')
       scored = scoring.score(run, builder, part)
     if processes.is_first():

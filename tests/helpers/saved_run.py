@@ -7,14 +7,15 @@ import numpy as np
 
 from carvana_jax import models
 from carvana_jax.parallel import devices
-from carvana_jax.training import checkpoint, train_state
+from carvana_jax.training import checkpoint
+from carvana_jax.training.optimizer import make_optimizer
 from configs import debug
 
 
 def save(workdir: pathlib.Path, seed: int = 0) -> None:
   """Saves a checkpoint of configs/debug.py's network at step 0."""
   config = debug.get_config()
-  optimizer = train_state.make_optimizer(config.optimizer, 1)
+  optimizer = make_optimizer(config.optimizer, 1)
   model = models.build(config.model)
   create = checkpoint.state_creator(config, model, optimizer)
   rng = np.random.default_rng(seed)

@@ -15,6 +15,7 @@ import numpy as np
 from carvana_jax import models
 from carvana_jax.parallel import devices
 from carvana_jax.training import steps, train_state
+from carvana_jax.training.optimizer import make_optimizer
 from configs import default
 
 BATCH, SIZE, STEPS = 8, (16, 24), 4
@@ -41,7 +42,7 @@ def make_training():
   # optimizer that divides by their size, such as Adam, would blow up.
   config.optimizer.name = 'sgd'
   model = models.build(config.model)
-  optimizer = train_state.make_optimizer(config.optimizer, STEPS)
+  optimizer = make_optimizer(config.optimizer, STEPS)
   config.augment.flip_left_right = True
   config.augment.brightness = 0.2
   config.train.average_decay = 0.9

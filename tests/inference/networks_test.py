@@ -8,6 +8,7 @@ import chex
 
 from carvana_jax.inference import networks
 from carvana_jax.system.errors import UserError
+from configs import default
 from tests.helpers import saved_run
 
 
@@ -62,3 +63,23 @@ class NetworksTest(chex.TestCase):
   def test_a_folder_without_network(self):
     with self.assertRaisesRegex(UserError, 'holds no checkpoint'):
       networks.load([self.paths[0], str(self.root / 'none')], tuned=False)
+
+
+class TuningTest(chex.TestCase):
+  def test_is_found_only_for_the_same_network_and_images(self):
+    root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+    config = default.get_config().eval
+    here = {'step': 7, 'flip': False}
+    self.assertIsNone(networks.tuned_by_evaluation(root, config, here))
+    best = {'best_threshold': 0.4, 'best_cleaning': 'largest'}
+    (root / 'summary.json').write_text(json.dumps(here | best))
+    found = networks.tuned_by_evaluation(root, config, here)
+    self.assertEqual(found.threshold, 0.4)
+    self.assertEqual((found.fill_holes, found.keep_largest), (False, True))
+    self.assertEqual(found.batch_size, config.batch_size)
+    # The config itself is as it was.
+    self.assertEqual((config.threshold, config.keep_largest), (0.5, False))
+    for other in ({'step': 8}, {'flip': True}):
+      self.assertIsNone(
+        networks.tuned_by_evaluation(root, config, here | other)
+      )

@@ -6,7 +6,7 @@ import tempfile
 
 import chex
 
-from carvana_jax.inference import output_folder
+from carvana_jax.inference import output_folder, photos
 from carvana_jax.system.errors import UserError
 
 
@@ -21,19 +21,17 @@ class CarsTest(chex.TestCase):
       'c.png',
     ]
     self.assertEqual(
-      output_folder.cars(names, together=True),
+      photos.cars(names, together=True),
       [['a_1.jpg', 'a_2.jpg'], ['a_1_x.jpg'], ['b.1_2.png', 'b.1_3.png'],
        ['c.png']],
     )  # fmt: skip
-    self.assertEqual(
-      output_folder.cars(names, together=False), [[x] for x in names]
-    )
+    self.assertEqual(photos.cars(names, together=False), [[x] for x in names])
 
   def test_more_views_than_a_car_has(self):
     names = [f'IMG_{i:04}.png' for i in range(17)]
     with self.assertRaisesRegex(UserError, 'IMG_… names 17 photos'):
-      output_folder.cars(names, together=True)
-    self.assertLen(output_folder.cars(names[1:], together=True), 1)
+      photos.cars(names, together=True)
+    self.assertLen(photos.cars(names[1:], together=True), 1)
 
 
 class ClaimTest(chex.TestCase):

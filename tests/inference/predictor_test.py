@@ -13,10 +13,10 @@ from absl.testing import parameterized
 
 from carvana_jax.datasets.borders import tile_places
 from carvana_jax.inference import predictor
-from carvana_jax.masks import cleaning, from_logits, thresholds
+from carvana_jax.masks import cleaning, from_logits
 from carvana_jax.parallel import devices
 from carvana_jax.system.errors import UserError
-from carvana_jax.training import checkpoint
+from carvana_jax.training import trained_run
 from configs import default
 from tests.helpers import commands
 
@@ -36,7 +36,7 @@ def run_of(size='32x48', multiview=False, fill_holes=False):
   config.data.size, config.data.multiview = size, multiview
   config.eval.update(batch_size=4, fill_holes=fill_holes)
   variables = devices.replicate({'level': jnp.float32(0.5)})
-  return checkpoint.Run(config, Bright(), variables, step=1, data='')
+  return trained_run.Run(config, Bright(), variables, step=1, data='')
 
 
 def photo_of(left, hole=False):
@@ -60,7 +60,7 @@ def masks_of(run, cars, **kwargs):
 
   given = predictor.inputs(numbered, load, [run.config.data], **kwargs)
   return {
-    name: predictor.mask_of(prediction.levels(), run.config.eval)
+    name: from_logits.mask_of(prediction.levels(), run.config.eval)
     for name, prediction in predictor.predictions([run], given)
   }
 
@@ -103,7 +103,7 @@ class FineTest(chex.TestCase):
       before = from_logits.enlarge(one.logits[0], SIZE)
       after = two.logits[0]
       self.assertEqual(after.shape, SIZE)
-      levels = thresholds.probabilities(thresholds.quantize(before))
+      levels = from_logits.probabilities(from_logits.quantize(before))
       said = (photo[..., 0] + levels / 2) / 255
       cells = np.zeros(SIZE, bool)
       for (top, left), _ in tile_places.along(levels, (16, 16)):

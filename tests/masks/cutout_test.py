@@ -9,7 +9,7 @@ from absl.testing import parameterized
 from PIL import Image
 from scipy import ndimage
 
-from carvana_jax.masks import cutout, thresholds
+from carvana_jax.masks import cutout, from_logits
 
 _RED, _STUDIO = np.array([150, 20, 30]), np.array([236, 238, 235])
 
@@ -57,7 +57,7 @@ class AlphaTest(chex.TestCase):
     self.assertLess(error[np.abs(distance) < 1].mean(), 0.05)
 
   def test_other_threshold(self):
-    distance, level = disc(25.3), thresholds.level_of(0.75)
+    distance, level = disc(25.3), from_logits.level_of(0.75)
     levels = as_levels(distance, 6, level)
     found = cutout.alpha(levels, levels >= level, 0.75) / 255
     error = np.abs(found - np.clip(0.5 + distance / 2, 0, 1))

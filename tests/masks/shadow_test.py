@@ -6,7 +6,7 @@ import numpy as np
 from absl.testing import parameterized
 
 from carvana_jax.datasets import names
-from carvana_jax.masks import ground, shadow
+from carvana_jax.masks import shadow
 
 _SIZE = 320, 480
 _WHEELS = (150, 330), 230, 25  # columns, row and radius
@@ -173,7 +173,7 @@ class AnyTest(chex.TestCase):
 
 class GroundTest(chex.TestCase):
   def test_the_line_of_contact_is_level_beside_the_wheels(self):
-    found = ground.find(car())
+    found = shadow.find_ground(car())
     rows = np.indices(_SIZE)[0]
     line = rows + found.height * found.size
     chex.assert_trees_all_close(line, np.full(_SIZE, _CONTACT + 1.0), atol=1.5)
@@ -187,7 +187,7 @@ class GroundTest(chex.TestCase):
     mask = np.zeros((100, 200), bool)
     mask[20:60, 20:180] = True
     mask[60:80, 50:60] = mask[60:70, 140:150] = True
-    found = ground.find(mask)
+    found = shadow.find_ground(mask)
     line = (rows + found.height * found.size)[0]
     self.assertAlmostEqual(line[0], 80, 3)
     self.assertAlmostEqual(line[59], 80, 3)
@@ -195,7 +195,7 @@ class GroundTest(chex.TestCase):
     self.assertAlmostEqual(line[199], 60, 3)  # along the bumper: it is level
 
   def test_what_is_below(self):
-    found = ground.find(car()).below
+    found = shadow.find_ground(car()).below
     self.assertTrue(found[236:254, 190:290].all())
     self.assertFalse((found & car()).any())
     self.assertFalse(found[_CONTACT + 1 :].any())

@@ -13,6 +13,7 @@ from carvana_jax.models import frozen, vgg_weights
 from carvana_jax.parallel import devices
 from carvana_jax.system.errors import UserError
 from carvana_jax.training import steps, train_state
+from carvana_jax.training.optimizer import make_optimizer
 from configs import median_cnn100, vgg19_unet512
 
 SIZE = (16, 32)
@@ -30,7 +31,7 @@ def batch_of(channels, size=2):
 def trained(config, channels, values=None):
   """States before and after two steps."""
   model = models.build(config.model)
-  optimizer = train_state.make_optimizer(config.optimizer, 10)
+  optimizer = make_optimizer(config.optimizer, 10)
   state = devices.create(
     lambda: train_state.create(model, optimizer, (*SIZE, channels), 0, True)
   )
@@ -46,7 +47,7 @@ def trained(config, channels, values=None):
 
 def abstract_state(config):
   model = models.build(config.model)
-  optimizer = train_state.make_optimizer(config.optimizer, 10)
+  optimizer = make_optimizer(config.optimizer, 10)
   return jax.eval_shape(
     lambda: train_state.create(model, optimizer, (*SIZE, 3), 0, True)
   )
@@ -79,7 +80,7 @@ class EncoderTest(chex.TestCase):
     for weights in ('', 'random'):
       config.model.encoder_weights = weights
       model = models.build(config.model)
-      optimizer = train_state.make_optimizer(config.optimizer, 10)
+      optimizer = make_optimizer(config.optimizer, 10)
       step = jax.vmap(
         steps.make_train_step(model, optimizer, config),
         in_axes=(None, 0),

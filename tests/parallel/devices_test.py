@@ -18,7 +18,7 @@ class UseAllCoresTest(chex.TestCase):
   def test_as_many_as_share_all_batches(self, cores, batches, count):
     with (
       mock.patch.dict(os.environ, XLA_FLAGS=''),
-      mock.patch('carvana_jax.system.cores.count', lambda: cores),
+      mock.patch('carvana_jax.system.threads.core_count', lambda: cores),
       mock.patch.object(jax.config, 'update') as update,
     ):
       devices.use_all_cores(*batches)

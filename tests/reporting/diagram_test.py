@@ -14,8 +14,9 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from PIL import Image
 
-from carvana_jax import models, summary
+from carvana_jax import models
 from carvana_jax.datasets import prepare
+from carvana_jax.models import layer_table
 from carvana_jax.reporting import diagram
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -34,7 +35,7 @@ def config_of(name):
 def layers_of(name):
   config = config_of(name)
   shape = prepare.input_shape(config.data)
-  return summary.layers(models.build(config.model), shape)
+  return layer_table.layers(models.build(config.model), shape)
 
 
 @functools.cache

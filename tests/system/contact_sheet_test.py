@@ -5,17 +5,18 @@ import numpy as np
 from absl.testing import parameterized
 from scipy import ndimage
 
+from carvana_jax.reporting import feature_maps
 from carvana_jax.system import contact_sheet
 
 
 class ColoursTest(chex.TestCase):
   def test_gray(self):
-    found = contact_sheet.gray(np.array([[-1.0, 0.0, 0.2], [0.5, 1.0, 7.0]]))
+    found = feature_maps.gray(np.array([[-1.0, 0.0, 0.2], [0.5, 1.0, 7.0]]))
     expected = np.array([[0, 0, 51], [128, 255, 255]], np.uint8)
     chex.assert_trees_all_equal(found, np.stack([expected] * 3, -1))
 
   def test_signed(self):
-    found = contact_sheet.signed(np.array([[-3.0, -1.0], [0.0, 1.0]])).astype(
+    found = feature_maps.signed(np.array([[-3.0, -1.0], [0.0, 1.0]])).astype(
       int
     )
     self.assertEqual(found[0, 0].max(), 0)  # the least is black
@@ -25,7 +26,7 @@ class ColoursTest(chex.TestCase):
     self.assertEqual(found[1, 1].max(), 255)
 
   def test_a_channel_of_one_value(self):
-    found = contact_sheet.signed(np.full((2, 3), -0.5, np.float32))
+    found = feature_maps.signed(np.full((2, 3), -0.5, np.float32))
     self.assertEqual(found.min(), found[0, 0].min())
     self.assertEqual(found.max(), 255)
 
@@ -33,12 +34,12 @@ class ColoursTest(chex.TestCase):
     y, x = np.mgrid[:40, :60]
     red, green, blue = x // 30, y // 20, (x + y) % 2
     parts = 9.0 * red, 5.0 * green, 1.0 * blue, 0 * x
-    found = contact_sheet.principal(np.stack(parts, -1))
+    found = feature_maps.principal(np.stack(parts, -1))
     expected = 255 * np.stack([red, green, blue], -1).astype(np.uint8)
     chex.assert_trees_all_equal(found, expected)
     # Whichever way the channels were turned.
     turn, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(4, 4)))
-    turned = contact_sheet.principal(np.stack(parts, -1) @ turn).astype(int)
+    turned = feature_maps.principal(np.stack(parts, -1) @ turn).astype(int)
     for i in range(3):
       found = np.abs(turned[..., i] - turned[0, 0, i]).astype(np.uint8)
       chex.assert_trees_all_equal(found, expected[..., i])
@@ -46,13 +47,13 @@ class ColoursTest(chex.TestCase):
   @parameterized.parameters(1, 2)
   def test_principal_component_of_few_channels_is_gray(self, count):
     ramp = np.linspace(-1, 1, 100).reshape(10, 10, 1)
-    found = contact_sheet.principal(ramp * np.ones(count)).astype(int)
+    found = feature_maps.principal(ramp * np.ones(count)).astype(int)
     chex.assert_trees_all_equal(found[..., 0], found[..., 2])
     self.assertTrue((np.diff(found[..., 0].ravel()) >= 0).all())
     self.assertEqual((found.min(), found.max()), (0, 255))
 
   def test_nothing_to_see(self):
-    found = contact_sheet.principal(np.zeros((4, 5, 8), np.float32))
+    found = feature_maps.principal(np.zeros((4, 5, 8), np.float32))
     self.assertEqual(found.shape, (4, 5, 3))
 
 

@@ -14,10 +14,10 @@ from absl.testing import parameterized
 # command does all that it does but its work on so many cores, or nothing.
 CODE = """
 import ctypes, resource, runpy, sys, threading
-from carvana_jax.system import cli, cores
+from carvana_jax.system import cli, threads
 cli.run = lambda main: None
 given = int(sys.argv.pop(1))
-cores.count = lambda: given
+threads.core_count = lambda: given
 if len(sys.argv) > 1:
   runpy.run_module(sys.argv.pop(1), run_name='__main__', alter_sys=True)
 libc = ctypes.CDLL(None)

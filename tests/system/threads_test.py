@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 import threading
 import time
 from unittest import mock
@@ -5,6 +8,7 @@ from unittest import mock
 from absl.testing import absltest
 
 from carvana_jax.system import threads
+from tests.helpers.commands import ROOT
 
 
 class OrderedMapTest(absltest.TestCase):
@@ -19,7 +23,7 @@ class OrderedMapTest(absltest.TestCase):
   def test_of_nothing_is_nothing(self):
     self.assertEqual(list(threads.ordered_map(str, [])), [])
 
-  @mock.patch('carvana_jax.system.cores.count', lambda: 2)
+  @mock.patch('carvana_jax.system.threads.core_count', lambda: 2)
   def test_works_on_two_items_at_once(self):
     both = threading.Barrier(2, timeout=10)
     # A single thread would wait in vain, and the barrier would break.
@@ -27,7 +31,7 @@ class OrderedMapTest(absltest.TestCase):
       threads.ordered_map(lambda _: both.wait(), range(2)), [0, 1]
     )
 
-  @mock.patch('carvana_jax.system.cores.count', lambda: 2)
+  @mock.patch('carvana_jax.system.threads.core_count', lambda: 2)
   def test_takes_no_more_items_than_it_may_hold(self):
     taken = []
 
@@ -51,6 +55,26 @@ class OrderedMapTest(absltest.TestCase):
     self.assertEqual([next(results) for _ in range(3)], [0, 1, 2])
     with self.assertRaisesRegex(ValueError, 'three'):
       next(results)
+
+
+_CODE = (
+  'import os; from carvana_jax.system import threads; '
+  'before = threads.core_count(); '
+  'os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); '
+  'print(before, threads.core_count())'
+)
+
+
+class CountTest(absltest.TestCase):
+  def test_a_set_of_one_core_is_heeded(self):
+    count = subprocess.run(
+      [sys.executable, '-c', _CODE],
+      cwd=ROOT,
+      capture_output=True,
+      text=True,
+      check=True,
+    )
+    self.assertEqual(count.stdout, f'{len(os.sched_getaffinity(0))} 1\n')
 
 
 if __name__ == '__main__':

@@ -24,14 +24,15 @@ from carvana_jax import models
 from carvana_jax.parallel import devices
 from carvana_jax.system import checksums
 from carvana_jax.system.errors import UserError
-from carvana_jax.training import checkpoint, train_state
+from carvana_jax.training import checkpoint, trained_run
+from carvana_jax.training.optimizer import make_optimizer
 from configs import debug
 from tests.helpers import steps_on_devices
 
 
 def creator(config):
   model = models.build(config.model)
-  optimizer = train_state.make_optimizer(config.optimizer, 10)
+  optimizer = make_optimizer(config.optimizer, 10)
   return checkpoint.state_creator(config, model, optimizer)
 
 
@@ -108,7 +109,7 @@ class CheckpointTest(SavingTest):
 
   def test_loads_the_best_from_the_folder_alone(self):
     self.save({1: 0.5, 2: 0.9, 3: 0.6})
-    run = checkpoint.load(self.workdir)
+    run = trained_run.load(self.workdir)
     self.assertEqual(run.step, 2)
     self.assertEqual(run.config.data.size, self.config.data.size)
     image = jnp.zeros((2, 64, 96, 3))
@@ -122,14 +123,14 @@ class CheckpointTest(SavingTest):
     path.write_text('{"dice": 0.5}')
     shutil.rmtree(self.workdir / 'checksums')  # it had none
     with self.assertRaisesRegex(UserError, 'older version'):
-      checkpoint.load(self.workdir)
+      trained_run.load(self.workdir)
 
   def test_a_run_from_before_some_fields(self):
     del self.notes['config']['data']['validation_folds']
     del self.notes['config']['data']['coarse']
     del self.notes['config']['optimizer']['warmup']
     self.save({1: 0.5})
-    run = checkpoint.load(self.workdir)
+    run = trained_run.load(self.workdir)
     self.assertEqual(run.config.data.validation_folds, (1,))
     self.assertEqual(run.config.data.coarse, '')
     self.assertEqual(run.config.optimizer.warmup, 0.3)
@@ -144,10 +145,10 @@ class CheckpointTest(SavingTest):
 
   def test_folder_without_checkpoints(self):
     with self.assertRaisesRegex(UserError, 'holds no checkpoint'):
-      checkpoint.load(self.workdir / 'none')
+      trained_run.load(self.workdir / 'none')
     (self.workdir / 'checkpoints').mkdir()
     with self.assertRaisesRegex(UserError, 'no finished checkpoint'):
-      checkpoint.load(self.workdir)
+      trained_run.load(self.workdir)
 
 
 class OtherCodeTest(SavingTest):
@@ -205,7 +206,7 @@ class OtherCodeTest(SavingTest):
     self.notes['config']['model']['first_width'] = 8
     self.save({8: 0.6})
     with self.assertRaisesRegex(UserError, 'checkpoints/8 is not what .* more'):
-      checkpoint.load(self.workdir)
+      trained_run.load(self.workdir)
 
 
 class DevicesTest(chex.TestCase):
@@ -261,7 +262,7 @@ class PickleTest(SavingTest):
     self.save({7: 0.5})
     sys.addaudithook(listen)
     listening = True
-    checkpoint.load(self.workdir)
+    trained_run.load(self.workdir)
     with checkpoint.Checkpoints(self.workdir) as checkpoints:
       checkpoints.state(7, devices.abstract(self.create))
       checkpoints.notes(7)
@@ -374,7 +375,7 @@ class DamageTest(SavingTest):
   def test_load_uses_the_best_of_the_others(self, hurt):
     hurt(self.workdir / 'checkpoints' / '2' / 'metrics' / 'metrics')
     with self.assertLogs('absl', 'WARNING') as logs:
-      self.assertEqual(checkpoint.load(self.workdir).step, 3)
+      self.assertEqual(trained_run.load(self.workdir).step, 3)
     self.assertIn('checkpoints/2 is not used', logs.output[0])
     # Only the process that trains may move it.
     self.assertEqual(self.steps(), {'2', '3'})
@@ -383,7 +384,7 @@ class DamageTest(SavingTest):
     for step in ('2', '3'):
       shutil.rmtree(self.workdir / 'checkpoints' / step)
       (self.workdir / 'checkpoints' / step).mkdir()
-    for use in (checkpoint.load, checkpoint.set_aside_damaged):
+    for use in (trained_run.load, checkpoint.set_aside_damaged):
       with self.assertRaisesRegex(UserError, 'all checkpoints in .* damaged'):
         use(self.workdir)
     self.assertEqual(self.steps(), {'2', '3'})
@@ -391,12 +392,12 @@ class DamageTest(SavingTest):
   def test_without_checksums_there_is_no_check(self):
     shutil.rmtree(self.workdir / 'checksums')
     with self.assertNoLogs('absl', 'WARNING'):
-      self.assertEqual(checkpoint.load(self.workdir).step, 2)
+      self.assertEqual(trained_run.load(self.workdir).step, 2)
 
   def test_damaged_checksums(self):
     (self.workdir / 'checksums' / '2.json').write_text('{')
     with self.assertLogs('absl', 'WARNING'):
-      self.assertEqual(checkpoint.load(self.workdir).step, 3)
+      self.assertEqual(trained_run.load(self.workdir).step, 3)
 
   def test_checksums_are_those_of_the_checkpoints(self):
     records = (self.workdir / 'checksums').iterdir()
@@ -417,7 +418,7 @@ class FullDiskTest(SavingTest):
       self.assertRaisesRegex(UserError, r'MB are needed, 0.0 MB are free'),
     ):
       self.save({2: 0.5})
-    self.assertEqual(checkpoint.load(self.workdir).step, 1)
+    self.assertEqual(trained_run.load(self.workdir).step, 1)
 
   @parameterized.parameters(
     OSError(errno.ENOSPC, 'No space left on device'),
@@ -436,7 +437,7 @@ class FullDiskTest(SavingTest):
       ),
     ):
       self.save({2: 0.9})
-    self.assertEqual(checkpoint.load(self.workdir).step, 1)
+    self.assertEqual(trained_run.load(self.workdir).step, 1)
     self.save({2: 0.9})
     names = {path.name for path in (self.workdir / 'checkpoints').iterdir()}
     self.assertEqual(names, {'1', '2'})  # nothing is left of the failure

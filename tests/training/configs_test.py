@@ -15,7 +15,8 @@ from carvana_jax import models
 from carvana_jax.datasets import prepare, spec
 from carvana_jax.parallel import devices
 from carvana_jax.system.errors import UserError
-from carvana_jax.training import checkpoint, losses, train_state
+from carvana_jax.training import checkpoint, losses
+from carvana_jax.training.optimizer import make_optimizer, schedule
 from configs import default
 
 FILES = sorted(
@@ -39,7 +40,7 @@ class ConfigsTest(chex.TestCase):
     self.assertTrue(module.__doc__)
     config = module.get_config()
     model = models.build(config.model)
-    optimizer = train_state.make_optimizer(config.optimizer, 100)
+    optimizer = make_optimizer(config.optimizer, 100)
     create = checkpoint.state_creator(config, model, optimizer)
     state = devices.abstract(create)
     self.assertEqual(state.step.dtype, np.int32)
@@ -74,7 +75,7 @@ class ConfigsTest(chex.TestCase):
     config = default.get_config().optimizer
     config[field] = value
     with self.assertRaisesRegex(UserError, f'{field}={value!r} is unknown'):
-      train_state.make_optimizer(config, 10)
+      make_optimizer(config, 10)
 
   def test_unknown_dataset(self):
     config = default.get_config().data
@@ -90,7 +91,7 @@ class OptimizerTest(chex.TestCase):
     rates = {}
     for name in ('constant', 'cosine', 'one_cycle'):
       config.schedule = name
-      rates[name] = train_state.schedule(config, 100)
+      rates[name] = schedule(config, 100)
     at = lambda name, step: float(rates[name](step))
     self.assertEqual((at('constant', 0), at('constant', 99)), (0.5, 0.5))
     self.assertEqual(at('cosine', 0), 0.5)
@@ -103,7 +104,7 @@ class OptimizerTest(chex.TestCase):
     for step in range(100):
       self.assertGreater(at('one_cycle', step), 0)
     config.warmup = 0.1
-    rates['one_cycle'] = train_state.schedule(config, 100)
+    rates['one_cycle'] = schedule(config, 100)
     self.assertAlmostEqual(at('one_cycle', 10), 0.5, 6)
     self.assertLess(at('one_cycle', 30), 0.5)
 
@@ -111,7 +112,7 @@ class OptimizerTest(chex.TestCase):
   def test_lowers_a_loss(self, name):
     config = default.get_config().optimizer
     config.update(name=name, schedule='constant', learning_rate=0.05)
-    optimizer = train_state.make_optimizer(config, 100)
+    optimizer = make_optimizer(config, 100)
     loss = lambda x: (x - 3) ** 2
 
     @jax.jit
@@ -128,7 +129,7 @@ class OptimizerTest(chex.TestCase):
     config = default.get_config().optimizer
     config.update(name='muon', schedule='constant', learning_rate=0.1)
     config.update(weight_decay=0.0, clip_norm=0.0)
-    optimizer = train_state.make_optimizer(config, 10)
+    optimizer = make_optimizer(config, 10)
     key = jax.random.key(0)
     gradient = {
       'kernel': jax.random.normal(key, (3, 3, 4, 8)),
@@ -148,7 +149,7 @@ class OptimizerTest(chex.TestCase):
     config = default.get_config().optimizer
     config.update(name='sgd', schedule='constant', learning_rate=1.0)
     config.clip_norm = 0.5
-    optimizer = train_state.make_optimizer(config, 10)
+    optimizer = make_optimizer(config, 10)
     params = {'a': jnp.zeros(2), 'b': jnp.zeros(1)}
     gradient = {'a': jnp.array([3.0, 0.0]), 'b': jnp.array([4.0])}
     change, _ = optimizer.update(gradient, optimizer.init(params), params)

@@ -7,7 +7,8 @@ import chex
 from absl.testing import parameterized
 
 from carvana_jax.system.errors import UserError
-from carvana_jax.training import checkpoint, crossval_folder, run_folder
+from carvana_jax.training import crossval_folder, run_folder, trained_run
+from carvana_jax.workflows import cross_validation
 
 FOUND = {'folds': 2, 'networks': ['a', 'b'], 'flip': True}
 
@@ -19,18 +20,18 @@ class CrossfoldsTest(chex.TestCase):
 
   def test_groups(self):
     self.assertEqual(
-      crossval_folder.groups(5, range(1, 10)),
+      cross_validation.groups(5, range(1, 10)),
       [(1, 6), (2, 7), (3, 8), (4, 9), (5,)],
     )
     self.assertEqual(
-      crossval_folder.groups(2, [2, 7]), [(1, 3, 5, 7, 9), (2, 4, 6, 8)]
+      cross_validation.groups(2, [2, 7]), [(1, 3, 5, 7, 9), (2, 4, 6, 8)]
     )
 
   def test_a_run_without_car(self):
     with self.assertRaisesRegex(
       UserError, '--folds=3: no car is in fold 2.*choose fewer folds'
     ):
-      crossval_folder.groups(3, [1, 3, 4, 6, 7, 9])
+      cross_validation.groups(3, [1, 3, 4, 6, 7, 9])
 
   def test_is_in(self):
     self.assertFalse(crossval_folder.is_in(self.root))
@@ -42,7 +43,7 @@ class CrossfoldsTest(chex.TestCase):
 
   def test_is_no_run(self):
     (self.root / 'fold_1').mkdir()
-    for use in (checkpoint.load, run_folder.read_config):
+    for use in (trained_run.load, run_folder.read_config):
       with self.assertRaisesRegex(
         UserError, 'holds a cross-validation; .*one of its runs, .*fold_1 and'
       ):

@@ -11,7 +11,7 @@ import tempfile
 
 import chex
 
-from carvana_jax.training import checkpoint
+from carvana_jax.training import trained_run
 from tests.helpers import numbered, run_on_hosts
 from tests.helpers.commands import ROOT, environment
 
@@ -66,7 +66,7 @@ def records(folder):
 
 
 def variables(folder):
-  return checkpoint.load(folder / 'run').variables
+  return trained_run.load(folder / 'run').variables
 
 
 class HostsTest(chex.TestCase):

@@ -16,11 +16,11 @@ import jax.numpy as jnp
 import numpy as np
 from absl.testing import parameterized
 
-from carvana_jax.datasets import input_pipeline, prepare, run_data
+from carvana_jax.datasets import input_pipeline, prepare
 from carvana_jax.models import frozen
 from carvana_jax.parallel import devices, processes
 from carvana_jax.system.errors import UserError
-from carvana_jax.training import checkpoint, loop, losses, stopping
+from carvana_jax.training import checkpoint, loop, losses, stopping, trained_run
 from carvana_jax.training.validation import Validation
 from configs import cnn256, debug
 from tests.helpers import numbered
@@ -74,7 +74,7 @@ class SkippedTest(LoopTest):
     self.assertEqual([line['train/skipped'] for line in self.lines()], [1, 1])
     for line in self.lines():
       self.assertTrue(np.isfinite(list(line.values())).all())
-    chex.assert_tree_all_finite(checkpoint.load(self.workdir).variables)
+    chex.assert_tree_all_finite(trained_run.load(self.workdir).variables)
 
   def test_too_many_in_a_row_end_the_run_and_name_the_files(self):
     self.least_bad = 0
@@ -90,7 +90,7 @@ class SkippedTest(LoopTest):
     self.assertNotIn('\n', str(caught.exception))
     (line,) = self.lines()
     self.assertEqual(line['train/skipped'], 3)
-    chex.assert_tree_all_finite(checkpoint.load(self.workdir).variables)
+    chex.assert_tree_all_finite(trained_run.load(self.workdir).variables)
     # Started again, it goes on from the third step and counts that row on.
     with self.assertRaisesRegex(UserError, 'in 4 steps in a row, .* step 4 on'):
       self.train()
@@ -120,7 +120,7 @@ class SeveralProcessesTest(LoopTest):
         loop._refuse_differing(self.config, self.data())
 
   def data(self):
-    return run_data.RunData(prepare.dataset(), self.config)
+    return input_pipeline.RunData(prepare.dataset(), self.config)
 
 
 class FolderTest(LoopTest):
@@ -148,7 +148,7 @@ class FolderTest(LoopTest):
       ):
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
       if checkpoint.exists(self.workdir):
-        seen.append(checkpoint.load(self.workdir).step)
+        seen.append(trained_run.load(self.workdir).step)
       return original(validation, variables)
 
     self.config.train.epochs = 3
@@ -159,13 +159,13 @@ class FolderTest(LoopTest):
   def test_goes_on_from_the_checkpoint_before_a_damaged_one(self):
     self.config.train.epochs = 2
     self.train()
-    whole = checkpoint.load(self.workdir).step
+    whole = trained_run.load(self.workdir).step
     self.assertEqual(self.epochs(), [1, 2])
     (self.workdir / 'checkpoints' / '6' / 'metrics' / 'metrics').write_text('')
     output = self.train()
     self.assertIn('going on from step 3', output)
     self.assertEqual(self.epochs(), [1, 2])
-    self.assertEqual(checkpoint.load(self.workdir).step, whole)
+    self.assertEqual(trained_run.load(self.workdir).step, whole)
 
 
 class InterruptedTest(LoopTest):
@@ -196,7 +196,7 @@ class InterruptedTest(LoopTest):
       'pictures': [path.read_bytes() for path in pictures],
       'best': best,
       'variables': jax.tree.map(
-        np.asarray, checkpoint.load(self.workdir).variables
+        np.asarray, trained_run.load(self.workdir).variables
       ),
     }
 
@@ -274,14 +274,14 @@ class FrozenTest(LoopTest):
     self.config.model.update(widths=(4,), kernels=(3,), standardize=True)
     self.config.train.update(max_minutes=1e-9, monitor='loss')
     self.train()
-    first = checkpoint.load(self.workdir).variables['input']
+    first = trained_run.load(self.workdir).variables['input']
     # The training pictures' pixels are 0 to 9.
     self.assertAlmostEqual(float(first['mean'][0]), 4.5 / 255, 6)
     self.config.train.max_minutes = 0.0
     with mock.patch.object(frozen, 'values') as values:
       self.train()
     values.assert_not_called()
-    run = checkpoint.load(self.workdir)
+    run = trained_run.load(self.workdir)
     self.assertGreater(run.step, 1)
     chex.assert_trees_all_equal(run.variables['input'], first)
 
@@ -307,7 +307,7 @@ class EarlyStoppingTest(LoopTest):
         output,
       )
       self.assertEqual(self.epochs(), [1, 2, 3, 4])
-      self.assertEqual(checkpoint.load(self.workdir).step, 6)
+      self.assertEqual(trained_run.load(self.workdir).step, 6)
       # Started again, it knows that it is over.
       self.assertIn('stopped: 2 epochs', self.train())
     self.assertEqual(self.epochs(), [1, 2, 3, 4])
@@ -321,4 +321,4 @@ class EarlyStoppingTest(LoopTest):
     with mock.patch.object(Validation, 'scores', scores):
       self.train()
     self.assertEqual(self.epochs(), [1, 2, 3])
-    self.assertEqual(checkpoint.load(self.workdir).step, 3)
+    self.assertEqual(trained_run.load(self.workdir).step, 3)

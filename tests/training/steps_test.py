@@ -13,9 +13,11 @@ import numpy as np
 from absl.testing import parameterized
 
 from carvana_jax import models
+from carvana_jax.inference import predictor
 from carvana_jax.metrics import overlap
 from carvana_jax.parallel import devices
 from carvana_jax.training import losses, steps, train_state
+from carvana_jax.training.optimizer import make_optimizer
 from configs import default
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -36,7 +38,7 @@ class Trainer:
     config = config or small_config()
     config.augment.flip_left_right = flip
     self.model = models.build(config.model)
-    optimizer = train_state.make_optimizer(config.optimizer, 10)
+    optimizer = make_optimizer(config.optimizer, 10)
     averaged = config.train.average_decay > 0
     self.state = devices.create(
       lambda: train_state.create(self.model, optimizer, (*SIZE, 3), 0, averaged)
@@ -320,7 +322,7 @@ class EvalStepTest(chex.TestCase):
 
     batch = example_batch(2)
     image = steps.unit(batch['image'])[..., 0]
-    step = steps.make_logit_step([Slope()] * 2, [True, False], chunk=1)
+    step = predictor.make_logit_step([Slope()] * 2, [True, False], chunk=1)
     mirrored, plain = step([{}] * 2, [batch['image']] * 2)
     expected = image + (SIZE[1] - 1) / 2
     chex.assert_trees_all_close(mirrored, expected, rtol=1e-6)

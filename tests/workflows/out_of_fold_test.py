@@ -6,8 +6,8 @@ import tempfile
 import chex
 import numpy as np
 
-from carvana_jax.masks import thresholds
-from carvana_jax.workflows import gains, out_of_fold
+from carvana_jax.masks import from_logits
+from carvana_jax.workflows import ensemble_scores, out_of_fold
 
 
 def scores(plain, flipped, car='a'):
@@ -27,7 +27,7 @@ class ChoiceTest(chex.TestCase):
     second = scores({120: (0.9, 0.9), 130: (0.1, 0.1)}, {}, 'b')
     flip, threshold = out_of_fold.best_flip([first, second])
     self.assertFalse(flip)
-    self.assertEqual(threshold, thresholds.threshold_of(120))
+    self.assertEqual(threshold, from_logits.threshold_of(120))
 
   def test_flips_only_where_they_are_better(self):
     for dice, expected in ((0.80, False), (0.81, True)):
@@ -35,7 +35,7 @@ class ChoiceTest(chex.TestCase):
       flip, threshold = out_of_fold.best_flip([found])
       self.assertEqual(flip, expected)
       self.assertEqual(
-        threshold, thresholds.threshold_of(140 if expected else 128)
+        threshold, from_logits.threshold_of(140 if expected else 128)
       )
 
   def test_rows(self):
@@ -43,7 +43,7 @@ class ChoiceTest(chex.TestCase):
     second = scores({130: (0.3, 0.4)}, {130: (0.25, 0.35)}, 'b')
     rows = out_of_fold.rows(
       [first, second],
-      thresholds.threshold_of(130),
+      from_logits.threshold_of(130),
       np.array([0.71, 0.91, 0.31, 0.41]),
     )
     self.assertEqual(
@@ -62,8 +62,8 @@ class ChoiceTest(chex.TestCase):
     self.assertEqual(rows[2]['dice'], 0.5)
     self.assertEqual(rows[2]['dice_flip'], 0.1)
     # No flip, and no other cleaning.
-    choice = out_of_fold.Choice(False, thresholds.threshold_of(130), 'none')
-    table = gains.on_folds(rows, choice)
+    choice = out_of_fold.Choice(False, from_logits.threshold_of(130), 'none')
+    table = ensemble_scores.on_folds(rows, choice)
     self.assertEqual(
       [row['name'] for row in table],
       ['one network', 'flip, not chosen', 'threshold 0.531', 'cleaning: none'],

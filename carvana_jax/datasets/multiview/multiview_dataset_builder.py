@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
-from carvana_jax.datasets import images, spec
-from carvana_jax.datasets.multiview import cars, cropping
+from carvana_jax.datasets import folds, images, spec
+from carvana_jax.datasets.multiview import cropping
 from carvana_jax.system import threads
 
 _DESCRIPTION = """
@@ -79,7 +79,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     source = self._source.as_data_source(
       split, decoders={'image': skip, 'mask': skip}
     )
-    for positions in cars.cars_of(source).values():
+    for positions in folds.cars_of(source).values():
       yield from self._crop_car([source[position] for position in positions])
 
   def _crop_car(

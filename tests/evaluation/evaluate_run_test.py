@@ -6,7 +6,7 @@ import tempfile
 
 import chex
 
-from carvana_jax import evaluate
+from carvana_jax.evaluation import evaluate_run
 
 
 class MakeRoomTest(chex.TestCase):
@@ -14,7 +14,7 @@ class MakeRoomTest(chex.TestCase):
     root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
     target = root / 'carvana-all'
     for origin in ('first', 'second', 'second', 'third'):
-      evaluate.make_room(target, origin)
+      evaluate_run.make_room(target, origin)
       target.mkdir(exist_ok=True)
       (target / 'summary.json').write_text(json.dumps({'origin': origin}))
     origins = {
@@ -35,7 +35,7 @@ class AgreeByCarTest(chex.TestCase):
   def agreed(self, *seen):
     """What becomes of (car, body) pairs."""
     rows = [{'car_id': car, 'body': body} for car, body in seen]
-    evaluate._agree_by_car(rows, 'body')
+    evaluate_run._agree_by_car(rows, 'body')
     return [row['body'] for row in rows]
 
   def test_views_that_do_not_tell_follow_the_others(self):

@@ -1,4 +1,4 @@
-"""What a run was started with: the first lines of its log."""
+"""What a run was started with: command, commit, versions, devices."""
 
 import importlib.metadata
 import pathlib

@@ -9,12 +9,12 @@ import chex
 import numpy as np
 from ml_collections import ConfigDict
 
-from carvana_jax import refine
 from carvana_jax.datasets import folds, images, prepare
 from carvana_jax.evaluation import scoring
 from carvana_jax.inference import networks, second_network
 from carvana_jax.system.errors import UserError
-from carvana_jax.training import checkpoint
+from carvana_jax.training import trained_run
+from carvana_jax.workflows import refinement
 from configs import debug, fine
 from tests.helpers import commands, saved_run
 
@@ -70,7 +70,7 @@ class RefineTest(chex.TestCase):
     photos = self.root / 'photos'
     photos.mkdir()
     run = second_network.joined(
-      self.root / 'run', checkpoint.load(self.root / 'run')
+      self.root / 'run', trained_run.load(self.root / 'run')
     )
     run.config.data.data_dir = str(self.root / 'data')
     builder = prepare.for_scoring(run.config.data)
@@ -104,30 +104,30 @@ class RefineTest(chex.TestCase):
       self.assertTrue((masks[0][name] != mask).any())
 
   def test_another_first_network_or_the_second_one_alone(self):
-    run = checkpoint.load(self.root / 'run')
+    run = trained_run.load(self.root / 'run')
     given = fine.get_config()
     given.data.size = '32x32'
     given.train.update(epochs=1, batch_size=128)
-    config = refine.config_of(run, given, self.root / 'run/coarse')
+    config = refinement.config_of(run, given, self.root / 'run/coarse')
     run.step += 1  # as if it had been trained on
     with self.assertRaisesRegex(UserError, 'fine is for another network'):
-      refine.refine(run, config, self.root / 'run')
+      refinement.refine(run, config, self.root / 'run')
     with self.assertRaisesRegex(UserError, 'fine is for another network'):
       second_network.joined(self.root / 'run', run)
     coarse = second_network.coarse(self.root / 'run')
     away = coarse.rename(self.root / 'coarse')
     with self.assertRaisesRegex(UserError, 'fine is for another network'):
-      refine.refine(run, config, self.root / 'run')
+      refinement.refine(run, config, self.root / 'run')
     away.rename(coarse)
     # As of a run by older code.
-    run = checkpoint.load(self.root / 'run')
+    run = trained_run.load(self.root / 'run')
     record = self.root / 'run/fine/first.json'
     away = record.rename(self.root / 'first.json')
     with self.assertRaisesRegex(UserError, 'fine does not say in first.json'):
       second_network.joined(self.root / 'run', run)
     away.rename(record)
     with self.assertRaisesRegex(UserError, 'alone; give --workdir=.*/run and'):
-      checkpoint.load(self.root / 'run/fine')
+      trained_run.load(self.root / 'run/fine')
 
   def test_the_report_shows_both(self):
     result = self.command('report')
@@ -149,27 +149,27 @@ class RefusedTest(chex.TestCase):
     folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
     saved_run.save(folder)
     with self.assertRaisesRegex(UserError, 'no second network; .*refine'):
-      second_network.joined(folder, checkpoint.load(folder))
+      second_network.joined(folder, trained_run.load(folder))
 
   def test_before_any_work(self):
     folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
     saved_run.save(folder)
-    run = checkpoint.load(folder)
-    config = refine.config_of(
+    run = trained_run.load(folder)
+    config = refinement.config_of(
       run, fine.get_config(), second_network.coarse(folder)
     )
     config.train.loss = 'bec'
     with self.assertRaisesRegex(UserError, "train.loss='bec' is unknown"):
-      refine.refine(run, config, folder)
+      refinement.refine(run, config, folder)
     self.assertFalse(second_network.coarse(folder).exists())
     self.assertFalse(second_network.folder(folder).exists())
 
   def test_data_are_the_first_ones(self):
     config = debug.get_config()
     config.data.data_dir, config.data.manual_dir = 'here', 'photos'
-    run = checkpoint.Run(config, None, {}, 1, '')
+    run = trained_run.Run(config, None, {}, 1, '')
     given = fine.get_config()
-    of = lambda: refine.config_of(run, given, pathlib.Path('coarse')).data
+    of = lambda: refinement.config_of(run, given, pathlib.Path('coarse')).data
     self.assertEqual(
       of(),
       ConfigDict(
@@ -189,6 +189,6 @@ class RefusedTest(chex.TestCase):
     for field, value in (('multiview', True), ('coarse', 'tiles')):
       other = config.copy_and_resolve_references()
       other.data[field] = value
-      run = checkpoint.Run(other, None, {}, 1, '')
+      run = trained_run.Run(other, None, {}, 1, '')
       with self.assertRaisesRegex(UserError, 'can have no second one'):
-        refine.config_of(run, fine.get_config(), pathlib.Path('coarse'))
+        refinement.config_of(run, fine.get_config(), pathlib.Path('coarse'))

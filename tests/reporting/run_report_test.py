@@ -11,9 +11,8 @@ from unittest import mock
 import chex
 import numpy as np
 
-from carvana_jax import report
 from carvana_jax.datasets import images
-from carvana_jax.reporting import cards, page
+from carvana_jax.reporting import cards, page, run_report
 from configs import debug
 from tests.helpers import browser
 
@@ -154,7 +153,7 @@ class ReportTest(chex.TestCase):
     return folder
 
   def sections(self):
-    return sections(report.report(self.workdir))
+    return sections(run_report.report(self.workdir))
 
   def test_scores_of_all_evaluations(self):
     self.add_evaluation('studio-test', TUNED)
@@ -278,7 +277,7 @@ class ReportTest(chex.TestCase):
     """The x values of the learning curves of a metrics.jsonl."""
     (self.workdir / 'metrics.jsonl').write_text(''.join(lines))
     with mock.patch.object(
-      report.plots, 'curves', return_value='<svg>'
+      run_report.plots, 'curves', return_value='<svg>'
     ) as drawn:
       self.assertIn('Learning curves', self.sections())
     return drawn.call_args.args[1]
@@ -338,7 +337,7 @@ class ReportTest(chex.TestCase):
     made = self.made_card()
     several = lambda workdir, summary, rows: [made] * len(rows)
     with mock.patch.object(cards, 'cards', several):
-      text = report.report(self.workdir)
+      text = run_report.report(self.workdir)
     path = self.workdir / 'report.html'
     path.write_text(text)
     for width in (1200, 360):

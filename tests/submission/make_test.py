@@ -12,10 +12,9 @@ import time
 import chex
 import numpy as np
 
-from carvana_jax import submit
 from carvana_jax.datasets import images
-from carvana_jax.inference import networks, output_folder, photos
-from carvana_jax.submission import parts, rle
+from carvana_jax.inference import networks, photos
+from carvana_jax.submission import make, parts, rle
 from carvana_jax.system.errors import UserError
 from tests.helpers import saved_run
 from tests.inference.predictor_test import SIZE, photo_of, run_of
@@ -41,12 +40,10 @@ class SubmitTest(chex.TestCase):
     size = '64x96' if multiview else '32x48'
     run = run_of(size, multiview)
     nets = networks.Networks([run], run.config.eval)
-    rows = submit.rows_of(photos.find(str(self.photos)), sample)
-    store = parts.Parts(
-      self.output, output_folder.cars(list(rows), multiview), {}
-    )
+    rows = make.rows_of(photos.find(str(self.photos)), sample)
+    store = parts.Parts(self.output, photos.cars(list(rows), multiview), {})
     found = {name: photo for name, photo in rows.items() if photo}
-    submit.submit(nets, store, found, SIZE, (0, 1), strict)
+    make.submit(nets, store, found, SIZE, (0, 1), strict)
     store.join()
     with self.output.open(newline='') as file:
       return {row['img']: row['rle_mask'] for row in csv.DictReader(file)}

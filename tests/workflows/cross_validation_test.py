@@ -16,14 +16,14 @@ import numpy as np
 from absl import flags
 from PIL import Image
 
-from carvana_jax import crossval, evaluate
+from carvana_jax import crossval
 from carvana_jax.datasets import folds, prepare, spec
-from carvana_jax.evaluation import scoring
+from carvana_jax.evaluation import evaluate_run, scoring
 from carvana_jax.inference import networks
-from carvana_jax.masks import thresholds
+from carvana_jax.masks import from_logits
 from carvana_jax.system.errors import UserError
-from carvana_jax.training import checkpoint, loop, stopping
-from carvana_jax.workflows import gains, out_of_fold
+from carvana_jax.training import loop, stopping, trained_run
+from carvana_jax.workflows import cross_validation, ensemble_scores, out_of_fold
 from configs import debug
 from tests.helpers import folded
 
@@ -63,7 +63,7 @@ class CrossvalTest(chex.TestCase):
   def crossval(cls, folder, labelled=True, **fields):
     config = cls.config(**fields)
     with contextlib.redirect_stdout(io.StringIO()):
-      return crossval.crossval(config, folder, COUNT, labelled, True)
+      return cross_validation.crossval(config, folder, COUNT, labelled, True)
 
   def copy(self):
     """A folder of its own with the finished first stage."""
@@ -104,7 +104,7 @@ class CrossvalTest(chex.TestCase):
   def test_test_scores_are_those_of_each_folds_evaluation(self):
     singles = []
     for number in (1, 2):
-      run = checkpoint.load(self.whole / f'fold_{number}')
+      run = trained_run.load(self.whole / f'fold_{number}')
       part = folds.part(prepare.dataset(), 'test')
       scored = scoring.score(run, prepare.dataset(), part)
       singles.append([one.row['dice'] for one in scored])
@@ -119,14 +119,14 @@ class CrossvalTest(chex.TestCase):
 
   def test_tables_are_narrow(self):
     for found in self.results:
-      lines = gains.table(found).splitlines()
+      lines = ensemble_scores.table(found).splitlines()
       self.assertLessEqual(max(map(len, lines)), 80)
       self.assertEqual(lines[1], 'out of fold: 18 photos of 9 cars')
     long = [
       row | {'name': 'cleaning: holes+largest'}
       for row in self.results[0]['test']
     ]
-    lines = gains.table(self.results[0] | {'test': long}).splitlines()
+    lines = ensemble_scores.table(self.results[0] | {'test': long}).splitlines()
     self.assertLessEqual(max(map(len, lines)), 80)
 
   def test_the_command_prints_both_stages(self):
@@ -140,7 +140,7 @@ class CrossvalTest(chex.TestCase):
       contextlib.redirect_stdout(printed),
     ):
       crossval.main()
-    first, second = map(gains.table, self.results)
+    first, second = map(ensemble_scores.table, self.results)
     size = self.results[0]['size']
     name = self.results[0]['dataset']
     head = f'\n{name}, 2 folds, scored at {size}'
@@ -155,7 +155,7 @@ class CrossvalTest(chex.TestCase):
   ):
     folder = self.whole / 'out_of_fold'
     found = self.results[0]
-    run = checkpoint.load(self.whole / 'fold_1').with_flip(found['flip'])
+    run = trained_run.load(self.whole / 'fold_1').with_flip(found['flip'])
     part = folds.part(prepare.dataset(), 'validation', GROUPS[0])
     predicted = scoring.for_all(
       lambda truth, prediction: (truth.label['filename'], prediction.levels()),
@@ -166,7 +166,7 @@ class CrossvalTest(chex.TestCase):
       path = folder / f'{pathlib.Path(name).stem}_probability.png'
       with Image.open(path) as picture:
         np.testing.assert_array_equal(
-          np.asarray(picture), thresholds.probabilities(levels)
+          np.asarray(picture), from_logits.probabilities(levels)
         )
 
   def test_predict_takes_all_networks_and_what_was_chosen(self):
@@ -213,7 +213,7 @@ class CrossvalTest(chex.TestCase):
     found = {path.name for path in folder.glob('*_probability.png')}
     self.assertEqual(found, names)
     for number in (1, 2):
-      run = checkpoint.load(self.whole / 'stage2' / f'fold_{number}')
+      run = trained_run.load(self.whole / 'stage2' / f'fold_{number}')
       self.assertIn(' with pseudo labels ', run.data)
       config = run.config.data
       self.assertEqual(config.pseudo_labels, str(folder))
@@ -238,7 +238,7 @@ class CrossvalTest(chex.TestCase):
       self.assertEqual(once(), [])  # within the first fold
     self.assertFalse((folder / 'fold_2').exists())
     for module, name in (
-      (evaluate, 'evaluate'),
+      (evaluate_run, 'evaluate'),
       (out_of_fold, 'measure'),
       (out_of_fold, 'measure_cleaning'),
     ):
@@ -278,16 +278,16 @@ class CrossvalTest(chex.TestCase):
     with self.assertRaisesRegex(
       UserError, r'fold_1 .*validation_folds \(\[1, 3, 5, 7, 9\] there, \[1, 4'
     ):
-      crossval.Stage(self.config(), folder, COUNT + 1)
+      cross_validation.Stage(self.config(), folder, COUNT + 1)
     with self.assertRaisesRegex(UserError, 'fold_1 holds a run of its own'):
-      crossval.Stage(self.config(), folder / 'fold_1', COUNT)
+      cross_validation.Stage(self.config(), folder / 'fold_1', COUNT)
     config = self.config()
     config.data.validation_folds = (2, 3)
     with self.assertRaisesRegex(UserError, 'is set by --folds; leave it out'):
-      crossval.Stage(config, folder, COUNT)
+      cross_validation.Stage(config, folder, COUNT)
     config = self.config()
     config.data.unlabeled = False
     new = self.root / 'new'
     with self.assertRaisesRegex(UserError, 'set config.data.unlabeled=True'):
-      crossval.crossval(config, new, COUNT, True, False)
+      cross_validation.crossval(config, new, COUNT, True, False)
     self.assertFalse(new.exists())

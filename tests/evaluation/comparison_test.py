@@ -11,7 +11,7 @@ import chex
 import numpy as np
 from absl.testing import parameterized
 
-from carvana_jax import compare
+from carvana_jax.evaluation import comparison
 from carvana_jax.system.errors import UserError
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -30,7 +30,7 @@ def rows_of(dice):
 
 def table(result, names, second=SUMMARY):
   """The table of an evaluation with the usual settings and another one."""
-  return compare.table(result, names, (SUMMARY, second))
+  return comparison.table(result, names, (SUMMARY, second))
 
 
 class CompareTest(chex.TestCase):
@@ -42,7 +42,7 @@ class CompareTest(chex.TestCase):
   def test_numbers(self):
     better = self.dice.copy()
     better[:3] += 0.004
-    result = compare.compare(rows_of(self.dice), rows_of(better))
+    result = comparison.compare(rows_of(self.dice), rows_of(better))
     self.assertAlmostEqual(result['difference'], 0.001)
     self.assertAlmostEqual(result['first'][0], self.dice.mean())
     self.assertAlmostEqual(result['second'][2], better.min())
@@ -54,9 +54,9 @@ class CompareTest(chex.TestCase):
   def test_a_small_but_steady_difference_is_real(self):
     gain = self.rng.uniform(0.0001, 0.0003, self.dice.shape)
     a, b = rows_of(self.dice), rows_of(self.dice + gain)
-    text = table(compare.compare(a, b), ('a', 'b'))
+    text = table(comparison.compare(a, b), ('a', 'b'))
     self.assertIn('b is better', text)
-    text = table(compare.compare(b, a), ('b', 'a'))
+    text = table(comparison.compare(b, a), ('b', 'a'))
     self.assertIn('b is better', text)
     self.assertLess(max(map(len, text.splitlines())), 81)
 
@@ -64,7 +64,7 @@ class CompareTest(chex.TestCase):
     other = self.dice.copy()
     other[0] += 0.05
     other[1:] -= 0.0005
-    result = compare.compare(rows_of(self.dice), rows_of(other))
+    result = comparison.compare(rows_of(self.dice), rows_of(other))
     self.assertGreater(result['difference'], 0)
     text = table(result, ('a', 'b'))
     self.assertIn('No difference is shown', text)
@@ -72,20 +72,20 @@ class CompareTest(chex.TestCase):
   def test_few_cars_tell_nothing(self):
     keep = lambda rows: {k: v for k, v in rows.items() if v['car_id'] < '3'}
     few = keep(rows_of(self.dice)), keep(rows_of(self.dice + 0.01))
-    text = table(compare.compare(*few), ('a', 'b'))
+    text = table(comparison.compare(*few), ('a', 'b'))
     self.assertIn('too few to tell', text)
 
   def test_other_images_are_refused(self):
     a, b = rows_of(self.dice), rows_of(self.dice)
     del b['3_02.jpg']
     with self.assertRaisesRegex(UserError, '3_02.jpg was scored in one'):
-      compare.refuse_other_images(a, b)
+      comparison.refuse_other_images(a, b)
 
   def test_other_sizes_are_refused(self):
     other = SUMMARY | {'size': '32x48'}
-    compare.refuse_other_sizes(SUMMARY, dict(SUMMARY), ('a', 'b'))
+    comparison.refuse_other_sizes(SUMMARY, dict(SUMMARY), ('a', 'b'))
     with self.assertRaisesRegex(UserError, 'a was .* 64x96 and b at 32x48'):
-      compare.refuse_other_sizes(SUMMARY, other, ('a', 'b'))
+      comparison.refuse_other_sizes(SUMMARY, other, ('a', 'b'))
 
   @parameterized.parameters(
     ({'threshold': 0.62109375}, ['0.621', 'no', 'none']),
@@ -93,7 +93,7 @@ class CompareTest(chex.TestCase):
     ({'flip': True}, ['0.500', 'yes', 'none']),
   )
   def test_other_settings_are_shown(self, change, cells):
-    result = compare.compare(rows_of(self.dice), rows_of(self.dice))
+    result = comparison.compare(rows_of(self.dice), rows_of(self.dice))
     names = 'a' * 40, 'b' * 40
     text = table(result, names, SUMMARY | change)
     words = [line.split() for line in text.splitlines()]

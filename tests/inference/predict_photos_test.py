@@ -7,9 +7,14 @@ import chex
 import numpy as np
 from PIL import Image
 
-from carvana_jax import predict
 from carvana_jax.datasets import images
-from carvana_jax.inference import networks, output_folder, photos, products
+from carvana_jax.inference import (
+  networks,
+  output_folder,
+  photos,
+  predict_photos,
+  products,
+)
 from carvana_jax.system.errors import UserError
 from tests.inference.predictor_test import run_of
 
@@ -35,12 +40,12 @@ class PredictTest(chex.TestCase):
     found = {photo.file: photo for photo in photos.find(str(self.photos))}
     cars = [
       [found[file] for file in car]
-      for car in output_folder.cars(list(found), nets.multiview)
+      for car in photos.cars(list(found), nets.multiview)
     ]
     wanted = products.Wanted(**wanted)
-    predict.refuse_folder(self.output, list(found.values()), wanted)
+    predict_photos.refuse_folder(self.output, list(found.values()), wanted)
     output_folder.claim(self.output, {'step': self.run_.step})
-    return predict.predict(nets, cars, self.output, wanted, strict)
+    return predict_photos.predict(nets, cars, self.output, wanted, strict)
 
   def sizes(self):
     """(height, width) of the masks by name."""

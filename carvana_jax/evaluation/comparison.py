@@ -1,0 +1,168 @@
+"""Compares two evaluations of the same images."""
+
+import pathlib
+
+import numpy as np
+
+from carvana_jax.evaluation import results
+from carvana_jax.metrics import bootstrap
+from carvana_jax.system import files
+from carvana_jax.system.errors import UserError
+
+# With five cars, one run has all five on its side by chance in 1 of 16 cases.
+_FEWEST_CARS = 6
+
+
+def compare(
+  first: dict[str, dict], second: dict[str, dict]
+) -> dict[str, float | list[float] | int]:
+  """Compares the Dice of two evaluations.
+
+  Args:
+    first: rows of images.csv by filename, with `dice` and `car_id`.
+    second: the same images by another run.
+
+  Returns:
+    For each of `first` and `second` [mean, median, worst]; `difference`, the
+    mean of second - first, and its 95 % `interval`; `cars`, `images`, and the
+    share of images and of cars on which the second is better.
+  """
+  names = sorted(first)
+  cars = [first[name]['car_id'] for name in names]
+  dice = [
+    np.array([float(rows[name]['dice']) for name in names])
+    for rows in (first, second)
+  ]
+  gain = dice[1] - dice[0]
+  ids, car = np.unique(cars, return_inverse=True)
+  return {
+    'first': _summary(dice[0]),
+    'second': _summary(dice[1]),
+    'difference': float(gain.mean()),
+    'interval': list(bootstrap.interval(gain, cars)),
+    'images': len(names),
+    'cars': len(ids),
+    'images_better': float((gain > 0).mean()),
+    'cars_better': float((np.bincount(car, gain) > 0).mean()),
+  }
+
+
+def _summary(dice):
+  return [float(f(dice)) for f in (np.mean, np.median, np.min)]
+
+
+def read(
+  workdir: pathlib.Path, evaluation: str
+) -> tuple[dict[str, dict], dict]:
+  """Reads an evaluation.
+
+  Returns:
+    The rows of images.csv by filename, and what summary.json holds.
+
+  Raises:
+    UserError: there is no such evaluation, or it is damaged.
+  """
+  path = workdir / 'evaluation' / evaluation / 'images.csv'
+  if not path.exists():
+    dataset, _, split = evaluation.rpartition('-')
+    raise UserError(
+      f'{path} is missing; make it with python -m carvana_jax.evaluate '
+      f'--workdir={workdir} --dataset={dataset} --split={split}'
+    )
+  found = results.rows(path, ('filename', 'car_id'), ('dice',))
+  rows = {row['filename']: row for row in found}
+  if not rows or len(rows) < len(found):
+    raise UserError(f'{path} has no rows, or two of one image; evaluate again.')
+  summary = files.read_json(path.with_name('summary.json'))
+  for name, kind in (('size', str), ('threshold', float)):
+    if not isinstance(summary.get(name), kind):
+      raise UserError(
+        f'{path.with_name("summary.json")} does not tell its {name}; evaluate '
+        'again.'
+      )
+  return rows, summary
+
+
+def refuse_other_images(first: dict, second: dict) -> None:
+  """Raises a `UserError` where two evaluations are not of the same images."""
+  alone = first.keys() ^ second.keys()
+  if alone:
+    raise UserError(
+      f'{min(alone)} was scored in one of the evaluations only '
+      f'({len(alone)} such images); evaluate both on the same data.'
+    )
+
+
+def refuse_other_sizes(
+  first: dict, second: dict, names: tuple[str, str]
+) -> None:
+  """Raises a `UserError` where two evaluations were taken at other sizes.
+
+  Args:
+    first: the first one's summary.json.
+    second: that of the other.
+    names: of the runs.
+  """
+  if first['size'] != second['size']:
+    raise UserError(
+      f'{names[0]} was scored at {first["size"]} and {names[1]} at '
+      f'{second["size"]}; evaluate both at one size.'
+    )
+
+
+def table(
+  result: dict, names: tuple[str, str], summaries: tuple[dict, dict]
+) -> str:
+  """The comparison in lines of at most 80 columns.
+
+  Args:
+    result: from `compare`.
+    names: of the runs, of at most 40 columns each.
+    summaries: summary.json of both; thresholds, flips and cleaning are shown
+      where the evaluations differ in one of them.
+  """
+  number = lambda values: [f'{value:.5f}' for value in values]
+  rows = [
+    ('Dice', 'mean', 'median', 'worst'),
+    (names[0], *number(result['first'])),
+    (names[1], *number(result['second'])),
+  ]
+  settings = [_settings(summary) for summary in summaries]
+  if settings[0] != settings[1]:
+    rows.append(('scored with', 'threshold', 'flip', 'cleaning'))
+    rows += [(name, *x) for name, x in zip(names, settings, strict=True)]
+  low, high = result['interval']
+  if result['cars'] < _FEWEST_CARS:
+    verdict = f'{result["cars"]} cars are too few to tell which is better.'
+  elif low > 0 or high < 0:
+    better = names[1] if low > 0 else names[0]
+    verdict = f'{better} is better: the interval leaves out 0.'
+  else:
+    verdict = 'No difference is shown: the interval holds 0.'
+  return '\n'.join(
+    [
+      *_lines(rows),
+      f'difference of the means {result["difference"]:+.5f}, 95 % interval by '
+      f'car {low:+.5f} to {high:+.5f}',
+      f'the second is better on {result["images_better"]:.0%} of '
+      f'{result["images"]} images and {result["cars_better"]:.0%} of '
+      f'{result["cars"]} cars',
+      verdict,
+    ]
+  )
+
+
+def _settings(summary):
+  """What an evaluation may set otherwise than another, as words."""
+  flip = summary.get('flip', False)  # the first versions could not
+  cleaning = summary.get('cleaning', 'none')
+  return [f'{summary["threshold"]:.3f}', 'yes' if flip else 'no', cleaning]
+
+
+def _lines(rows):
+  """Rows of a table: a name, as wide as all of them, and its cells."""
+  width = max(12, *(len(name) for name, *_ in rows))
+  return [
+    f'{name:{width}}' + ''.join(f' {cell:>12}' for cell in cells)
+    for name, *cells in rows
+  ]

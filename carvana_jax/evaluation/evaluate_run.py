@@ -1,0 +1,247 @@
+"""Scores a run on a split at full size and writes the results."""
+
+import collections
+import itertools
+import json
+import pathlib
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from carvana_jax.datasets import folds, prepare
+from carvana_jax.evaluation import scoring
+from carvana_jax.inference import networks
+from carvana_jax.masks import cleaning, from_logits
+from carvana_jax.metrics import bootstrap, error_bands, overlap
+from carvana_jax.parallel import processes
+from carvana_jax.system import files
+from carvana_jax.training import trained_run
+
+_GROUPS = ('view', 'make', 'colour', 'body')
+# What is written of an evaluation's scores: columns of images.csv.
+_MEANS = (
+  'iou', 'accuracy', 'dice_band_2', 'dice_band_4', 'dice_band_8',
+  'hausdorff_95', 'surface_distance', 'ceiling_soft', 'ceiling_hard',
+)  # fmt: skip
+
+
+def evaluate(
+  run: trained_run.Run,
+  data_config,
+  split: str,
+  folder: pathlib.Path,
+  variant: str = '',
+) -> dict:
+  """Scores one split and writes the results.
+
+  Args:
+    run: a trained network.
+    data_config: `config.data` of the data set to score on.
+    split: train, validation, test, or all (every labelled image); which cars
+      are of the first two follows from `data_config.validation_folds`.
+    folder: the run's workdir.
+    variant: what the name of the results' folder ends in, after the run's.
+
+  Returns:
+    The summary, as in summary.json.
+  """
+  builder = processes.together(lambda: prepare.for_scoring(data_config))
+  origin = prepare.identity(data_config, builder)
+  what = {
+    'origin': origin,
+    'source': prepare.source_of(origin),
+    'step': run.step,
+    'flip': run.config.eval.flip,
+  }
+  if run.fine:
+    what['fine_step'] = run.fine.step
+  place = lambda split: (
+    folder
+    / 'evaluation'
+    / f'{data_config.dataset}-{split}{run.variant}{variant}'
+  )
+  tuned = None
+  if split == 'test':
+    validation = place('validation')
+    tuned = _of_first(
+      lambda: networks.tuned_by_evaluation(validation, run.config.eval, what)
+    )
+  part = folds.part(builder, split, data_config.validation_folds)
+  scored = scoring.score(run, builder, part, tuned)
+  scored.sort(key=lambda one: one.row['dice'])
+  rows = [one.row for one in scored]
+  for name in ('colour', 'body'):
+    _agree_by_car(rows, name)
+  level = from_logits.level_of(run.config.eval.threshold)
+  best, best_dice = overlap.best_threshold(
+    np.stack([x.dice_by_level for x in scored])
+  )
+  errors = error_bands.table([one.errors for one in scored])
+  summary = {
+    **_summarize(rows),
+    **error_bands.shares(errors),
+    'size': prepare.full_size(data_config),
+    'network_size': run.config.data.size,
+    'threshold': from_logits.threshold_of(level),
+    'cleaning': cleaning.name_of(run.config.eval),
+    **what,
+    'dataset': builder.info.full_name,
+    'data': str(builder.data_path),
+    'split': split,
+    'validation_folds': list(data_config.validation_folds),
+    'best_threshold': best,
+    'best_threshold_dice_mean': best_dice,
+  }
+  if split == 'validation':
+    summary |= _best_cleaning(run, builder, part, best)
+  if tuned is not None:
+    summary |= {
+      'tuned_threshold': tuned.threshold,
+      'tuned_cleaning': cleaning.name_of(tuned),
+      'tuned_dice_mean': float(np.mean([one.dice_tuned for one in scored])),
+    }
+  target = place(split)
+  if processes.is_first():
+    make_room(target, origin)
+    _write(target, summary, rows, errors)
+  print(_table(summary, target))
+  return summary
+
+
+def _of_first(function):
+  """As `processes.of_first`, of a config or None."""
+
+  def plain():
+    found = function()
+    return found and found.to_dict()
+
+  found = processes.of_first(plain)
+  return found and ConfigDict(found)
+
+
+def _best_cleaning(run, builder, part, threshold):
+  """The cleaning of the highest mean Dice at a threshold."""
+  by_image = scoring.dice_by_cleaning(run, builder, part, threshold)
+  dice = np.mean(by_image, axis=0)
+  way = int(dice.argmax())  # of equally good ones the least
+  return {
+    'best_cleaning': list(cleaning.WAYS)[way],
+    'best_cleaning_dice_mean': float(dice[way]),
+  }
+
+
+def make_room(target, origin):
+  """Renames an evaluation of other images that would be overwritten."""
+  path = target / 'summary.json'
+  if path.exists() and files.read_json(path).get('origin') != origin:
+    numbered = (
+      target.with_name(f'{target.name}.{n}') for n in itertools.count(1)
+    )
+    aside = next(path for path in numbered if not path.exists())
+    target.rename(aside)
+    print(f'the evaluation of other images is kept in {aside}')
+
+
+def _agree_by_car(rows, name):
+  """Gives all views of a car what most of them seem to be, if they tell."""
+  seen = collections.defaultdict(collections.Counter)
+  for row in rows:
+    seen[row['car_id']][row[name]] += row[name] != ''
+  for row in rows:
+    counts = seen[row['car_id']]
+    # Of equally many the first by name, whatever the order of the rows.
+    found = min(counts, key=lambda value: (-counts[value], value))
+    row[name] = found or 'unknown'
+
+
+def _summarize(rows):
+  """Means over the images, and what they hide."""
+  dice = np.array([row['dice'] for row in rows])
+  cars = [row['car_id'] for row in rows]
+  worst = dice[: -(-len(dice) // 100)]  # rows are sorted
+  return {
+    'dice_mean': float(dice.mean()),
+    'dice_interval': bootstrap.interval(dice, cars),
+    'dice_median': float(np.median(dice)),
+    'dice_worst_percent': float(worst.mean()),
+    'dice_worst': float(dice.min()),
+    **{
+      f'{name}_mean': float(np.mean([row[name] for row in rows]))
+      for name in _MEANS
+    },
+    'images': len(rows),
+    'cars': len(set(cars)),
+  }
+
+
+def _write(target, summary, rows, errors):
+  target.mkdir(parents=True, exist_ok=True)
+  files.write(target / 'images.csv', files.csv_text(rows))
+  groups = [group for name in _GROUPS for group in _grouped(rows, name)]
+  files.write(target / 'groups.csv', files.csv_text(groups))
+  files.write(target / 'errors.csv', files.csv_text(errors))
+  files.write(target / 'summary.json', json.dumps(summary, indent=2) + '\n')
+
+
+def _grouped(rows, name):
+  """Rows of groups.csv for one way to group, the worst group first."""
+  members = {}
+  for row in rows:
+    members.setdefault(row[name], []).append(row)
+  groups = [
+    {
+      'by': name,
+      'group': group,
+      'images': len(found),
+      'cars': len({row['car_id'] for row in found}),
+      'dice_mean': float(np.mean([row['dice'] for row in found])),
+      'dice_worst': min(row['dice'] for row in found),
+    }
+    for group, found in members.items()
+  ]
+  return sorted(groups, key=lambda group: group['dice_mean'])
+
+
+def _table(summary, target):
+  """The summary for people, at most 80 columns wide."""
+  low, high = summary['dice_interval']
+  number = lambda name: f'{summary[name]:9.5f}'
+  pixels = lambda name: f'{summary[name]:9.2f}'
+  percent = lambda name: f'{100 * summary[name]:5.1f} %'
+  lines = [
+    f'{summary["dataset"]} {_named(summary)}: {summary["images"]} images of '
+    f'{summary["cars"]} cars',
+    f'scored at {summary["size"]}, network {summary["network_size"]}'
+    f'{", flipped too" if summary["flip"] else ""}'
+    f'{", second network on tiles" if "fine_step" in summary else ""}',
+    f'{"":10}{"mean":>9}{"median":>9}{"worst 1%":>9}{"worst":>9}'
+    f'{"95 % interval by car":>24}',
+    f'{"Dice":10}{number("dice_mean")}{number("dice_median")}'
+    f'{number("dice_worst_percent")}{number("dice_worst")}'
+    f'{f"{low:.5f} to {high:.5f}":>24}',
+    f'{"ceiling":10}{number("ceiling_soft_mean")} with soft masks,'
+    f'{number("ceiling_hard_mean")} with hard ones',
+    f'{"IoU":10}{number("iou_mean")}',
+    f'{"accuracy":10}{number("accuracy_mean")}',
+    f'{"border":10}{number("dice_band_2_mean")} (2 pixels)'
+    f'{number("dice_band_4_mean")} (4){number("dice_band_8_mean")} (8), Dice',
+    f'{"distance":10}{pixels("surface_distance_mean")} pixels,'
+    f'{pixels("hausdorff_95_mean")} at 95 % (Hausdorff)',
+    f'{"wrong":10}{percent("wrong_within_4")} of the pixels within 4 pixels of '
+    f'the border,{percent("wrong_beyond_16")} beyond 16',
+  ]
+  if 'tuned_dice_mean' in summary:
+    lines.append(
+      f'{"tuned":10}{number("tuned_dice_mean")}, threshold '
+      f'{summary["tuned_threshold"]:.3f}, cleaning {summary["tuned_cleaning"]} '
+      '(from validation)'
+    )
+  return '\n'.join([*lines, f'written to {target}'])
+
+
+def _named(summary):
+  """The split, and for validation whose cars that are, if not the usual."""
+  chosen = summary['validation_folds']
+  if summary['split'] != 'validation' or tuple(chosen) == folds.OWN:
+    return summary['split']
+  return f'validation (folds {", ".join(map(str, chosen))})'

@@ -1,0 +1,154 @@
+"""Networks, built by name from a config."""
+
+import dataclasses
+import typing
+
+import jax.numpy as jnp
+from flax import linen as nn
+
+from carvana_jax.models import cnn, unet, vgg_unet
+from carvana_jax.system.config_fields import check_kind
+from carvana_jax.system.errors import UserError
+
+_MODELS = {
+  'unet': unet.UNet,
+  'cnn': cnn.CNN,
+  'vgg_unet': vgg_unet.VGGUNet,
+}
+_CHOICES = {
+  'name': tuple(_MODELS),
+  'norm': unet.NORMS,
+  'upsampling': unet.UPSAMPLINGS,
+  'dtype': ('float32', 'bfloat16'),
+}
+# The least and the largest value of a field; beyond, a layer alone would fill
+# any machine's memory.
+_RANGES = {
+  'levels': (1, 12),
+  'first_width': (1, 4096),
+  'encoder_convs': (1, 64),
+  'decoder_convs': (1, 64),
+  'head_width': (0, 4096),
+  'head_kernel': (1, 255),
+  'patch': (1, 16),
+}
+_LARGEST_WIDTH, _LARGEST_KERNEL = 8192, 255
+
+
+def build(model_config) -> nn.Module:
+  """The network that `config.model` describes.
+
+  Its fields are those of the class that `name` stands for.
+
+  Raises:
+    UserError: a field is missing or is none, or has a value that it can't
+      have.
+  """
+  fields = {
+    # A config that was read from JSON holds lists.
+    name: tuple(value) if isinstance(value, list) else value
+    for name, value in model_config.items()
+  }
+  for field, choices in _CHOICES.items():
+    if field in (*fields, 'name') and fields.get(field) not in choices:
+      raise UserError(
+        f'config.model.{field}={fields.get(field)!r} is unknown; '
+        f'choose from {", ".join(choices)}.'
+      )
+  network = _MODELS[fields.pop('name')]
+  _check_fields(fields, network)
+  for field, (least, most) in _RANGES.items():
+    value = fields.get(field, least)
+    if not least <= value <= most:
+      bound = f'at least {least}' if value < least else f'at most {most}'
+      raise UserError(f'config.model.{field}={value} must be {bound}.')
+  if network is unet.UNet and not fields.get('widths'):
+    _check_width(fields)
+  dropout = fields.get('dropout', 0)
+  if not 0 <= dropout < 1:
+    raise UserError(
+      f'config.model.dropout={dropout} must be in 0..1, without 1.'
+    )
+  _check_widths(fields, network)
+  for level in fields.get('dropout_levels', ()):
+    levels = fields.get('levels', unet.UNet.levels)
+    if not 0 <= level < levels:
+      raise UserError(
+        f'config.model.dropout_levels names level {level}; '
+        f'levels are 0 to {levels - 1}.'
+      )
+  fields['dtype'] = jnp.dtype(fields.get('dtype', 'float32'))
+  return network(**fields)
+
+
+def _check_fields(fields, network):
+  """Compares the fields with those of a network's class."""
+  known = {
+    field.name: field
+    for field in dataclasses.fields(network)
+    if field.name not in ('name', 'parent', 'axis_name')
+  }
+  for name, field in known.items():
+    if name not in fields and field.default is dataclasses.MISSING:
+      raise UserError(
+        f'config.model.{name} is missing; the configs of configs/ show which '
+        'fields a network has.'
+      )
+  for name, value in fields.items():
+    if name not in known:
+      raise UserError(
+        f'config.model.{name} is no field of this network; choose from '
+        f'{", ".join(known)}.'
+      )
+    kind = typing.get_origin(known[name].type) or known[name].type
+    if name != 'dtype':  # one of its choices
+      check_kind(f'config.model.{name}', value, kind)
+
+
+def _check_widths(fields, network):
+  """Refuses lists of widths, and of kernels, that make no network."""
+  widths, kernels = fields.get('widths', ()), fields.get('kernels', ())
+  levels = fields.get('levels', unet.UNet.levels)
+  if network is unet.UNet and len(widths) not in (0, levels):
+    raise UserError(
+      f'config.model.widths={widths} must be as many as '
+      f'config.model.levels={levels}, or ().'
+    )
+  if network is cnn.CNN and len(widths) != len(kernels):
+    raise UserError(
+      f'config.model.widths={widths} and kernels={kernels} must be as many.'
+    )
+  if min((*widths, *kernels, 1)) < 1:
+    raise UserError(
+      f'config.model.widths={widths} and kernels={kernels} must be at least 1.'
+    )
+  if max(widths, default=1) > _LARGEST_WIDTH or (
+    max(kernels, default=1) > _LARGEST_KERNEL
+  ):
+    raise UserError(
+      f'config.model.widths={widths} must be at most {_LARGEST_WIDTH}, and '
+      f'kernels={kernels} at most {_LARGEST_KERNEL}.'
+    )
+
+
+def _check_width(fields):
+  """Refuses a U-Net whose lowest level is too wide."""
+  first = fields.get('first_width', unet.UNet.first_width)
+  levels = fields.get('levels', unet.UNet.levels)
+  width = first * 2 ** (levels - 1)
+  if width > _LARGEST_WIDTH:
+    raise UserError(
+      f'config.model.first_width={first} with levels={levels} makes '
+      f'{width} channels at the lowest; choose fewer, at most '
+      f'{_LARGEST_WIDTH}.'
+    )
+
+
+def frozen_layers(model: nn.Module) -> tuple[str, ...]:
+  """The top-level layers whose parameters training leaves alone."""
+  return getattr(model, 'frozen', ())
+
+
+def skips(model: nn.Module) -> tuple[tuple[str, str], ...]:
+  """Names of the layers that a skip connection leads from and to."""
+  return getattr(model, 'skips', ())

@@ -1,0 +1,190 @@
+"""The page on a run: scores, curves, pictures, layers."""
+
+import math
+import pathlib
+
+import numpy as np
+
+from carvana_jax import models
+from carvana_jax.datasets import images, prepare
+from carvana_jax.evaluation import results
+from carvana_jax.models import layer_table
+from carvana_jax.reporting import (
+  cards,
+  diagram,
+  next_steps,
+  overlays,
+  page,
+  plots,
+  scores,
+)
+from carvana_jax.system.errors import UserError
+from carvana_jax.training.run_folder import (
+  read_config,
+  read_metrics,
+  read_starts,
+)
+
+_SHOWN = 10  # of the best images, and of the worst, of an evaluation
+_PICTURED = 3  # evaluations whose images are shown, a megabyte each
+_SHEETS = 6  # of sample predictions
+_SHEET_WIDTH = 720  # pixels
+_CURVES = {
+  'loss': ('train/loss', 'validation/loss'),
+  "Dice at the network's size": ('train/dice', 'validation/dice'),
+  "accuracy at the network's size": ('train/accuracy', 'validation/accuracy'),
+  'images a second': ('images_per_second',),
+}
+
+
+def report(workdir: pathlib.Path) -> str:
+  """The page on a run, with whatever there is of it so far.
+
+  Raises:
+    UserError: the folder holds no run, or a file in it is damaged.
+  """
+  config = read_config(workdir)
+  found = results.read(workdir)
+  # Pictures take most of the page, so those of the test cars come first.
+  pictured = ([one for one in found if one.of_test] or found)[:_PICTURED]
+  metrics = read_metrics(workdir)
+  sections = [
+    ('Scores at full size', scores.summaries(found)),
+    ('Learning curves', _curves(workdir, metrics)),
+  ]
+  for one in found:
+    shown = _SHOWN if one in pictured else 0
+    ideas = next_steps.sentences(one, found, metrics, config)
+    sections.append((f'{one.name}: where the error sits', _where(one, ideas)))
+    sections += _evaluation(workdir, one, shown)
+  sections += [
+    ('Sample predictions while training', _sheets(workdir / 'pictures')),
+    ('Layers', _layers(config, workdir)),
+    ('Started with', _starts(workdir)),
+    ('Config', page.preformatted(config.to_json(indent=2))),
+  ]
+  return page.page(workdir.name, sections)
+
+
+def _curves(workdir, rows):
+  for row in rows:
+    if row.get('epoch', 0) < 1:
+      raise UserError(
+        f'{workdir / "metrics.jsonl"} does not tell the epoch of step '
+        f'{row["step"]}; remove that line.'
+      )
+  epochs = _epochs(rows)
+  values = lambda name: [row.get(name, math.nan) for row in rows]
+  return page.grid(
+    (
+      plots.curves(title, epochs, {name: values(name) for name in names})
+      for title, names in _CURVES.items()
+      if rows
+    ),
+    'plots',
+  )
+
+
+def _epochs(rows):
+  """How many epochs each row of metrics.jsonl comes after, with fractions.
+
+  A run that is stopped within an epoch leaves a row there and, once it went
+  on, another one at the epoch's end.
+  """
+  # No step of an epoch is later than its last; rows of later epochs come after
+  # that one, so this is exact as soon as the first epoch is over.
+  steps_per_epoch = max((row['step'] / row['epoch'] for row in rows), default=1)
+  return [row['step'] / steps_per_epoch for row in rows]
+
+
+def _where(found, ideas):
+  """Wrong pixels by their distance from the border, and what follows."""
+  if not found.errors:
+    return ''
+  counts = lambda name: [float(row[name]) for row in found.errors]
+  plot = plots.bars(
+    'wrong pixels by distance from the border, in pixels',
+    scores.bands(found),
+    {
+      'added: background taken for car': counts('added'),
+      'missed: car taken for background': counts('missed'),
+    },
+    (overlays.ADDED, overlays.MISSED),
+  )
+  return (
+    page.grid([plot, scores.errors(found)], 'plots')
+    + '<h3>What would come next</h3>\n'
+    + page.points(ideas)
+  )
+
+
+def _evaluation(workdir, found, shown):
+  """Sections on the images of one evaluation.
+
+  Args:
+    workdir: folder of the run.
+    found: the evaluation.
+    shown: how many of the best, and of the worst, get pictures.
+  """
+  rows = found.images
+  dice = [float(row['dice']) for row in rows]
+  plot = [plots.histogram('Dice of the images', dice)] if dice else []
+  worst, best = rows[:shown], rows[shown:][-shown:][::-1] if shown else []
+  made = cards.cards(workdir, found.summary, worst + best)
+  return [
+    (f'{found.name}: distribution', page.grid(plot, 'plots')),
+    (
+      f'{found.name}: worst',
+      page.legend() + page.grid(made[: len(worst)], 'cards')
+      if made
+      else scores.images(rows[:_SHOWN]),
+    ),
+    (f'{found.name}: best', page.grid(made[len(worst) :], 'cards')),
+    (f'{found.name}: groups', page.grid(scores.groups(found), 'cards')),
+  ]
+
+
+def _sheets(folder):
+  """Some of the sample sheets, from the first to the last."""
+  # By length first: epoch 1000 comes after 999.
+  paths = sorted(folder.glob('epoch_*.png'), key=lambda p: (len(p.name), p))
+  chosen = np.linspace(0, len(paths) - 1, min(len(paths), _SHEETS)).round()
+  return page.grid(
+    (_sheet(paths[i]) for i in chosen.astype(int)),
+    'cards',
+  )
+
+
+def _sheet(path):
+  try:
+    pixels = images.decode_photo(path.read_bytes())
+  except ValueError as error:
+    raise UserError(f'{path} is {error}; remove it.') from error
+  return page.figure(
+    page.image(overlays.jpeg(pixels, _SHEET_WIDTH), path.stem),
+    f'{path.stem.replace("_", " ")}: input, target, prediction',
+  )
+
+
+def _layers(config, workdir):
+  try:
+    model = models.build(config.model)
+    shape = prepare.input_shape(config.data)
+  except (AttributeError, TypeError) as error:
+    raise UserError(
+      f'{workdir / "config.json"} does not tell the network ({error}); remove '
+      'it, and start the run again with its config.'
+    ) from error
+  found = layer_table.layers(model, shape)
+  drawing = plots.svg(
+    diagram.draw(found, config.model.name, models.skips(model))
+  )
+  text = f'{layer_table.table(found)}\n{layer_table.totals(found)}'
+  return f'{page.drawing(drawing)}{page.preformatted(text)}'
+
+
+def _starts(workdir):
+  lines = []
+  for start in read_starts(workdir):
+    lines += [f'{name:9} {text}' for name, text in start.items()] + ['']
+  return page.preformatted('\n'.join(lines).strip()) if lines else ''

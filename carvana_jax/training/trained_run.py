@@ -1,0 +1,99 @@
+"""A trained network, read back from the folder of its run."""
+
+import dataclasses
+import hashlib
+import json
+import pathlib
+from typing import Any
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from carvana_jax import models
+from carvana_jax.parallel import devices, processes
+from carvana_jax.system import config_fields
+from carvana_jax.system.errors import UserError
+from carvana_jax.training import checkpoint
+from carvana_jax.training.optimizer import make_optimizer
+
+
+@dataclasses.dataclass
+class Run:
+  """What is needed to use a trained network."""
+
+  config: ConfigDict
+  model: Any
+  variables: Any  # replicated over the devices
+  step: int
+  data: str  # `prepare.identity` of what it was trained on
+  # A second network, for tiles of the photo along this one's border.
+  fine: 'Run | None' = None
+
+  @property
+  def variant(self) -> str:
+    """What the names of its evaluations end in."""
+    return '-fine' if self.fine else ''
+
+  def with_flip(self, flip: bool) -> 'Run':
+    """The same network with another `config.eval.flip`."""
+    config = self.config.copy_and_resolve_references()
+    config.eval.flip = flip
+    return dataclasses.replace(self, config=config)
+
+  def digest(self) -> str:
+    """16 hexadecimal digits that follow from model and variables."""
+    found = hashlib.sha256(self.config.model.to_json(sort_keys=True).encode())
+    found.update(json.dumps([self.config.data.size, self.step]).encode())
+    for leaf in jax.tree.leaves(self.variables):
+      found.update(np.ascontiguousarray(leaf))
+    if self.fine:
+      found.update(self.fine.digest().encode())
+    return found.hexdigest()[:16]
+
+
+def load(workdir: pathlib.Path, of_tiles: bool = False) -> Run:
+  """The best network of a run, from its workdir alone.
+
+  Args:
+    workdir: of the run.
+    of_tiles: whether it may be a second network, which is given tiles.
+
+  Raises:
+    UserError: there is no checkpoint in the folder, no whole one, or one whose
+      numbers are not finite; or it is that of a second network.
+  """
+  try:
+    run = _load(workdir)
+  except (UserError, jax.errors.JaxRuntimeError):
+    raise
+  except Exception as error:  # Orbax raises all kinds
+    reason = ' '.join(str(error).split())[:200]
+    raise UserError(
+      f'the checkpoints in {checkpoint.folder_of(workdir)} cannot be read '
+      f'({reason}); bring back a copy of that folder, or train again in '
+      'another --workdir.'
+    ) from error
+  if run.config.data.coarse and not of_tiles:
+    raise UserError(
+      f'{workdir} holds a second network, of no use alone; give '
+      f'--workdir={workdir.parent} and --fine.'
+    )
+  return run
+
+
+def _load(workdir):
+  step = processes.of_first(lambda: checkpoint.best_whole_step(workdir))
+  notes = checkpoint.read_notes(workdir, step)
+  config = config_fields.complete(ConfigDict(notes['config']))
+  model = models.build(config.model)
+  optimizer = make_optimizer(config.optimizer, total_steps=1)
+  create = checkpoint.state_creator(config, model, optimizer)
+  state = checkpoint.read_state(workdir, step, devices.abstract(create))
+  variables = state.best_variables
+  if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(variables)):
+    raise UserError(
+      f'the network in {checkpoint.folder_of(workdir) / str(step)} has weights '
+      'that are NaN or infinite; train again in another --workdir.'
+    )
+  return Run(config, model, variables, step, notes['data'])

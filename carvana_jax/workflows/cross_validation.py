@@ -1,0 +1,233 @@
+"""Trains a network per fold and chooses on photos of cars it never saw."""
+
+import io
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow_datasets as tfds
+from ml_collections import ConfigDict
+
+from carvana_jax.datasets import folds, prepare, pseudo_labels, reading, spec
+from carvana_jax.evaluation import evaluate_run
+from carvana_jax.inference import (
+  networks,
+  output_folder,
+  photos,
+  predict_photos,
+  products,
+)
+from carvana_jax.masks import cleaning
+from carvana_jax.system import files
+from carvana_jax.system.errors import UserError
+from carvana_jax.training import (
+  check_config,
+  crossval_folder,
+  loop,
+  run_folder,
+  trained_run,
+)
+from carvana_jax.workflows import ensemble_scores, out_of_fold
+
+
+class Stage:
+  """A cross-validation in a folder."""
+
+  def __init__(self, config: ConfigDict, folder: pathlib.Path, count: int):
+    """Prepares the data, if need be, and refuses what would fail late.
+
+    Args:
+      config: of every run, but for `data.validation_folds`.
+      folder: for its results.
+      count: of folds.
+
+    Raises:
+      UserError: the config can't be run, a fold would have no car, or the
+        folder holds something else, such as runs of another config.
+    """
+    check_config.check(config)
+    check_config.refuse_tiles(config)
+    if tuple(config.data.validation_folds) != folds.OWN:
+      raise UserError(
+        f'config.data.validation_folds={tuple(config.data.validation_folds)} '
+        'is set by --folds; leave it out.'
+      )
+    files.check_folder(folder, '--workdir')
+    if (folder / 'config.json').exists():
+      raise UserError(
+        f'{folder} holds a run of its own; choose another --workdir.'
+      )
+    self.folder = folder
+    self.folders = crossval_folder.folders(folder, count)
+    present = folds.present(prepare.for_network(config.data))
+    self.configs = []
+    for group, place in zip(groups(count, present), self.folders, strict=True):
+      own = config.copy_and_resolve_references()
+      own.data.validation_folds = group
+      run_folder.refuse_other_config(own, place)
+      self.configs.append(own)
+
+  def finish(self, save_probabilities: bool) -> dict | None:
+    """Trains, chooses and scores; or does what of it is left to do.
+
+    Returns:
+      What crossval.json holds then; None: training was interrupted.
+    """
+    runs = []
+    for config, folder in zip(self.configs, self.folders, strict=True):
+      print(f'\n{folder.name} of {len(self.folders)}', flush=True)
+      if not loop.train(config, folder):
+        return None
+      run = trained_run.load(folder)
+      if networks.evaluated(folder, run) is None:
+        evaluate_run.evaluate(run, config.data, 'validation', folder)
+      runs.append(run)
+    builder = prepare.for_scoring(self.configs[0].data)
+    choice, rows = self._choose(runs, builder, save_probabilities)
+    part = folds.part(builder, 'test')
+    place = self.folder / 'ensemble' / 'test.npz'
+    scores = ensemble_scores.measure(runs, choice, builder, part, place)
+    found = {
+      'folds': len(runs),
+      'validation_folds': [x.data.validation_folds for x in self.configs],
+      'networks': [run.digest() for run in runs],
+      'flip': choice.flip,
+      'best_threshold': choice.threshold,
+      'best_cleaning': choice.cleaning,
+      'dataset': builder.info.full_name,
+      'size': prepare.full_size(self.configs[0].data),
+      'out_of_fold': ensemble_scores.on_folds(rows, choice),
+      'test': ensemble_scores.on_test(scores, choice),
+    }
+    crossval_folder.write(self.folder, found)
+    return found
+
+  def _choose(self, runs, builder, save_probabilities):
+    """The choice and the rows of images.csv, which are written."""
+    place = self.folder / 'out_of_fold'
+    parts = [
+      folds.part(builder, 'validation', config.data.validation_folds)
+      for config in self.configs
+    ]
+    numbered = list(enumerate(zip(runs, parts, strict=True), 1))
+    scores = [
+      out_of_fold.measure(run, builder, part, place / f'dice_{number}.npz')
+      for number, (run, part) in numbered
+    ]
+    flip, threshold = out_of_fold.best_flip(scores)
+    by_way = np.concatenate([
+      out_of_fold.measure_cleaning(
+        run.with_flip(flip), builder, part, threshold,
+        place / f'cleaning_{number}.npz',
+      )
+      for number, (run, part) in numbered
+    ])  # fmt: skip
+    way = int(by_way.mean(0).argmax())  # of equally good ones the least
+    choice = out_of_fold.Choice(flip, threshold, list(cleaning.WAYS)[way])
+    rows = out_of_fold.rows(scores, threshold, by_way[:, way])
+    files.write(place / 'images.csv', files.csv_text(rows))
+    if save_probabilities:
+      for number, (run, part) in numbered:
+        out_of_fold.save_probabilities(
+          run.with_flip(flip), builder, part, place / f'saved_{number}.npz'
+        )
+    return choice, rows
+
+
+def label(
+  nets: networks.Networks,
+  builder: tfds.core.DatasetBuilder,
+  origin: str,
+  output: pathlib.Path,
+) -> None:
+  """Writes probabilities of a data set's unlabeled photos, as `predict` does.
+
+  Args:
+    nets: the networks.
+    builder: the prepared data set of the full size.
+    origin: its `prepare.identity`.
+    output: a folder; what is there already is kept.
+  """
+  source = reading.undecoded(builder, pseudo_labels.SPLIT)
+
+  def photo(position, row):
+    name = row['filename'].decode()
+    open_ = lambda: io.BytesIO(source[position]['image'])
+    return photos.Photo(name, f'{builder.data_path}: {name}', open_)
+
+  found = [photo(*pair) for pair in enumerate(source)]
+  by_file = {photo.file: photo for photo in found}
+  cars = photos.cars(list(by_file), nets.multiview)
+  output_folder.claim(output, nets.identity() | {'data': origin})
+  predict_photos.predict(
+    nets,
+    [[by_file[file] for file in car] for car in cars],
+    output,
+    products.Wanted(probability=True),
+    strict=True,
+  )
+
+
+def crossval(
+  config: ConfigDict,
+  folder: pathlib.Path,
+  count: int,
+  labelled: bool,
+  save_probabilities: bool,
+) -> list[dict]:
+  """Cross-validates, or does what of it is left to do.
+
+  Args:
+    config: of every run.
+    folder: for all results.
+    count: of folds.
+    labelled: whether there is a second stage, with pseudo-labels.
+    save_probabilities: whether to write those of the photos out of fold.
+
+  Returns:
+    What the crossval.json of each stage holds; of fewer stages where training
+    was interrupted.
+  """
+  stages = [Stage(config, folder, count)]
+  output = folder / 'pseudo_labels'
+  if labelled:
+    config = config.copy_and_resolve_references()
+    config.data.pseudo_labels = str(output)
+    stages.append(Stage(config, folder / 'stage2', count))
+    pseudo_labels.refuse_none(prepare.for_scoring(config.data))
+  results = []
+  for stage in stages:
+    if results:
+      builder = prepare.for_scoring(config.data)
+      origin = prepare.identity(config.data, builder)
+      label(networks.load([str(folder)], tuned=True), builder, origin, output)
+    found = stage.finish(save_probabilities)
+    if found is None:
+      break
+    results.append(found)
+  return results
+
+
+def groups(count: int, present: Sequence[int]) -> list[tuple[int, ...]]:
+  """Which of the cars' folds each run validates on.
+
+  Args:
+    count: of runs, 2 to 9.
+    present: the cars' folds that have a car, see `folds.present`.
+
+  Returns:
+    For run 1 to `count`, as `config.data.validation_folds`.
+
+  Raises:
+    UserError: a run would validate on no car.
+  """
+  found = [
+    tuple(range(start, spec.FOLDS, count)) for start in range(1, count + 1)
+  ]
+  for number, group in enumerate(found, 1):
+    if not set(group) & set(present):
+      raise UserError(
+        f'--folds={count}: no car is in fold {number}, which follows from the '
+        "cars' ids; choose fewer folds or add cars to the folder."
+      )
+  return found

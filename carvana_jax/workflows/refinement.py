@@ -1,0 +1,80 @@
+"""Trains a second network along the border of a first one's masks."""
+
+import pathlib
+
+from ml_collections import ConfigDict
+
+from carvana_jax.datasets import folds, prepare
+from carvana_jax.inference import second_network
+from carvana_jax.system.errors import UserError
+from carvana_jax.training import check_config, loop, trained_run
+from carvana_jax.training import run_folder as run_folder
+from carvana_jax.workflows import out_of_fold
+from configs import default
+
+
+def config_of(
+  run: trained_run.Run, given: ConfigDict, folder: pathlib.Path
+) -> ConfigDict:
+  """The config of a second network.
+
+  Args:
+    run: the first one.
+    given: the config that was asked for.
+    folder: of the first one's probabilities.
+
+  Raises:
+    UserError: the first one can't have a second, or other data were asked for.
+  """
+  if run.config.data.multiview or run.config.data.coarse:
+    raise UserError(
+      'a network that is given crops or tiles can have no second one; choose '
+      'another --workdir.'
+    )
+  config = given.copy_and_resolve_references()
+  config.data = run.config.data.copy_and_resolve_references()
+  usual = default.get_config().data
+  for field, value in given.data.items():
+    moved = field in ('manual_dir', 'data_dir') and value != usual[field]
+    if field == 'size' or moved:
+      config.data[field] = value
+    elif value not in (usual[field], config.data[field]):
+      raise UserError(
+        f"config.data.{field}={value!r} is not the first run's, "
+        f'{config.data[field]!r}; leave it out.'
+      )
+  config.data.coarse = str(folder)
+  config.data.pseudo_labels = ''
+  return config
+
+
+def refine(
+  run: trained_run.Run, config: ConfigDict, workdir: pathlib.Path
+) -> bool:
+  """Trains, or does what of it is left to do.
+
+  Args:
+    run: the first network.
+    config: of the second one, see `config_of`.
+    workdir: of the first one.
+
+  Returns:
+    Whether training is over.
+
+  Raises:
+    UserError: there is a second network of another first one, or as of
+      `train.train`.
+  """
+  # Before the probabilities of all photos, which take minutes.
+  check_config.check(config)
+  fine = second_network.folder(workdir)
+  run_folder.refuse_other_config(config, fine)
+  second_network.record(workdir, run)
+  builder = prepare.for_scoring(config.data)
+  out_of_fold.save_probabilities(
+    run,
+    builder,
+    folds.part(builder, 'all'),
+    pathlib.Path(config.data.coarse, 'saved.npz'),
+  )
+  return loop.train(config, fine)
