@@ -10,8 +10,7 @@ import numpy as np
 from carvana_jax import models
 from carvana_jax.parallel import devices
 from carvana_jax.system.host_tensorflow import tf
-from carvana_jax.training import checkpoint
-from carvana_jax.training import run_folder as run_folder
+from carvana_jax.training import checkpoint, run_folder
 from carvana_jax.training.optimizer import make_optimizer
 
 # What is not the same byte for byte: looked into here, but for starts.jsonl,

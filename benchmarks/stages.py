@@ -54,7 +54,7 @@ def measure(workdir: str, folder: str, count: int) -> dict[str, Cost]:
   os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
   nets = networks.load([workdir], tuned=False)
   found = {photo.file: photo for photo in photos.find(folder)[:count]}
-  cars = photos.cars(list(found), nets.multiview)
+  cars = photos.group_by_car(list(found), nets.multiview)
   for _ in range(2):  # the first time, memory is new and has to be fetched
     clock = Clock(count)
     _take(nets, cars, found, clock)

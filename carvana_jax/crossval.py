@@ -85,7 +85,7 @@ def main() -> None:
       f'\n{found["dataset"]}, {found["folds"]} folds, scored at '
       f'{found["size"]}{title}'
     )
-    print(ensemble_scores.table(found))
+    print(ensemble_scores.gains_table(found))
   print(f'written to {folder}')
 
 

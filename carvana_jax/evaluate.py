@@ -64,7 +64,7 @@ def main() -> None:
   compilation_cache.use()
   run = trained_run.load(workdir)
   if args.fine:
-    run = second_network.joined(workdir, run)
+    run = second_network.with_second_network(workdir, run)
   data_config = run.config.data
   if args.dataset:
     data_config.dataset = args.dataset

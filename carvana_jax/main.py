@@ -46,8 +46,8 @@ def main() -> None:
   workdir = pathlib.Path(args.workdir or f'runs/{pathlib.Path(file).stem}')
   workdir = workdir.expanduser().absolute()
   check_config.refuse_tiles(args.config)
-  crossval_folder.refuse(workdir)
-  with launch.joined(alone=lambda: loop.use_cores(args.config)):
+  crossval_folder.refuse_crossval(workdir)
+  with launch.connect(alone=lambda: loop.use_cores(args.config)):
     compilation_cache.use()
     if not loop.train(args.config, workdir):
       print('interrupted and saved; the same command goes on from here')

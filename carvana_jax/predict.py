@@ -60,9 +60,9 @@ import sys
 from carvana_jax.inference import (
   networks,
   output_folder,
+  outputs,
   photos,
   predict_photos,
-  products,
 )
 from carvana_jax.parallel import compilation_cache, devices
 from carvana_jax.system import files
@@ -78,12 +78,12 @@ def main() -> None:
   compilation_cache.use()
   output = pathlib.Path(args.output).expanduser().absolute()
   files.check_folder(output)
-  index, count = common_flags.share()
-  wanted = products.Wanted(
+  index, count = common_flags.process_share()
+  wanted = outputs.Wanted(
     probability=args.save_probabilities,
     cutout=args.cutout,
     trim=args.trim,
-    background=products.background(args.background),
+    background=outputs.background(args.background),
     shadow=args.shadow,
   )
   found = photos.find(args.input)
@@ -96,7 +96,7 @@ def main() -> None:
   by_file = {photo.file: photo for photo in found}
   cars = [
     [by_file[file] for file in car]
-    for car in photos.cars(list(by_file), nets.multiview)[index::count]
+    for car in photos.group_by_car(list(by_file), nets.multiview)[index::count]
   ]
   predict_photos.refuse_folder(output, found, wanted)
   with output_folder.unclaimed_if_empty(output):

@@ -48,12 +48,12 @@ def main() -> None:
   compilation_cache.use()
   run = trained_run.load(workdir)
   config = refinement.config_of(
-    run, args.config, second_network.coarse(workdir)
+    run, args.config, second_network.probabilities_folder(workdir)
   )
   if not refinement.refine(run, config, workdir):
     print('interrupted and saved; the same command goes on from here')
     return
-  run = second_network.joined(workdir, run)
+  run = second_network.with_second_network(workdir, run)
   for split in ('validation', 'test'):
     evaluate_run.evaluate(run, config.data, split, workdir)
 

@@ -56,7 +56,7 @@ def _check(args, size):
   elif args.input:
     names = [photo.file for photo in photos.find(args.input)]
   path = pathlib.Path(args.check).expanduser().absolute()
-  if not make.check(path, names, size):
+  if not make.print_problems(path, names, size):
     sys.exit(1)
 
 
@@ -65,10 +65,10 @@ def _submit(args, size):
   if not output.name.endswith(('.csv', '.csv.gz')):
     raise UserError(f'--output={args.output} must end in .csv or .csv.gz.')
   files.check_folder(output.parent)
-  share = common_flags.share()
+  share = common_flags.process_share()
   rows = make.rows_of(photos.find(args.input), args.sample)
   nets = networks.load(args.workdir, args.tuned, args.fine)
-  cars = photos.cars(list(rows), nets.multiview)
+  cars = photos.group_by_car(list(rows), nets.multiview)
   if output.exists() and not parts.folder_of(output).exists():
     raise UserError(f'{output} exists; choose another --output.')
   settings = nets.identity() | {

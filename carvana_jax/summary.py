@@ -49,7 +49,7 @@ def main() -> None:
   picture = pathlib.Path(args.picture).expanduser() if args.picture else None
   if picture:
     _check_picture(picture)
-  config_fields.check(config)
+  config_fields.check_fields(config)
   shape = prepare.input_shape(config.data)
   model = models.build(config.model)
   found = layer_table.layers(model, shape)

@@ -14,23 +14,23 @@ from carvana_jax.system import threads
 from carvana_jax.system.errors import UserError
 
 # Whose cars the prepared data sets hold in their split validation.
-OWN = (spec.VALIDATION_FOLD,)
+DEFAULT = (spec.VALIDATION_FOLD,)
 
 _MOVABLE = ('train', 'validation')  # the test split stays as it is
 
 
-class Part(NamedTuple):
+class Selection(NamedTuple):
   """Examples of a prepared data set."""
 
   split: str  # as TFDS names it: one split, or several joined by +
   positions: np.ndarray  # int64 [N], of the examples in it
 
 
-def part(
+def select(
   builder: tfds.core.DatasetBuilder,
   split: str,
-  validation_folds: Sequence[int] = OWN,
-) -> Part:
+  validation_folds: Sequence[int] = DEFAULT,
+) -> Selection:
   """The examples that a run means by the name of a split.
 
   Nothing is read for the folds that the data set itself has set apart; for
@@ -50,7 +50,7 @@ def part(
     UserError: there are none.
   """
   there = [name for name in builder.info.splits if name != 'unlabeled']
-  moved = split in _MOVABLE and tuple(validation_folds) != OWN
+  moved = split in _MOVABLE and tuple(validation_folds) != DEFAULT
   names = [x for x in there if split in ('all', x) or (moved and x in _MOVABLE)]
   joined = '+'.join(names)
   positions = np.arange(
@@ -68,10 +68,10 @@ def part(
       f"follows from the cars' ids; it has {', '.join(there)}: add cars to the "
       'folder.'
     )
-  return Part(joined, positions)
+  return Selection(joined, positions)
 
 
-def present(builder: tfds.core.DatasetBuilder) -> list[int]:
+def folds_with_cars(builder: tfds.core.DatasetBuilder) -> list[int]:
   """The folds but the test split's that have a car, in their order."""
   names = [name for name in _MOVABLE if name in builder.info.splits]
   if not names:
@@ -83,7 +83,7 @@ def present(builder: tfds.core.DatasetBuilder) -> list[int]:
 @functools.cache
 def _folds(folder: pathlib.Path, split: str) -> np.ndarray:
   """The fold of every example, int64 [N]; read once, as files do not change."""
-  source = reading.undecoded(reading.in_folder(folder), split)
+  source = reading.undecoded_examples(reading.open_folder(folder), split)
   fold = lambda position: int(source[position]['fold'])
   return np.array(list(threads.ordered_map(fold, range(len(source)))))
 

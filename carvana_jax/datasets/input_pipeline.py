@@ -67,7 +67,7 @@ def batches(
   seed: int | None = None,
   process: tuple[int, int] = (0, 1),
   labels: pseudo_labels.PseudoLabels | None = None,
-  validation_folds: Sequence[int] = folds.OWN,
+  validation_folds: Sequence[int] = folds.DEFAULT,
 ) -> Iterator[dict[str, np.ndarray]]:
   """The batches of the given steps.
 
@@ -79,7 +79,7 @@ def batches(
     seed: of the order; None: as stored.
     process: (index, count); this process gets its part of every batch.
     labels: of unlabeled examples, which come in addition to the split's own.
-    validation_folds: which make up the split validation, see `folds.part`.
+    validation_folds: which make up the split validation, see `folds.select`.
 
   Yields:
     image uint8 [b, h, w, C], mask uint8 [b, h, w] and weight float32 [b]
@@ -88,7 +88,7 @@ def batches(
     have a `coarse` probability.
   """
   own, chosen = _examples(builder, split, labels, validation_folds)
-  source = reading.undecoded(builder, chosen.split)
+  source = reading.undecoded_examples(builder, chosen.split)
   layers = [name for name in _LAYERS if name in builder.info.features]
   channels = [builder.info.features[name].shape[-1] for name in layers]
   height, width = builder.info.features['mask'].shape[:2]
@@ -151,7 +151,7 @@ def files(
   step: int,
   seed: int | None = None,
   labels: pseudo_labels.PseudoLabels | None = None,
-  validation_folds: Sequence[int] = folds.OWN,
+  validation_folds: Sequence[int] = folds.DEFAULT,
 ) -> list[str]:
   """The names of the photos in the batch of a step, without padding.
 
@@ -162,21 +162,21 @@ def files(
     step: counted from 0 over all epochs.
     seed: of the order; None: as stored.
     labels: of unlabeled examples.
-    validation_folds: which make up the split validation, see `folds.part`.
+    validation_folds: which make up the split validation, see `folds.select`.
   """
   _, chosen = _examples(builder, split, labels, validation_folds)
   positions = chosen.positions
   indices, weights = plan(
     step, examples=len(positions), batch_size=batch_size, seed=seed
   )
-  source = reading.undecoded(builder, chosen.split)
+  source = reading.undecoded_examples(builder, chosen.split)
   rows = source.__getitems__(positions[indices[weights > 0]].tolist())
   return [row['filename'].decode() for row in rows]
 
 
 def _examples(builder, split, labels, validation_folds):
   """How many labelled examples there are, and these, then the unlabeled."""
-  part = folds.part(builder, split, validation_folds)
+  part = folds.select(builder, split, validation_folds)
   own = len(part.positions)
   if labels is None:
     return own, part
@@ -184,7 +184,7 @@ def _examples(builder, split, labels, validation_folds):
     builder.info.splits[name].num_examples for name in part.split.split('+')
   )
   positions = np.append(part.positions, before + labels.positions)
-  return own, folds.Part(f'{part.split}+{pseudo_labels.SPLIT}', positions)
+  return own, folds.Selection(f'{part.split}+{pseudo_labels.SPLIT}', positions)
 
 
 class RunData:
@@ -247,7 +247,7 @@ class RunData:
     self.identity += f' with pseudo labels {labels.fingerprint}'
 
   def _steps(self, split):
-    own = folds.part(
+    own = folds.select(
       self._builder, split, self._config.data.validation_folds
     ).positions
     examples = len(own) + len(self._labels.get(split, ()))

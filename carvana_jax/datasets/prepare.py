@@ -147,7 +147,7 @@ def _borders(data_config):
 
 def _prepared(data_config, folder, create, download):
   """The builder that `create` makes, with its files below a folder."""
-  with reading.telling(folder):
+  with reading.readable_errors(folder):
     builder = create()
   if builder.data_path.exists():
     reading.refuse_damaged(builder)

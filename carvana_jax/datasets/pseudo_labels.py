@@ -96,7 +96,7 @@ def refuse_none(builder: tfds.core.DatasetBuilder) -> None:
 def _file_names(builder):
   """What the photos' files are called, in the order of the split."""
   refuse_none(builder)
-  source = reading.undecoded(builder, SPLIT)
+  source = reading.undecoded_examples(builder, SPLIT)
   return [
     pathlib.Path(row['filename'].decode()).stem + _ENDING for row in source
   ]

@@ -11,7 +11,7 @@ from carvana_jax.system.errors import UserError
 
 
 @contextlib.contextmanager
-def telling(folder: pathlib.Path) -> Iterator[None]:
+def readable_errors(folder: pathlib.Path) -> Iterator[None]:
   """Makes a `UserError` of whatever is raised while a data set is opened.
 
   Args:
@@ -28,13 +28,13 @@ def telling(folder: pathlib.Path) -> Iterator[None]:
     ) from error
 
 
-def in_folder(folder: pathlib.Path) -> tfds.core.DatasetBuilder:
+def open_folder(folder: pathlib.Path) -> tfds.core.DatasetBuilder:
   """The data set of a folder that holds a dataset_info.json."""
-  with telling(folder):
+  with readable_errors(folder):
     return tfds.builder_from_directory(folder)
 
 
-def undecoded(
+def undecoded_examples(
   builder: tfds.core.DatasetBuilder, split: str
 ) -> Sequence[Mapping[str, Any]]:
   """Examples to read in any order, images as their files' bytes.
@@ -58,10 +58,10 @@ def refuse_damaged(builder: tfds.core.DatasetBuilder) -> None:
   Looks at the first and the last example of every split, so wrong bits in
   between are not found.
   """
-  with telling(pathlib.Path(builder.data_path)):
+  with readable_errors(pathlib.Path(builder.data_path)):
     if not builder.info.splits:
       raise ValueError('dataset_info.json is missing or names no split')
     for split in builder.info.splits:
-      examples = undecoded(builder, split)
+      examples = undecoded_examples(builder, split)
       for position in (0, len(examples) - 1):
         examples[position]

@@ -35,7 +35,7 @@ RELEASE_NOTES = {
 _PHOTO = re.compile(r'(?P<car>[0-9a-f]{12})_(?P<view>[0-9]{2})')
 
 
-class Photo(NamedTuple):
+class PhotoName(NamedTuple):
   """A photo's place in the data set, as its name tells it."""
 
   car_id: str  # 12 hexadecimal digits
@@ -52,12 +52,12 @@ def parse_size(size: str) -> tuple[int, int]:
   return int(match[1]), int(match[2])
 
 
-def parse_photo(stem: str) -> Photo | None:
+def parse_photo(stem: str) -> PhotoName | None:
   """'<car>_<view>' -> `Photo`; None where the name follows another pattern."""
   match = _PHOTO.fullmatch(stem)
   if not match or not 1 <= int(match['view']) <= VIEWS:
     return None
-  return Photo(match['car'], int(match['view']))
+  return PhotoName(match['car'], int(match['view']))
 
 
 def photo_name(car_id: str, view: int) -> str:

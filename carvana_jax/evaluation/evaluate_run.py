@@ -45,7 +45,7 @@ def evaluate(
   Returns:
     The summary, as in summary.json.
   """
-  builder = processes.together(lambda: prepare.for_scoring(data_config))
+  builder = processes.run_in_all(lambda: prepare.for_scoring(data_config))
   origin = prepare.identity(data_config, builder)
   what = {
     'origin': origin,
@@ -63,11 +63,11 @@ def evaluate(
   tuned = None
   if split == 'test':
     validation = place('validation')
-    tuned = _of_first(
+    tuned = _broadcast_config(
       lambda: networks.tuned_by_evaluation(validation, run.config.eval, what)
     )
-  part = folds.part(builder, split, data_config.validation_folds)
-  scored = scoring.score(run, builder, part, tuned)
+  part = folds.select(builder, split, data_config.validation_folds)
+  scored = scoring.score_images(run, builder, part, tuned)
   scored.sort(key=lambda one: one.row['dice'])
   rows = [one.row for one in scored]
   for name in ('colour', 'body'):
@@ -79,7 +79,7 @@ def evaluate(
   errors = error_bands.table([one.errors for one in scored])
   summary = {
     **_summarize(rows),
-    **error_bands.shares(errors),
+    **error_bands.near_and_far(errors),
     'size': prepare.full_size(data_config),
     'network_size': run.config.data.size,
     'threshold': from_logits.threshold_of(level),
@@ -108,14 +108,14 @@ def evaluate(
   return summary
 
 
-def _of_first(function):
-  """As `processes.of_first`, of a config or None."""
+def _broadcast_config(function):
+  """As `processes.broadcast_result`, of a config or None."""
 
   def plain():
     found = function()
     return found and found.to_dict()
 
-  found = processes.of_first(plain)
+  found = processes.broadcast_result(plain)
   return found and ConfigDict(found)
 
 
@@ -242,6 +242,6 @@ def _table(summary, target):
 def _named(summary):
   """The split, and for validation whose cars that are, if not the usual."""
   chosen = summary['validation_folds']
-  if summary['split'] != 'validation' or tuple(chosen) == folds.OWN:
+  if summary['split'] != 'validation' or tuple(chosen) == folds.DEFAULT:
     return summary['split']
   return f'validation (folds {", ".join(map(str, chosen))})'

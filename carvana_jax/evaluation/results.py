@@ -71,7 +71,7 @@ def _evaluation(path):
 
 def _summary(path, needed):
   # The first versions knew no others than the data set's own.
-  summary = {'validation_folds': list(folds.OWN), **files.read_json(path)}
+  summary = {'validation_folds': list(folds.DEFAULT), **files.read_json(path)}
   for name, kind in needed.items():
     if not isinstance(summary.get(name), kind):
       raise UserError(f'{path} does not tell its {name}; evaluate again.')

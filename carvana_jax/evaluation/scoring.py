@@ -30,9 +30,9 @@ class Scored(NamedTuple):
   """What is known of one image's prediction."""
 
   row: dict[str, Any]  # labels, colour, body and scores, as in images.csv
-  dice_by_level: list[float]  # 256, see `thresholds.dice`
+  dice_by_level: list[float]  # 256, see `overlap.dice_by_level`
   dice_tuned: float | None
-  errors: list[list[float]]  # by distance, see `error_bands.of`
+  errors: list[list[float]]  # by distance, see `error_bands.by_distance`
 
 
 class Truth(NamedTuple):
@@ -42,10 +42,10 @@ class Truth(NamedTuple):
   mask: np.ndarray  # bool [H, W]
 
 
-def score(
+def score_images(
   run: trained_run.Run,
   builder: tfds.core.DatasetBuilder,
-  part: folds.Part,
+  part: folds.Selection,
   tuned: ConfigDict | None = None,
 ) -> list[Scored]:
   """Scores every image of a part of a data set.
@@ -62,14 +62,14 @@ def score(
   scored = lambda truth, prediction: _scored(
     truth, prediction, run.config, tuned
   )
-  results = for_all(scored, [run], builder, part, part.split)
+  results = map_predictions(scored, [run], builder, part, part.split)
   return [Scored(*result) for result in results]
 
 
 def dice_by_cleaning(
   run: trained_run.Run,
   builder: tfds.core.DatasetBuilder,
-  part: folds.Part,
+  part: folds.Selection,
   threshold: float,
 ) -> list[list[float]]:
   """Dice of every image of a part for every way in `cleaning.WAYS`.
@@ -85,14 +85,14 @@ def dice_by_cleaning(
     mask = prediction.levels() >= from_logits.level_of(threshold)
     return [dice_of(cleaning.clean(mask, x), truth.mask) for x in cleaning.WAYS]
 
-  return for_all(dice, [run], builder, part, 'cleaning')
+  return map_predictions(dice, [run], builder, part, 'cleaning')
 
 
-def for_all(
+def map_predictions(
   function: Callable[[Truth, Prediction], Any],
   runs: Sequence[trained_run.Run],
   builder: tfds.core.DatasetBuilder,
-  part: folds.Part,
+  part: folds.Selection,
   title: str,
 ) -> list[Any]:
   """What a function makes of the networks' predictions, image by image.
@@ -107,11 +107,11 @@ def for_all(
   Returns:
     One result an image; car by car where a network compares views.
   """
-  source = reading.undecoded(builder, part.split)
+  source = reading.undecoded_examples(builder, part.split)
   groups = [[int(position)] for position in part.positions]
   if any(run.config.data.multiview for run in runs):
     groups = list(folds.cars_of(source, part.positions).values())
-  own = groups[processes.part()]
+  own = groups[processes.own_slice()]
   truths = _truths(source, own, runs)
   predicted = predictor.predictions(runs, truths)
   results = tqdm(
@@ -160,15 +160,15 @@ def _scored(truth, prediction, config, tuned):
   if box is None:
     box = np.array([0, 0, *truth.mask.shape])
   network_size = spec.parse_size(config.data.size)
-  pair = border.pair(predicted, truth.mask)
-  errors = error_bands.of(pair)
+  pair = border.mask_pair(predicted, truth.mask)
+  errors = error_bands.by_distance(pair)
   row = {
     **truth.label,
     'colour': _colour(truth, given.image, box),
     **overlap.mask_scores(predicted, truth.mask),
     **border.scores(pair),
     **ceiling.dice(truth.mask, network_size, box),
-    'wrong_far': error_bands.far(errors),
+    'wrong_far': error_bands.count_far(errors),
     'body': car_groups.body_of(
       truth.mask, truth.label['view'], truth.label['model']
     ),

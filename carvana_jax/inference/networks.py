@@ -70,13 +70,13 @@ def load(workdirs: Sequence[str], tuned: bool, fine: bool = False) -> Networks:
       '--tuned is of no use with several --workdir: their mean was not '
       'evaluated on validation images.'
     )
-  if crossval_folder.is_in(folders[0]):
+  if crossval_folder.is_crossval(folders[0]):
     found = crossval_folder.read(folders[0])
     masking = tuned_config(
-      crossval_folder.file(folders[0]), found, runs[0].config.eval
+      crossval_folder.summary_path(folders[0]), found, runs[0].config.eval
     )
     return Networks([run.with_flip(found['flip']) for run in runs], masking)
-  masking = evaluated(folders[0], runs[0])
+  masking = validation_settings(folders[0], runs[0])
   if masking is None:
     raise UserError(
       f'{folders[0]} holds no evaluation of validation images with this '
@@ -88,9 +88,9 @@ def load(workdirs: Sequence[str], tuned: bool, fine: bool = False) -> Networks:
 
 def _runs(folder, fine):
   """The run in a folder, or those of a cross-validation."""
-  if not crossval_folder.is_in(folder):
+  if not crossval_folder.is_crossval(folder):
     run = trained_run.load(folder)
-    return [second_network.joined(folder, run) if fine else run]
+    return [second_network.with_second_network(folder, run) if fine else run]
   if fine:
     raise UserError(
       f'{folder} is a cross-validation, whose networks have no second ones; '
@@ -98,17 +98,21 @@ def _runs(folder, fine):
     )
   found = crossval_folder.read(folder)
   runs = [
-    trained_run.load(x) for x in crossval_folder.folders(folder, found['folds'])
+    trained_run.load(x)
+    for x in crossval_folder.run_folders(folder, found['folds'])
   ]
   if found['networks'] != [run.digest() for run in runs]:
     raise UserError(
-      f'{folder} holds other networks than {crossval_folder.file(folder)} is '
-      'of; give carvana_jax.crossval the same command again.'
+      f'{folder} holds other networks than '
+      f'{crossval_folder.summary_path(folder)} is of; give '
+      'carvana_jax.crossval the same command again.'
     )
   return runs
 
 
-def evaluated(folder: pathlib.Path, run: trained_run.Run) -> ConfigDict | None:
+def validation_settings(
+  folder: pathlib.Path, run: trained_run.Run
+) -> ConfigDict | None:
   """What was best in the evaluation of a run's validation images.
 
   Args:
@@ -116,7 +120,8 @@ def evaluated(folder: pathlib.Path, run: trained_run.Run) -> ConfigDict | None:
     run: its network.
 
   Returns:
-    `config.eval`, see `tuning.settings`; None: this network was not evaluated.
+    `config.eval`, see `tuned_by_evaluation`; None where this network was not
+    evaluated.
   """
   name = f'{run.config.data.dataset}-validation{run.variant}'
   same = {

@@ -49,7 +49,9 @@ def unclaimed_if_empty(folder: pathlib.Path) -> Iterator[None]:
   try:
     yield
   except Exception:
-    if path.exists() and not was_claimed and common_flags.share()[1] == 1:
+    if (
+      path.exists() and not was_claimed and common_flags.process_share()[1] == 1
+    ):
       with contextlib.suppress(OSError):  # not empty
         if list(folder.iterdir()) == [path]:
           path.unlink()

@@ -249,7 +249,7 @@ def _check_name(photo: Photo) -> None:
     )
 
 
-def cars(names: Sequence[str], together: bool) -> list[list[str]]:
+def group_by_car(names: Sequence[str], together: bool) -> list[list[str]]:
   """Lists of photos that are looked at together: those of a car, or single.
 
   Args:

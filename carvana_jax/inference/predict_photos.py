@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from tqdm import tqdm
 
-from carvana_jax.inference import networks, photos, predictor, products
+from carvana_jax.inference import networks, outputs, photos, predictor
 from carvana_jax.system import files, threads
 from carvana_jax.system.errors import UserError
 
@@ -15,7 +15,7 @@ def predict(
   nets: networks.Networks,
   cars: Sequence[Sequence[photos.Photo]],
   output: pathlib.Path,
-  wanted: products.Wanted,
+  wanted: outputs.Wanted,
   strict: bool,
 ) -> dict[str, str]:
   """Writes what is wanted, and not there yet, into an existing folder.
@@ -34,7 +34,7 @@ def predict(
     UserError: one could not be read, if strict.
   """
   paths = {
-    photo.name: products.paths(photo.name, output, wanted)
+    photo.name: outputs.paths(photo.name, output, wanted)
     for car in cars
     for photo in car
   }
@@ -51,7 +51,7 @@ def predict(
   def write(pair):
     photo, prediction = pair
     try:
-      made = products.make(prediction, nets.masking, wanted)
+      made = outputs.make(prediction, nets.masking, wanted)
     except UserError as error:
       return photo, error
     for path, content in zip(paths[photo.name], made, strict=True):
@@ -81,7 +81,7 @@ def predict(
 def refuse_folder(
   output: pathlib.Path,
   found: Sequence[photos.Photo],
-  wanted: products.Wanted,
+  wanted: outputs.Wanted,
 ) -> None:
   """Refuses a folder whose files could be lost, or taken for photos.
 
@@ -97,7 +97,7 @@ def refuse_folder(
   if (output / 'settings.json').exists():
     return
   for photo in found:
-    for path in products.paths(photo.name, output, wanted):
+    for path in outputs.paths(photo.name, output, wanted):
       if path.exists():
         raise UserError(
           f'{path} exists, and it is not known how it was made; choose another '

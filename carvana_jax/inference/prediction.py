@@ -11,7 +11,9 @@ class Input(NamedTuple):
   """What a network is given of a photo."""
 
   image: np.ndarray  # uint8 [h, w, C]
-  box: np.ndarray | None  # int32 [4], see `views.View`; None: the whole photo
+  box: (
+    np.ndarray | None
+  )  # int32 [4], see `cropping.View`; None: the whole photo
 
 
 class Given(NamedTuple):
@@ -31,13 +33,13 @@ class Prediction(NamedTuple):
   logits: tuple[np.ndarray, ...]  # float32 [h, w], one a network
   given: Given
 
-  def of(self, networks: slice) -> 'Prediction':
+  def select(self, networks: slice) -> 'Prediction':
     """What some of the networks say, in the order of the runs."""
     given = self.given._replace(inputs=self.given.inputs[networks])
     return Prediction(self.logits[networks], given)
 
   def levels(self) -> np.ndarray:
-    """The mean logit at the photo's size as levels, see `thresholds`.
+    """The mean logit at the photo's size as levels, see `masks.from_logits`.
 
     What is outside the crop that one network was given is background, whatever
     the others say: the crop comes from all views of the car.

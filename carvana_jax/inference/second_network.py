@@ -10,17 +10,17 @@ from carvana_jax.system.errors import UserError
 from carvana_jax.training import checkpoint, trained_run
 
 
-def folder(workdir: pathlib.Path) -> pathlib.Path:
+def folder_of(workdir: pathlib.Path) -> pathlib.Path:
   """Where the second network of a run is, a run of its own."""
   return workdir / 'fine'
 
 
-def coarse(workdir: pathlib.Path) -> pathlib.Path:
+def probabilities_folder(workdir: pathlib.Path) -> pathlib.Path:
   """Where the first network's probabilities are, for the second one."""
   return workdir / 'coarse'
 
 
-def record(workdir: pathlib.Path, run: trained_run.Run) -> None:
+def record_first_network(workdir: pathlib.Path, run: trained_run.Run) -> None:
   """Notes in the second network's folder which first one it is for.
 
   Args:
@@ -30,13 +30,15 @@ def record(workdir: pathlib.Path, run: trained_run.Run) -> None:
   Raises:
     UserError: the second one was trained for another.
   """
-  if checkpoint.exists(folder(workdir)):
+  if checkpoint.exists(folder_of(workdir)):
     _refuse_other(workdir, run)
-  folder(workdir).mkdir(exist_ok=True)
+  folder_of(workdir).mkdir(exist_ok=True)
   files.write(_record(workdir), json.dumps(_named(run)) + '\n')
 
 
-def joined(workdir: pathlib.Path, run: trained_run.Run) -> trained_run.Run:
+def with_second_network(
+  workdir: pathlib.Path, run: trained_run.Run
+) -> trained_run.Run:
   """The first network with its second one.
 
   Args:
@@ -46,13 +48,15 @@ def joined(workdir: pathlib.Path, run: trained_run.Run) -> trained_run.Run:
   Raises:
     UserError: there is no second one, or it was trained for another.
   """
-  if not processes.of_first(lambda: checkpoint.exists(folder(workdir))):
+  if not processes.broadcast_result(
+    lambda: checkpoint.exists(folder_of(workdir))
+  ):
     raise UserError(
       f'{workdir} holds no second network; train it with carvana_jax.refine '
       'or leave out --fine.'
     )
-  processes.of_first(lambda: _refuse_other(workdir, run))
-  fine = trained_run.load(folder(workdir), of_tiles=True)
+  processes.broadcast_result(lambda: _refuse_other(workdir, run))
+  fine = trained_run.load(folder_of(workdir), of_tiles=True)
   return dataclasses.replace(run, fine=fine)
 
 
@@ -65,13 +69,13 @@ def _refuse_other(workdir, run):
   else:
     return
   raise UserError(
-    f'{folder(workdir)} {reason}; remove it and train it again with '
+    f'{folder_of(workdir)} {reason}; remove it and train it again with '
     'carvana_jax.refine.'
   )
 
 
 def _record(workdir):
-  return folder(workdir) / 'first.json'
+  return folder_of(workdir) / 'first.json'
 
 
 def _named(run):

@@ -24,14 +24,14 @@ class TiledPhoto:
     self._tile = tile
     cells = ()
     if tile_places.fits(given.size, tile):
-      cells = tile_places.along(self._coarse, tile)
+      cells = tile_places.places_along_border(self._coarse, tile)
     # None: an empty tile. A photo leaves with its last answer, so those without
     # any would pile up.
     self.cells = list(cells) or [None]
     self.left = len(self.cells)
 
   def given(self, cell):
-    """What the second network is given of a cell, see `places.along`."""
+    """What the second network is given of a cell of the border."""
     tile = np.zeros((*self._tile, 4), np.uint8)
     if cell is not None:
       part = self._part(cell[1], self._tile)

@@ -23,7 +23,7 @@ def alpha(levels: np.ndarray, mask: np.ndarray, threshold: float) -> np.ndarray:
   """Opacity with a ramp of two pixels where the mask ends.
 
   Args:
-    levels: uint8 [H, W], probabilities, see `thresholds`.
+    levels: uint8 [H, W], probabilities, see `masks.from_logits`.
     mask: bool [H, W], from the levels at the threshold; it is believed where
       it differs, as in holes that were filled.
     threshold: 0..1.

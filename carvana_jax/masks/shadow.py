@@ -36,7 +36,7 @@ def matte(photo: np.ndarray, mask: np.ndarray, kind: str) -> np.ndarray:
   Args:
     photo: uint8 [H, W, 3].
     mask: bool [H, W].
-    kind: one of `choices.SHADOWS`.
+    kind: one of `names.SHADOWS`.
 
   Returns:
     uint8 [H, W], 255 where there is no shadow, so all over without a car. It
@@ -73,7 +73,7 @@ def _own(light, seen, where):
   Args:
     light: float32 [h, w], luminance, 0..255.
     seen: bool [h, w], where it is the floor's.
-    where: the car's `ground.Ground`.
+    where: the car's `Ground`.
 
   Returns:
     float32 [h, w], 1 where there is no shadow.

@@ -14,7 +14,7 @@ BANDS = (2, 4, 8)  # pixels on either side of the border
 _CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 
 
-class Pair(NamedTuple):
+class MaskPair(NamedTuple):
   """Two masks without the surroundings that are empty in both."""
 
   predicted: np.ndarray  # bool [h, w]
@@ -26,7 +26,7 @@ class Pair(NamedTuple):
   diagonal: float  # of the whole picture, in pixels
 
 
-def pair(predicted: np.ndarray, actual: np.ndarray) -> Pair:
+def mask_pair(predicted: np.ndarray, actual: np.ndarray) -> MaskPair:
   """What the scores of a border are taken from.
 
   Args:
@@ -40,10 +40,10 @@ def pair(predicted: np.ndarray, actual: np.ndarray) -> Pair:
   diagonal = math.hypot(*actual.shape)
   predicted, actual = _cropped(predicted, actual)
   away = np.where(actual, _distance_to(~actual), _distance_to(actual))
-  return Pair(predicted, actual, away, diagonal)
+  return MaskPair(predicted, actual, away, diagonal)
 
 
-def scores(pair: Pair) -> dict[str, float]:
+def scores(pair: MaskPair) -> dict[str, float]:
   """Scores of one mask's border.
 
   Args:
@@ -59,11 +59,11 @@ def scores(pair: Pair) -> dict[str, float]:
     Both distances are 0 where neither mask has a border (it is empty or all
     car), and the picture's diagonal where only one has.
   """
-  borders = border(pair.predicted), border(pair.actual)
+  borders = border_pixels(pair.predicted), border_pixels(pair.actual)
   return {**_band_scores(pair), **_distances(*borders, pair.diagonal)}
 
 
-def border(mask: np.ndarray) -> np.ndarray:
+def border_pixels(mask: np.ndarray) -> np.ndarray:
   """Pixels of a mask with one of their four neighbours outside it.
 
   The picture's edge is no border: what lies beyond is not known.

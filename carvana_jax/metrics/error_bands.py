@@ -21,7 +21,7 @@ ENDS = (2, 4, 8, 16, 32, 64)
 NEAR, FAR = 4, 16
 
 
-def of(pair: border.Pair) -> list[list[float]]:
+def by_distance(pair: border.MaskPair) -> list[list[float]]:
   """The errors of one image.
 
   Args:
@@ -53,7 +53,7 @@ def table(images: Sequence[Sequence[Sequence[float]]]) -> list[dict[str, Any]]:
   """The rows of errors.csv.
 
   Args:
-    images: what `of` found in each.
+    images: what `by_distance` found in each.
 
   Returns:
     A row a band, from the border on. `over`, `up_to`: its distances in pixels,
@@ -79,7 +79,7 @@ def table(images: Sequence[Sequence[Sequence[float]]]) -> list[dict[str, Any]]:
   ]
 
 
-def shares(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
+def near_and_far(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
   """Which share of the wrong pixels is near the border, and which far.
 
   Args:
@@ -96,11 +96,11 @@ def shares(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
   }
 
 
-def far(errors: Sequence[Sequence[float]]) -> int:
+def count_far(errors: Sequence[Sequence[float]]) -> int:
   """Wrong pixels of an image that are far from the border.
 
   Args:
-    errors: what `of` found in it.
+    errors: what `by_distance` found in it.
   """
   beyond = errors[ENDS.index(FAR) + 1 :]
   return sum(missed + added for missed, added, _ in beyond)

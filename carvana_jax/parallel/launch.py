@@ -23,7 +23,7 @@ _PATIENCE = 30
 
 
 @contextlib.contextmanager
-def joined(alone: Callable[[], None]) -> Iterator[None]:
+def connect(alone: Callable[[], None]) -> Iterator[None]:
   """Joins the other processes, if there are any; before any other JAX call.
 
   What is printed within comes from the first one alone. An interruption is no
@@ -53,7 +53,7 @@ def joined(alone: Callable[[], None]) -> Iterator[None]:
   except Exception as error:
     if not several:
       raise
-    _leave(cli.tell(_lost(error) or error))
+    _leave(cli.report_error(_lost(error) or error))
 
 
 def _leave(code):
@@ -63,7 +63,7 @@ def _leave(code):
 
 
 def _initialize():
-  # It would take SIGTERM away from `interrupt`, and knows of no other wish.
+  # It would take SIGTERM away from `stopping.Interrupt`.
   jax.config.update('jax_enable_preemption_service', False)
   given = {name: flags.FLAGS[name].value for name in _NAMES}
   missing = [f'--{name}' for name, value in given.items() if value is None]

@@ -26,7 +26,7 @@ def is_only() -> bool:
   return jax.process_count() == 1
 
 
-def together(function: Callable[[], Any]) -> Any:
+def run_in_all(function: Callable[[], Any]) -> Any:
   """`function()` in every process; what fails in one, fails in all.
 
   Raises:
@@ -50,7 +50,7 @@ def together(function: Callable[[], Any]) -> Any:
   return result
 
 
-def of_first(function: Callable[[], Any]) -> Any:
+def broadcast_result(function: Callable[[], Any]) -> Any:
   """What `function()` gives in the first process, as from JSON.
 
   Raises:
@@ -58,7 +58,7 @@ def of_first(function: Callable[[], Any]) -> Any:
   """
   if is_only():
     return function()
-  found = together(lambda: function() if is_first() else None)
+  found = run_in_all(lambda: function() if is_first() else None)
   return gather(found)[0]
 
 
@@ -92,24 +92,24 @@ def interleave(own: list[Any]) -> list[Any]:
   return whole
 
 
-def part() -> slice:
+def own_slice() -> slice:
   """The items of a list that this process works on."""
   return slice(jax.process_index(), None, jax.process_count())
 
 
-def arrays_of_first(function: Callable[[], Any], like: Any) -> Any:
+def broadcast_arrays(function: Callable[[], Any], like: Any) -> Any:
   """A tree of arrays that only the first process has, replicated in all.
 
   Args:
     function: gives the tree, called in the first process only.
-    like: its shapes and types, as of `parallel.abstract`.
+    like: its shapes and types, as of `devices.abstract`.
 
   Raises:
     UserError: it failed, for the other processes.
   """
   if is_only():
     return function()
-  found = together(lambda: function() if is_first() else None)
+  found = run_in_all(lambda: function() if is_first() else None)
   if found is None:
     found = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), like)
   # As bytes: numbers are added to the others' zeros, which makes +0 of -0.

@@ -9,7 +9,7 @@ import numpy as np
 from carvana_jax.datasets import folds, images, reading
 from carvana_jax.inference import predictor, second_network
 from carvana_jax.masks import from_logits
-from carvana_jax.reporting import overlays, page, scores
+from carvana_jax.reporting import overlays, page, score_tables
 from carvana_jax.training import checkpoint, trained_run
 
 
@@ -33,13 +33,13 @@ def cards(
   if not rows or not checkpoint.exists(workdir) or not data.exists():
     return []
   fine_step = summary.get('fine_step')
-  if fine_step and not checkpoint.exists(second_network.folder(workdir)):
+  if fine_step and not checkpoint.exists(second_network.folder_of(workdir)):
     return []
   run = trained_run.load(workdir)
   if run.step != summary['step']:
     return []
   if fine_step:
-    run = second_network.joined(workdir, run)
+    run = second_network.with_second_network(workdir, run)
     if run.fine.step != fine_step:
       return []
   run.config.eval.flip = summary.get('flip') is True
@@ -52,10 +52,10 @@ def cards(
 def _cards(run, data, summary, rows):
   """{filename: card}, from predictions at full size."""
   by_name = {row['filename']: row for row in rows}
-  builder = reading.in_folder(data)
+  builder = reading.open_folder(data)
   reading.refuse_damaged(builder)
-  part = folds.part(builder, summary['split'], summary['validation_folds'])
-  source = reading.undecoded(builder, part.split)
+  part = folds.select(builder, summary['split'], summary['validation_folds'])
+  source = reading.undecoded_examples(builder, part.split)
   name = lambda index: source[index]['filename'].decode()
   photo = lambda index: images.decode_photo(source[index]['image'])
   shown = {row['car_id'] for row in rows}
@@ -107,5 +107,5 @@ def card(
     + picture(mask(actual), 'target of', half)
     + picture(mask(predicted), 'prediction of', half)
     + '</div>',
-    scores.image(row),
+    score_tables.image(row),
   )

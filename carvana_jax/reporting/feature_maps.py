@@ -47,7 +47,7 @@ def capture(
     model: a Linen network.
     variables: its parameters and statistics.
     image: [h, w, C], in 0..1.
-    names: of layers, as in `summary.layers`.
+    names: of layers, as in `layer_table.layers`.
 
   Returns:
     The layers' outputs float32 [h', w', c], in the order of their calls, and
@@ -81,13 +81,14 @@ def doubtful(probability: np.ndarray, mask: np.ndarray) -> np.ndarray:
     mask: bool [h, w].
 
   Returns:
-    bool [h, w]. The mask's border is `boundary.border`, which may have none.
+    bool [h, w]. The mask's border is `border.border_pixels`, which may be
+    empty.
   """
   low, high = _BAND
   unsure = (probability > low) & (probability < high)
   if unsure.any():
     return unsure
-  return border.border(mask)
+  return border.border_pixels(mask)
 
 
 def saliency(
@@ -166,7 +167,7 @@ def _input(path, data_config):
 def _car(photo, path):
   """The views of the photo's car, which are beside it."""
   beside = {x.file: x for x in photos.find(str(path.parent))}
-  cars = photos.cars(list(beside), together=True)
+  cars = photos.group_by_car(list(beside), together=True)
   car = next(car for car in cars if photo.file in car)
   return [beside[file] for file in car]
 

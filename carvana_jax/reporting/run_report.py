@@ -16,7 +16,7 @@ from carvana_jax.reporting import (
   overlays,
   page,
   plots,
-  scores,
+  score_tables,
 )
 from carvana_jax.system.errors import UserError
 from carvana_jax.training.run_folder import (
@@ -49,7 +49,7 @@ def report(workdir: pathlib.Path) -> str:
   pictured = ([one for one in found if one.of_test] or found)[:_PICTURED]
   metrics = read_metrics(workdir)
   sections = [
-    ('Scores at full size', scores.summaries(found)),
+    ('Scores at full size', score_tables.summaries(found)),
     ('Learning curves', _curves(workdir, metrics)),
   ]
   for one in found:
@@ -104,7 +104,7 @@ def _where(found, ideas):
   counts = lambda name: [float(row[name]) for row in found.errors]
   plot = plots.bars(
     'wrong pixels by distance from the border, in pixels',
-    scores.bands(found),
+    score_tables.bands(found),
     {
       'added: background taken for car': counts('added'),
       'missed: car taken for background': counts('missed'),
@@ -112,7 +112,7 @@ def _where(found, ideas):
     (overlays.ADDED, overlays.MISSED),
   )
   return (
-    page.grid([plot, scores.errors(found)], 'plots')
+    page.grid([plot, score_tables.errors(found)], 'plots')
     + '<h3>What would come next</h3>\n'
     + page.points(ideas)
   )
@@ -137,10 +137,10 @@ def _evaluation(workdir, found, shown):
       f'{found.name}: worst',
       page.legend() + page.grid(made[: len(worst)], 'cards')
       if made
-      else scores.images(rows[:_SHOWN]),
+      else score_tables.images(rows[:_SHOWN]),
     ),
     (f'{found.name}: best', page.grid(made[len(worst) :], 'cards')),
-    (f'{found.name}: groups', page.grid(scores.groups(found), 'cards')),
+    (f'{found.name}: groups', page.grid(score_tables.groups(found), 'cards')),
   ]
 
 

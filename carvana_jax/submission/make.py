@@ -102,12 +102,12 @@ def rows_of(
   }
 
 
-def check(
+def print_problems(
   path: pathlib.Path, names: Iterable[str] | None, size: tuple[int, int]
 ) -> bool:
   """Prints what is wrong with a submission; whether it is right."""
   problems = 0
-  for problem in table.check(path, names, size):
+  for problem in table.find_problems(path, names, size):
     problems += 1
     if problems <= _SHOWN:
       print(problem)

@@ -74,7 +74,7 @@ def row(img: str, runs: str) -> str:
   return f'{img},{runs}\n'
 
 
-def check(
+def find_problems(
   path: pathlib.Path, names: Collection[str] | None, size: tuple[int, int]
 ) -> Iterator[Problem]:
   """Finds what Kaggle would refuse in a submission.

@@ -64,12 +64,12 @@ def run(main: Callable[..., None]) -> None:
     try:
       main(*argv[1:])
     except (Exception, KeyboardInterrupt) as error:
-      sys.exit(tell(error))
+      sys.exit(report_error(error))
 
   app.run(guarded, flags_parser=_parsed)
 
 
-def tell(error: BaseException) -> int:
+def report_error(error: BaseException) -> int:
   """Says why a command ends, and returns the exit code that goes with it."""
   if isinstance(error, KeyboardInterrupt):
     print('interrupted; the same command goes on', file=sys.stderr)
@@ -97,7 +97,7 @@ def tell(error: BaseException) -> int:
 def _uncaught(kind, error, frames):
   """Also where Ctrl-C comes while libraries load."""
   if kind is KeyboardInterrupt:
-    tell(error)
+    report_error(error)
   else:
     sys.__excepthook__(kind, error, frames)
 

@@ -46,7 +46,7 @@ def define_photos() -> None:
   )
 
 
-def share() -> tuple[int, int]:
+def process_share() -> tuple[int, int]:
   """(process_id, num_processes); `UserError` where there is no such one."""
   index, count = flags.FLAGS.process_id, flags.FLAGS.num_processes
   if not 0 <= index < count:

@@ -37,7 +37,7 @@ def complete(config: ConfigDict) -> ConfigDict:
   return config
 
 
-def check(config: ConfigDict) -> None:
+def check_fields(config: ConfigDict) -> None:
   """Compares a config with configs/default.py.
 
   Of `config.model`, whose fields depend on its name, `models.build` knows more.

@@ -52,7 +52,7 @@ _RANGES = {
 
 def check(config: ConfigDict) -> None:
   """Raises a `UserError` that names the field, its value and the remedy."""
-  config_fields.check(config)
+  config_fields.check_fields(config)
   if not 0 <= config.seed < 2**32:
     raise UserError(
       f'config.seed={config.seed} must be at least 0, and below 2**32.'

@@ -39,7 +39,7 @@ class Checkpoints:
 
   The best has the highest score, of several the first. Use it as a context
   manager: leaving waits for a save that is still under way. One run at a
-  time, see `workdir.lock`: what a save that failed has left is removed. Of a
+  time, see `run_folder.lock`: what a save that failed has left is removed. Of a
   run's processes the first reads and writes, and the others hear of it.
   """
 
@@ -87,12 +87,12 @@ class Checkpoints:
   @property
   def latest(self) -> int | None:
     """The latest step that was saved."""
-    return processes.of_first(lambda: self._manager.latest_step())
+    return processes.broadcast_result(lambda: self._manager.latest_step())
 
   @property
   def best(self) -> int | None:
     """The saved step of the highest validation score."""
-    return processes.of_first(lambda: self._manager.best_step())
+    return processes.broadcast_result(lambda: self._manager.best_step())
 
   def save(self, state, notes: dict, score: float) -> None:
     """Saves a state under its step.
@@ -226,7 +226,7 @@ def exists(workdir: pathlib.Path) -> bool:
 def set_aside_damaged(workdir: pathlib.Path) -> None:
   """Moves damaged checkpoints to the folder `damaged`, warning of each.
 
-  Only for the process that trains, see `workdir.lock`.
+  Only for the process that trains, see `run_folder.lock`.
 
   Raises:
     UserError: all are damaged; then none is moved.
@@ -290,7 +290,7 @@ def _whole_steps(workdir):
 
 def best_whole_step(workdir):
   if not folder_of(workdir).is_dir():
-    crossval_folder.refuse(workdir)
+    crossval_folder.refuse_crossval(workdir)
     raise UserError(
       f'{workdir} holds no checkpoint; train one with '
       f'python -m carvana_jax.main --workdir={workdir} --config=…'
@@ -311,7 +311,7 @@ def _metrics(workdir, step):
 
 def read_notes(workdir, step):
   read = lambda: _restore(workdir, step, notes=ocp.args.JsonRestore())['notes']
-  return processes.of_first(read)
+  return processes.broadcast_result(read)
 
 
 def read_state(workdir, step, like):
@@ -321,7 +321,7 @@ def read_state(workdir, step, like):
     _refuse_other_state(workdir, step, like)
     return _restore(workdir, step, state=args)['state']
 
-  return processes.arrays_of_first(read, like)
+  return processes.broadcast_arrays(read, like)
 
 
 def _refuse_other_state(workdir, step, like):

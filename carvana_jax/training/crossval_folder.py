@@ -15,33 +15,33 @@ from carvana_jax.system.errors import UserError
 _NEEDED = {'folds': int, 'networks': list, 'flip': bool}
 
 
-def folders(workdir: pathlib.Path, count: int) -> list[pathlib.Path]:
+def run_folders(workdir: pathlib.Path, count: int) -> list[pathlib.Path]:
   """The folders of the runs, the first one's first."""
   return [workdir / f'fold_{number}' for number in range(1, count + 1)]
 
 
-def file(workdir: pathlib.Path) -> pathlib.Path:
+def summary_path(workdir: pathlib.Path) -> pathlib.Path:
   """Where what was chosen and measured is; it is there when all is done."""
   return workdir / 'crossval.json'
 
 
-def is_in(folder: pathlib.Path) -> bool:
+def is_crossval(folder: pathlib.Path) -> bool:
   """Whether a folder is that of a cross-validation, be it unfinished."""
-  return file(folder).exists() or folders(folder, 1)[0].is_dir()
+  return summary_path(folder).exists() or run_folders(folder, 1)[0].is_dir()
 
 
-def refuse(folder: pathlib.Path) -> None:
+def refuse_crossval(folder: pathlib.Path) -> None:
   """Raises a `UserError` if a folder for one run is a cross-validation's."""
-  if is_in(folder):
+  if is_crossval(folder):
     raise UserError(
       f'{folder} holds a cross-validation; choose another --workdir, or one of '
-      f'its runs, {folders(folder, 1)[0]} and so on.'
+      f'its runs, {run_folders(folder, 1)[0]} and so on.'
     )
 
 
 def write(workdir: pathlib.Path, found: dict[str, Any]) -> None:
   """Writes what `read` gives."""
-  files.write(file(workdir), json.dumps(found, indent=2) + '\n')
+  files.write(summary_path(workdir), json.dumps(found, indent=2) + '\n')
 
 
 def read(workdir: pathlib.Path) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def read(workdir: pathlib.Path) -> dict[str, Any]:
   Raises:
     UserError: the cross-validation is unfinished, or the file is damaged.
   """
-  path = file(workdir)
+  path = summary_path(workdir)
   if not path.exists():
     raise UserError(
       f'{workdir} holds an unfinished cross-validation; give '

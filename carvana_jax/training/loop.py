@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from carvana_jax import models
 from carvana_jax.datasets import input_pipeline, prepare
-from carvana_jax.models import frozen
+from carvana_jax.models import frozen_variables
 from carvana_jax.parallel import devices, processes
 from carvana_jax.system import cli, config_fields
 from carvana_jax.system.errors import UserError
@@ -20,9 +20,9 @@ from carvana_jax.training import (
   checkpoint,
   logbook,
   provenance,
+  run_folder,
   steps,
 )
-from carvana_jax.training import run_folder as run_folder
 from carvana_jax.training.optimizer import make_optimizer
 from carvana_jax.training.stopping import Interrupt, SkippedSteps
 from carvana_jax.training.validation import Validation
@@ -36,9 +36,9 @@ _HEAD = _ROW.format(
 def use_cores(config: ConfigDict) -> None:
   """Makes a device of as many CPU cores as share the config's batches.
 
-  Before any call of JAX, see `parallel.use_all_cores`.
+  Before any call of JAX, see `devices.use_all_cores`.
   """
-  config_fields.check(config)
+  config_fields.check_fields(config)
   # Each device gets as many images of each micro-batch.
   parts = max(1, config.train.accumulate)
   devices.use_all_cores(
@@ -59,22 +59,24 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> bool:
   Raises:
     UserError: the config can't be run, the folder holds another run or
       another process trains in it, too many steps in a row were skipped (see
-      `skips`), or a checkpoint could not be saved.
+      `stopping.SkippedSteps`), or a checkpoint could not be saved.
   """
-  processes.together(lambda: check_config.check(config))
-  if not processes.of_first(lambda: checkpoint.exists(workdir)):
+  processes.run_in_all(lambda: check_config.check(config))
+  if not processes.broadcast_result(lambda: checkpoint.exists(workdir)):
     # Else what it checks is in there.
-    processes.together(lambda: frozen.check(config))
-  processes.of_first(lambda: run_folder.refuse_other_config(config, workdir))
+    processes.run_in_all(lambda: frozen_variables.check_weights_file(config))
+  processes.broadcast_result(
+    lambda: run_folder.refuse_other_config(config, workdir)
+  )
   with run_folder.lock(workdir):
     return _train(config, workdir)
 
 
 def _train(config, workdir):
-  processes.of_first(lambda: checkpoint.set_aside_damaged(workdir))
+  processes.broadcast_result(lambda: checkpoint.set_aside_damaged(workdir))
   start = provenance.facts(workdir)
   print(provenance.describe(start, config), flush=True)
-  data = processes.together(lambda: _data(config))
+  data = processes.run_in_all(lambda: _data(config))
   _refuse_differing(config, data)
   model = models.build(config.model)
   optimizer = make_optimizer(config.optimizer, data.total_steps)
@@ -174,11 +176,11 @@ def _first_or_latest(checkpoints, create, config, data):
   step = checkpoints.latest
   like = devices.abstract(create)
   if step is None:
-    state = processes.arrays_of_first(lambda: devices.create(create), like)
-    values, origin = frozen.values(
+    state = processes.broadcast_arrays(lambda: devices.create(create), like)
+    values, origin = frozen_variables.values(
       state.frozen, config.model, data.whole('train')
     )
-    values = processes.arrays_of_first(
+    values = processes.broadcast_arrays(
       lambda: devices.replicate(values), like.frozen
     )
     state = state.replace(frozen=values)

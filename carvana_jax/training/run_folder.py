@@ -40,7 +40,7 @@ def lock(workdir: pathlib.Path) -> Iterator[None]:
       can't be written to.
   """
   with contextlib.ExitStack() as stack:
-    is_new = processes.of_first(lambda: _lock(workdir, stack))
+    is_new = processes.broadcast_result(lambda: _lock(workdir, stack))
     try:
       yield
     except Exception:
@@ -114,7 +114,7 @@ def read_config(workdir: pathlib.Path) -> ConfigDict:
   """
   path = _config_file(workdir)
   if not path.exists():
-    crossval_folder.refuse(workdir)
+    crossval_folder.refuse_crossval(workdir)
     raise UserError(
       f'{workdir} holds no run; start one with '
       f'python -m carvana_jax.main --workdir={workdir} --config=…'

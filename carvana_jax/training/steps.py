@@ -165,7 +165,7 @@ def _averaged(average, state, decay):
 def make_validation_step(model, config):
   """The function `(variables, batch) -> scores` [b] at the network's size.
 
-  The scores are those of `metrics.scores`, and the loss.
+  The scores are those of `overlap.scores`, and the loss.
   """
   loss_function = losses.by_name(config.train.loss)
 

@@ -83,7 +83,7 @@ def load(workdir: pathlib.Path, of_tiles: bool = False) -> Run:
 
 
 def _load(workdir):
-  step = processes.of_first(lambda: checkpoint.best_whole_step(workdir))
+  step = processes.broadcast_result(lambda: checkpoint.best_whole_step(workdir))
   notes = checkpoint.read_notes(workdir, step)
   config = config_fields.complete(ConfigDict(notes['config']))
   model = models.build(config.model)

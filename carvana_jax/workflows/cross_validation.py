@@ -13,9 +13,9 @@ from carvana_jax.evaluation import evaluate_run
 from carvana_jax.inference import (
   networks,
   output_folder,
+  outputs,
   photos,
   predict_photos,
-  products,
 )
 from carvana_jax.masks import cleaning
 from carvana_jax.system import files
@@ -47,7 +47,7 @@ class Stage:
     """
     check_config.check(config)
     check_config.refuse_tiles(config)
-    if tuple(config.data.validation_folds) != folds.OWN:
+    if tuple(config.data.validation_folds) != folds.DEFAULT:
       raise UserError(
         f'config.data.validation_folds={tuple(config.data.validation_folds)} '
         'is set by --folds; leave it out.'
@@ -58,8 +58,8 @@ class Stage:
         f'{folder} holds a run of its own; choose another --workdir.'
       )
     self.folder = folder
-    self.folders = crossval_folder.folders(folder, count)
-    present = folds.present(prepare.for_network(config.data))
+    self.folders = crossval_folder.run_folders(folder, count)
+    present = folds.folds_with_cars(prepare.for_network(config.data))
     self.configs = []
     for group, place in zip(groups(count, present), self.folders, strict=True):
       own = config.copy_and_resolve_references()
@@ -79,14 +79,16 @@ class Stage:
       if not loop.train(config, folder):
         return None
       run = trained_run.load(folder)
-      if networks.evaluated(folder, run) is None:
+      if networks.validation_settings(folder, run) is None:
         evaluate_run.evaluate(run, config.data, 'validation', folder)
       runs.append(run)
     builder = prepare.for_scoring(self.configs[0].data)
     choice, rows = self._choose(runs, builder, save_probabilities)
-    part = folds.part(builder, 'test')
+    part = folds.select(builder, 'test')
     place = self.folder / 'ensemble' / 'test.npz'
-    scores = ensemble_scores.measure(runs, choice, builder, part, place)
+    scores = ensemble_scores.measure_ensemble(
+      runs, choice, builder, part, place
+    )
     found = {
       'folds': len(runs),
       'validation_folds': [x.data.validation_folds for x in self.configs],
@@ -96,8 +98,8 @@ class Stage:
       'best_cleaning': choice.cleaning,
       'dataset': builder.info.full_name,
       'size': prepare.full_size(self.configs[0].data),
-      'out_of_fold': ensemble_scores.on_folds(rows, choice),
-      'test': ensemble_scores.on_test(scores, choice),
+      'out_of_fold': ensemble_scores.gains_out_of_fold(rows, choice),
+      'test': ensemble_scores.gains_on_test(scores, choice),
     }
     crossval_folder.write(self.folder, found)
     return found
@@ -106,12 +108,12 @@ class Stage:
     """The choice and the rows of images.csv, which are written."""
     place = self.folder / 'out_of_fold'
     parts = [
-      folds.part(builder, 'validation', config.data.validation_folds)
+      folds.select(builder, 'validation', config.data.validation_folds)
       for config in self.configs
     ]
     numbered = list(enumerate(zip(runs, parts, strict=True), 1))
     scores = [
-      out_of_fold.measure(run, builder, part, place / f'dice_{number}.npz')
+      out_of_fold.measure_dice(run, builder, part, place / f'dice_{number}.npz')
       for number, (run, part) in numbered
     ]
     flip, threshold = out_of_fold.best_flip(scores)
@@ -148,7 +150,7 @@ def label(
     origin: its `prepare.identity`.
     output: a folder; what is there already is kept.
   """
-  source = reading.undecoded(builder, pseudo_labels.SPLIT)
+  source = reading.undecoded_examples(builder, pseudo_labels.SPLIT)
 
   def photo(position, row):
     name = row['filename'].decode()
@@ -157,13 +159,13 @@ def label(
 
   found = [photo(*pair) for pair in enumerate(source)]
   by_file = {photo.file: photo for photo in found}
-  cars = photos.cars(list(by_file), nets.multiview)
+  cars = photos.group_by_car(list(by_file), nets.multiview)
   output_folder.claim(output, nets.identity() | {'data': origin})
   predict_photos.predict(
     nets,
     [[by_file[file] for file in car] for car in cars],
     output,
-    products.Wanted(probability=True),
+    outputs.Wanted(probability=True),
     strict=True,
   )
 
@@ -213,7 +215,7 @@ def groups(count: int, present: Sequence[int]) -> list[tuple[int, ...]]:
 
   Args:
     count: of runs, 2 to 9.
-    present: the cars' folds that have a car, see `folds.present`.
+    present: the cars' folds that have a car, see `folds.folds_with_cars`.
 
   Returns:
     For run 1 to `count`, as `config.data.validation_folds`.

@@ -26,11 +26,11 @@ class Scores(NamedTuple):
   cleaning: np.ndarray  # float64 [N], with the cleaning that was chosen
 
 
-def measure(
+def measure_ensemble(
   runs: Sequence[trained_run.Run],
   choice: out_of_fold.Choice,
   builder: tfds.core.DatasetBuilder,
-  part: folds.Part,
+  part: folds.Selection,
   path: pathlib.Path,
 ) -> Scores:
   """Scores photos that none of the networks has seen.
@@ -40,7 +40,7 @@ def measure(
     choice: how masks are made of their mean.
     builder: the prepared data set of the full size.
     part: its photos.
-    path: of the file that keeps the scores, see `out_of_fold.kept`.
+    path: of the file that keeps the scores, see `out_of_fold.load_or_compute`.
   """
   plain = [run.with_flip(False) for run in runs]
   flipped = [run.with_flip(True) for run in runs] if choice.flip else []
@@ -49,13 +49,13 @@ def measure(
     half = from_logits.level_of(0.5)
     dice = lambda mask: scoring.dice_of(mask, truth.mask)
     single = [
-      dice(prediction.of(slice(i, i + 1)).levels() >= half)
+      dice(prediction.select(slice(i, i + 1)).levels() >= half)
       for i in range(len(plain))
     ]
-    mean = prediction.of(slice(len(plain))).levels()
+    mean = prediction.select(slice(len(plain))).levels()
     chosen = mean
     if flipped:
-      chosen = prediction.of(slice(len(plain), None)).levels()
+      chosen = prediction.select(slice(len(plain), None)).levels()
     mask = chosen >= from_logits.level_of(choice.threshold)
     return truth.label['car_id'], [
       *single,
@@ -66,16 +66,18 @@ def measure(
     ]
 
   def make():
-    rows = scoring.for_all(score, [*plain, *flipped], builder, part, 'test')
+    rows = scoring.map_predictions(
+      score, [*plain, *flipped], builder, part, 'test'
+    )
     cars, dice = zip(*rows, strict=True)
     columns = np.array(dice).T
     return Scores(np.array(cars), columns[:-4], *columns[-4:])._asdict()
 
   origin = out_of_fold.origin_of(plain, builder) | choice._asdict()
-  return Scores(**out_of_fold.kept(path, origin, make))
+  return Scores(**out_of_fold.load_or_compute(path, origin, make))
 
 
-def on_folds(
+def gains_out_of_fold(
   rows: Sequence[dict[str, Any]], choice: out_of_fold.Choice
 ) -> list[dict[str, Any]]:
   """What each step adds on the photos out of fold.
@@ -100,7 +102,9 @@ def on_folds(
   ]
 
 
-def on_test(scores: Scores, choice: out_of_fold.Choice) -> list[dict[str, Any]]:
+def gains_on_test(
+  scores: Scores, choice: out_of_fold.Choice
+) -> list[dict[str, Any]]:
   """What each step adds on the test split, the first one being to average.
 
   Args:
@@ -140,7 +144,7 @@ def _row(name, by_network, cars):
   }
 
 
-def table(found: dict) -> str:
+def gains_table(found: dict) -> str:
   """What each step adds, in lines of at most 80 columns.
 
   Args:

@@ -27,7 +27,7 @@ class Scores(NamedTuple):
   filename: np.ndarray  # str [N]
   car_id: np.ndarray  # str [N]
   view: np.ndarray  # int64 [N]
-  dice: np.ndarray  # float64 [2, N, 256], see `thresholds.dice`
+  dice: np.ndarray  # float64 [2, N, 256], see `overlap.dice_by_level`
 
 
 class Choice(NamedTuple):
@@ -38,10 +38,10 @@ class Choice(NamedTuple):
   cleaning: str  # a key of `cleaning.WAYS`
 
 
-def measure(
+def measure_dice(
   run: trained_run.Run,
   builder: tfds.core.DatasetBuilder,
-  part: folds.Part,
+  part: folds.Selection,
   path: pathlib.Path,
 ) -> Scores:
   """Scores photos at every threshold, with and without flips.
@@ -56,7 +56,7 @@ def measure(
   def score(truth, prediction):
     dice = [
       overlap.dice_by_level(
-        prediction.of(network).levels(), truth.mask
+        prediction.select(network).levels(), truth.mask
       ).tolist()
       for network in (slice(0, 1), slice(1, 2))
     ]
@@ -65,7 +65,7 @@ def measure(
 
   def make():
     runs = [run.with_flip(flip) for flip in (False, True)]
-    rows = scoring.for_all(score, runs, builder, part, 'out of fold')
+    rows = scoring.map_predictions(score, runs, builder, part, 'out of fold')
     names, cars, views, dice = zip(*rows, strict=True)
     return Scores(
       np.array(names),
@@ -74,7 +74,7 @@ def measure(
       np.moveaxis(np.array(dice), 1, 0),
     )._asdict()
 
-  return Scores(**kept(path, origin_of([run], builder), make))
+  return Scores(**load_or_compute(path, origin_of([run], builder), make))
 
 
 def best_flip(scores: Sequence[Scores]) -> tuple[bool, float]:
@@ -90,7 +90,7 @@ def best_flip(scores: Sequence[Scores]) -> tuple[bool, float]:
 def measure_cleaning(
   run: trained_run.Run,
   builder: tfds.core.DatasetBuilder,
-  part: folds.Part,
+  part: folds.Selection,
   threshold: float,
   path: pathlib.Path,
 ) -> np.ndarray:
@@ -104,19 +104,19 @@ def measure_cleaning(
     path: of the file that keeps the scores.
 
   Returns:
-    float64 [N, ways], of the photos in the order of `measure`.
+    float64 [N, ways], of the photos in the order of `measure_dice`.
   """
   origin = origin_of([run], builder) | {'threshold': threshold}
   make = lambda: {
     'dice': np.array(scoring.dice_by_cleaning(run, builder, part, threshold))
   }
-  return kept(path, origin, make)['dice']
+  return load_or_compute(path, origin, make)['dice']
 
 
 def save_probabilities(
   run: trained_run.Run,
   builder: tfds.core.DatasetBuilder,
-  part: folds.Part,
+  part: folds.Selection,
   path: pathlib.Path,
 ) -> None:
   """Writes NAME_probability.png of photos, as `predict` does.
@@ -136,10 +136,10 @@ def save_probabilities(
     )
 
   def make():
-    scoring.for_all(save, [run], builder, part, 'probabilities')
+    scoring.map_predictions(save, [run], builder, part, 'probabilities')
     return {}
 
-  kept(path, origin_of([run], builder), make)
+  load_or_compute(path, origin_of([run], builder), make)
 
 
 def rows(
@@ -177,7 +177,7 @@ def rows(
   return sorted(found, key=lambda row: row['dice_chosen'])
 
 
-def kept(
+def load_or_compute(
   path: pathlib.Path,
   origin: dict[str, Any],
   make: Callable[[], dict[str, np.ndarray]],
@@ -208,7 +208,7 @@ def kept(
 def origin_of(
   runs: Sequence[trained_run.Run], builder: tfds.core.DatasetBuilder
 ) -> dict[str, Any]:
-  """What scores of networks follow from, see `kept`."""
+  """What scores of networks follow from, see `load_or_compute`."""
   return {
     'networks': [run.digest() for run in runs],
     'flip': [run.config.eval.flip for run in runs],

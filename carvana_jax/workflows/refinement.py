@@ -7,8 +7,7 @@ from ml_collections import ConfigDict
 from carvana_jax.datasets import folds, prepare
 from carvana_jax.inference import second_network
 from carvana_jax.system.errors import UserError
-from carvana_jax.training import check_config, loop, trained_run
-from carvana_jax.training import run_folder as run_folder
+from carvana_jax.training import check_config, loop, run_folder, trained_run
 from carvana_jax.workflows import out_of_fold
 from configs import default
 
@@ -63,18 +62,18 @@ def refine(
 
   Raises:
     UserError: there is a second network of another first one, or as of
-      `train.train`.
+      `loop.train`.
   """
   # Before the probabilities of all photos, which take minutes.
   check_config.check(config)
-  fine = second_network.folder(workdir)
+  fine = second_network.folder_of(workdir)
   run_folder.refuse_other_config(config, fine)
-  second_network.record(workdir, run)
+  second_network.record_first_network(workdir, run)
   builder = prepare.for_scoring(config.data)
   out_of_fold.save_probabilities(
     run,
     builder,
-    folds.part(builder, 'all'),
+    folds.select(builder, 'all'),
     pathlib.Path(config.data.coarse, 'saved.npz'),
   )
   return loop.train(config, fine)

@@ -239,7 +239,7 @@ class DoctorTest(parameterized.TestCase):
 
   def examine(self):
     """Findings by the name of their check."""
-    collection = pairs.in_folder(self.manual)
+    collection = pairs.pairs_in_folder(self.manual)
     self.examined = report.examine(collection)
     self.checks = findings.diagnose(self.examined, collection)
     return {x.name: x.findings for x in self.checks if x.findings}
@@ -291,7 +291,7 @@ class DoctorTest(parameterized.TestCase):
     splits = iter(names * 3)
     with mock.patch.object(spec, 'split_of', lambda car: next(splits)):
       folder = self.prepare()
-    collection = pairs.in_dataset(folder)
+    collection = pairs.pairs_in_dataset(folder)
     self.assertTrue(collection.soft)
     self.assertEqual(collection.photo_size, (128, 192))
     self.assertLen(collection.pairs, 48)
@@ -319,7 +319,7 @@ class DoctorTest(parameterized.TestCase):
     with mock.patch.object(
       kind, '__getitem__', autospec=True, side_effect=kind.__getitem__
     ) as read:
-      report.examine(pairs.in_dataset(folder))
+      report.examine(pairs.pairs_in_dataset(folder))
     places = [(call.args[0].split, call.args[1]) for call in read.mock_calls]
     expected = {('train', i) for i in range(32)}
     expected |= {('test', i) for i in range(16)}
@@ -328,7 +328,7 @@ class DoctorTest(parameterized.TestCase):
   def test_examples_are_not_held(self):
     folder = self.prepare()
     with mock.patch.object(pairs, '_HELD', 4):
-      collection = pairs.in_dataset(folder)
+      collection = pairs.pairs_in_dataset(folder)
     read = collection.pairs[0].args[0]
     report.examine(collection)
     self.assertEqual(read.cache_info().currsize, 4)
@@ -344,7 +344,7 @@ class DoctorTest(parameterized.TestCase):
     (file,) = folder.glob('*-train.array_record*')
     file.write_bytes(damage(file.read_bytes()))
     with self.assertRaises(UserError) as caught:
-      report.examine(pairs.in_dataset(folder))
+      report.examine(pairs.pairs_in_dataset(folder))
     self.assertRegex(
       str(caught.exception),
       f'^{folder} has a damaged file of the split train .+; remove the folder '
@@ -359,13 +359,13 @@ class DoctorTest(parameterized.TestCase):
     info['splits'][0]['name'] = 'unlabeled'
     file.write_text(json.dumps(info))
     with self.assertRaisesRegex(UserError, 'has no masks, only the split unl'):
-      pairs.in_dataset(folder)
+      pairs.pairs_in_dataset(folder)
     with self.assertRaisesRegex(UserError, 'has no photos and no masks of'):
-      pairs.in_folder(self.root / 'nothing')
+      pairs.pairs_in_folder(self.root / 'nothing')
 
   def test_folders_that_are_no_data_set(self):
     with self.assertRaisesRegex(UserError, 'is no prepared data set; give'):
-      pairs.in_dataset(self.root)
+      pairs.pairs_in_dataset(self.root)
     for given in ((None, None), ('a', 'b')):
       with self.assertRaisesRegex(UserError, 'give one of --manual_dir'):
         report.collection_of(*given)
@@ -396,7 +396,7 @@ class DoctorTest(parameterized.TestCase):
 
   def test_sheet_without_suspects(self):
     write_folders(self.made, self.manual)
-    collection = pairs.in_folder(self.manual)
+    collection = pairs.pairs_in_folder(self.manual)
     unread = [file_facts.Facts(pair(), None, None) for pair in collection.pairs]
     cells = report.suspects([], unread)
     self.assertLen({pair for pair, _ in cells}, suspects_sheet.MOST)
@@ -467,7 +467,7 @@ class RealPhotosTest(absltest.TestCase):
           data = mask_of(planted[stem] // 255)
         (self.root / photo.path).write_bytes(photo.read())
         (self.root / mask.path).write_bytes(data)
-    collection = pairs.in_folder(self.root)
+    collection = pairs.pairs_in_folder(self.root)
     checks = findings.diagnose(report.examine(collection), collection)
     found = {x.name: x.findings for x in checks if x.findings}
     named = [

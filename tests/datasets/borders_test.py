@@ -32,7 +32,7 @@ class PlacesTest(parameterized.TestCase):
   @parameterized.parameters((32, 32), (33, 50), (100, 70), (95, 129))
   def test_cells_cover_doubt_once_and_lie_in_their_tiles(self, *size):
     probability = disc(size, (size[0] / 2, 10), 15)
-    found = tile_places.along(probability, TILE)
+    found = tile_places.places_along_border(probability, TILE)
     seen = np.zeros(size, int)
     for cell, tile in found:
       self.assertTrue(np.all(tile >= 0) and np.all(tile + TILE <= size))
@@ -50,13 +50,13 @@ class PlacesTest(parameterized.TestCase):
     self.assertTrue(np.all(seen[tile_places.doubtful(probability)] == 1))
 
   def test_no_doubt_no_cells(self):
-    found = tile_places.along(np.zeros((40, 50), np.uint8), TILE)
+    found = tile_places.places_along_border(np.zeros((40, 50), np.uint8), TILE)
     self.assertEqual(found.shape, (0, 2, 2))
 
   def test_random_tiles_have_doubt_in_their_inner_half(self):
     probability = disc((300, 400), (150, 200), 60)
     rng = np.random.default_rng(0)
-    found = tile_places.random(probability, TILE, 200, rng)
+    found = tile_places.random_places(probability, TILE, 200, rng)
     self.assertGreater(len(np.unique(found, axis=0)), 190)
     for top, left in found:
       inner = probability[top + 8 : top + 24, left + 8 : left + 24]
@@ -70,7 +70,9 @@ class PlacesTest(parameterized.TestCase):
         else np.zeros((50, 60), np.uint8)
       )
       first, second = (
-        tile_places.random(probability, TILE, 100, np.random.default_rng(7))
+        tile_places.random_places(
+          probability, TILE, 100, np.random.default_rng(7)
+        )
         for _ in range(2)
       )
       np.testing.assert_array_equal(first, second)

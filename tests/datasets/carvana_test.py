@@ -458,7 +458,7 @@ class SplitsTest(FolderTest):
     labelled = [stem for car in cars for stem in stems(car, (4,))]
     write_folders(compete(labelled), self.manual)
     with self.assertLogs('absl', 'WARNING') as logs:
-      verify.check(archives.find(self.manual, unlabeled=True), *TINY)
+      verify.verify_files(archives.find(self.manual, unlabeled=True), *TINY)
     (line,) = logs.output
     self.assertEqual(sum(f'{car} (1 views)' in line for car in cars), 5)
     self.assertIn('and 2 more', line)

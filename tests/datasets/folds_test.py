@@ -32,7 +32,7 @@ class FoldsTest(chex.TestCase):
   def names(self, split, validation_folds, **options):
     """The photos of an epoch, from batches' own bookkeeping."""
     given = {'batch_size': 4, 'validation_folds': validation_folds} | options
-    count = len(folds.part(self.builder, split, validation_folds).positions)
+    count = len(folds.select(self.builder, split, validation_folds).positions)
     count += len(options.get('labels', ()))
     steps = input_pipeline.steps_per_epoch(count, 4)
     return [
@@ -67,7 +67,7 @@ class FoldsTest(chex.TestCase):
     counts = {'train': 7 * folded.VIEWS, 'validation': 2 * folded.VIEWS}
     source = {}
     for split in ('train', 'validation'):
-      for row in reading.undecoded(self.builder, split):
+      for row in reading.undecoded_examples(self.builder, split):
         source[row['filename'].decode()] = row
     for split in ('train', 'validation'):
       names = iter(self.names(split, group, seed=5))
@@ -96,8 +96,8 @@ class FoldsTest(chex.TestCase):
   def test_other_splits_do_not_move(self):
     for group in ((1,), (3, 8)):
       self.assertCountEqual(self.names('test', group), self.photos([0]))
-      part = folds.part(self.builder, 'all', group)
-      rows = reading.undecoded(self.builder, part.split)
+      part = folds.select(self.builder, 'all', group)
+      rows = reading.undecoded_examples(self.builder, part.split)
       names = [rows[int(i)]['filename'].decode() for i in part.positions]
       self.assertCountEqual(names, self.photos(range(10)))
 
@@ -105,16 +105,16 @@ class FoldsTest(chex.TestCase):
     with mock.patch.object(folds, '_folds', side_effect=AssertionError):
       for split in ('train', 'validation', 'test'):
         for usual in ((1,), [1]):
-          part = folds.part(self.builder, split, usual)
+          part = folds.select(self.builder, split, usual)
           self.assertEqual(part.split, split)
-          rows = reading.undecoded(self.builder, split)
+          rows = reading.undecoded_examples(self.builder, split)
           self.assertEqual(part.positions.tolist(), list(range(len(rows))))
     # What is read of the folds says the same.
     for split, chosen in ('validation', [1]), ('train', range(2, 10)):
       self.assertCountEqual(self.names(split, (1,)), self.photos(chosen))
 
   def test_photos_with_pseudo_labels_come_in_addition(self):
-    rows = reading.undecoded(self.builder, 'unlabeled')
+    rows = reading.undecoded_examples(self.builder, 'unlabeled')
     names = [row['filename'].decode() for row in rows]
     labels = pseudo_labels.PseudoLabels(
       np.array([1, 3]), [self.root / 'a', self.root / 'b'], (64, 96), ''
@@ -124,7 +124,7 @@ class FoldsTest(chex.TestCase):
     self.assertCountEqual(found, [*labelled, names[1], names[3]])
 
   def test_present(self):
-    self.assertEqual(folds.present(self.builder), list(range(1, 10)))
+    self.assertEqual(folds.folds_with_cars(self.builder), list(range(1, 10)))
 
   def test_no_car(self):
     with tempfile.TemporaryDirectory() as folder:
@@ -132,10 +132,10 @@ class FoldsTest(chex.TestCase):
       with self.assertRaisesRegex(
         UserError, 'no car in its train split with the folds 2, 7 for valid'
       ) as caught:
-        folds.part(builder, 'train', (2, 7))
+        folds.select(builder, 'train', (2, 7))
       self.assertNotIn('\n', str(caught.exception))
-      self.assertEqual(folds.present(builder), [])
+      self.assertEqual(folds.folds_with_cars(builder), [])
     with tempfile.TemporaryDirectory() as folder:
       builder = numbered.prepare(folder, {'train': 3})
       with self.assertRaisesRegex(UserError, 'no car in its test split, which'):
-        folds.part(builder, 'test')
+        folds.select(builder, 'test')

@@ -69,7 +69,7 @@ def main() -> None:
   builder = numbered.Numbered(data_dir=folder, file_format='array_record')
   chosen = config()
   chosen.data.data_dir = str(folder)
-  with launch.joined(alone=lambda: None):
+  with launch.connect(alone=lambda: None):
     name = f'{jax.process_index()}_of_{jax.process_count()}'
     batches = _recorded(input_pipeline.batches, folder / f'{name}.jsonl')
     with (
@@ -80,8 +80,8 @@ def main() -> None:
         print('saved')
         return
       run = trained_run.load(folder / 'run')
-      part = folds.part(builder, 'validation')
-      scored = scoring.score(run, builder, part)
+      part = folds.select(builder, 'validation')
+      scored = scoring.score_images(run, builder, part)
     if processes.is_first():
       devices = f'{jax.process_count()}x{jax.local_device_count()}'
       place = folder / f'scores_{devices}.json'

@@ -21,17 +21,19 @@ class CarsTest(chex.TestCase):
       'c.png',
     ]
     self.assertEqual(
-      photos.cars(names, together=True),
+      photos.group_by_car(names, together=True),
       [['a_1.jpg', 'a_2.jpg'], ['a_1_x.jpg'], ['b.1_2.png', 'b.1_3.png'],
        ['c.png']],
     )  # fmt: skip
-    self.assertEqual(photos.cars(names, together=False), [[x] for x in names])
+    self.assertEqual(
+      photos.group_by_car(names, together=False), [[x] for x in names]
+    )
 
   def test_more_views_than_a_car_has(self):
     names = [f'IMG_{i:04}.png' for i in range(17)]
     with self.assertRaisesRegex(UserError, 'IMG_… names 17 photos'):
-      photos.cars(names, together=True)
-    self.assertLen(photos.cars(names[1:], together=True), 1)
+      photos.group_by_car(names, together=True)
+    self.assertLen(photos.group_by_car(names[1:], together=True), 1)
 
 
 class ClaimTest(chex.TestCase):

@@ -11,9 +11,9 @@ from carvana_jax.datasets import images
 from carvana_jax.inference import (
   networks,
   output_folder,
+  outputs,
   photos,
   predict_photos,
-  products,
 )
 from carvana_jax.system.errors import UserError
 from tests.inference.predictor_test import run_of
@@ -40,9 +40,9 @@ class PredictTest(chex.TestCase):
     found = {photo.file: photo for photo in photos.find(str(self.photos))}
     cars = [
       [found[file] for file in car]
-      for car in photos.cars(list(found), nets.multiview)
+      for car in photos.group_by_car(list(found), nets.multiview)
     ]
-    wanted = products.Wanted(**wanted)
+    wanted = outputs.Wanted(**wanted)
     predict_photos.refuse_folder(self.output, list(found.values()), wanted)
     output_folder.claim(self.output, {'step': self.run_.step})
     return predict_photos.predict(nets, cars, self.output, wanted, strict)
@@ -135,7 +135,7 @@ class PredictTest(chex.TestCase):
   def test_all_products(self):
     self.add('a.png')
     self.predict(
-      probability=True, cutout='png', background=products.background('#00ff00')
+      probability=True, cutout='png', background=outputs.background('#00ff00')
     )
     with Image.open(self.output / 'a_probability.png') as picture:
       self.assertEqual(picture.mode, 'L')
@@ -161,17 +161,17 @@ class PredictTest(chex.TestCase):
     self.assertGreater((self.output / 'a_mask.png').stat().st_mtime_ns, before)
 
   def test_backgrounds(self):
-    self.assertIsNone(products.background(None))
+    self.assertIsNone(outputs.background(None))
     white = np.full((1, 1, 3), 255, np.uint8)
-    chex.assert_trees_all_equal(products.background('white'), white)
+    chex.assert_trees_all_equal(outputs.background('white'), white)
     self.add('a.png')
-    picture = products.background(str(self.photos / 'a.png'))
+    picture = outputs.background(str(self.photos / 'a.png'))
     self.assertEqual(picture.shape, (64, 96, 3))
     with self.assertRaisesRegex(UserError, "'sea.jpg' is no colour.*No such"):
-      products.background('sea.jpg')
+      outputs.background('sea.jpg')
     (self.photos / 'b.png').write_text('no image')
     with self.assertRaisesRegex(UserError, 'b.png is no JPG'):
-      products.background(str(self.photos / 'b.png'))
+      outputs.background(str(self.photos / 'b.png'))
 
   def test_views_that_can_not_be_of_one_car(self):
     self.run_ = run_of(multiview=True)

@@ -106,7 +106,7 @@ class FineTest(chex.TestCase):
       levels = from_logits.probabilities(from_logits.quantize(before))
       said = (photo[..., 0] + levels / 2) / 255
       cells = np.zeros(SIZE, bool)
-      for (top, left), _ in tile_places.along(levels, (16, 16)):
+      for (top, left), _ in tile_places.places_along_border(levels, (16, 16)):
         cells[top : top + 12, left : left + 12] = True  # tiles but for 2 pixels
       self.assertTrue(cells.any())
       np.testing.assert_allclose(after[cells], said[cells], atol=1e-6)

@@ -17,7 +17,7 @@ def square(top, left, size, shape=(40, 60)):
 
 
 def scores(predicted, actual):
-  return border.scores(border.pair(predicted, actual))
+  return border.scores(border.mask_pair(predicted, actual))
 
 
 def reference(predicted, actual):
@@ -43,11 +43,11 @@ class BorderTest(chex.TestCase):
     mask = parse('......', '.####.', '.####.', '.####.', '.####.')
     # The picture's edge is no border of the car.
     expected = parse('......', '.####.', '.#..#.', '.#..#.', '.#..#.')
-    chex.assert_trees_all_equal(border.border(mask), expected)
+    chex.assert_trees_all_equal(border.border_pixels(mask), expected)
 
   @parameterized.parameters(False, True)
   def test_none_where_all_or_nothing_is_car(self, value):
-    self.assertFalse(border.border(np.full((3, 4), value)).any())
+    self.assertFalse(border.border_pixels(np.full((3, 4), value)).any())
 
 
 class DistanceTest(chex.TestCase):

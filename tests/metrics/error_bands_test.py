@@ -12,7 +12,7 @@ from carvana_jax.metrics import border, error_bands
 
 
 def errors(predicted, actual):
-  return error_bands.of(border.pair(predicted, actual))
+  return error_bands.by_distance(border.mask_pair(predicted, actual))
 
 
 def dice(predicted, actual):
@@ -123,10 +123,10 @@ class TableTest(chex.TestCase):
     )
 
   def test_near_and_far(self):
-    found = error_bands.shares(error_bands.table(self.IMAGES))
+    found = error_bands.near_and_far(error_bands.table(self.IMAGES))
     self.assertAlmostEqual(found['wrong_within_4'], 0.5)
     self.assertAlmostEqual(found['wrong_beyond_16'], 0.4)
-    self.assertEqual(list(map(error_bands.far, self.IMAGES)), [4, 12])
+    self.assertEqual(list(map(error_bands.count_far, self.IMAGES)), [4, 12])
 
   def test_nothing_wrong(self):
     rows = error_bands.table([[[0, 0, 0.0]] * 7] * 2)

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from absl.testing import parameterized
 
-from benchmarks.peers import keras_networks as networks
+from benchmarks.peers import keras_networks
 from carvana_jax import models
 from carvana_jax.models import norm
 from carvana_jax.system.host_tensorflow import tf
@@ -97,19 +97,23 @@ def copy_weights(variables, order, reference):
 
 
 CASES = (
-  ('tiny_unet128', networks.tiny_unet, 120_965),
-  ('tiny_unet512', lambda size: networks.tiny_unet(size, 4), 485_957),
-  ('bn_unet128', networks.bn_unet, 34_527_041 + 13_696),
+  ('tiny_unet128', keras_networks.tiny_unet, 120_965),
+  ('tiny_unet512', lambda size: keras_networks.tiny_unet(size, 4), 485_957),
+  ('bn_unet128', keras_networks.bn_unet, 34_527_041 + 13_696),
   (
     'median_cnn100',
-    lambda size: networks.median_cnn(size, **SCALE),
+    lambda size: keras_networks.median_cnn(size, **SCALE),
     23_249,
     SIX_CHANNELS,
   ),
-  ('cnn256', networks.plain_cnn, 371_073),
-  ('unet256', networks.transposed_unet, None),  # not published
-  ('vgg19_unet512', networks.vgg_unet, None),  # nor this one
-  ('studio', lambda size: networks.bn_unet(size, 8, 2), None),  # nor this one
+  ('cnn256', keras_networks.plain_cnn, 371_073),
+  ('unet256', keras_networks.transposed_unet, None),  # not published
+  ('vgg19_unet512', keras_networks.vgg_unet, None),  # nor this one
+  (
+    'studio',
+    lambda size: keras_networks.bn_unet(size, 8, 2),
+    None,
+  ),  # nor this one
 )
 
 
@@ -159,7 +163,7 @@ class KerasTest(chex.TestCase):
       )
 
   def test_gradients_agree_with_keras(self):
-    model, reference = model_of('tiny_unet128'), networks.tiny_unet(SIZE)
+    model, reference = model_of('tiny_unet128'), keras_networks.tiny_unet(SIZE)
     variables, order = variables_and_order(model)
     copy_weights(variables, order, reference)
 

@@ -32,7 +32,7 @@ class JoinedTest(chex.TestCase):
     with (
       mock.patch.dict(os.environ, dict(environment)),
       flagsaver.flagsaver(**given),
-      launch.joined(self.alone),
+      launch.connect(self.alone),
     ):
       pass
 

@@ -1,4 +1,4 @@
-"""The report on hand-made runs; on a trained one: `main_test`."""
+"""The report on hand-made runs; on a trained one: `main_test.py`."""
 
 import base64
 import csv

@@ -41,7 +41,9 @@ class SubmitTest(chex.TestCase):
     run = run_of(size, multiview)
     nets = networks.Networks([run], run.config.eval)
     rows = make.rows_of(photos.find(str(self.photos)), sample)
-    store = parts.Parts(self.output, photos.cars(list(rows), multiview), {})
+    store = parts.Parts(
+      self.output, photos.group_by_car(list(rows), multiview), {}
+    )
     found = {name: photo for name, photo in rows.items() if photo}
     make.submit(nets, store, found, SIZE, (0, 1), strict)
     store.join()

@@ -50,7 +50,7 @@ class SubmissionTest(chex.TestCase):
 
   def problems(self, content, names=None, size=SIZE):
     self.write(content)
-    return list(table.check(self.path, names, size))
+    return list(table.find_problems(self.path, names, size))
 
   def assert_problems(self, content, expected, names=None):
     found = self.problems(content, names)
@@ -67,7 +67,7 @@ class SubmissionTest(chex.TestCase):
       self.assertIn(word, message)
 
   def check(self, path):
-    return table.check(path, None, SIZE)
+    return table.find_problems(path, None, SIZE)
 
 
 class RowTest(chex.TestCase):
@@ -242,7 +242,7 @@ class CheckTest(SubmissionTest):
 
   def test_problems_come_while_reading(self):
     self.write(f'{HEADER}{A},x\n'.encode() + b'\xff')
-    found = table.check(self.path, {A}, SIZE)
+    found = table.find_problems(self.path, {A}, SIZE)
     self.assertEqual(next(found).line, 2)
     with self.assertRaises(UserError):
       next(found)
@@ -254,7 +254,7 @@ class CheckTest(SubmissionTest):
     self.write(gzip.compress(text.encode(), 1))
     tracemalloc.start()
     self.addCleanup(tracemalloc.stop)
-    self.assertEqual(list(table.check(self.path, None, (300, 301))), [])
+    self.assertEqual(list(table.find_problems(self.path, None, (300, 301))), [])
     self.assertLess(tracemalloc.get_traced_memory()[1], len(text) / 2)
 
 

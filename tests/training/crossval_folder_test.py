@@ -34,10 +34,10 @@ class CrossfoldsTest(chex.TestCase):
       cross_validation.groups(3, [1, 3, 4, 6, 7, 9])
 
   def test_is_in(self):
-    self.assertFalse(crossval_folder.is_in(self.root))
-    self.assertFalse(crossval_folder.is_in(self.root / 'none'))
+    self.assertFalse(crossval_folder.is_crossval(self.root))
+    self.assertFalse(crossval_folder.is_crossval(self.root / 'none'))
     (self.root / 'fold_1').mkdir()
-    self.assertTrue(crossval_folder.is_in(self.root))
+    self.assertTrue(crossval_folder.is_crossval(self.root))
     with self.assertRaisesRegex(UserError, 'unfinished.*same command again'):
       crossval_folder.read(self.root)
 
@@ -51,7 +51,7 @@ class CrossfoldsTest(chex.TestCase):
 
   def test_comes_back(self):
     crossval_folder.write(self.root, FOUND)
-    self.assertTrue(crossval_folder.is_in(self.root))
+    self.assertTrue(crossval_folder.is_crossval(self.root))
     self.assertEqual(crossval_folder.read(self.root), FOUND)
 
   @parameterized.parameters(*FOUND)

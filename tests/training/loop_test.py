@@ -17,7 +17,7 @@ import numpy as np
 from absl.testing import parameterized
 
 from carvana_jax.datasets import input_pipeline, prepare
-from carvana_jax.models import frozen
+from carvana_jax.models import frozen_variables
 from carvana_jax.parallel import devices, processes
 from carvana_jax.system.errors import UserError
 from carvana_jax.training import checkpoint, loop, losses, stopping, trained_run
@@ -278,7 +278,7 @@ class FrozenTest(LoopTest):
     # The training pictures' pixels are 0 to 9.
     self.assertAlmostEqual(float(first['mean'][0]), 4.5 / 255, 6)
     self.config.train.max_minutes = 0.0
-    with mock.patch.object(frozen, 'values') as values:
+    with mock.patch.object(frozen_variables, 'values') as values:
       self.train()
     values.assert_not_called()
     run = trained_run.load(self.workdir)

@@ -105,8 +105,8 @@ class CrossvalTest(chex.TestCase):
     singles = []
     for number in (1, 2):
       run = trained_run.load(self.whole / f'fold_{number}')
-      part = folds.part(prepare.dataset(), 'test')
-      scored = scoring.score(run, prepare.dataset(), part)
+      part = folds.select(prepare.dataset(), 'test')
+      scored = scoring.score_images(run, prepare.dataset(), part)
       singles.append([one.row['dice'] for one in scored])
     row = self.results[0]['test'][0]
     self.assertEqual(row['name'], 'one network, mean of 2')
@@ -119,14 +119,16 @@ class CrossvalTest(chex.TestCase):
 
   def test_tables_are_narrow(self):
     for found in self.results:
-      lines = ensemble_scores.table(found).splitlines()
+      lines = ensemble_scores.gains_table(found).splitlines()
       self.assertLessEqual(max(map(len, lines)), 80)
       self.assertEqual(lines[1], 'out of fold: 18 photos of 9 cars')
     long = [
       row | {'name': 'cleaning: holes+largest'}
       for row in self.results[0]['test']
     ]
-    lines = ensemble_scores.table(self.results[0] | {'test': long}).splitlines()
+    lines = ensemble_scores.gains_table(
+      self.results[0] | {'test': long}
+    ).splitlines()
     self.assertLessEqual(max(map(len, lines)), 80)
 
   def test_the_command_prints_both_stages(self):
@@ -140,7 +142,7 @@ class CrossvalTest(chex.TestCase):
       contextlib.redirect_stdout(printed),
     ):
       crossval.main()
-    first, second = map(ensemble_scores.table, self.results)
+    first, second = map(ensemble_scores.gains_table, self.results)
     size = self.results[0]['size']
     name = self.results[0]['dataset']
     head = f'\n{name}, 2 folds, scored at {size}'
@@ -156,8 +158,8 @@ class CrossvalTest(chex.TestCase):
     folder = self.whole / 'out_of_fold'
     found = self.results[0]
     run = trained_run.load(self.whole / 'fold_1').with_flip(found['flip'])
-    part = folds.part(prepare.dataset(), 'validation', GROUPS[0])
-    predicted = scoring.for_all(
+    part = folds.select(prepare.dataset(), 'validation', GROUPS[0])
+    predicted = scoring.map_predictions(
       lambda truth, prediction: (truth.label['filename'], prediction.levels()),
       [run], prepare.dataset(), part, '',
     )  # fmt: skip
@@ -223,7 +225,7 @@ class CrossvalTest(chex.TestCase):
     before = (self.whole / 'crossval.json').read_bytes()
     with (
       mock.patch.object(loop, '_train_epoch', side_effect=AssertionError),
-      mock.patch.object(scoring, 'for_all', side_effect=AssertionError),
+      mock.patch.object(scoring, 'map_predictions', side_effect=AssertionError),
     ):
       found = self.crossval(self.whole, labelled=False)
     self.assertEqual(found, self.results[:1])

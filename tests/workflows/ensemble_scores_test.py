@@ -28,7 +28,7 @@ class EnsembleTest(chex.TestCase):
       cls.enterClassContext(tempfile.TemporaryDirectory())
     )
     cls.builder = folded.prepare(cls.root)
-    cls.part = folds.part(cls.builder, 'test')
+    cls.part = folds.select(cls.builder, 'test')
 
   def run_(self, level):
     run = run_of()
@@ -38,7 +38,9 @@ class EnsembleTest(chex.TestCase):
   def measure(self, levels, choice):
     runs = [self.run_(level) for level in levels]
     path = self.root / f'{self.id()}_{len(levels)}.npz'
-    return ensemble_scores.measure(runs, choice, self.builder, self.part, path)
+    return ensemble_scores.measure_ensemble(
+      runs, choice, self.builder, self.part, path
+    )
 
   def dice(self, level, choice):
     """Of one network by the way that evaluations go."""
@@ -46,7 +48,7 @@ class EnsembleTest(chex.TestCase):
     config.threshold = choice.threshold
     config.fill_holes, config.keep_largest = cleaning.WAYS[choice.cleaning]
     run = self.run_(level).with_flip(choice.flip)
-    scored = scoring.score(run, self.builder, self.part, config)
+    scored = scoring.score_images(run, self.builder, self.part, config)
     return [one.dice_tuned for one in scored]
 
   def test_of_one_network_repeated_is_that_network(self):
@@ -111,7 +113,7 @@ class GainsTest(chex.TestCase):
     }
     if not flip:
       del expected['flip']
-    rows = ensemble_scores.on_test(SCORES, choice)
+    rows = ensemble_scores.gains_on_test(SCORES, choice)
     self.assertEqual(figures(rows), expected)
     for row in rows:
       self.assertEqual((row['images'], row['cars']), (4, 2))
@@ -129,7 +131,7 @@ class GainsTest(chex.TestCase):
     rows = [{'car_id': car, **columns} for car in CARS]
     choice = out_of_fold.Choice(flip, 0.45, 'none')
     self.assertEqual(
-      figures(ensemble_scores.on_folds(rows, choice)),
+      figures(ensemble_scores.gains_out_of_fold(rows, choice)),
       {
         'one network': (0.4, 0.4),
         name: (0.5, 0.5),

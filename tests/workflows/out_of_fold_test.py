@@ -63,7 +63,7 @@ class ChoiceTest(chex.TestCase):
     self.assertEqual(rows[2]['dice_flip'], 0.1)
     # No flip, and no other cleaning.
     choice = out_of_fold.Choice(False, from_logits.threshold_of(130), 'none')
-    table = ensemble_scores.on_folds(rows, choice)
+    table = ensemble_scores.gains_out_of_fold(rows, choice)
     self.assertEqual(
       [row['name'] for row in table],
       ['one network', 'flip, not chosen', 'threshold 0.531', 'cleaning: none'],
@@ -87,7 +87,7 @@ class KeptTest(chex.TestCase):
         made.append(origin)
         return {'x': np.arange(3) + origin['step']}
 
-      return out_of_fold.kept(path, origin, make)['x'].tolist()
+      return out_of_fold.load_or_compute(path, origin, make)['x'].tolist()
 
     self.assertEqual(kept({'step': 1}), [1, 2, 3])
     self.assertEqual(kept({'step': 1}), [1, 2, 3])

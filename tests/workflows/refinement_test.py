@@ -69,12 +69,12 @@ class RefineTest(chex.TestCase):
   def test_predictions_are_those_that_were_scored(self):
     photos = self.root / 'photos'
     photos.mkdir()
-    run = second_network.joined(
+    run = second_network.with_second_network(
       self.root / 'run', trained_run.load(self.root / 'run')
     )
     run.config.data.data_dir = str(self.root / 'data')
     builder = prepare.for_scoring(run.config.data)
-    part = folds.part(builder, 'test')
+    part = folds.select(builder, 'test')
     part = part._replace(positions=part.positions[:3])
     rows = builder.as_data_source('test')
     for position in part.positions:
@@ -92,7 +92,7 @@ class RefineTest(chex.TestCase):
         path.name: images.decode_mask(path.read_bytes()) > 0
         for path in output.glob('*_mask.png')
       }
-    scored = scoring.for_all(
+    scored = scoring.map_predictions(
       lambda truth, prediction: (
         truth.label['filename'], (prediction.levels() >= 128).tolist()
       ),
@@ -113,8 +113,8 @@ class RefineTest(chex.TestCase):
     with self.assertRaisesRegex(UserError, 'fine is for another network'):
       refinement.refine(run, config, self.root / 'run')
     with self.assertRaisesRegex(UserError, 'fine is for another network'):
-      second_network.joined(self.root / 'run', run)
-    coarse = second_network.coarse(self.root / 'run')
+      second_network.with_second_network(self.root / 'run', run)
+    coarse = second_network.probabilities_folder(self.root / 'run')
     away = coarse.rename(self.root / 'coarse')
     with self.assertRaisesRegex(UserError, 'fine is for another network'):
       refinement.refine(run, config, self.root / 'run')
@@ -124,7 +124,7 @@ class RefineTest(chex.TestCase):
     record = self.root / 'run/fine/first.json'
     away = record.rename(self.root / 'first.json')
     with self.assertRaisesRegex(UserError, 'fine does not say in first.json'):
-      second_network.joined(self.root / 'run', run)
+      second_network.with_second_network(self.root / 'run', run)
     away.rename(record)
     with self.assertRaisesRegex(UserError, 'alone; give --workdir=.*/run and'):
       trained_run.load(self.root / 'run/fine')
@@ -149,20 +149,20 @@ class RefusedTest(chex.TestCase):
     folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
     saved_run.save(folder)
     with self.assertRaisesRegex(UserError, 'no second network; .*refine'):
-      second_network.joined(folder, trained_run.load(folder))
+      second_network.with_second_network(folder, trained_run.load(folder))
 
   def test_before_any_work(self):
     folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
     saved_run.save(folder)
     run = trained_run.load(folder)
     config = refinement.config_of(
-      run, fine.get_config(), second_network.coarse(folder)
+      run, fine.get_config(), second_network.probabilities_folder(folder)
     )
     config.train.loss = 'bec'
     with self.assertRaisesRegex(UserError, "train.loss='bec' is unknown"):
       refinement.refine(run, config, folder)
-    self.assertFalse(second_network.coarse(folder).exists())
-    self.assertFalse(second_network.folder(folder).exists())
+    self.assertFalse(second_network.probabilities_folder(folder).exists())
+    self.assertFalse(second_network.folder_of(folder).exists())
 
   def test_data_are_the_first_ones(self):
     config = debug.get_config()

@@ -84,7 +84,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     self, split: str
   ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yields (name, example) for the tiles of a photo, then of the next."""
-    source = reading.undecoded(self._source, split)
+    source = reading.undecoded_examples(self._source, split)
     cut = lambda position: list(self._cut(source[position]))
     for examples in threads.ordered_map(cut, range(len(source))):
       yield from examples
@@ -101,7 +101,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     }
     # The same tiles whatever other photos there are.
     seed = hashlib.md5(name.encode(), usedforsecurity=False).digest()
-    corners = tile_places.random(
+    corners = tile_places.random_places(
       layers['coarse'], self._size, TILES, np.random.default_rng(list(seed))
     )
     height, width = self._size

@@ -25,7 +25,7 @@ def fits(size: tuple[int, int], tile: tuple[int, int]) -> bool:
   return size[0] >= tile[0] and size[1] >= tile[1]
 
 
-def random(
+def random_places(
   probability: np.ndarray,
   tile: tuple[int, int],
   count: int,
@@ -56,7 +56,9 @@ def random(
   return np.clip(chosen - inside, 0, most)
 
 
-def along(probability: np.ndarray, tile: tuple[int, int]) -> np.ndarray:
+def places_along_border(
+  probability: np.ndarray, tile: tuple[int, int]
+) -> np.ndarray:
   """Tiles whose inner parts cover all doubtful pixels, none twice.
 
   The photo is divided into cells, the tiles without their margins. Each cell

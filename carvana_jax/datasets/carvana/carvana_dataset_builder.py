@@ -8,8 +8,7 @@ import tensorflow_datasets as tfds
 from etils import epath
 
 from carvana_jax.datasets import images, spec
-from carvana_jax.datasets.carvana import archives as sources
-from carvana_jax.datasets.carvana import kaggle, verify
+from carvana_jax.datasets.carvana import archives, kaggle, verify
 from carvana_jax.system import threads
 from carvana_jax.system.errors import UserError
 
@@ -34,7 +33,7 @@ _NO_METADATA = {'make': '', 'model': '', 'year': '', 'trim': ''}
 
 
 class Builder(tfds.core.GeneratorBasedBuilder):
-  """Packages the photos of a manual folder; see `source.py` for its forms.
+  """Packages the photos of a manual folder; see `archives.py` for its forms.
 
   A builder config names the size, `HEIGHTxWIDTH`. At the original size photos
   keep their own bytes; at others photo and mask are averaged over areas.
@@ -48,8 +47,8 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     for size in spec.SIZES
   ]
   MANUAL_DOWNLOAD_INSTRUCTIONS = (
-    f'Accept the rules at {sources.HOMEPAGE}, download its data and put'
-    f' {sources.COMPETITION}.zip, or the archives or folders train and'
+    f'Accept the rules at {archives.HOMEPAGE}, download its data and put'
+    f' {archives.COMPETITION}.zip, or the archives or folders train and'
     ' train_masks and, if wanted, test and metadata.csv, into the folder.'
   )
 
@@ -99,7 +98,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     return self.dataset_info_from_configs(
       description=_DESCRIPTION,
       features=spec.features(self.builder_config.name),
-      homepage=sources.HOMEPAGE,
+      homepage=archives.HOMEPAGE,
       citation=_CITATION,
     )
 
@@ -122,15 +121,15 @@ class Builder(tfds.core.GeneratorBasedBuilder):
       if photos
     }
 
-  def _checked(self, manual_dir: epath.PathLike) -> sources.Source:
-    source = sources.find(manual_dir, self._unlabeled)
-    verify.check(source, *self.PHOTO_SIZE)
+  def _checked(self, manual_dir: epath.PathLike) -> archives.Source:
+    source = archives.find(manual_dir, self._unlabeled)
+    verify.verify_files(source, *self.PHOTO_SIZE)
     return source
 
   def _generate_examples(
     self,
-    photos: dict[str, sources.File],
-    masks: dict[str, sources.File],
+    photos: dict[str, archives.File],
+    masks: dict[str, archives.File],
     metadata: dict[str, dict[str, str]],
   ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yields (stem, example) with encoded images, computed on all cores."""
@@ -149,13 +148,13 @@ class Builder(tfds.core.GeneratorBasedBuilder):
 
     return threads.ordered_map(example, photos)
 
-  def _encode_photo(self, file: sources.File) -> bytes:
+  def _encode_photo(self, file: archives.File) -> bytes:
     if self.builder_config.name == spec.ORIGINAL_SIZE:
       return file.read()
     photo = images.decode_photo(file.read())
     return images.encode_png(images.reduce(photo, *self._size))
 
-  def _encode_mask(self, file: sources.File | None) -> bytes:
+  def _encode_mask(self, file: archives.File | None) -> bytes:
     """PNG bytes of the reduced mask; all zero for a photo that has none."""
     if file is None:
       return images.encode_png(np.zeros(self._size, np.uint8))

@@ -24,7 +24,7 @@ _CARS_NAMED = 5  # in the warning about incomplete cars
 _REMEDY = 'download it again or remove it.'
 
 
-def check(source: Source, height: int, width: int) -> None:
+def verify_files(source: Source, height: int, width: int) -> None:
   """Reads every file, on all cores; warns of cars that lack views.
 
   Raises:

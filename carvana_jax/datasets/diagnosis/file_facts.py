@@ -21,7 +21,7 @@ _CAR = 128  # the lowest value of a soft mask that is more car than background
 T = TypeVar('T')
 
 
-class Photo(NamedTuple):
+class PhotoFacts(NamedTuple):
   """Of a photo."""
 
   digest: bytes  # SHA-256 of the file
@@ -30,7 +30,7 @@ class Photo(NamedTuple):
   thumbnail: np.ndarray  # uint8 [24, 36], luminance averaged over areas
 
 
-class Mask(NamedTuple):
+class MaskFacts(NamedTuple):
   """Of a mask."""
 
   digest: bytes  # SHA-256 of the pixels
@@ -45,8 +45,8 @@ class Facts(NamedTuple):
   """Of a pair; a text says why a file can't be read, None that it's missing."""
 
   pair: Pair
-  photo: Photo | str | None
-  mask: Mask | str | None
+  photo: PhotoFacts | str | None
+  mask: MaskFacts | str | None
 
 
 def examine(pair: Pair, soft: bool) -> Facts:
@@ -82,7 +82,9 @@ def _photo(data):
     # JPEG decodes an eighth of the pixels much faster, and to the file's end.
     image.draft('L', (4 * THUMBNAIL[1], 4 * THUMBNAIL[0]))
     thumbnail = image.convert('L').resize(THUMBNAIL[::-1], Image.Resampling.BOX)
-  return Photo(hashlib.sha256(data).digest(), kind, size, np.asarray(thumbnail))
+  return PhotoFacts(
+    hashlib.sha256(data).digest(), kind, size, np.asarray(thumbnail)
+  )
 
 
 def _mask(data, soft):
@@ -95,7 +97,7 @@ def _mask(data, soft):
     if image.mode in verify.MASK_MODES and (soft or verify.is_binary(image)):
       is_car = (pixels >= _CAR) if soft else (pixels != 0)
       area, box = _shape(is_car.view(np.uint8))
-  return Mask(
+  return MaskFacts(
     hashlib.sha256(np.ascontiguousarray(pixels)).digest(),
     image.mode,
     size,

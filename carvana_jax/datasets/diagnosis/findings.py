@@ -7,10 +7,14 @@ from typing import NamedTuple
 import numpy as np
 
 from carvana_jax.datasets import spec
-from carvana_jax.datasets.carvana import verify as rules
+from carvana_jax.datasets.carvana import verify
 from carvana_jax.datasets.carvana.archives import File
 from carvana_jax.datasets.diagnosis import duplicates, mask_outliers
-from carvana_jax.datasets.diagnosis.file_facts import Facts, Mask, Photo
+from carvana_jax.datasets.diagnosis.file_facts import (
+  Facts,
+  MaskFacts,
+  PhotoFacts,
+)
 from carvana_jax.datasets.diagnosis.pairs import Collection, Pair
 
 WRONG = 'wrong'  # training on it would be wrong
@@ -49,8 +53,8 @@ def diagnose(facts: Sequence[Facts], collection: Collection) -> list[Check]:
     facts: of the collection's pairs, one or more.
     collection: the pairs, and what holds for all of them.
   """
-  photos = sum(isinstance(x.photo, Photo) for x in facts)
-  masks = sum(isinstance(x.mask, Mask) for x in facts)
+  photos = sum(isinstance(x.photo, PhotoFacts) for x in facts)
+  masks = sum(isinstance(x.mask, MaskFacts) for x in facts)
   files = sum((x.photo is not None) + (x.mask is not None) for x in facts)
   cars = len({x.pair.car_id for x in facts})
   exact = list(_equal_photos(facts))
@@ -133,9 +137,9 @@ def _size(size):
 
 def _modes(facts: Sequence[Facts], photo_kind: str) -> Iterator[Finding]:
   for pair, file, content in _readable(facts):
-    if isinstance(content, Photo) and content.kind != photo_kind:
+    if isinstance(content, PhotoFacts) and content.kind != photo_kind:
       yield Finding(pair, str(file), content.kind, photo_kind, _REPLACE)
-    if isinstance(content, Mask) and content.mode not in rules.MASK_MODES:
+    if isinstance(content, MaskFacts) and content.mode not in verify.MASK_MODES:
       expected = 'one channel of 8 bits'
       yield Finding(pair, str(file), content.mode, expected, _REPLACE)
 
@@ -144,8 +148,8 @@ def _values(facts: Sequence[Facts]) -> Iterator[Finding]:
   expected = '0 and 1, or 0 and 255'
   for x in facts:
     if (
-      isinstance(x.mask, Mask)
-      and x.mask.mode in rules.MASK_MODES
+      isinstance(x.mask, MaskFacts)
+      and x.mask.mode in verify.MASK_MODES
       and x.mask.area is None
     ):
       file = str(x.pair.mask)
@@ -163,7 +167,7 @@ def _extremes(facts: Sequence[Facts]) -> Iterator[Finding]:
 
 def _is_extreme(content):
   return (
-    isinstance(content, Mask)
+    isinstance(content, MaskFacts)
     and content.area is not None
     and not _EMPTY <= content.area <= _FULL
   )
@@ -171,11 +175,11 @@ def _is_extreme(content):
 
 def _readable(
   facts: Sequence[Facts],
-) -> Iterator[tuple[Pair, File, Photo | Mask]]:
+) -> Iterator[tuple[Pair, File, PhotoFacts | MaskFacts]]:
   for pair, photo, mask in facts:
-    if isinstance(photo, Photo):
+    if isinstance(photo, PhotoFacts):
       yield pair, pair.photo, photo
-    if isinstance(mask, Mask):
+    if isinstance(mask, MaskFacts):
       yield pair, pair.mask, mask
 
 
@@ -214,11 +218,11 @@ def _equal_masks(facts: Sequence[Facts]) -> Iterator[Finding]:
 
 
 def _digest(content):
-  return content.digest if isinstance(content, Photo | Mask) else None
+  return content.digest if isinstance(content, PhotoFacts | MaskFacts) else None
 
 
 def _near(facts: Sequence[Facts]) -> Iterator[Finding]:
-  read = [x for x in facts if isinstance(x.photo, Photo)]
+  read = [x for x in facts if isinstance(x.photo, PhotoFacts)]
   if not read:
     return
   thumbnails = np.stack([x.photo.thumbnail for x in read])
@@ -290,7 +294,7 @@ def _odd(
   sound = [
     x
     for x in facts
-    if isinstance(x.mask, Mask) and x.mask.area and not _is_extreme(x.mask)
+    if isinstance(x.mask, MaskFacts) and x.mask.area and not _is_extreme(x.mask)
   ]
   oddities, count = find(
     [

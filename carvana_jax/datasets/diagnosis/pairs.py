@@ -44,7 +44,7 @@ class Collection(NamedTuple):
   soft: bool  # whether masks may have values between background and car
 
 
-def in_folder(folder: pathlib.Path) -> Collection:
+def pairs_in_folder(folder: pathlib.Path) -> Collection:
   """The photos and masks of a folder that `carvana` could be made from.
 
   Raises:
@@ -60,7 +60,7 @@ def in_folder(folder: pathlib.Path) -> Collection:
   return Collection(pairs, Builder.PHOTO_SIZE, 'RGB JPEG', soft=False)
 
 
-def in_dataset(folder: pathlib.Path) -> Collection:
+def pairs_in_dataset(folder: pathlib.Path) -> Collection:
   """The photos and masks of a prepared data set, in its own splits.
 
   Raises:
@@ -72,7 +72,7 @@ def in_dataset(folder: pathlib.Path) -> Collection:
       f'{folder} is no prepared data set; give --data the folder that holds '
       'dataset_info.json, such as data/studio/128x192/1.0.1.'
     )
-  builder = reading.in_folder(folder)
+  builder = reading.open_folder(folder)
   lacking = spec.features(spec.ORIGINAL_SIZE).keys() - builder.info.features
   if lacking:
     raise UserError(

@@ -130,5 +130,7 @@ def collection_of(manual_dir: str | None, data: str | None):
       '--data, a prepared data set.'
     )
   if data is None:
-    return pairs.in_folder(pathlib.Path(manual_dir).expanduser().absolute())
-  return pairs.in_dataset(pathlib.Path(data).expanduser().absolute())
+    return pairs.pairs_in_folder(
+      pathlib.Path(manual_dir).expanduser().absolute()
+    )
+  return pairs.pairs_in_dataset(pathlib.Path(data).expanduser().absolute())

@@ -10,7 +10,7 @@ from carvana_jax.models import vgg_weights
 from carvana_jax.system.errors import UserError
 
 
-def check(config: ConfigDict) -> None:
+def check_weights_file(config: ConfigDict) -> None:
   """Raises a `UserError` where a pretrained encoder can't be had."""
   if 'encoder_weights' not in config.model:
     return

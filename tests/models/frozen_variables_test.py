@@ -9,7 +9,7 @@ import numpy as np
 from absl.testing import parameterized
 
 from carvana_jax import models
-from carvana_jax.models import frozen, vgg_weights
+from carvana_jax.models import frozen_variables, vgg_weights
 from carvana_jax.parallel import devices
 from carvana_jax.system.errors import UserError
 from carvana_jax.training import steps, train_state
@@ -95,7 +95,7 @@ class EncoderTest(chex.TestCase):
   def test_trains_from_scratch_if_asked(self):
     config = vgg19_unet512.get_config()
     config.model.encoder_weights = 'random'
-    frozen.check(config)
+    frozen_variables.check_weights_file(config)
     state = abstract_state(config)
     self.assertEqual(state.frozen, {})
     self.assertIn('encoder', state.params)
@@ -107,7 +107,7 @@ class EncoderTest(chex.TestCase):
     config = vgg19_unet512.get_config()
     config.model.encoder_weights = weights
     with self.assertRaisesRegex(UserError, part):
-      frozen.check(config)
+      frozen_variables.check_weights_file(config)
 
   def test_comes_from_the_file(self):
     config = vgg19_unet512.get_config()
@@ -118,8 +118,8 @@ class EncoderTest(chex.TestCase):
     )
     read = mock.Mock(return_value=(weights, 'abc'))
     with mock.patch.object(vgg_weights, 'read', read):
-      frozen.check(config)
-      result, origin = frozen.values(like, config.model, [])
+      frozen_variables.check_weights_file(config)
+      result, origin = frozen_variables.values(like, config.model, [])
     read.assert_called_with('weights.h5')
     self.assertEqual(origin, {'encoder': 'abc'})
     chex.assert_trees_all_equal_shapes_and_dtypes(result, like)
@@ -133,7 +133,7 @@ class StandardizationTest(chex.TestCase):
     first, second = batch_of(6), batch_of(6)
     second['image'] = second['image'] // 2
     second['weight'] = np.array([1, 0], np.float32)
-    result = frozen.channel_statistics([first, second])
+    result = frozen_variables.channel_statistics([first, second])
     pixels = np.concatenate([first['image'], second['image'][:1]]) / 255
     np.testing.assert_allclose(result['mean'], pixels.mean((0, 1, 2)), 1e-5)
     np.testing.assert_allclose(result['std'], pixels.std((0, 1, 2)), 1e-5)
@@ -141,7 +141,7 @@ class StandardizationTest(chex.TestCase):
   def test_a_channel_without_contrast_is_not_divided_by_zero(self):
     batch = batch_of(3)
     batch['image'][..., 1] = 7
-    result = frozen.channel_statistics([batch])
+    result = frozen_variables.channel_statistics([batch])
     self.assertEqual(result['std'][1], 1)
     self.assertAlmostEqual(result['mean'][1], 7 / 255, 6)
 
@@ -164,7 +164,7 @@ class StandardizationTest(chex.TestCase):
   def test_values_fill_what_is_asked_for(self):
     like = {'input': {'mean': 0, 'std': 0}}
     config = median_cnn100.get_config().model
-    result, origin = frozen.values(like, config, [batch_of(6)])
+    result, origin = frozen_variables.values(like, config, [batch_of(6)])
     chex.assert_trees_all_equal_structs(result, like)
     self.assertEqual(origin, {})
-    self.assertEqual(frozen.values({}, config, []), ({}, {}))
+    self.assertEqual(frozen_variables.values({}, config, []), ({}, {}))

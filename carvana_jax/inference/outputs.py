@@ -24,7 +24,7 @@ class Wanted(NamedTuple):
   cutout: str | None = None  # png or webp
   trim: bool = False  # the cut-out to the car
   background: np.ndarray | None = None  # uint8 [h, w, 3], of a composite
-  shadow: str = 'own'  # of the composite, one of `choices.SHADOWS`
+  shadow: str = 'own'  # of the composite, one of `names.SHADOWS`
 
   @property
   def photo(self) -> bool:
@@ -78,7 +78,7 @@ def make(
 
   Args:
     prediction: with the photo's pixels, where they are needed.
-    masking: `config.eval`, see `predictor.mask_of`.
+    masking: `config.eval`, see `from_logits.mask_of`.
     wanted: which ones.
 
   Raises:
