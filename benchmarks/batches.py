@@ -28,10 +28,10 @@ import jax
 import tensorflow_datasets as tfds
 
 from benchmarks.peers import clock
+from carvana_jax.configs import default
 from carvana_jax.datasets import input_pipeline, prepare
 from carvana_jax.parallel import devices
 from carvana_jax.system import malloc
-from configs import default
 
 
 def batches(

@@ -48,10 +48,10 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks import remains
+from carvana_jax.configs import debug
 from carvana_jax.datasets import prepare
 from carvana_jax.datasets.studio import studio_dataset_builder
 from carvana_jax.system.errors import UserError
-from configs import debug
 
 ROOT = pathlib.Path(__file__).parents[1]
 _CARS = 8  # of the data set: the first that have one of every split

@@ -69,7 +69,7 @@ def example(shape, count):
 
 def compared_config(name):
   """The named config, with nothing in a step that the peers' have not."""
-  config = importlib.import_module(f'configs.{name}').get_config()
+  config = importlib.import_module(f'carvana_jax.configs.{name}').get_config()
   config.augment.flip_left_right = False
   for field in ('rotation', 'brightness'):
     config.augment[field] = 0.0

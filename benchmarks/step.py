@@ -61,7 +61,7 @@ def commands(case: Case, peers: str) -> dict[str, list[list[str]]]:
     case: the network.
     peers: the Python of the environment that has PyTorch.
   """
-  module = importlib.import_module(f'configs.{case.config}')
+  module = importlib.import_module(f'carvana_jax.configs.{case.config}')
   model = module.get_config().model.to_json()
   sizes = [str(x) for x in case[1:]]
   here = [sys.executable, '-m']

@@ -8,7 +8,7 @@ so they are those of tiny_unet128; nor are momentum (0.9 here) and epsilon
 (1e-5) of batch normalisation.
 """
 
-from configs import default, tiny_unet128
+from carvana_jax.configs import default, tiny_unet128
 
 
 def get_config():

@@ -6,7 +6,7 @@
 
 from ml_collections import ConfigDict
 
-from configs import default
+from carvana_jax.configs import default
 
 
 def get_config():

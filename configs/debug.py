@@ -5,7 +5,7 @@
 The score means nothing.
 """
 
-from configs import default
+from carvana_jax.configs import default
 
 
 def get_config():

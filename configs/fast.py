@@ -15,7 +15,7 @@ benchmarks/recipe.md holds what was tried, and what each change cost and
 brought.
 """
 
-from configs import default
+from carvana_jax.configs import default
 
 
 def get_config():

@@ -9,7 +9,7 @@ size on 6 test cars 0.9962 instead of 0.9953.
 Only for `refine`: as a config of its own it would train on whole photos.
 """
 
-from configs import default, fast
+from carvana_jax.configs import default, fast
 
 
 def get_config():

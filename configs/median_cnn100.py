@@ -9,7 +9,7 @@ validation Dice 0.9518 at network size, 0.972 on the leaderboard with holes
 filled, after training on 2500 images.
 """
 
-from configs import cnn256
+from carvana_jax.configs import cnn256
 
 
 def get_config():

@@ -7,7 +7,7 @@ there, two of them for rendering, and scores 0.9878 Dice at 256x384 on the six
 test cars.
 """
 
-from configs import default
+from carvana_jax.configs import default
 
 
 def get_config():

@@ -10,7 +10,7 @@ author's augmentation, which under-fitted, and the cure he proposed:
     --config.model.norm=batch
 """
 
-from configs import default
+from carvana_jax.configs import default
 
 
 def get_config():

@@ -6,7 +6,7 @@
 Published: test Dice 0.99391 at network size, after training on 190 cars.
 """
 
-from configs import tiny_unet128
+from carvana_jax.configs import tiny_unet128
 
 
 def get_config():

@@ -9,7 +9,7 @@ only (benchmarks/README.md): 300 images/s, 9 minutes of steps, 12 GB for a batch
 of 16. It was not yet run to its end, so no score is promised.
 """
 
-from configs import default, fast
+from carvana_jax.configs import default, fast
 
 
 def get_config():

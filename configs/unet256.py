@@ -7,7 +7,7 @@ Levels, convolutions a level and the first width are for the user to choose; the
 lab names no values. Training is that of cnn256.
 """
 
-from configs import cnn256, default
+from carvana_jax.configs import cnn256, default
 
 
 def get_config():

@@ -13,7 +13,7 @@ was over; it was not yet run to its end, so no score is promised. Published
 networks of this size reach 0.995 at full size.
 """
 
-from configs import default, fast
+from carvana_jax.configs import default, fast
 
 
 def get_config():

@@ -18,7 +18,7 @@ the validation split; the best epoch is kept. Everything from scratch, no FILE:
 
 from ml_collections import ConfigDict
 
-from configs import default
+from carvana_jax.configs import default
 
 
 def get_config():

@@ -16,7 +16,10 @@ ROOMS = (
 
 def _imports():
   """{module: the modules of this project that it imports, anywhere in it}."""
-  files = [*ROOT.glob('carvana_jax/**/*.py'), *ROOT.glob('configs/*.py')]
+  files = {
+    *ROOT.glob('carvana_jax/**/*.py'),
+    *ROOT.glob('carvana_jax/configs/*.py'),  # a link, which ** does not follow
+  }
   modules = {_name(path): path for path in files}
   found = {}
   for module, path in modules.items():
@@ -39,9 +42,7 @@ def _name(path):
 
 
 def _room(module):
-  top, *rest = module.split('.')
-  if top == 'configs':
-    return top
+  rest = module.split('.')[1:]
   return rest[0] if rest and rest[0] in ROOMS else 'commands'
 
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from carvana_jax.configs import default
 from carvana_jax.system.errors import UserError
-from configs import default
 
 # What a value must be, in words; of tuples, all values are whole numbers.
 _KINDS = {

@@ -4,12 +4,12 @@ import pathlib
 
 from ml_collections import ConfigDict
 
+from carvana_jax.configs import default
 from carvana_jax.datasets import folds, prepare
 from carvana_jax.inference import second_network
 from carvana_jax.system.errors import UserError
 from carvana_jax.training import check_config, loop, run_folder, trained_run
 from carvana_jax.workflows import out_of_fold
-from configs import default
 
 
 def config_of(

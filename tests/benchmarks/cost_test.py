@@ -12,10 +12,10 @@ import jax
 
 from benchmarks import cost
 from carvana_jax import models
+from carvana_jax.configs import debug
 from carvana_jax.datasets import prepare
 from carvana_jax.models import layer_table
 from carvana_jax.training import steps
-from configs import debug
 
 
 class CostTest(chex.TestCase):

@@ -20,13 +20,13 @@ from absl.testing import parameterized
 from benchmarks import kill, remains
 from benchmarks.kill import Kill, Plan
 from carvana_jax import models
+from carvana_jax.configs import debug
 from carvana_jax.datasets.studio.studio_dataset_builder import Builder
 from carvana_jax.parallel import devices
 from carvana_jax.system.errors import UserError
 from carvana_jax.system.host_tensorflow import tf
 from carvana_jax.training import checkpoint, logbook, run_folder
 from carvana_jax.training.optimizer import make_optimizer
-from configs import debug
 from tests.helpers import saved_run
 
 

@@ -21,7 +21,7 @@ SHAPE = (64, 96, 3)
 
 def model_of(name):
   return models.build(
-    importlib.import_module(f'configs.{name}').get_config().model
+    importlib.import_module(f'carvana_jax.configs.{name}').get_config().model
   )
 
 
@@ -116,7 +116,7 @@ class SummaryTest(chex.TestCase):
     ('vgg19_unet512', 21_359_425, 8_410_881, 3_584),
   )
   def test_published_counts(self, name, parameters, trainable, statistics):
-    config = importlib.import_module(f'configs.{name}').get_config()
+    config = importlib.import_module(f'carvana_jax.configs.{name}').get_config()
     found = layer_table.layers(
       models.build(config.model), prepare.input_shape(config.data)
     )

@@ -7,8 +7,8 @@ import threading
 
 import chex
 
+from carvana_jax.configs import debug
 from carvana_jax.datasets import prepare
-from configs import debug
 from tests.helpers import numbered
 
 

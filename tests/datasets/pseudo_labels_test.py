@@ -11,10 +11,10 @@ import numpy as np
 from absl.testing import parameterized
 from PIL import Image
 
+from carvana_jax.configs import default
 from carvana_jax.datasets import input_pipeline, prepare, pseudo_labels
 from carvana_jax.datasets.carvana.carvana_dataset_builder import Builder
 from carvana_jax.system.errors import UserError
-from configs import default
 from tests.datasets import carvana_test
 from tests.datasets.carvana_test import TINY, UNLABELED, stems
 

@@ -14,11 +14,11 @@ import jax
 import numpy as np
 
 from carvana_jax import models
+from carvana_jax.configs import default
 from carvana_jax.datasets import prepare
 from carvana_jax.inference import predictor
 from carvana_jax.parallel import devices
 from carvana_jax.training import trained_run
-from configs import default
 
 SIZE = (96, 150)
 BATCH_SIZES = (1, 6)

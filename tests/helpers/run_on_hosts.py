@@ -17,12 +17,12 @@ from unittest import mock
 import jax
 from absl import flags
 
+from carvana_jax.configs import debug
 from carvana_jax.datasets import folds, input_pipeline, prepare
 from carvana_jax.evaluation import scoring
 from carvana_jax.parallel import launch, processes
 from carvana_jax.system import cli, common_flags
 from carvana_jax.training import loop, trained_run
-from configs import debug
 from tests.helpers import numbered
 
 # Five steps an epoch, three epochs; neither number divides by anything.

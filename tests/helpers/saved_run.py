@@ -6,10 +6,10 @@ import jax
 import numpy as np
 
 from carvana_jax import models
+from carvana_jax.configs import debug
 from carvana_jax.parallel import devices
 from carvana_jax.training import checkpoint
 from carvana_jax.training.optimizer import make_optimizer
-from configs import debug
 
 
 def save(workdir: pathlib.Path, seed: int = 0) -> None:

@@ -13,10 +13,10 @@ import jax
 import numpy as np
 
 from carvana_jax import models
+from carvana_jax.configs import default
 from carvana_jax.parallel import devices
 from carvana_jax.training import steps, train_state
 from carvana_jax.training.optimizer import make_optimizer
-from configs import default
 
 BATCH, SIZE, STEPS = 8, (16, 24), 4
 

@@ -6,9 +6,9 @@ import tempfile
 
 import chex
 
+from carvana_jax.configs import default
 from carvana_jax.inference import networks
 from carvana_jax.system.errors import UserError
-from configs import default
 from tests.helpers import saved_run
 
 

@@ -11,13 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 from absl.testing import parameterized
 
+from carvana_jax.configs import default
 from carvana_jax.datasets.borders import tile_places
 from carvana_jax.inference import predictor
 from carvana_jax.masks import cleaning, from_logits
 from carvana_jax.parallel import devices
 from carvana_jax.system.errors import UserError
 from carvana_jax.training import trained_run
-from configs import default
 from tests.helpers import commands
 
 SIZE = (64, 96)

@@ -33,7 +33,8 @@ def field(flag, *words, base='debug'):
 def changed(line):
   """A config file that goes on from configs/debug.py."""
   return (
-    'from configs import debug\nfrom ml_collections import ConfigDict\n\n'
+    'from ml_collections import ConfigDict\n\n'
+    'from carvana_jax.configs import debug\n\n'
     f'def get_config():\n  config = debug.get_config()\n  {line}\n'
     '  return config\n'
   )

@@ -7,7 +7,7 @@ import pathlib
 from absl.testing import absltest, parameterized
 from PIL import Image
 
-from configs import debug
+from carvana_jax.configs import debug
 from tests.malformed import command
 from tests.malformed.case import (
   CAR,

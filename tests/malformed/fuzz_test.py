@@ -19,6 +19,7 @@ from ml_collections import ConfigDict
 from PIL import Image
 
 from carvana_jax import models
+from carvana_jax.configs import cnn256, default, vgg19_unet512
 from carvana_jax.datasets import spec
 from carvana_jax.datasets.carvana import archives
 from carvana_jax.evaluation import results
@@ -28,7 +29,6 @@ from carvana_jax.models import vgg_weights
 from carvana_jax.system import config_fields, files
 from carvana_jax.system.errors import UserError
 from carvana_jax.training import run_folder
-from configs import cnn256, default, vgg19_unet512
 from tests.malformed.case import CAR, encoded, gradient, write, zipped
 
 # The same examples every time.

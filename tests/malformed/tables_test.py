@@ -6,7 +6,7 @@ import json
 
 from absl.testing import absltest
 
-from configs import debug
+from carvana_jax.configs import debug
 from tests.malformed.case import (
   CAR,
   Case,

@@ -11,8 +11,8 @@ import orbax.checkpoint as ocp
 import safetensors.numpy
 from absl.testing import absltest
 
+from carvana_jax.configs import debug, default
 from carvana_jax.datasets import prepare
-from configs import debug, default
 from tests.malformed.case import (
   CAR,
   Case,

@@ -3,8 +3,8 @@
 import chex
 import numpy as np
 
+from carvana_jax.configs import default
 from carvana_jax.masks import cleaning
-from configs import default
 
 
 def parse(text):

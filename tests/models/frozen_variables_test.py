@@ -9,12 +9,12 @@ import numpy as np
 from absl.testing import parameterized
 
 from carvana_jax import models
+from carvana_jax.configs import median_cnn100, vgg19_unet512
 from carvana_jax.models import frozen_variables, vgg_weights
 from carvana_jax.parallel import devices
 from carvana_jax.system.errors import UserError
 from carvana_jax.training import steps, train_state
 from carvana_jax.training.optimizer import make_optimizer
-from configs import median_cnn100, vgg19_unet512
 
 SIZE = (16, 32)
 

@@ -33,7 +33,9 @@ SCALE = {'mean': np.linspace(0.1, 0.6, 6), 'std': np.linspace(0.2, 0.4, 6)}
 
 
 def model_of(name):
-  config = importlib.import_module(f'configs.{name}').get_config().model
+  config = (
+    importlib.import_module(f'carvana_jax.configs.{name}').get_config().model
+  )
   if 'dropout' in config:
     config.dropout = 0.0  # Keras draws other numbers
   return models.build(config).clone(dtype=jnp.float64)

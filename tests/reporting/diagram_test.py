@@ -28,7 +28,7 @@ CONFIGS = sorted(
 
 
 def config_of(name):
-  return importlib.import_module(f'configs.{name}').get_config()
+  return importlib.import_module(f'carvana_jax.configs.{name}').get_config()
 
 
 @functools.cache

@@ -16,6 +16,7 @@ from PIL import Image
 from scipy import ndimage
 
 from carvana_jax import models
+from carvana_jax.configs import median_cnn100, tiny_unet128
 from carvana_jax.datasets import images, prepare
 from carvana_jax.models import layer_table
 from carvana_jax.models.norm import BatchNorm
@@ -23,7 +24,6 @@ from carvana_jax.parallel import devices
 from carvana_jax.reporting import feature_maps
 from carvana_jax.system.errors import UserError
 from carvana_jax.training import trained_run
-from configs import median_cnn100, tiny_unet128
 from tests.helpers import saved_run
 
 
@@ -100,7 +100,7 @@ class CaptureTest(chex.TestCase):
     ('vgg19_unet512', (16, 32)),
   )
   def test_every_layer_of_a_config(self, name, size):
-    config = importlib.import_module(f'configs.{name}').get_config()
+    config = importlib.import_module(f'carvana_jax.configs.{name}').get_config()
     model = models.build(config.model)
     shape = (*size, 6 if config.data.multiview else 3)
     random = np.random.default_rng(0)

@@ -3,9 +3,9 @@
 import chex
 from absl.testing import parameterized
 
+from carvana_jax.configs import debug
 from carvana_jax.evaluation import results
 from carvana_jax.reporting import next_steps
-from configs import debug
 
 _BANDS = (('0', '2'), ('2', '4'), ('4', '8'), ('8', '16'), ('16', '32'),
           ('32', '64'), ('64', ''))  # fmt: skip

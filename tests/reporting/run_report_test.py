@@ -11,9 +11,9 @@ from unittest import mock
 import chex
 import numpy as np
 
+from carvana_jax.configs import debug
 from carvana_jax.datasets import images
 from carvana_jax.reporting import cards, page, run_report
-from configs import debug
 from tests.helpers import browser
 
 SUMMARY = {

@@ -6,8 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 from absl.testing import parameterized
 
+from carvana_jax.configs import default
 from carvana_jax.training import augment
-from configs import default
 
 SHAPE = (16, 12, 20)
 IMAGE = np.random.default_rng(0).uniform(size=(*SHAPE, 3)).astype(np.float32)

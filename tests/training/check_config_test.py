@@ -3,9 +3,15 @@
 import chex
 from absl.testing import parameterized
 
+from carvana_jax.configs import (
+  cnn256,
+  debug,
+  default,
+  median_cnn100,
+  vgg19_unet512,
+)
 from carvana_jax.system.errors import UserError
 from carvana_jax.training import check_config
-from configs import cnn256, debug, default, median_cnn100, vgg19_unet512
 
 
 class CheckTest(chex.TestCase):

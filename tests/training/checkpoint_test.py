@@ -21,12 +21,12 @@ import orbax.checkpoint as ocp
 from absl.testing import parameterized
 
 from carvana_jax import models
+from carvana_jax.configs import debug
 from carvana_jax.parallel import devices
 from carvana_jax.system import checksums
 from carvana_jax.system.errors import UserError
 from carvana_jax.training import checkpoint, trained_run
 from carvana_jax.training.optimizer import make_optimizer
-from configs import debug
 from tests.helpers import steps_on_devices
 
 

@@ -12,12 +12,12 @@ from absl.testing import parameterized
 from ml_collections import ConfigDict
 
 from carvana_jax import models
+from carvana_jax.configs import default
 from carvana_jax.datasets import prepare, spec
 from carvana_jax.parallel import devices
 from carvana_jax.system.errors import UserError
 from carvana_jax.training import checkpoint, losses
 from carvana_jax.training.optimizer import make_optimizer, schedule
-from configs import default
 
 FILES = sorted(
   path.stem
@@ -36,7 +36,7 @@ def _fields(config):
 class ConfigsTest(chex.TestCase):
   @parameterized.parameters(*FILES)
   def test_builds_all_that_a_run_needs(self, name):
-    module = importlib.import_module(f'configs.{name}')
+    module = importlib.import_module(f'carvana_jax.configs.{name}')
     self.assertTrue(module.__doc__)
     config = module.get_config()
     model = models.build(config.model)
@@ -49,7 +49,7 @@ class ConfigsTest(chex.TestCase):
 
   @parameterized.parameters(*FILES)
   def test_has_the_fields_of_the_default(self, name):
-    config = importlib.import_module(f'configs.{name}').get_config()
+    config = importlib.import_module(f'carvana_jax.configs.{name}').get_config()
     expected = default.get_config()
     if config.model.name != 'unet':  # another network has other fields
       expected.model = config.model

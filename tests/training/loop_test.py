@@ -16,13 +16,13 @@ import jax.numpy as jnp
 import numpy as np
 from absl.testing import parameterized
 
+from carvana_jax.configs import cnn256, debug
 from carvana_jax.datasets import input_pipeline, prepare
 from carvana_jax.models import frozen_variables
 from carvana_jax.parallel import devices, processes
 from carvana_jax.system.errors import UserError
 from carvana_jax.training import checkpoint, loop, losses, stopping, trained_run
 from carvana_jax.training.validation import Validation
-from configs import cnn256, debug
 from tests.helpers import numbered
 
 

@@ -8,9 +8,9 @@ import tempfile
 
 import chex
 
+from carvana_jax.configs import default
 from carvana_jax.system.errors import UserError
 from carvana_jax.training import run_folder
-from configs import default
 
 _HOLDER = """
 import pathlib, sys, time

@@ -13,12 +13,12 @@ import numpy as np
 from absl.testing import parameterized
 
 from carvana_jax import models
+from carvana_jax.configs import default
 from carvana_jax.inference import predictor
 from carvana_jax.metrics import overlap
 from carvana_jax.parallel import devices
 from carvana_jax.training import losses, steps, train_state
 from carvana_jax.training.optimizer import make_optimizer
-from configs import default
 
 ROOT = pathlib.Path(__file__).parents[2]
 SIZE = (16, 24)

@@ -17,6 +17,7 @@ from absl import flags
 from PIL import Image
 
 from carvana_jax import crossval
+from carvana_jax.configs import debug
 from carvana_jax.datasets import folds, prepare, spec
 from carvana_jax.evaluation import evaluate_run, scoring
 from carvana_jax.inference import networks
@@ -24,7 +25,6 @@ from carvana_jax.masks import from_logits
 from carvana_jax.system.errors import UserError
 from carvana_jax.training import loop, stopping, trained_run
 from carvana_jax.workflows import cross_validation, ensemble_scores, out_of_fold
-from configs import debug
 from tests.helpers import folded
 
 COUNT = 2

@@ -8,12 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 from absl.testing import parameterized
 
+from carvana_jax.configs import default
 from carvana_jax.datasets import folds
 from carvana_jax.evaluation import scoring
 from carvana_jax.masks import cleaning
 from carvana_jax.parallel import devices
 from carvana_jax.workflows import ensemble_scores, out_of_fold
-from configs import default
 from tests.helpers import folded
 from tests.inference.predictor_test import run_of
 

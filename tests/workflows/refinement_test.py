@@ -9,13 +9,13 @@ import chex
 import numpy as np
 from ml_collections import ConfigDict
 
+from carvana_jax.configs import debug, fine
 from carvana_jax.datasets import folds, images, prepare
 from carvana_jax.evaluation import scoring
 from carvana_jax.inference import networks, second_network
 from carvana_jax.system.errors import UserError
 from carvana_jax.training import trained_run
 from carvana_jax.workflows import refinement
-from configs import debug, fine
 from tests.helpers import commands, saved_run
 
 
