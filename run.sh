@@ -9,6 +9,22 @@ set -euo pipefail
 cd "$(dirname "$0")"
 
 python=.venv/bin/python
+case "${1-}" in
+  '') command=("$python" -m carvana_jax.main --config=configs/studio.py) ;;
+  test) command=("$python" -m pytest "${@:2}") ;;
+  -*) command=("$python" -m carvana_jax.main "$@") ;;
+  *)
+    # Verbs are the modules with a command line.
+    verbs=$(grep -l '^  cli.run(main' carvana_jax/*.py |
+      sed 's|.*/||; s|[.]py$||')
+    if ! grep -qxF -- "$1" <<<"$verbs"; then
+      echo "error: '$1' is no verb; choose from test" $verbs >&2
+      exit 2
+    fi
+    command=("$python" -m "carvana_jax.$1" "${@:2}")
+    ;;
+esac
+
 # The copy of requirements.txt says what was installed, and is made last.
 if ! cmp -s requirements.txt .venv/requirements.txt; then
   echo 'installing requirements.txt into .venv'
@@ -21,19 +37,4 @@ if ! cmp -s requirements.txt .venv/requirements.txt; then
     -r requirements.txt
   cp requirements.txt .venv/requirements.txt
 fi
-
-case "${1-}" in
-  '') exec "$python" -m carvana_jax.main --config=configs/studio.py ;;
-  test) exec "$python" -m pytest "${@:2}" ;;
-  -*) exec "$python" -m carvana_jax.main "$@" ;;
-  *)
-    # Verbs are the modules with a command line.
-    verbs=$(grep -l '^  cli.run(main' carvana_jax/*.py |
-      sed 's|.*/||; s|[.]py$||')
-    if ! grep -qx -- "$1" <<<"$verbs"; then
-      echo "error: '$1' is no verb; choose from test" $verbs >&2
-      exit 2
-    fi
-    exec "$python" -m "carvana_jax.$1" "${@:2}"
-    ;;
-esac
+exec "${command[@]}"

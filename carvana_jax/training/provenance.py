@@ -39,18 +39,24 @@ def describe(found: dict[str, str], config: ConfigDict) -> str:
 
 
 def commit() -> str:
-  """The checked-out git commit, with '+' where files were changed since."""
+  """The checked-out git commit, with '+' where files were changed since.
+
+  Installed elsewhere, the package may lie in a folder of another repository:
+  that one's commit says nothing of it.
+  """
+  file = pathlib.Path(__file__)
 
   def git(*command):
     return subprocess.run(
       ['git', *command],
-      cwd=pathlib.Path(__file__).parent,
+      cwd=file.parent,
       capture_output=True,
       text=True,
       check=True,
     ).stdout.strip()
 
   try:
+    git('ls-files', '--error-unmatch', file.name)
     changed = '+' if git('status', '--porcelain') else ''
     return git('rev-parse', '--short', 'HEAD') + changed
   except (OSError, subprocess.CalledProcessError):
