@@ -358,34 +358,3 @@ class FlagsTest(CommandTest):
     for module in ('main', 'evaluate', 'predict', 'submit'):
       result = python(f'carvana_jax.{module}', '--help')
       self.assertIn('--workdir', result.stdout)
-
-  def test_run_sh(self):
-    """The script passes its words on; the environment is a stand-in."""
-    folder = self.root / 'checkout'
-    python_stub = folder / '.venv' / 'bin' / 'python'
-    python_stub.parent.mkdir(parents=True)
-    python_stub.write_text('#!/bin/sh\necho "$@"\n')
-    python_stub.chmod(0o755)
-    shutil.copytree(ROOT / 'carvana_jax', folder / 'carvana_jax')
-    shutil.copy(ROOT / 'run.sh', folder)
-    shutil.copy(ROOT / 'requirements.txt', folder)
-    shutil.copy(ROOT / 'requirements.txt', folder / '.venv')
-    for words, expected in (
-      ([], '-m carvana_jax.main --config=configs/studio.py'),
-      (['test', '-k', 'x'], '-m pytest -k x'),
-      (['--config=c.py', '--workdir=a b'],
-       '-m carvana_jax.main --config=c.py --workdir=a b'),
-      (['evaluate', '--workdir=a'], '-m carvana_jax.evaluate --workdir=a'),
-      (['main', '--help'], '-m carvana_jax.main --help'),
-    ):  # fmt: skip
-      output = subprocess.run(
-        ['bash', folder / 'run.sh', *words],
-        capture_output=True, text=True, check=True,
-      ).stdout  # fmt: skip
-      self.assertEqual(output.strip(), expected)
-    for word in ('train', 'evalaute'):
-      result = subprocess.run(
-        ['bash', folder / 'run.sh', word],
-        capture_output=True, text=True, check=False,
-      )  # fmt: skip
-      self.assert_one_line(result, f"'{word}' is no verb", 'evaluate')
