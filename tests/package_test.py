@@ -17,6 +17,7 @@ from packaging.requirements import Requirement
 import carvana_jax
 from tests.helpers.commands import ROOT
 from tests.layout_test import ROOMS
+from tests.malformed import command
 
 _BUILD = """
 import sys
@@ -85,18 +86,24 @@ class PackageTest(chex.TestCase):
     installed, empty = self.root / 'installed', self.root / 'empty'
     empty.mkdir()
     shutil.unpack_archive(self.wheel, installed, 'zip')
-    words = ['-m', 'carvana_jax.summary', '--config=configs/debug.py']
-    printed = [
-      subprocess.run(
-        [sys.executable, *words],
-        cwd=folder, env={**os.environ, 'PYTHONPATH': path},
-        capture_output=True, text=True, check=True,
-      ).stdout
-      for folder, path in ((empty, str(installed)), (ROOT, ''))
-    ]  # fmt: skip
-    self.assertIn('parameters ', printed[0])
-    self.assertEqual(*printed)
+    words = ['summary', '--config=configs/debug.py']
+    printed = subprocess.run(
+      [sys.executable, '-m', f'carvana_jax.{words[0]}', *words[1:]],
+      cwd=empty, env={**os.environ, 'PYTHONPATH': str(installed)},
+      capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    self.assertIn('\nparameters ', printed)
+    self.assertEqual(printed, command.run(ROOT, *words).output)
     self.assertEmpty(list(empty.iterdir()))
+
+
+class OwnConfigTest(chex.TestCase):
+  def test_fields_of_a_config_in_two_words(self):
+    folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+    words = ('--config', './configs/debug.py', '--config.model.levels=2')
+    result = command.run(folder, 'summary', *words)
+    self.assertEqual(result.code, 0, result.errors)
+    self.assertIn('\nparameters 1857 ', result.output)
 
 
 class DependenciesTest(chex.TestCase):
