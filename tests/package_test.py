@@ -97,15 +97,6 @@ class PackageTest(chex.TestCase):
     self.assertEmpty(list(empty.iterdir()))
 
 
-class OwnConfigTest(chex.TestCase):
-  def test_fields_of_a_config_in_two_words(self):
-    folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
-    words = ('--config', './configs/debug.py', '--config.model.levels=2')
-    result = command.run(folder, 'summary', *words)
-    self.assertEqual(result.code, 0, result.errors)
-    self.assertIn('\nparameters 1857 ', result.output)
-
-
 class DependenciesTest(chex.TestCase):
   def requirements(self):
     project = tomllib.loads((ROOT / 'pyproject.toml').read_text())['project']

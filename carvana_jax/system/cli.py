@@ -14,7 +14,7 @@ from collections.abc import Callable
 from absl import app, flags, logging
 from ml_collections import ConfigDict
 
-from carvana_jax import configs
+from carvana_jax.system import own_configs
 from carvana_jax.system.errors import UserError
 
 # When the command began, but for the start of Python; as time.monotonic().
@@ -48,7 +48,7 @@ def parse(words: tuple[str, ...] = ()) -> None:
     sys.stdout.reconfigure(errors='backslashreplace')
   sys.excepthook = _uncaught
   app.define_help_flags()
-  _arguments = _parse(_with_own_config(sys.argv), words)
+  _arguments = _parse(own_configs.complete(sys.argv), words)
 
 
 def run(main: Callable[..., None]) -> None:
@@ -196,26 +196,6 @@ def _config_file(argv):
     if name in ('-config', '--config'):
       return value if equals else following
   return ''
-
-
-def _with_own_config(argv):
-  """The words of a command line, with the path of a config in this package.
-
-  --config=configs/NAME.py names the package's own config where there is no such
-  file, which is so in all folders but the project's.
-  """
-  given = _config_file(argv)
-  folder, name = os.path.split(os.path.normpath(given))
-  own = os.path.join(os.path.dirname(configs.__file__), name)
-  if folder != 'configs' or os.path.lexists(given) or not os.path.isfile(own):
-    return argv
-  place = next(
-    place
-    for place, word in enumerate(argv)
-    if word.partition('=')[0] in ('-config', '--config')
-  )
-  rest = place + (1 if '=' in argv[place] else 2)
-  return [*argv[:place], f'--config={own}', *argv[rest:]]
 
 
 def _unknown_field(text):

@@ -17,6 +17,8 @@ from unittest import mock
 from absl import app, flags, logging
 from absl.testing import flagsaver
 
+from carvana_jax.system import cli  # noqa: F401, whose flags stay defined
+
 ROOT = pathlib.Path(__file__).parents[2]
 
 
