@@ -1,18 +1,10 @@
 """What README and the other pages say is so: commands, flags, files, links."""
 
-import functools
-import importlib
-import json
-import pathlib
-import re
-import subprocess
-import sys
-
 from absl.testing import absltest, parameterized
 
 from tests.helpers import documents
+from tests.helpers.page_problems import ROOT, TO_COME, problems
 
-ROOT = pathlib.Path(__file__).parents[1]
 PAGES = [
   path.relative_to(ROOT).as_posix()
   for pattern in (
@@ -23,205 +15,6 @@ PAGES = [
   )
   for path in sorted(ROOT.glob(pattern))
 ]
-# Programs of others, whose flags are theirs to know.
-OTHERS = {
-  '.peers/bin/pip', '.venv/bin/pip', '.venv/bin/ruff', '.venv/bin/tensorboard',
-  'cd', 'gcloud', 'git', 'pip', 'sbatch', 'srun',
-}  # fmt: skip
-OTHER_MODULES = {'pip', 'pytest', 'venv'}
-# What an inline command may lack.
-LACKING = re.compile(
-  r'must have a value other than None|--config is missing|arguments instead of'
-)
-FIELD = re.compile(
-  r'(?:--)?(?:config\.)?((?:data|model|augment|optimizer|train|eval)\.(?!zip)\w+)'
-  r'(?:=\S+)?'
-)
-FLAG = re.compile(r'--(?!xla_)(\w[\w-]*)(?:=\S*)?')
-# Words in the names of files that stand for others.
-PLACEHOLDER = re.compile(
-  r'(?<![A-Z])(CAR|FILE|FOLDER|NAME|ROOM|VERB|X)(?![A-Z])'
-)
-PATH = re.compile(r'[\w.-]+(?:/[\w.*-]+)*/?')
-CODE = ('.cff', '.md', '.py', '.sh', '.toml')
-# Files that docs/layout.md gives a place to, before they are there.
-TO_COME = {
-  'export.py', 'inference/export.py', 'inference/serving.py', 'serve.py',
-}  # fmt: skip
-
-
-@functools.cache
-def has_command_line(module):
-  path = ROOT / (module.replace('.', '/') + '.py')
-  return path.exists() and '  cli.run(main' in path.read_text()
-
-
-def modules():
-  """All modules that have flags."""
-  return [
-    f'{folder}.{path.stem}'
-    for folder in ('carvana_jax', 'benchmarks')
-    for path in sorted((ROOT / folder).glob('*.py'))
-    if has_command_line(f'{folder}.{path.stem}')
-  ]
-
-
-def parse(commands):
-  """[flags of its module, what is wrong with it] of each command."""
-  done = subprocess.run(
-    [sys.executable, '-m', 'tests.helpers.flags_only'],
-    cwd=ROOT, input=json.dumps(commands), capture_output=True, text=True,
-    check=True,
-  )  # fmt: skip
-  return json.loads(done.stdout)
-
-
-def of_ours(words):
-  """(module, arguments) of a program of this project, or what is wrong.
-
-  None where the program is another's.
-  """
-  program, *rest = words
-  if program == 'bash' and rest[:1] == ['run.sh']:
-    rest = rest[1:] or ['--config=configs/studio.py']
-    if rest[0].startswith('-'):
-      rest = ['main', *rest]
-    if rest[0] == 'test':
-      return missing_files(rest[1:])
-    module, arguments = f'carvana_jax.{rest[0]}', rest[1:]
-  elif pathlib.Path(program).name in ('python', 'python3'):
-    if rest[:1] != ['-m']:
-      return missing_files(rest)
-    module, arguments = rest[1], rest[2:]
-    if module in OTHER_MODULES:
-      return missing_files(arguments) if module == 'pytest' else None
-  elif program in OTHERS:
-    return None
-  else:
-    return f'{program} is not a command known here'
-  if not has_command_line(module):
-    return f'{module} is no command of this project'
-  return module, arguments
-
-
-def missing_files(arguments):
-  """What is wrong with arguments that name files; None for nothing."""
-  for word in arguments:
-    path = word.partition('::')[0]
-    if '/' in path and word[0] not in '-./' and not (ROOT / path).exists():
-      return f'there is no {path}'
-  return None
-
-
-def wrong_commands(commands, inline=()):
-  """What is wrong with commands, and with those that may lack flags."""
-  wrong, ours = [], []
-  for command in [*commands, *inline]:
-    if PLACEHOLDER.search(command.partition('run.sh ')[2].partition(' ')[0]):
-      continue  # bash run.sh VERB FLAGS
-    for words in documents.programs(command):
-      found = of_ours([word for word in words if word not in ('…', '...')])
-      if isinstance(found, str):
-        wrong.append(f'{command}: {found}')
-      elif found:
-        ours.append((command, found))
-  results = parse([call for _, call in ours])
-  for (command, _), (_, problem) in zip(ours, results, strict=True):
-    if problem and not (command in inline and LACKING.search(problem)):
-      wrong.append(f'{command}: {problem}')
-  return wrong
-
-
-@functools.cache
-def fields():
-  """The fields of all configs, such as train.epochs."""
-  configs = [
-    importlib.import_module(f'configs.{path.stem}').get_config()
-    for path in (ROOT / 'configs').glob('[!_]*.py')
-  ]
-  return {
-    f'{section}.{name}'
-    for config in configs
-    for section in ('data', 'model', 'augment', 'optimizer', 'train', 'eval')
-    for name in config[section]
-  }
-
-
-@functools.cache
-def flag_names():
-  """The names of all commands' flags."""
-  known, _ = zip(*parse([(module, []) for module in modules()]), strict=True)
-  return set().union(*known)
-
-
-def wrong_spans(spans):
-  """What is in backticks and neither a flag, nor a field, nor a file."""
-  wrong = []
-  for span in spans:
-    for word in span.split() if span.startswith('--') else [span]:
-      field, flag = FIELD.fullmatch(word), FLAG.fullmatch(word)
-      if field and field[1] not in fields() and not is_file(word):
-        wrong.append(f'no config has the field {field[1]}')
-      elif flag and flag[1] not in flag_names():
-        wrong.append(f'no command has the flag --{flag[1]}')
-    if names_file(span) and not is_file(span):
-      wrong.append(f'there is no {span}')
-  return wrong
-
-
-def names_file(span):
-  """Whether it names a file or folder of this project."""
-  if not PATH.fullmatch(span) or PLACEHOLDER.search(span):
-    return False
-  top, slash, _ = span.partition('/')
-  if span in TO_COME:
-    return False
-  if span.endswith(CODE):
-    return bool(slash) or span.endswith('.py')
-  return bool(slash) and top in (
-    'carvana_jax', 'configs', 'tests', 'benchmarks', 'docs',
-  )  # fmt: skip
-
-
-def is_file(span):
-  """Whether a path from here or from carvana_jax is there, or a name anywhere.
-
-  A path may hold a star.
-  """
-  if '/' not in span:
-    return any(
-      any((ROOT / top).rglob(span))
-      for top in ('carvana_jax', 'configs', 'tests', 'benchmarks')
-    )
-  span = span.rstrip('/')
-  return any(any(top.glob(span)) for top in (ROOT, ROOT / 'carvana_jax'))
-
-
-def wrong_links(page, path):
-  """Links of a page to files or parts of pages that are not there."""
-  wrong = []
-  for link in page.links:
-    if link.startswith(('http://', 'https://', 'mailto:')):
-      continue
-    name, _, anchor = link.partition('#')
-    target = (path.parent / name).resolve() if name else path
-    if not target.exists():
-      wrong.append(f'{link}: there is no such file')
-    elif anchor:
-      there = documents.read(target.read_text()) if name else page
-      if anchor not in there.anchors:
-        wrong.append(f'{link}: there is no such heading')
-  return wrong
-
-
-def problems(text, path=ROOT / 'README.md'):
-  """All that is wrong with a page."""
-  page = documents.read(text)
-  return [
-    *wrong_commands(page.commands, documents.inline_commands(page)),
-    *wrong_spans(page.spans),
-    *wrong_links(page, path),
-  ]
 
 
 class PagesTest(parameterized.TestCase):
@@ -332,11 +125,16 @@ class WrongPagesTest(parameterized.TestCase):
     ('in `training/lop.py`', 'lop', 'loop'),
     ('in `lop.py`', 'lop', 'loop'),
     ('in `carvana_jax/trainin/`', 'trainin', 'training'),
+    (
+      '```python\nfrom carvana_jax.dataset import spec\n```',
+      'dataset ',
+      'datasets ',
+    ),
     ('[page](docs/dta.md)', 'dta', 'data'),
     ('[page](docs/data.md#ad-hoc)', 'ad-hoc', 'render-a-studio-instead'),
     ('![picture](docs/stdio.png)', 'stdio', 'studio'),
   )
-  def test_a_mistake_is_found(self, text, mistake, instead):
+  def test_a_mistake(self, text, mistake, instead):
     self.assertLen(problems(text), 1)
     self.assertEqual(problems(text.replace(mistake, instead)), [])
 

@@ -22,6 +22,7 @@ class Page(NamedTuple):
   Attributes:
     commands: those of its code blocks, as the shell sees them: lines that go
       on are one, comments are left out.
+    python: its code blocks in Python.
     spans: what stands in backticks.
     links: targets of links and pictures.
     anchors: what a link to a part of this page may name.
@@ -30,6 +31,7 @@ class Page(NamedTuple):
   """
 
   commands: list[str]
+  python: list[str]
   spans: list[str]
   links: list[str]
   anchors: set[str]
@@ -38,11 +40,17 @@ class Page(NamedTuple):
 
 def read(text: str) -> Page:
   """Returns what a page of Markdown says."""
-  commands, anchors, bare_tables = [], set(), []
+  commands, python, anchors, bare_tables = [], [], set(), []
   prose = []
   for title, lines in _sections(text):
     blocks, others = _split(lines)
-    here = [command for block in blocks for command in _commands(block)]
+    here = [
+      command
+      for language, block in blocks
+      if language in _SHELLS
+      for command in _commands(block)
+    ]
+    python += ['\n'.join(block) for name, block in blocks if name == 'python']
     prose += others
     commands += here
     anchors.add(_anchor(title))
@@ -54,6 +62,7 @@ def read(text: str) -> Page:
   joined = '\n'.join(prose)
   return Page(
     commands,
+    python,
     [' '.join(span.split()) for span in _SPAN.findall(joined)],
     _LINK.findall(joined),
     anchors,
@@ -116,24 +125,22 @@ def _sections(text):
 
 
 def _split(lines):
-  """Code blocks that may hold commands, and all other lines but code."""
+  """(language, lines) of the code blocks, and all other lines."""
   blocks, others = [], []
-  fence, block = None, None
+  fenced, block = False, None
   after_blank = True
   for line in lines:
     if line.lstrip().startswith('```'):
-      if fence is None:
-        fence, block = line.strip().strip('`'), []
-      else:
-        if fence in _SHELLS:
-          blocks.append(block)
-        fence, block = None, None
-    elif fence is not None:
+      fenced = not fenced
+      block = [] if fenced else None
+      if fenced:
+        blocks.append((line.strip().strip('`'), block))
+    elif fenced:
       block.append(line)
     elif line.startswith('    ') and (after_blank or block is not None):
       if block is None:
         block = []
-        blocks.append(block)
+        blocks.append(('', block))
       block.append(line)
     else:
       if line.strip():
