@@ -58,6 +58,18 @@ class PagesTest(parameterized.TestCase):
       linked,
     )
 
+  def test_the_layout_names_every_file_of_every_room(self):
+    spans = documents.read((ROOT / 'docs/layout.md').read_text()).spans
+    named = {span.rstrip('/').rpartition('/')[2] for span in spans}
+    paths = [
+      path
+      for path in ROOT.glob('carvana_jax/*/[!_]*')
+      if path.parent.name != 'configs'
+      and (path.is_dir() or path.suffix == '.py')
+    ]
+    self.assertGreater(len(paths), 60)
+    self.assertEmpty([str(path) for path in paths if path.name not in named])
+
   def test_what_is_to_come_is_not_there(self):
     for name in TO_COME:
       self.assertFalse((ROOT / 'carvana_jax' / name).exists(), name)
