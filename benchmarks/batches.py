@@ -2,8 +2,8 @@
 
     python -m benchmarks.batches --manual_dir=FOLDER --sizes=256x256 --images=99
 
-Prints JSON: of each size what `clock.course` gives. Data that were not yet
-prepared are prepared before the clock starts.
+Prints as JSON what `clock.course` gives for each size. Data that are missing
+are prepared before the clock starts.
 """
 
 from absl import flags
@@ -37,7 +37,13 @@ from carvana_jax.system import malloc
 def batches(
   builder: tfds.core.DatasetBuilder, images: int, batch_size: int
 ) -> Iterator[int]:
-  """The number of images of every batch on the devices, of so many in all."""
+  """Yields the number of images of each batch once it is on the devices.
+
+  Args:
+    builder: of the prepared data, whose split `train` is read.
+    images: how many in all; what does not fill a batch is left out.
+    batch_size: images a batch.
+  """
   found = input_pipeline.batches(
     builder,
     'train',

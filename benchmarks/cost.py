@@ -1,13 +1,13 @@
-"""What a config's training steps take on the devices at hand.
+"""Measures a config's training steps on the devices at hand.
 
     python -m benchmarks.cost --config=configs/unet512.py
 
-The steps that `main` runs, changes of pictures and optimizer included, on one
-random batch that lies on the devices: reading photos does not count. Prints
-seconds to the end of the first step, most of them compilation, then medians
-over the rounds, and the most memory that a device held where it keeps count.
-FLOPs are those of `summary`, three times, as a step also takes the gradients of
-inputs and kernels.
+These are the steps that `main` runs, with augmentation and optimizer, on one
+random batch that stays on the devices, so reading photos does not count. Prints
+the seconds to the end of the first step, most of which is compilation, then
+medians over the rounds, and the most memory that a device held, where it keeps
+count. FLOPs are three times those of `summary`, as a step also takes the
+gradients of inputs and kernels.
 """
 
 from absl import flags
@@ -42,12 +42,16 @@ from carvana_jax.training.optimizer import make_optimizer
 
 
 def measure(config, count: int, rounds: int) -> dict[str, float | str]:
-  """Takes a config's training steps.
+  """Measures a config's training steps.
 
   Args:
-    config: as in configs/default.py.
-    count: steps in a round.
-    rounds: of steps, after one step that is compiled.
+    config: a config, with the fields of configs/default.py.
+    count: how many steps a round has.
+    rounds: how many rounds are timed, after one step that compiles.
+
+  Returns:
+    The device's name, the number of parameters, and times, rates and memory by
+    the names that are printed.
   """
   shape = prepare.input_shape(config.data)
   model = models.build(config.model)
@@ -57,7 +61,7 @@ def measure(config, count: int, rounds: int) -> dict[str, float | str]:
   batch = own_step.example(shape, config.train.batch_size)
 
   def take(count):
-    """Seconds of so many steps."""
+    """Returns the seconds that so many steps take."""
     nonlocal state
     started = time.perf_counter()
     for _ in range(count):

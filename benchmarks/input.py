@@ -1,12 +1,12 @@
-"""How fast batches come, beside what people would use instead.
+"""Compares how fast batches come with what people would use instead.
 
     python -m benchmarks.input --manual_dir=FOLDER --json=input.json
 
 Prepared files to batches on the devices, as the training loop gets them, beside
 the same from the original JPGs and GIFs in a PyTorch DataLoader with 2 workers,
-decoded by OpenCV or by Pillow. Each is a process of its own, taken in turn;
-neither its start nor preparing the data counts. What is compared is the time of
-cores: user and system, of workers too.
+decoded by OpenCV or by Pillow. Each is a process of its own, and they take
+turns; neither their start nor preparing the data counts. What is compared is
+the CPU time, user and system, including that of workers.
 """
 
 from absl import flags
@@ -51,7 +51,7 @@ _HEAD = (
 
 
 def commands(args: Any) -> dict[str, list[str]]:
-  """What is run, by who is measured.
+  """Returns the command of each side, by its name.
 
   Args:
     args: the flags.
@@ -77,7 +77,7 @@ def commands(args: Any) -> dict[str, list[str]]:
 
 
 def unpacked(manual_dir: str) -> pathlib.Path:
-  """The folder of the photos; `UserError` if the peers can't read it."""
+  """Returns the folder of the photos; a `UserError` if peers can't read it."""
   folder = pathlib.Path(manual_dir).expanduser().absolute()
   for name in ('train', 'train_masks'):
     if not (folder / name).is_dir():
@@ -89,10 +89,10 @@ def unpacked(manual_dir: str) -> pathlib.Path:
 
 
 def measure(words: list[str]) -> dict[str, dict[str, float]]:
-  """Runs one of the commands: of each size what `clock.course` gives.
+  """Runs one of the commands; returns what `clock.course` gives, by size.
 
   Raises:
-    UserError: it failed.
+    UserError: the command failed.
   """
   done = subprocess.run(
     words, cwd=workers.ROOT, stdout=subprocess.PIPE, text=True, check=False
@@ -106,14 +106,14 @@ def measure(words: list[str]) -> dict[str, dict[str, float]]:
 
 
 def row(rounds: list[dict[str, dict[str, float]]]) -> dict[str, Any]:
-  """What the table says of a size.
+  """Returns what the table says of a size.
 
   Args:
-    rounds: what `clock.course` gave, by who was measured.
+    rounds: for each round, what `clock.course` gave, by side.
 
   Returns:
-    Images a second by `cpu` and by `wall` time, by who was measured, and the
-    `ratio` of ours by CPU time to the better peer's; all medians over rounds.
+    Images a second of `cpu` and of `wall` time, by side, and the `ratio` of
+    ours by CPU time to the better peer's; all are medians over the rounds.
   """
 
   def rate(one, kind):

@@ -1,17 +1,17 @@
-"""Whether a run that is killed and goes on ends as one that was not killed.
+"""Compares runs that are killed and go on with one that was left alone.
 
     python -m benchmarks.kill --kills=50
 
 Trains a small network undisturbed, with everything switched on that a state,
-a record or a random choice depends on. Then the same again once a kill, in a
-new folder: SIGKILL at a random moment, every third while a checkpoint is
-written; in a third of the cases a second time; at last the command is given
-until its end. What is left is compared bit by bit (`remains.py`), the scores
-of the evaluation included.
+a record or a random choice depends on. Then trains it again for each kill, in a
+new folder: SIGKILL comes at a random moment, every third time while a
+checkpoint is written, and in a third of the cases once more; at last the
+command runs to its end. What is left is compared bit by bit (`remains.py`),
+including the scores of the evaluation.
 
-Of two undisturbed runs the first compiles the programs and all others read them
-from a cache; these two are compared first. The exit code is 1 if anything
-differs; then the folders are kept.
+There are two undisturbed runs: the first compiles the programs, and all others
+read them from a cache. These two are compared first. The exit code is 1 if
+anything differs; then the folders are kept.
 """
 
 import pathlib
@@ -88,7 +88,7 @@ _HEAD = ('trial', 'killed at', 'seconds', 'logged', 'saved', 'half-written',
 
 
 class Course(NamedTuple):
-  """Of an undisturbed run, seconds from its start."""
+  """Seconds from the start of an undisturbed run."""
 
   first: float  # to its first words, when all is loaded
   end: float
@@ -115,7 +115,7 @@ class Kill(NamedTuple):
 def command(
   workdir: pathlib.Path, data_dir: pathlib.Path, settings: dict[str, Any]
 ) -> list[str]:
-  """Trains and evaluates configs/debug.py with other settings."""
+  """Returns the command that trains configs/debug.py with other settings."""
   return [
     sys.executable, '-m', 'carvana_jax.main', '--config=configs/debug.py',
     f'--workdir={workdir}', f'--config.data.data_dir={data_dir}',
@@ -125,7 +125,7 @@ def command(
 
 @contextlib.contextmanager
 def _started(words, log) -> Iterator[subprocess.Popen]:
-  """A process that writes to the end of a file, and does not outlive us."""
+  """Starts a process that appends to a file, and ends it on leaving."""
   cache = {
     'JAX_COMPILATION_CACHE_DIR': str(log.parent / 'cache'),
     'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0',
@@ -149,7 +149,7 @@ def undisturbed(words: list[str], log: pathlib.Path) -> Course:
     log: the file for its output; does not exist yet.
 
   Raises:
-    UserError: it failed.
+    UserError: the command failed.
   """
   begun, first = time.perf_counter(), None
   with _started(words, log) as process:
@@ -187,10 +187,10 @@ def strike(
     number: SIGKILL or SIGTERM.
 
   Returns:
-    The kill; None if the process ended before.
+    The kill; None if the process ended before it.
 
   Raises:
-    UserError: it failed before.
+    UserError: the command failed before it.
   """
   begun = time.perf_counter()
   with _started(words, log) as process:
@@ -206,7 +206,7 @@ def strike(
 
 
 def _lives_until(plan, process, workdir):
-  """Waits; whether the process has not ended until then."""
+  """Waits for the moment; tells whether the process still lives then."""
   if _ends(process, plan.seconds):
     return False
   if not plan.writing:
@@ -241,19 +241,20 @@ def survive(
   plans: list[Plan],
   number: signal.Signals,
 ) -> tuple[list[Kill], str]:
-  """Kills the command as planned, then gives it until its end.
+  """Kills the command as planned, then runs it to its end.
 
-  If the process ends before the first kill, all begins again and earlier.
+  If the process ends before the first kill, everything begins again, and the
+  kill comes earlier.
 
   Args:
     words: the command.
-    workdir: its folder, is made.
+    workdir: its folder, which is made.
     log: the file for its output.
-    plans: of the first process, the second one, and so on.
+    plans: when the first process is killed, the second, and so on.
     number: SIGKILL or SIGTERM.
 
   Returns:
-    The kills that hit, and what failed at last; '' if nothing did.
+    The kills that hit, and what failed in the last run; '' if nothing did.
 
   Raises:
     UserError: the command failed before the first kill.
@@ -278,7 +279,7 @@ def survive(
 def plans_of(
   trial: int, course: Course, rng: np.random.Generator
 ) -> list[Plan]:
-  """When the processes of a trial are killed, counted from 0."""
+  """Draws when the processes of a trial are killed; trials count from 0."""
   writing = rng.choice(list(_WRITING)) if trial % 3 == 0 else ''
   found = [
     Plan(
@@ -294,7 +295,7 @@ def plans_of(
 
 
 def rows(trial: int, kills: list[Kill], result: str) -> str:
-  """Lines of the table, a kill each."""
+  """Returns the lines of the table, one for each kill."""
   lines = []
   for kill in kills:
     lines.append(
@@ -328,7 +329,7 @@ def compare(
     seed: of the moments.
 
   Returns:
-    All kills, and how many runs ended as if undisturbed.
+    All kills, and how many of the runs ended as if undisturbed.
 
   Raises:
     UserError: an undisturbed run failed, or two of them differ.

@@ -44,7 +44,7 @@ def main(name, height, width, batch):
 
 
 def training(name, shape):
-  """The named network, its state and its training step."""
+  """Returns the named network, its state and its training step."""
   config = compared_config(name)
   model = models.build(config.model)
   optimizer = make_optimizer(config.optimizer, 1)
@@ -56,7 +56,7 @@ def training(name, shape):
 
 
 def example(shape, count):
-  """A batch of so many random images [H, W, C], on the devices."""
+  """Returns a batch of so many random images [H, W, C] on the devices."""
   rng = np.random.default_rng(0)
   batch = {
     'image': rng.integers(256, size=(count, *shape), dtype=np.uint8),
@@ -68,7 +68,7 @@ def example(shape, count):
 
 
 def compared_config(name):
-  """The named config, with nothing in a step that the peers' have not."""
+  """Returns the named config without what the peers' steps lack."""
   config = importlib.import_module(f'carvana_jax.configs.{name}').get_config()
   config.augment.flip_left_right = False
   for field in ('rotation', 'brightness'):

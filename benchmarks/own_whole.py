@@ -2,8 +2,8 @@
 
 python -m benchmarks.own_whole JOB FLAGS
 
-JOB: see `peers.marks`; FLAGS: of carvana_jax.main. There is a mark after every
-epoch, before the run's own validation.
+JOB is described in `peers.marks`; FLAGS are those of carvana_jax.main. There is
+a mark after every epoch, before the run's own validation.
 """
 
 from carvana_jax.system import malloc
@@ -25,7 +25,7 @@ from carvana_jax.training import loop, trained_run, validation
 
 
 def marking(marks: Marks) -> type[validation.Validation]:
-  """The validation of a run, which makes a mark first."""
+  """Returns a run's validation that makes a mark first."""
 
   class Marking(validation.Validation):
     """Of one network."""

@@ -1,10 +1,10 @@
-"""How fast and lean submissions are made, and whether kills change them.
+"""Measures how submissions are made, and whether kills change them.
 
     python -m benchmarks.predict --workdir=runs/a --input=test \\
         --output=runs/predict --json=runs/predict/predict.json
 
 Runs `python -m carvana_jax.submit` as a user would, on links to the photos of a
-folder, repeated as often as it takes: its stages one by one on one core; as a
+folder, repeated as often as needed: its stages one by one on one core; as a
 whole, while its memory is watched; and killed again and again. Writes
 memory.csv and memory.png to OUTPUT; the exit code is 1 if the killed submission
 differs from an undisturbed one. On Linux only, and with a trained network:
@@ -108,8 +108,8 @@ def link(
 
   Args:
     found: photos of a folder.
-    folder: is made.
-    count: of links; the views of a car stay together.
+    folder: the folder to make.
+    count: how many links; the views of a car stay together.
 
   Returns:
     The folder.
@@ -125,7 +125,7 @@ def link(
 def command(
   workdir: pathlib.Path, folder: pathlib.Path, size: tuple[int, int]
 ) -> list[str]:
-  """Makes a submission; all but --output.
+  """Returns the command that makes a submission, without --output.
 
   Args:
     workdir: of the run.
@@ -162,7 +162,7 @@ def watch(words: list[str], output: pathlib.Path, count: int) -> Course:
 
 
 def kept(output: pathlib.Path) -> int:
-  """How many photos are in finished parts of a submission."""
+  """Returns how many photos are in finished parts of a submission."""
   return sum(map(_rows, parts.folder_of(output).glob('part_*.csv')))
 
 
@@ -204,7 +204,7 @@ def _megabytes(pid):
 
 
 def peaks(samples: Sequence[Sample]) -> list[Sample]:
-  """The sample of most memory for every number of finished photos, in order."""
+  """Returns the sample of most memory for every number of finished photos."""
   found = {}
   for sample in samples:
     there = found.setdefault(sample.photos, sample)
@@ -214,7 +214,7 @@ def peaks(samples: Sequence[Sample]) -> list[Sample]:
 
 
 def growth(table: Sequence[Sample], count: int) -> tuple[Sample, Sample]:
-  """The peaks from which and to which memory is said to grow.
+  """Returns the peaks from which and to which memory is said to grow.
 
   Args:
     table: as from `peaks`.
@@ -245,7 +245,7 @@ def survive(
     output: the submission.
     whole: an undisturbed one.
     course: of that one.
-    kills: how many.
+    kills: how many times it is killed.
 
   Returns:
     The kills, and whether the submission is the undisturbed one.
@@ -321,7 +321,7 @@ def _plot(table):
 
 
 def _in_own_process(function, *arguments):
-  """So that its cores and an accelerator's memory are free again."""
+  """Calls a function in a process, whose cores and memory are free after it."""
   spawn = multiprocessing.get_context('spawn')
   with futures.ProcessPoolExecutor(1, mp_context=spawn) as pool:
     return pool.submit(function, *arguments).result()

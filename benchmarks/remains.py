@@ -1,4 +1,4 @@
-"""What a finished run has left in its folder, piece by piece, to compare."""
+"""Reads what a finished run left in its folder, piece by piece, to compare."""
 
 import json
 import pathlib
@@ -23,15 +23,15 @@ _TIMES = ('images_per_second', 'input_wait', 'train_seconds')
 
 
 def of(workdir: pathlib.Path) -> dict[str, Any]:
-  """All that a run has left, but for times.
+  """Returns all that a run has left, except for times.
 
   Args:
-    workdir: of a run that has ended.
+    workdir: the folder of a run that has ended.
 
   Returns:
-    {name: value}. Two runs ended the same if these are equal: bit by bit the
-    states, best and latest steps and scores; lines, events and files, those
-    that should not be there included.
+    {name: value}. Two runs ended the same if these are equal: the states, the
+    best and latest steps and the scores, bit by bit, and lines, events and
+    files, including any that should not be there.
   """
   found = {
     str(path.relative_to(workdir)): path.read_bytes()
@@ -50,7 +50,7 @@ def of(workdir: pathlib.Path) -> dict[str, Any]:
 
 
 def differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
-  """The names of what differs between two runs, see `of`."""
+  """Returns the names of what differs between two runs, see `of`."""
   return [name for name in one | other if one.get(name) != other.get(name)]
 
 
@@ -74,7 +74,7 @@ def _events(folder):
 
 
 def _checkpoints(workdir):
-  """Which are the latest and the best; states, notes and scores of all."""
+  """Reads the latest and best steps, and all states, notes and scores."""
   config = run_folder.read_config(workdir)
   model = models.build(config.model)
   optimizer = make_optimizer(config.optimizer, total_steps=1)
@@ -99,6 +99,6 @@ def _checkpoints(workdir):
 
 
 def _bits(leaf):
-  """Type, shape and bytes, so that NaN equals itself and 0 is not -0."""
+  """Returns type, shape and bytes: NaN equals itself then, and 0 is not -0."""
   kind = str(leaf.dtype)
   return kind, leaf.shape, np.asarray(leaf).tobytes()

@@ -1,13 +1,14 @@
-"""What grows with the data and with the devices, and what should not.
+"""Measures what grows with the data and with the devices.
 
     python -m benchmarks.scale --manual_dir=FOLDER
 
 1. Data: links to the photos of FOLDER make data sets of 1, 4 and 16 times the
    size. Preparing, an epoch of training and the evaluation (`main`), and a
    submission are timed as whole commands, with their largest memory. Start-up
-   takes the same for all, so an image more costs the difference of two sizes.
+   takes the same time for all, so the difference between two sizes is what the
+   additional images cost.
 2. Devices: a step on the same batch split over 1, 2, 4 and 8 host devices, and
-   over 2 processes, and how much of that is the sum of the gradient.
+   over 2 processes, and how much of that goes into summing the gradient.
 """
 
 from absl import flags
@@ -62,9 +63,9 @@ def grow(source: pathlib.Path, folder: pathlib.Path, times: int) -> int:
 
   Args:
     source: holds `train` and `train_masks`.
-    folder: is made, with the same two folders.
-    times: how many cars each of the six becomes. Their ids are such that
-      their splits are as large in relation to each other for any number.
+    folder: the folder to make, with the same two in it.
+    times: how many cars each of the six becomes. Their ids are chosen so that
+      the splits have the same proportions for any number.
 
   Returns:
     The number of photos.
@@ -91,7 +92,7 @@ def grow(source: pathlib.Path, folder: pathlib.Path, times: int) -> int:
 
 
 def _id(text, split):
-  """Twelve hexadecimal digits of a car in that split."""
+  """Returns the twelve hexadecimal digits of a car in that split."""
   number = 0
   while True:
     digest = hashlib.sha256(f'{text} {number}'.encode()).hexdigest()[:12]
@@ -101,7 +102,7 @@ def _id(text, split):
 
 
 def usage(words: list[str], log: pathlib.Path) -> Usage:
-  """Runs a command to its end."""
+  """Runs a command to its end; returns its time and largest memory."""
   begun, most = time.perf_counter(), 0
   with (
     log.open('wb') as file,
@@ -120,7 +121,7 @@ def usage(words: list[str], log: pathlib.Path) -> Usage:
 
 
 def commands(name: str, root: pathlib.Path) -> dict[str, list[str]]:
-  """What is timed: training on the data in `root`, then a submission."""
+  """Returns what is timed: training on the data in `root`, a submission."""
   here = [sys.executable, '-m']
   photos = root / 'photos'
   return {
@@ -137,7 +138,7 @@ def commands(name: str, root: pathlib.Path) -> dict[str, list[str]]:
 
 
 def over_data(args, root: pathlib.Path) -> str:
-  """The table of the first part."""
+  """Measures the first part; returns its table."""
   source = pathlib.Path(args.manual_dir).expanduser()
   form = '{:8}{:>8}{:>10}{:>20}{:>12}'
   rows = [form.format('', 'photos', 'seconds', 'ms a photo more', 'MB')]
@@ -163,7 +164,7 @@ def over_data(args, root: pathlib.Path) -> str:
 
 
 def placements(name: str, batch: int) -> dict[str, list[list[str]]]:
-  """What starts the workers of the second part, by its name."""
+  """Returns the commands of the second part's workers, by placement."""
   words = [
     sys.executable, '-m', 'benchmarks.scaled_step', name, str(batch)
   ]  # fmt: skip
@@ -179,7 +180,7 @@ def placements(name: str, batch: int) -> dict[str, list[list[str]]]:
 
 
 def over_devices(args) -> str:
-  """The table of the second part."""
+  """Measures the second part; returns its table."""
   form = '{:14}{:>12}{:>14}{:>16}{:>10}'
   head = ('', 'ms a step', 'images/s', 'collectives, ms', 'share')
   rows = [form.format(*head)]

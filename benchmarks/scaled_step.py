@@ -2,8 +2,8 @@
 
 python -m benchmarks.scaled_step NAME BATCH DEVICES [COORDINATOR COUNT INDEX]
 
-Its tasks are `step`, and `collectives`: the sum over all devices that a step
-takes of its gradient, without the rest of the step.
+Its tasks are `step`, and `collectives`: summing the gradient over all devices,
+as a step does, without the rest of the step.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""The stages of a submission, one by one on one core; see `predict.py`."""
+"""Times the stages of a submission one by one on one core; see `predict.py`."""
 
 import contextlib
 import os
@@ -40,11 +40,11 @@ class Clock:
 
 
 def measure(workdir: str, folder: str, count: int) -> dict[str, Cost]:
-  """Takes a submission's stages one by one, and keeps this process on a core.
+  """Times a submission's stages one by one, on one core from then on.
 
   Args:
-    workdir: of the run.
-    folder: of the photos.
+    workdir: the folder of the run.
+    folder: the folder of the photos.
     count: how many photos are looked at.
 
   Returns:
@@ -77,7 +77,7 @@ def _take(nets, cars, found, clock):
 
 
 def _given(cars, found, nets, clock):
-  """What the network is given; a car's worth of photos in memory at a time."""
+  """Reads what the network is given, with a car's worth of photos at a time."""
   at_once = 1 if nets.multiview else spec.VIEWS
   given = []
   for start in range(0, len(cars), at_once):
@@ -111,7 +111,7 @@ def _encoded(prediction, masking, clock):
 
 
 def table(costs: dict[str, Cost]) -> str:
-  """A line a stage, their sum, and which one is the slowest."""
+  """Returns a line for each stage, their sum, and which is the slowest."""
   total = Cost(*map(sum, zip(*costs.values(), strict=True)))
   lines = [
     f'{"one core":9} {"wall ms":>9} {"CPU ms":>9} {"images/s":>10} {"share":>7}'

@@ -1,11 +1,11 @@
-"""Seconds from a command to its first training step, and to its --help.
+"""Times a command to the end of its first training step, and to its --help.
 
     python -m benchmarks.start --manual_dir=FOLDER
     python -m benchmarks.start --dataset=studio --name=studio
 
 Starts `python -m carvana_jax.main` as a user would, in new folders and on
 prepared data, until it says that its first step is over; then kills it. Every
-second start finds the programs that the one before has compiled. Then asks
+second start finds the programs that the one before it compiled. Then asks
 every command for its --help. Prints medians, extremes and the medians of CPU
 time; the first start of all, which may prepare the data, does not count.
 """
@@ -42,14 +42,14 @@ _ROW = '{:24}{:>10}{:>10}{:>10}{:>10}'
 
 
 class Cost(NamedTuple):
-  """Of a process, up to a moment."""
+  """What a process has taken up to a moment."""
 
   wall: float  # seconds
   cpu: float  # seconds, of all its threads
 
 
 def verbs() -> list[str]:
-  """All modules of carvana_jax with a command line."""
+  """Returns all modules of carvana_jax with a command line."""
   files = sorted((ROOT / 'carvana_jax').glob('*.py'))
   return [x.stem for x in files if '\n  cli.run(main)' in x.read_text()]
 
@@ -63,7 +63,7 @@ def until(words: Sequence[str], said: str, cache: pathlib.Path) -> Cost:
     cache: the folder for compiled programs.
 
   Raises:
-    UserError: it ended without.
+    UserError: the command ended without printing it.
   """
   settings = os.environ | {'JAX_COMPILATION_CACHE_DIR': str(cache)}
   begun = time.perf_counter()
@@ -82,11 +82,11 @@ def until(words: Sequence[str], said: str, cache: pathlib.Path) -> Cost:
 
 
 def starts(words: Sequence[str], repeats: int) -> dict[str, list[Cost]]:
-  """Costs of a training command's first step, with and without programs.
+  """Times a training command's first step, with programs cached and without.
 
   Args:
-    words: the command without --workdir; the data are prepared.
-    repeats: how often.
+    words: the command without --workdir, on data that are prepared.
+    repeats: how often each is timed.
   """
   found = {'cold': [], 'warm': []}
   with tempfile.TemporaryDirectory(prefix='start_') as root:
@@ -99,7 +99,7 @@ def starts(words: Sequence[str], repeats: int) -> dict[str, list[Cost]]:
 
 
 def helps(verb: str, repeats: int) -> list[Cost]:
-  """Costs of a command's --help."""
+  """Times a command's --help."""
   costs = []
   for _ in range(repeats):
     begun, before = time.perf_counter(), os.times()
@@ -114,7 +114,7 @@ def helps(verb: str, repeats: int) -> list[Cost]:
 
 
 def table(found: dict[str, list[Cost]]) -> str:
-  """A line a command, in 64 columns."""
+  """Returns a line for each command, in 64 columns."""
   lines = [_ROW.format('', 'seconds', 'least', 'most', 'CPU s')]
   for name, costs in found.items():
     walls = [cost.wall for cost in costs]

@@ -1,11 +1,11 @@
-"""Training steps and predictions beside PyTorch and Keras, on the CPU.
+"""Compares training steps and predictions with PyTorch and Keras, on the CPU.
 
     python -m benchmarks.step --json=FILE
 
 Each network is built by this project, in PyTorch (in both its layouts; the
 faster one counts) and in Keras on TensorFlow, with the same loss and
-optimizer, and without dropout and augmentation. The four processes are asked in
-turn, so that a machine that gets slower does so for all. A ratio is the peer's
+optimizer, and without dropout and augmentation. The four processes take turns,
+so that a machine that gets slower does so for all. A ratio is the peer's
 time over ours, the median over the rounds, and the better peer's counts: above
 1 this project is faster.
 
@@ -55,7 +55,7 @@ CASES = {
 
 
 def commands(case: Case, peers: str) -> dict[str, list[list[str]]]:
-  """What starts the process of each library, by its name.
+  """Returns the command of each library's process, by the library's name.
 
   Args:
     case: the network.
@@ -79,7 +79,7 @@ def commands(case: Case, peers: str) -> dict[str, list[list[str]]]:
 
 
 def ratios(found: dict[str, list[float]]) -> list[float]:
-  """The better peer's time over ours, of every round, from least to most.
+  """Returns the better peer's time over ours in every round, sorted.
 
   The better peer is the one with the lower median of these.
   """
@@ -93,7 +93,7 @@ def ratios(found: dict[str, list[float]]) -> list[float]:
 
 
 def measure(name: str, peers: str, rounds: int, seconds: float) -> dict:
-  """What the table says of a case."""
+  """Measures a case; returns what the table says of it."""
   case = CASES[name]
   with workers.started(commands(case, peers)) as asked:
     found = workers.times(asked, TASKS, rounds, seconds)
@@ -115,7 +115,7 @@ def measure(name: str, peers: str, rounds: int, seconds: float) -> dict:
 
 
 def table(rows: list[dict]) -> str:
-  """Images a second of all libraries, and the ratios, in 80 columns."""
+  """Returns images a second by library, and the ratios, in 80 columns."""
   form = '{:14}{:6}{:>9}{:>9}{:>9}{:>9}{:>7}{:>16}'
   names = 'ours', 'PyTorch', 'ch. last', 'Keras', 'ratio', 'least to most'
   lines = [form.format('', '', *names)]

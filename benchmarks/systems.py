@@ -4,11 +4,11 @@
     python -m benchmarks.systems --manual_dir=FOLDER --epochs=2 \\
         --systems=cnn256,unet256 --size=128x128 --output=runs/systems128
 
-All are trained and scored on the same splits by car, as their configs say but
-for the budget, and without stopping early. Minutes are those of training:
-compilation counts, validation does not, and the step under way at the end is
-finished. Writes systems.md and systems.json to OUTPUT and keeps the runs there;
-started again, it goes on with what is missing.
+All are trained and scored on the same splits by car, as their configs say
+except for the budget, and without stopping early. Minutes are those of
+training: compilation counts, validation does not, and the step under way at the
+end is finished. Writes systems.md and systems.json to OUTPUT and keeps the runs
+there; started again, it goes on with what is missing.
 """
 
 from absl import flags
@@ -70,7 +70,7 @@ _COLUMNS = {
 
 
 def command(name: str, workdir: pathlib.Path, args) -> list[str]:
-  """Trains one config and scores it at full size, within the budget."""
+  """Returns the command that trains and scores a config within the budget."""
   words = [
     sys.executable, '-m', 'carvana_jax.main',
     f'--config=configs/{name}.py', f'--workdir={workdir}',
@@ -96,7 +96,7 @@ def command(name: str, workdir: pathlib.Path, args) -> list[str]:
 
 
 def measure(name: str, workdir: pathlib.Path) -> dict:
-  """What the table says of a trained system."""
+  """Returns what the table says of a trained system."""
   run = trained_run.load(workdir)
   config = run.config
   folder = workdir / 'evaluation' / f'{config.data.dataset}-test'
@@ -128,7 +128,7 @@ def measure(name: str, workdir: pathlib.Path) -> dict:
 
 
 def markdown(rows: list[dict]) -> str:
-  """The table, with what its columns mean."""
+  """Returns the table in Markdown, with what its columns mean."""
   lines = [list(_COLUMNS), ['---'] * len(_COLUMNS)]
   for row in rows:
     lines.append([form.format(row[key]) for key, form in _COLUMNS.items()])
@@ -145,7 +145,7 @@ def markdown(rows: list[dict]) -> str:
 
 
 def plain(rows: list[dict]) -> str:
-  """The table's numbers in 80 columns."""
+  """Returns the table's numbers in 80 columns."""
   form = '{:14}{:>11}{:>7}{:>8}' + '{:>8}' * 5
   keys = [key for key in _COLUMNS if key != 'size']
   lines = [form.format(*keys).replace('accuracy', '    acc.')]

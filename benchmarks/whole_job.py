@@ -1,4 +1,4 @@
-"""Seconds from a command to a mean Dice at full size on unseen real cars.
+"""Times commands to a mean Dice at full size on unseen real cars.
 
     python -m benchmarks.whole_job --manual_dir=FOLDER --json=FILE --plot=FILE
 
@@ -8,8 +8,8 @@ ordinary DataLoader. All start from the original files and train on the cars of
 this project's split. The clock runs from the start of the process: imports,
 checking and packaging photos, compilation and training count. It stands still
 while a contestant predicts the unseen photos and this process scores them:
-logits are enlarged to the photos' size, a pixel is car from probability one
-half on. Contestants never see the masks of these photos, but for ours, which
+logits are enlarged to the photos' size, and a pixel is car from probability one
+half on. Contestants never see the masks of these photos, except for ours, which
 validates itself after every epoch at its network's size, and that counts.
 
 Keeps in OUTPUT what each contestant said (.log) and its scores (.json); started
@@ -79,10 +79,10 @@ _ROW = '{:>12}' + '{:>14}' * 4
 def split(
   folder: pathlib.Path,
 ) -> dict[str, list[tuple[pathlib.Path, pathlib.Path]]]:
-  """(photo, mask) of all labelled photos, by this project's splits.
+  """Returns (photo, mask) of all labelled photos, by this project's splits.
 
   Raises:
-    UserError: one of the three has no car, or a photo another name.
+    UserError: a split has no car, or a photo is not named CAR_VIEW.jpg.
   """
   found = {'train': [], 'validation': [], 'test': []}
   for photo in sorted((folder / 'train').glob('*.jpg')):
@@ -100,11 +100,11 @@ def split(
 def commands(
   args: Any, folder: pathlib.Path, root: pathlib.Path
 ) -> dict[str, list[str]]:
-  """What starts each contestant.
+  """Returns the command of each contestant, by name.
 
   Args:
     args: the flags.
-    folder: of the Kaggle files.
+    folder: the folder of the Kaggle files.
     root: an empty folder, where the job will be.
   """
   job = str(root / 'job.json')
@@ -125,7 +125,7 @@ def commands(
 
 
 def dice(logits: np.ndarray, actual: Sequence[np.ndarray]) -> np.ndarray:
-  """Dice of every photo at its full size.
+  """Returns Dice of every photo at its full size.
 
   Args:
     logits: float32 [N, h, w] at a network's size.
@@ -156,19 +156,19 @@ def curve(
   """Runs a contestant until it ends or its time is over.
 
   Args:
-    name: of the contestant.
+    name: the contestant's name.
     words: its command.
     root: where `commands` expects the job.
     job: `growth`, `train` and `unseen`, see `peers.marks`.
     minutes: its time, which ends with the first mark after it.
-    scored: gives from logits, float32 [N, h, w], the scores of a mark.
-    log: what else it says goes there.
+    scored: returns the scores of a mark from its logits, float32 [N, h, w].
+    log: the file for what else it prints.
 
   Returns:
     `seconds` and the scores of every mark.
 
   Raises:
-    UserError: it failed, or made no mark.
+    UserError: the contestant failed, or made no mark.
   """
   found, predictions = [], root / 'predictions.npy'
   job |= {'predictions': str(predictions), 'started': time.monotonic()}
@@ -211,17 +211,17 @@ def _tell(name, mark):
 def reached(
   found: Sequence[dict[str, float]], level: float, split: str
 ) -> float | None:
-  """Seconds to the first mark of at least this Dice; None if there is none."""
+  """Returns seconds to the first mark of at least this Dice, None if none."""
   times = (x['seconds'] for x in found if x[split] >= level)
   return next(times, None)
 
 
 def rows(curves: dict[str, list[dict]], split: str) -> list[dict]:
-  """Of every level the seconds by contestant, and the better peer's over ours.
+  """Returns the seconds to each level, and the better peer's over ours.
 
   Args:
-    curves: marks by contestant.
-    split: of the scores.
+    curves: the marks by contestant.
+    split: the split of the scores.
   """
   found = []
   for level in LEVELS:
@@ -235,7 +235,7 @@ def rows(curves: dict[str, list[dict]], split: str) -> list[dict]:
 
 
 def table(curves: dict[str, list[dict]], split: str) -> str:
-  """The rows, and the best that each reached, in 68 columns."""
+  """Returns the rows, and the best that each reached, in 68 columns."""
   names = (OURS, KERAS, TORCH)
   shown = lambda x, form: '-' if x is None else format(x, form)
   lines = [_ROW.format('mean Dice', *names, 'ratio')]
@@ -248,7 +248,7 @@ def table(curves: dict[str, list[dict]], split: str) -> str:
 
 
 def plot(curves: dict[str, list[dict]], split: str) -> bytes:
-  """A PNG of Dice over seconds."""
+  """Draws Dice over seconds; returns a PNG."""
   figure = Figure(figsize=(6, 4), dpi=120, layout='constrained')
   FigureCanvasAgg(figure)
   axes = figure.add_subplot()
@@ -272,7 +272,7 @@ def plot(curves: dict[str, list[dict]], split: str) -> bytes:
 
 
 def scorer(pairs: dict[str, list[tuple[pathlib.Path, pathlib.Path]]]) -> Any:
-  """What gives the mean Dice of each split of UNSEEN from all their logits."""
+  """Returns a function from all logits to each unseen split's mean Dice."""
   masks = [mask for name in UNSEEN for _, mask in pairs[name]]
   load = lambda path: verify.decode_mask(path.read_bytes()) > 0
   actual = list(ordered_map(load, masks))
@@ -289,15 +289,15 @@ def scorer(pairs: dict[str, list[tuple[pathlib.Path, pathlib.Path]]]) -> Any:
 def measure(
   args: Any, folder: pathlib.Path, output: pathlib.Path
 ) -> dict[str, list[dict]]:
-  """The curves of all contestants; runs those that OUTPUT lacks.
+  """Returns the curves of all contestants; runs those that `output` lacks.
 
   Args:
     args: the flags.
-    folder: of the Kaggle files.
-    output: is made if missing.
+    folder: the folder of the Kaggle files.
+    output: the folder for the curves, made if missing.
 
   Raises:
-    UserError: a contestant failed, or OUTPUT has curves of other settings.
+    UserError: a contestant failed, or `output` has curves of other settings.
   """
   pairs = split(folder)
   settings = {name: getattr(args, name) for name in _SETTINGS}

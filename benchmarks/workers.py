@@ -1,4 +1,4 @@
-"""Processes that are asked in turn for timed steps, see `peers.serving`."""
+"""Processes that time steps when asked, in turn; see `peers.serving`."""
 
 import contextlib
 import os
@@ -20,7 +20,7 @@ REQUIREMENTS = 'benchmarks/peers/requirements.txt'
 
 
 def output_file(name: str, flag: str = '--json') -> pathlib.Path | None:
-  """Where a flag asks for a file, if it does; before any work.
+  """Returns the file that a flag names, if any; called before any work.
 
   Raises:
     UserError: nothing can be written there.
@@ -34,7 +34,7 @@ def output_file(name: str, flag: str = '--json') -> pathlib.Path | None:
 
 
 def peers_python(name: str) -> str:
-  """The peers' Python, in full; `UserError` if it is not there."""
+  """Returns the path of the peers' Python; a `UserError` if it is missing."""
   # Not resolved: an environment's Python is a link to another.
   python = shutil.which(name)
   if python is None:
@@ -46,7 +46,7 @@ def peers_python(name: str) -> str:
 
 
 class Worker:
-  """What is asked: a process, or several that do a task together."""
+  """A process that is asked, or several that do a task together."""
 
   def __init__(self, name: str, *commands: list[str]):
     self._name = name
@@ -65,11 +65,11 @@ class Worker:
     ]
 
   def answer(self) -> float:
-    """The next number of an answer, the largest of the processes'."""
+    """Returns the next number of an answer, the largest of the processes'."""
     return max(map(self._answer, self._processes))
 
   def seconds(self, task: str, steps: int) -> float:
-    """What so many steps of a task take."""
+    """Returns the seconds that so many steps of a task take."""
     for process in self._processes:
       process.stdin.write(f'{task} {steps}\n')
       process.stdin.flush()
@@ -97,7 +97,7 @@ class Worker:
 def started(
   commands: dict[str, list[list[str]]],
 ) -> Iterator[dict[str, Worker]]:
-  """Workers of one or more commands; their networks must be equally large."""
+  """Starts workers by their commands; their networks must be equally large."""
   workers = {}
   try:
     for name, words in commands.items():
@@ -117,13 +117,16 @@ def times(
   rounds: int,
   seconds: float,
 ) -> dict[str, dict[str, list[float]]]:
-  """Seconds a step, by task and worker, one number a round.
+  """Times the steps of all tasks and workers.
 
   Args:
-    workers: by name, the library's for instance.
-    tasks: what they are asked for.
+    workers: the workers by name, such as the library's.
+    tasks: the names of what they are asked for.
     rounds: how often each is asked, in turn.
-    seconds: how long it works at a time, about.
+    seconds: about how long it works at a time.
+
+  Returns:
+    Seconds a step by task and worker, one number for each round.
   """
   counts, found = {}, {}
   turns = [(task, name) for task in tasks for name in workers]
