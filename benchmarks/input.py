@@ -77,7 +77,7 @@ def commands(args: Any) -> dict[str, list[str]]:
 
 
 def unpacked(manual_dir: str) -> pathlib.Path:
-  """Returns the folder of the photos; a `UserError` if peers can't read it."""
+  """The folder of the photos; `UserError` if the peers can't read it."""
   folder = pathlib.Path(manual_dir).expanduser().absolute()
   for name in ('train', 'train_masks'):
     if not (folder / name).is_dir():

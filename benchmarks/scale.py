@@ -138,7 +138,7 @@ def commands(name: str, root: pathlib.Path) -> dict[str, list[str]]:
 
 
 def over_data(args, root: pathlib.Path) -> str:
-  """Measures the first part; returns its table."""
+  """The table of the first part."""
   source = pathlib.Path(args.manual_dir).expanduser()
   form = '{:8}{:>8}{:>10}{:>20}{:>12}'
   rows = [form.format('', 'photos', 'seconds', 'ms a photo more', 'MB')]
