@@ -22,7 +22,7 @@ if __name__ == '__main__':
     None,
     'Where the run is kept. Default: runs/<name of the config>.',
   )
-  common_flags.define_processes()
+  common_flags.define_run_processes()
   flags.adopt_module_key_flags(common_flags)  # shown by --help
   cli.parse()
   malloc.keep_freed()
@@ -47,7 +47,12 @@ def main() -> None:
   workdir = workdir.expanduser().absolute()
   check_config.refuse_tiles(args.config)
   crossval_folder.refuse_crossval(workdir)
-  with launch.connect(alone=lambda: loop.use_cores(args.config)):
+  with launch.connect(
+    lambda: loop.use_cores(args.config),
+    args.coordinator,
+    args.num_processes,
+    args.process_id,
+  ):
     compilation_cache.use()
     if not loop.train(args.config, workdir):
       print('interrupted and saved; the same command goes on from here')

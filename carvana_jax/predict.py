@@ -78,7 +78,8 @@ def main() -> None:
   compilation_cache.use()
   output = pathlib.Path(args.output).expanduser().absolute()
   files.check_folder(output)
-  index, count = common_flags.process_share()
+  index, count = args.process_id, args.num_processes
+  common_flags.check_process_id(index, count)
   wanted = outputs.Wanted(
     probability=args.save_probabilities,
     cutout=args.cutout,
@@ -99,7 +100,7 @@ def main() -> None:
     for car in photos.group_by_car(list(by_file), nets.multiview)[index::count]
   ]
   predict_photos.refuse_folder(output, found, wanted)
-  with output_folder.unclaimed_if_empty(output):
+  with output_folder.unclaimed_if_empty(output, is_shared=count > 1):
     output_folder.claim(output, settings)
     failed = predict_photos.predict(nets, cars, output, wanted, args.strict)
     if count == 1:

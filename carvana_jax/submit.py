@@ -65,7 +65,8 @@ def _submit(args, size):
   if not output.name.endswith(('.csv', '.csv.gz')):
     raise UserError(f'--output={args.output} must end in .csv or .csv.gz.')
   files.check_folder(output.parent)
-  share = common_flags.process_share()
+  share = args.process_id, args.num_processes
+  common_flags.check_process_id(*share)
   rows = make.rows_of(photos.find(args.input), args.sample)
   nets = networks.load(args.workdir, args.tuned, args.fine)
   cars = photos.group_by_car(list(rows), nets.multiview)
@@ -76,7 +77,9 @@ def _submit(args, size):
     'input': os.path.abspath(args.input),
   }
   found = {name: photo for name, photo in rows.items() if photo is not None}
-  with output_folder.unclaimed_if_empty(parts.folder_of(output)):
+  with output_folder.unclaimed_if_empty(
+    parts.folder_of(output), is_shared=share[1] > 1
+  ):
     store = parts.Parts(output, cars, settings)
     if not output.exists():  # else killed when all but the parts' end was done
       make.submit(nets, store, found, size, share, args.strict)

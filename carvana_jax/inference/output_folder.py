@@ -12,7 +12,7 @@ import pathlib
 from collections.abc import Iterator
 from typing import Any
 
-from carvana_jax.system import common_flags, files
+from carvana_jax.system import files
 from carvana_jax.system.errors import UserError
 
 
@@ -39,19 +39,19 @@ def claim(folder: pathlib.Path, settings: dict[str, Any]) -> None:
 
 
 @contextlib.contextmanager
-def unclaimed_if_empty(folder: pathlib.Path) -> Iterator[None]:
+def unclaimed_if_empty(folder: pathlib.Path, is_shared: bool) -> Iterator[None]:
   """Takes back a `claim` where an exception comes before anything was made.
 
-  Unless several processes share the photos, of which others may need it.
+  Args:
+    folder: the one that is claimed.
+    is_shared: whether other processes write into it, too, and may need it.
   """
   path = folder / 'settings.json'
   was_folder, was_claimed = folder.exists(), path.exists()
   try:
     yield
   except Exception:
-    if (
-      path.exists() and not was_claimed and common_flags.process_share()[1] == 1
-    ):
+    if path.exists() and not was_claimed and not is_shared:
       with contextlib.suppress(OSError):  # not empty
         if list(folder.iterdir()) == [path]:
           path.unlink()

@@ -12,9 +12,8 @@ import warnings
 from collections.abc import Callable, Iterator
 
 import jax
-from absl import flags
 
-from carvana_jax.system import cli
+from carvana_jax.system import cli, common_flags
 from carvana_jax.system.errors import UserError
 
 _NAMES = ('coordinator', 'num_processes', 'process_id')
@@ -23,7 +22,12 @@ _PATIENCE = 30
 
 
 @contextlib.contextmanager
-def connect(alone: Callable[[], None]) -> Iterator[None]:
+def connect(
+  alone: Callable[[], None],
+  coordinator: str | None = None,
+  num_processes: int | None = None,
+  process_id: int | None = None,
+) -> Iterator[None]:
   """Joins the other processes, if there are any; before any other JAX call.
 
   What is printed within comes from the first one alone. An interruption is no
@@ -32,11 +36,15 @@ def connect(alone: Callable[[], None]) -> Iterator[None]:
 
   Args:
     alone: called if there are no others, before JAX looks for devices.
+    coordinator: HOST:PORT of process 0; None, like the two below, to ask the
+      software of the cluster, if there is one.
+    num_processes: how many processes there are.
+    process_id: the number of this one, from 0 on.
 
   Raises:
-    UserError: flags are missing or wrong.
+    UserError: only some of the last three are given, or one of them is wrong.
   """
-  _initialize()
+  _initialize(coordinator, num_processes, process_id)
   if not jax.distributed.is_initialized():
     alone()
   several, first = jax.process_count() > 1, jax.process_index() == 0
@@ -62,10 +70,10 @@ def _leave(code):
   os._exit(code)  # An ordinary end would wait for the others.
 
 
-def _initialize():
+def _initialize(*values):
   # It would take SIGTERM away from `stopping.Interrupt`.
   jax.config.update('jax_enable_preemption_service', False)
-  given = {name: flags.FLAGS[name].value for name in _NAMES}
+  given = dict(zip(_NAMES, values, strict=True))
   missing = [f'--{name}' for name, value in given.items() if value is None]
   if len(missing) == len(given):
     _find_others()
@@ -75,11 +83,7 @@ def _initialize():
       f'{" and ".join(missing)} must be given, too: --coordinator, '
       '--num_processes and --process_id belong together.'
     )
-  index, count = given['process_id'], given['num_processes']
-  if not 0 <= index < count:
-    raise UserError(
-      f'--process_id={index} must be from 0 to --num_processes={count} less 1.'
-    )
+  common_flags.check_process_id(given['process_id'], given['num_processes'])
   if not re.fullmatch(r'.+:\d+', given['coordinator']):
     raise UserError(
       f'--coordinator={given["coordinator"]} must be HOST:PORT, with a free '
@@ -87,8 +91,8 @@ def _initialize():
     )
   _join(
     coordinator_address=given['coordinator'],
-    num_processes=count,
-    process_id=index,
+    num_processes=given['num_processes'],
+    process_id=given['process_id'],
     cluster_detection_method='deactivate',
   )
 

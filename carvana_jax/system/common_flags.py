@@ -1,22 +1,19 @@
-"""Flags that several commands have."""
+"""Flags that several commands have, and what their values must be."""
 
 from absl import flags
 
 from carvana_jax.system.errors import UserError
 
 
-def define_processes() -> None:
-  """Defines how a process of a run finds the others."""
+def define_run_processes() -> None:
+  """Defines how a process of a run finds the others that train with it."""
   flags.DEFINE_string(
     'coordinator',
     None,
-    'HOST:PORT of process 0, where several processes run together. SLURM, Open '
-    'MPI, Kubernetes and TPU pods are asked where this is not given.',
+    'HOST:PORT of process 0, where several processes train one run together. '
+    'SLURM, Open MPI, Kubernetes and TPU pods are asked if this is not given.',
   )
-  flags.DEFINE_integer('num_processes', None, 'How many run together.')
-  flags.DEFINE_integer(
-    'process_id', None, 'Which of them this one is, from 0 on.'
-  )
+  _define_process_numbers('train one run together', index=None, count=None)
 
 
 def define_photos() -> None:
@@ -38,19 +35,32 @@ def define_photos() -> None:
   flags.DEFINE_bool(
     'strict', False, 'Stop at the first photo that cannot be read.'
   )
-  flags.DEFINE_integer(
-    'process_id', 0, 'Which of several processes this is, from 0 on.'
-  )
-  flags.DEFINE_integer(
-    'num_processes', 1, 'How many processes share the photos.'
+  _define_process_numbers(
+    'share the photos, without talking to each other', index=0, count=1
   )
 
 
-def process_share() -> tuple[int, int]:
-  """(process_id, num_processes); `UserError` where there is no such one."""
-  index, count = flags.FLAGS.process_id, flags.FLAGS.num_processes
+def check_process_id(index: int, count: int) -> None:
+  """Checks --process_id against --num_processes.
+
+  Args:
+    index: the number of this process, as the flag has it.
+    count: how many processes there are.
+
+  Raises:
+    UserError: there is no process of that number.
+  """
   if not 0 <= index < count:
     raise UserError(
       f'--process_id={index} must be from 0 to --num_processes={count} less 1.'
     )
-  return index, count
+
+
+def _define_process_numbers(task, index, count):
+  """Defines which of how many processes this one is, with their defaults."""
+  flags.DEFINE_integer('num_processes', count, f'How many processes {task}.')
+  flags.DEFINE_integer(
+    'process_id',
+    index,
+    f'Which of the processes that {task}, this one is, from 0 on.',
+  )

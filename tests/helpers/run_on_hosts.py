@@ -69,7 +69,10 @@ def main() -> None:
   builder = numbered.Numbered(data_dir=folder, file_format='array_record')
   chosen = config()
   chosen.data.data_dir = str(folder)
-  with launch.connect(alone=lambda: None):
+  args = flags.FLAGS
+  with launch.connect(
+    lambda: None, args.coordinator, args.num_processes, args.process_id
+  ):
     name = f'{jax.process_index()}_of_{jax.process_count()}'
     batches = _recorded(input_pipeline.batches, folder / f'{name}.jsonl')
     with (
@@ -89,7 +92,7 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-  common_flags.define_processes()
+  common_flags.define_run_processes()
   # Seconds after which a silent process counts as dead; users wait longer.
   launch._PATIENCE = 10
   cli.run(main)

@@ -5,11 +5,9 @@ from unittest import mock
 
 import chex
 import jax
-from absl import flags
-from absl.testing import flagsaver, parameterized
+from absl.testing import parameterized
 
 from carvana_jax.parallel import launch
-from carvana_jax.system import common_flags
 from carvana_jax.system.errors import UserError
 
 _SLURM = {'SLURM_STEP_NUM_NODES': '2', 'CUDA_VISIBLE_DEVICES': '0,1,2,3'}
@@ -18,11 +16,6 @@ _SLURM = {'SLURM_STEP_NUM_NODES': '2', 'CUDA_VISIBLE_DEVICES': '0,1,2,3'}
 class JoinedTest(chex.TestCase):
   def setUp(self):
     super().setUp()
-    common_flags.define_processes()
-    # Other tests' commands define flags of the same names.
-    for name in ('coordinator', 'num_processes', 'process_id'):
-      self.addCleanup(delattr, flags.FLAGS, name)
-    flags.FLAGS.mark_as_parsed()
     self.alone = mock.Mock()
     self.initialize = self.enterContext(
       mock.patch.object(jax.distributed, 'initialize')
@@ -31,8 +24,7 @@ class JoinedTest(chex.TestCase):
   def join(self, environment=(), **given):
     with (
       mock.patch.dict(os.environ, dict(environment)),
-      flagsaver.flagsaver(**given),
-      launch.connect(self.alone),
+      launch.connect(self.alone, **given),
     ):
       pass
 
