@@ -35,10 +35,8 @@ import subprocess
 import sys
 from typing import Any
 
-from tqdm import tqdm
-
 from benchmarks import workers
-from carvana_jax.system import files, threads
+from carvana_jax.system import files, progress, threads
 from carvana_jax.system.errors import UserError
 from carvana_jax.training import provenance
 
@@ -159,9 +157,7 @@ def main() -> None:
   json_file = workers.output_file(args.json)
   courses = []
   # The first round makes what is missing and fills the page cache.
-  with tqdm(
-    total=len(words) * (args.rounds + 1), leave=False, disable=None
-  ) as bar:
+  with progress.bar(total=len(words) * (args.rounds + 1), unit='run') as bar:
     for _ in range(args.rounds + 1):
       courses.append({})
       for name in words:

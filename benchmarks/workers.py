@@ -9,10 +9,8 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 
-from tqdm import tqdm
-
 from benchmarks.peers import serving
-from carvana_jax.system import files
+from carvana_jax.system import files, progress
 from carvana_jax.system.errors import UserError
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -130,7 +128,7 @@ def times(
   """
   counts, found = {}, {}
   turns = [(task, name) for task in tasks for name in workers]
-  with tqdm(total=len(turns) * (rounds + 1), leave=False, disable=None) as bar:
+  with progress.bar(total=len(turns) * (rounds + 1), unit='run') as bar:
     for task, name in turns:
       workers[name].seconds(task, 1)  # compiles
       taken = min(workers[name].seconds(task, 1) for _ in range(2))

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow_datasets as tfds
 from ml_collections import ConfigDict
-from tqdm import tqdm
 
 from carvana_jax.datasets import folds, images, reading, spec
 from carvana_jax.datasets.multiview import cropping
@@ -20,7 +19,7 @@ from carvana_jax.inference.prediction import Prediction
 from carvana_jax.masks import cleaning, from_logits
 from carvana_jax.metrics import border, ceiling, error_bands, overlap
 from carvana_jax.parallel import processes
-from carvana_jax.system import threads
+from carvana_jax.system import progress, threads
 from carvana_jax.training import trained_run
 
 _LABELS = ('filename', 'car_id', 'view', 'make', 'model')
@@ -114,13 +113,11 @@ def map_predictions(
   own = groups[processes.own_slice()]
   truths = _truths(source, own, runs)
   predicted = predictor.predictions(runs, truths)
-  results = tqdm(
+  results = progress.bar(
     threads.ordered_map(lambda pair: function(*pair), predicted),
     total=sum(map(len, own)),
-    desc=title,
+    title=title,
     unit='image',
-    leave=False,
-    disable=None,
   )
   stream = iter(results)
   by_group = [list(itertools.islice(stream, len(group))) for group in own]

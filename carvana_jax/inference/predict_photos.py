@@ -4,10 +4,8 @@ import os
 import pathlib
 from collections.abc import Sequence
 
-from tqdm import tqdm
-
 from carvana_jax.inference import networks, outputs, photos, predictor
-from carvana_jax.system import files, threads
+from carvana_jax.system import files, progress, threads
 from carvana_jax.system.errors import UserError
 
 
@@ -58,12 +56,10 @@ def predict(
       files.write(path, content)
     return photo, None
 
-  with tqdm(
+  with progress.bar(
     total=len(paths),
     initial=len(paths) - sum(map(len, todo)),
     unit='photo',
-    leave=False,
-    disable=None,
   ) as bar:
     keep = wanted.photo or nets.fine
     given = predictor.inputs(

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 
 import jax
 
-from carvana_jax.system import cli, common_flags
+from carvana_jax.system import cli, common_flags, progress
 from carvana_jax.system.errors import UserError
 
 _NAMES = ('coordinator', 'num_processes', 'process_id')
@@ -49,7 +49,7 @@ def connect(
     alone()
   several, first = jax.process_count() > 1, jax.process_index() == 0
   if not first:
-    os.environ['TQDM_DISABLE'] = '1'
+    progress.hide_bars()
   try:
     with contextlib.redirect_stdout(sys.stdout if first else None):
       yield

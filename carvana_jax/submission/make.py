@@ -4,12 +4,10 @@ import itertools
 import pathlib
 from collections.abc import Iterable, Sequence
 
-from tqdm import tqdm
-
 from carvana_jax.inference import networks, photos, predictor
 from carvana_jax.masks import from_logits
 from carvana_jax.submission import parts, rle, table
-from carvana_jax.system import threads
+from carvana_jax.system import progress, threads
 from carvana_jax.system.errors import UserError
 
 _SHOWN = 20  # problems in the terminal
@@ -64,12 +62,10 @@ def submit(
     return name, rle.encode(mask)
 
   rows = lambda numbers: sum(len(store.names_of(x)) for x in numbers)
-  with tqdm(
+  with progress.bar(
     total=rows(mine),
     initial=rows(mine) - rows(todo),
     unit='photo',
-    leave=False,
-    disable=None,
   ) as bar:
     cars = itertools.chain.from_iterable(map(store.cars_of, todo))
     given = predictor.inputs(cars, pixels, nets.data_configs, fail, nets.fine)

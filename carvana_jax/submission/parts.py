@@ -20,11 +20,9 @@ import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from tqdm import tqdm
-
 from carvana_jax.inference import output_folder
 from carvana_jax.submission import table
-from carvana_jax.system import files
+from carvana_jax.system import files, progress
 from carvana_jax.system.errors import UserError
 
 _ROWS = 128  # a part has at least, seconds of work for a small network
@@ -132,13 +130,10 @@ class Parts:
     """Writes the header and all parts; the reasons of photos that failed."""
     file.write(table.HEADER.encode())
     failed = {}
-    for number in tqdm(
-      range(self.count),
-      desc='joining',
-      unit='part',
-      leave=False,
-      disable=None,
-    ):
+    numbers = progress.bar(
+      range(self.count), total=self.count, unit='part', title='joining'
+    )
+    for number in numbers:
       rows, failed_here = self._read(number)
       file.write(rows.encode())
       failed |= failed_here

@@ -7,13 +7,12 @@ import time
 
 import jax
 from ml_collections import ConfigDict
-from tqdm import tqdm
 
 from carvana_jax import models
 from carvana_jax.datasets import input_pipeline, prepare
 from carvana_jax.models import frozen_variables
 from carvana_jax.parallel import devices, processes
-from carvana_jax.system import cli, config_fields
+from carvana_jax.system import cli, config_fields, progress
 from carvana_jax.system.errors import UserError
 from carvana_jax.training import (
   check_config,
@@ -213,8 +212,7 @@ def _telling_first(train_step):
       told = True
       jax.block_until_ready(results)
       seconds = time.monotonic() - cli.STARTED
-      with tqdm.external_write_mode():
-        print(f'first step after {seconds:.1f} s', flush=True)
+      progress.print_above(f'first step after {seconds:.1f} s')
     return results
 
   return step
@@ -278,13 +276,11 @@ def _train_epoch(
     return wishes > 0
 
   epoch, done = divmod(int(state.step), count)
-  with tqdm(
+  with progress.bar(
     total=count,
     initial=done,
-    desc=f'epoch {epoch + 1}',
+    title=f'epoch {epoch + 1}',
     unit='step',
-    leave=False,
-    disable=None,
   ) as bar:
     wish = stop = False
     for position in range(done, count):

@@ -1,5 +1,7 @@
 """How a process learns of the others."""
 
+import contextlib
+import io
 import os
 from unittest import mock
 
@@ -8,6 +10,7 @@ import jax
 from absl.testing import parameterized
 
 from carvana_jax.parallel import launch
+from carvana_jax.system import progress
 from carvana_jax.system.errors import UserError
 
 _SLURM = {'SLURM_STEP_NUM_NODES': '2', 'CUDA_VISIBLE_DEVICES': '0,1,2,3'}
@@ -63,6 +66,23 @@ class JoinedTest(chex.TestCase):
     self.initialize.side_effect = ValueError('Number of processes must be …')
     with self.assertRaisesRegex(UserError, 'Number of processes .* as flags'):
       self.join()
+
+  def test_the_first_of_several_alone_draws_and_prints(self):
+    for index, printed in ((0, 'text\n'), (1, '')):
+      with (
+        mock.patch.object(jax, 'process_index', lambda index=index: index),
+        mock.patch.object(jax, 'process_count', lambda: 2),
+        mock.patch.object(progress, '_is_hidden', False),
+        contextlib.redirect_stdout(io.StringIO()) as output,
+        launch.connect(self.alone, 'a:1', 2, index),
+      ):
+        print('text')
+        terminal = io.StringIO()
+        terminal.isatty = lambda: True
+        with contextlib.redirect_stderr(terminal):
+          list(progress.bar('a', total=1, unit='step'))
+      self.assertEqual(output.getvalue(), printed)
+      self.assertEqual(terminal.getvalue() == '', index == 1)
 
   @parameterized.parameters('SLURM_NTASKS', 'OMPI_COMM_WORLD_SIZE')
   def test_a_single_task_joins_nobody(self, name):

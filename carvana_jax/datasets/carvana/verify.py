@@ -9,13 +9,12 @@ import io
 from collections.abc import Callable
 
 import numpy as np
-import tqdm
 from absl import logging
 from PIL import Image, UnidentifiedImageError
 
 from carvana_jax.datasets import images, spec
 from carvana_jax.datasets.carvana.archives import File, Source
-from carvana_jax.system import threads
+from carvana_jax.system import progress, threads
 from carvana_jax.system.errors import UserError
 
 MASK_MODES = ('1', 'L', 'P')  # Pillow's, of one channel of at most 8 bits
@@ -111,15 +110,10 @@ def _broken(source: Source, height: int, width: int) -> list[str]:
   jobs += [(mask, file) for file in source.masks.values()]
   jobs += [(photo, file) for file in source.test.values()]
   problems = threads.ordered_map(lambda job: job[0](job[1]), jobs)
-  progress = tqdm.tqdm(
-    problems,
-    desc='checking images',
-    total=len(jobs),
-    unit=' images',
-    leave=False,
-    disable=None,
+  seen = progress.bar(
+    problems, total=len(jobs), unit=' images', title='checking images'
   )
-  return [problem for problem in progress if problem]
+  return [problem for problem in seen if problem]
 
 
 def _problem(

@@ -7,7 +7,6 @@ import pathlib
 from collections.abc import Sequence
 
 import numpy as np
-from tqdm import tqdm
 
 from carvana_jax.datasets.diagnosis import (
   file_facts,
@@ -15,7 +14,7 @@ from carvana_jax.datasets.diagnosis import (
   pairs,
   suspects_sheet,
 )
-from carvana_jax.system import threads
+from carvana_jax.system import progress, threads
 from carvana_jax.system.errors import UserError
 
 _NAMED = 10  # findings in the terminal
@@ -30,14 +29,7 @@ def examine(collection: pairs.Collection) -> list[file_facts.Facts]:
   examined = threads.ordered_map(
     lambda pair: file_facts.examine(pair(), collection.soft), collection.pairs
   )
-  progress = tqdm(
-    examined,
-    total=len(collection.pairs),
-    unit='photo',
-    leave=False,
-    disable=None,
-  )
-  return list(progress)
+  return list(progress.bar(examined, total=len(collection.pairs), unit='photo'))
 
 
 def table(checks: Sequence[findings.Check]) -> str:
