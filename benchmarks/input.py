@@ -76,7 +76,7 @@ def commands(args: Any) -> dict[str, list[str]]:
 
 def unpacked(manual_dir: str) -> pathlib.Path:
   """The folder of the photos; `UserError` if the peers can't read it."""
-  folder = pathlib.Path(manual_dir).expanduser().absolute()
+  folder = files.absolute(manual_dir)
   for name in ('train', 'train_masks'):
     if not (folder / name).is_dir():
       raise UserError(

@@ -331,7 +331,7 @@ def main() -> None:
   """The command line."""
   args = flags.FLAGS
   workdir, folder, output, report = (
-    pathlib.Path(x).expanduser().absolute()
+    files.absolute(x)
     for x in (args.workdir, args.input, args.output, args.json)
   )
   if not folder.is_dir():

@@ -43,6 +43,7 @@ import psutil
 
 from benchmarks import workers
 from carvana_jax.datasets import spec
+from carvana_jax.system import files
 from carvana_jax.system.errors import UserError
 
 # Which split the cars of a turn go to.
@@ -139,7 +140,7 @@ def commands(name: str, root: pathlib.Path) -> dict[str, list[str]]:
 
 def over_data(args, root: pathlib.Path) -> str:
   """The table of the first part."""
-  source = pathlib.Path(args.manual_dir).expanduser()
+  source = files.expand(args.manual_dir)
   form = '{:8}{:>8}{:>10}{:>20}{:>12}'
   rows = [form.format('', 'photos', 'seconds', 'ms a photo more', 'MB')]
   before = {}

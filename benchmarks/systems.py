@@ -166,7 +166,7 @@ def main() -> None:
         f'--systems={name} is unknown; choose from {",".join(SYSTEMS)}.'
       )
   compilation_cache.use()
-  output = pathlib.Path(args.output).expanduser().absolute()
+  output = files.absolute(args.output)
   record = {
     'budget': {name: args[name].value for name in _BUDGET},
     'commit': provenance.commit(),

@@ -25,7 +25,7 @@ def output_file(name: str, flag: str = '--json') -> pathlib.Path | None:
   """
   if not name:
     return None
-  path = pathlib.Path(name).expanduser().absolute()
+  path = files.absolute(name)
   files.check_folder(path.parent, flag)
   path.parent.mkdir(parents=True, exist_ok=True)
   return path

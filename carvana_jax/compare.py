@@ -27,11 +27,11 @@ if __name__ == '__main__':
   )
   cli.parse(words=('RUN_A', 'RUN_B'))
 
-import pathlib
 
 from ml_collections import ConfigDict
 
 from carvana_jax.evaluation import comparison
+from carvana_jax.system import files
 from carvana_jax.system.errors import UserError
 from carvana_jax.training.run_folder import read_config
 
@@ -50,9 +50,7 @@ def _dataset(workdir):
 def main(first: str, second: str) -> None:
   """The command line."""
   args = flags.FLAGS
-  folders = [
-    pathlib.Path(name).expanduser().absolute() for name in (first, second)
-  ]
+  folders = [files.absolute(name) for name in (first, second)]
   dataset = args.dataset or _dataset(folders[0])
   read_both = [
     comparison.read(folder, f'{dataset}-{args.split}') for folder in folders

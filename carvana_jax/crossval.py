@@ -56,9 +56,9 @@ if __name__ == '__main__':
   cli.parse()
   malloc.keep_freed()
 
-import pathlib
 
 from carvana_jax.parallel import compilation_cache
+from carvana_jax.system import files
 from carvana_jax.training import loop
 from carvana_jax.workflows import cross_validation, ensemble_scores
 
@@ -66,7 +66,7 @@ from carvana_jax.workflows import cross_validation, ensemble_scores
 def main() -> None:
   """The command line."""
   args = flags.FLAGS
-  folder = pathlib.Path(args.workdir).expanduser().absolute()
+  folder = files.absolute(args.workdir)
   loop.use_cores(args.config)
   compilation_cache.use()
   results = cross_validation.crossval(
@@ -77,7 +77,6 @@ def main() -> None:
     args.save_probabilities,
   )
   if len(results) < 1 + args.pseudo_labels:
-    print('interrupted and saved; the same command goes on from here')
     return
   titles = ('', '; stage 2, with pseudo-labels')
   for title, found in zip(titles, results, strict=False):

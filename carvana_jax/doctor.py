@@ -22,7 +22,6 @@ if __name__ == '__main__':
   )
   cli.parse()
 
-import pathlib
 import sys
 
 from carvana_jax.datasets.diagnosis import findings, report, suspects_sheet
@@ -33,7 +32,7 @@ from carvana_jax.system.errors import UserError
 def main() -> None:
   """The command line."""
   args = flags.FLAGS
-  output = pathlib.Path(args.output).expanduser().absolute()
+  output = files.absolute(args.output)
   picture, listing = output / 'suspects.png', output / 'report.csv'
   for path in (picture, listing):
     if path.exists():

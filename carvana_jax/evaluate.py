@@ -47,11 +47,11 @@ if __name__ == '__main__':
   cli.parse()
   malloc.keep_freed()
 
-import pathlib
 
 from carvana_jax.evaluation import evaluate_run
 from carvana_jax.inference import second_network
 from carvana_jax.parallel import compilation_cache, devices
+from carvana_jax.system import files
 from carvana_jax.system.errors import UserError
 from carvana_jax.training import trained_run
 
@@ -59,7 +59,7 @@ from carvana_jax.training import trained_run
 def main() -> None:
   """The command line."""
   args = flags.FLAGS
-  workdir = pathlib.Path(args.workdir).expanduser().absolute()
+  workdir = files.absolute(args.workdir)
   devices.use_all_cores()
   compilation_cache.use()
   run = trained_run.load(workdir)

@@ -25,10 +25,10 @@ if __name__ == '__main__':
   )
   cli.parse()
 
-import pathlib
 
 from carvana_jax.parallel import compilation_cache
 from carvana_jax.reporting import feature_maps
+from carvana_jax.system import files
 from carvana_jax.training import trained_run
 
 
@@ -36,8 +36,7 @@ def main() -> None:
   """The command line."""
   args = flags.FLAGS
   photo, output, workdir = (
-    pathlib.Path(path).expanduser().absolute()
-    for path in (args.image, args.output, args.workdir)
+    files.absolute(path) for path in (args.image, args.output, args.workdir)
   )
   compilation_cache.use()
   paths = feature_maps.draw(trained_run.load(workdir), photo, output)

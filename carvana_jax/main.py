@@ -31,6 +31,7 @@ import pathlib
 
 from carvana_jax.evaluation import evaluate_run
 from carvana_jax.parallel import compilation_cache, launch
+from carvana_jax.system import files
 from carvana_jax.training import (
   check_config,
   crossval_folder,
@@ -43,8 +44,7 @@ def main() -> None:
   """Trains, then evaluates."""
   args = flags.FLAGS
   file = config_flags.get_config_filename(args['config'])
-  workdir = pathlib.Path(args.workdir or f'runs/{pathlib.Path(file).stem}')
-  workdir = workdir.expanduser().absolute()
+  workdir = files.absolute(args.workdir or f'runs/{pathlib.Path(file).stem}')
   check_config.refuse_tiles(args.config)
   crossval_folder.refuse_crossval(workdir)
   with launch.connect(
@@ -55,7 +55,6 @@ def main() -> None:
   ):
     compilation_cache.use()
     if not loop.train(args.config, workdir):
-      print('interrupted and saved; the same command goes on from here')
       return
     run = trained_run.load(workdir)
     # The data may have moved since that network was saved.

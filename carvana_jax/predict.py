@@ -54,7 +54,6 @@ if __name__ == '__main__':
   malloc.keep_freed()
 
 import os
-import pathlib
 import sys
 
 from carvana_jax.inference import (
@@ -76,7 +75,7 @@ def main() -> None:
     raise UserError('--trim is of no use without --cutout.')
   devices.use_all_cores()
   compilation_cache.use()
-  output = pathlib.Path(args.output).expanduser().absolute()
+  output = files.absolute(args.output)
   files.check_folder(output)
   index, count = args.process_id, args.num_processes
   common_flags.check_process_id(index, count)

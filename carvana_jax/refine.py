@@ -31,11 +31,11 @@ if __name__ == '__main__':
   cli.parse()
   malloc.keep_freed()
 
-import pathlib
 
 from carvana_jax.evaluation import evaluate_run
 from carvana_jax.inference import second_network
 from carvana_jax.parallel import compilation_cache
+from carvana_jax.system import files
 from carvana_jax.training import loop, trained_run
 from carvana_jax.workflows import refinement
 
@@ -43,7 +43,7 @@ from carvana_jax.workflows import refinement
 def main() -> None:
   """The command line."""
   args = flags.FLAGS
-  workdir = pathlib.Path(args.workdir).expanduser().absolute()
+  workdir = files.absolute(args.workdir)
   loop.use_cores(args.config)
   compilation_cache.use()
   run = trained_run.load(workdir)
@@ -51,7 +51,6 @@ def main() -> None:
     run, args.config, second_network.probabilities_folder(workdir)
   )
   if not refinement.refine(run, config, workdir):
-    print('interrupted and saved; the same command goes on from here')
     return
   run = second_network.with_second_network(workdir, run)
   for split in ('validation', 'test'):

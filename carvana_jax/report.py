@@ -15,7 +15,6 @@ if __name__ == '__main__':
   flags.DEFINE_string('workdir', None, 'Folder of the run.', required=True)
   cli.parse()
 
-import pathlib
 
 from carvana_jax.reporting import run_report
 from carvana_jax.system import files
@@ -24,7 +23,7 @@ from carvana_jax.system import files
 def main() -> None:
   """The command line."""
   args = flags.FLAGS
-  workdir = pathlib.Path(args.workdir).expanduser().absolute()
+  workdir = files.absolute(args.workdir)
   text = run_report.report(workdir)
   # A page is made from what is there, so an older one is no loss.
   files.write(workdir / 'report.html', text)

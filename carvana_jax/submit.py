@@ -38,7 +38,6 @@ if __name__ == '__main__':
   malloc.keep_freed()
 
 import os
-import pathlib
 import sys
 
 from carvana_jax.datasets import spec
@@ -52,16 +51,16 @@ from carvana_jax.system.errors import UserError
 def _check(args, size):
   names = None
   if args.sample:
-    names = table.names_of(pathlib.Path(args.sample).expanduser())
+    names = table.names_of(files.expand(args.sample))
   elif args.input:
     names = [photo.file for photo in photos.find(args.input)]
-  path = pathlib.Path(args.check).expanduser().absolute()
+  path = files.absolute(args.check)
   if not make.print_problems(path, names, size):
     sys.exit(1)
 
 
 def _submit(args, size):
-  output = pathlib.Path(args.output).expanduser().absolute()
+  output = files.absolute(args.output)
   if not output.name.endswith(('.csv', '.csv.gz')):
     raise UserError(f'--output={args.output} must end in .csv or .csv.gz.')
   files.check_folder(output.parent)

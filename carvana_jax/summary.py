@@ -46,7 +46,7 @@ def main() -> None:
   """The command line."""
   args = flags.FLAGS
   config = args.config
-  picture = pathlib.Path(args.picture).expanduser() if args.picture else None
+  picture = files.expand(args.picture) if args.picture else None
   if picture:
     _check_picture(picture)
   config_fields.check_fields(config)

@@ -1,8 +1,6 @@
 """From a data set's name and a size to prepared files, made when missing."""
 
 import contextlib
-import fcntl
-import os
 import pathlib
 import sys
 
@@ -128,9 +126,9 @@ def _multiview(data_config):
 def _borders(data_config):
   """The data set of tiles along the border that another network sees."""
   source = for_scoring(data_config)
-  probabilities = pathlib.Path(data_config.coarse).expanduser()
-  files = sorted(probabilities.glob('*_probability.png'))
-  folder = source.data_path / f'coarse-{pseudo_labels.fingerprint_of(files)}'
+  probabilities = files.expand(data_config.coarse)
+  pictures = sorted(probabilities.glob('*_probability.png'))
+  folder = source.data_path / f'coarse-{pseudo_labels.fingerprint_of(pictures)}'
   return _prepared(
     data_config,
     folder,
@@ -172,21 +170,22 @@ def _lock(folder):
   """Keeps other processes from making the same files, where locks are known."""
   is_new = not folder.exists()
   folder.mkdir(parents=True, exist_ok=True)
-  number = os.open(folder, os.O_RDONLY)
-  try:
-    fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-  except BlockingIOError:
-    print(f'waiting for another process that prepares data in {folder}')
-    fcntl.flock(number, fcntl.LOCK_EX)
-  except OSError:  # a disk without locks
-    pass
-  try:
-    yield
-  finally:
-    os.close(number)
+  with contextlib.ExitStack() as stack:
     if is_new:
-      with contextlib.suppress(OSError):  # it is used
-        folder.rmdir()
+      stack.callback(_remove_unused, folder)
+    try:
+      stack.enter_context(files.lock(folder, wait=False))
+    except BlockingIOError:
+      print(f'waiting for another process that prepares data in {folder}')
+      stack.enter_context(files.lock(folder))
+    except files.NoLocksError:
+      pass
+    yield
+
+
+def _remove_unused(folder):
+  with contextlib.suppress(OSError):  # it is used
+    folder.rmdir()
 
 
 def identity(data_config, builder: tfds.core.DatasetBuilder) -> str:
@@ -200,7 +199,7 @@ def source_of(identity: str) -> str:
 
 
 def _root(data_config):
-  return pathlib.Path(data_config.data_dir).expanduser().absolute()
+  return files.absolute(data_config.data_dir)
 
 
 def _builder_class(data_config):
@@ -216,14 +215,13 @@ def _sources(data_config):
   root = _root(data_config)
   if data_config.dataset == 'studio':
     return root, {}, None
-  manual_dir = pathlib.Path(data_config.manual_dir or root / 'manual')
-  manual_dir = manual_dir.expanduser()
+  manual_dir = files.expand(data_config.manual_dir or root / 'manual')
   if data_config.kaggle:
     kaggle.fetch_if_missing(manual_dir)
-  files = archives.find(manual_dir, data_config.unlabeled)
+  source = archives.find(manual_dir, data_config.unlabeled)
   return (
     # Each source in a folder of its own, so that two never pass for one.
-    root / f'carvana-{archives.fingerprint(files)}',
+    root / f'carvana-{archives.fingerprint(source)}',
     {'unlabeled': data_config.unlabeled},
     tfds.download.DownloadConfig(manual_dir=manual_dir),
   )

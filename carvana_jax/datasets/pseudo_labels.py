@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from carvana_jax.datasets import images, reading
-from carvana_jax.system import threads
+from carvana_jax.system import files, threads
 from carvana_jax.system.errors import UserError
 
 SPLIT = 'unlabeled'  # of the data set, whose own masks are all zero
@@ -55,28 +55,28 @@ def find(text: str, builder: tfds.core.DatasetBuilder) -> PseudoLabels:
       file, or a file is damaged, differs in size from most others or is smaller
       than what the network sees.
   """
-  folder = pathlib.Path(text).expanduser()
+  folder = files.expand(text)
   if not folder.is_dir():
     raise UserError(
       f'config.data.pseudo_labels={text} is no folder; make it with '
       'predict --save_probabilities.'
     )
   there = {path.name: path for path in folder.glob(f'*{_ENDING}')}
-  files = {
+  by_position = {
     position: there[name]
     for position, name in enumerate(_file_names(builder))
     if name in there
   }
-  if not files:
+  if not by_position:
     raise UserError(
       f'{folder} holds no NAME{_ENDING} of an unlabeled photo; make them with '
       'predict --save_probabilities from these photos.'
     )
-  paths = list(files.values())
+  paths = list(by_position.values())
   network_size = builder.info.features['mask'].shape[:2]
   _check(paths, network_size)
   return PseudoLabels(
-    positions=np.array(list(files), np.int64),
+    positions=np.array(list(by_position), np.int64),
     files=paths,
     size=network_size,
     fingerprint=fingerprint_of(paths),

@@ -61,7 +61,7 @@ def load(workdirs: Sequence[str], tuned: bool, fine: bool = False) -> Networks:
   Raises:
     UserError: a folder holds no checkpoint, or what was best isn't known.
   """
-  folders = [pathlib.Path(x).expanduser().absolute() for x in workdirs]
+  folders = [files.absolute(x) for x in workdirs]
   runs = [run for folder in folders for run in _runs(folder, fine)]
   if not tuned:
     return Networks(runs, runs[0].config.eval)

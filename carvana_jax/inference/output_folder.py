@@ -5,8 +5,6 @@ folder holds.
 """
 
 import contextlib
-import csv
-import io
 import json
 import pathlib
 from collections.abc import Iterator
@@ -83,8 +81,7 @@ def write_failures(path: pathlib.Path, failed: dict[str, str]) -> None:
   if not failed:
     path.unlink(missing_ok=True)
     return
-  text = io.StringIO()
-  writer = csv.writer(text, lineterminator='\n')
-  writer.writerow(['photo', 'reason'])
-  writer.writerows(failed.items())
-  files.write(path, text.getvalue())
+  rows = [
+    {'photo': photo, 'reason': reason} for photo, reason in failed.items()
+  ]
+  files.write(path, files.csv_text(rows))

@@ -11,6 +11,7 @@ from carvana_jax.datasets import images
 from carvana_jax.inference import photos
 from carvana_jax.inference.prediction import Prediction
 from carvana_jax.masks import composite, cutout, from_logits, shadow
+from carvana_jax.system import files
 from carvana_jax.system.errors import UserError
 
 _WEBP_QUALITY, _JPEG_QUALITY = 90, 95  # 0..100
@@ -43,7 +44,7 @@ def background(text: str | None) -> np.ndarray | None:
   """
   if text is None:
     return None
-  path = pathlib.Path(text).expanduser()
+  path = files.expand(text)
   if not path.is_file():
     try:
       return composite.plain(composite.parse_colour(text), 1, 1)

@@ -21,6 +21,7 @@ import numpy as np
 import safetensors
 
 from carvana_jax.models import vgg_unet
+from carvana_jax.system import files
 from carvana_jax.system.errors import UserError
 
 _OTHER = 'give the weights of VGG19 by Keras or torchvision.'
@@ -53,7 +54,7 @@ def read(path: str) -> tuple[dict[str, Any], str]:
     UserError: the file cannot be read, is in no known form, is damaged, or
       holds something else than VGG19.
   """
-  file = pathlib.Path(path).expanduser()
+  file = files.expand(path)
   try:
     with file.open('rb') as stream:
       digest = hashlib.file_digest(stream, 'sha256').hexdigest()

@@ -15,7 +15,8 @@ import zlib
 import jax
 from absl import logging
 
-from carvana_jax.system import threads
+from carvana_jax.system import files, threads
+from carvana_jax.system.errors import UserError
 
 _LARGEST = 2**30  # bytes, of all programs
 
@@ -28,19 +29,19 @@ def use() -> None:
   """
   if not jax.config.jax_enable_compilation_cache:
     return
-  root = os.environ.get('JAX_COMPILATION_CACHE_DIR') or _default()
-  folder = f'{root}/{_variant()}'
-  if '://' not in folder:  # else in a cloud, which JAX can use
-    try:
+  try:
+    root = os.environ.get('JAX_COMPILATION_CACHE_DIR') or _default()
+    folder = f'{root}/{_variant()}'
+    if '://' not in folder:  # else in a cloud, which JAX can use
       _tidy(pathlib.Path(root), pathlib.Path(folder))
-    except (OSError, RuntimeError) as error:
-      logging.info(
-        'compiled programs are not kept (%s); name another folder with '
-        'JAX_COMPILATION_CACHE_DIR, or JAX_ENABLE_COMPILATION_CACHE=false.',
-        error,
-      )
-      jax.config.update('jax_enable_compilation_cache', False)
-      return
+  except (OSError, UserError) as error:
+    logging.info(
+      'compiled programs are not kept (%s); name another folder with '
+      'JAX_COMPILATION_CACHE_DIR, or JAX_ENABLE_COMPILATION_CACHE=false.',
+      error,
+    )
+    jax.config.update('jax_enable_compilation_cache', False)
+    return
   jax.config.update('jax_compilation_cache_dir', folder)
   if 'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS' not in os.environ:
     # Dozens of small programs take as long as a large one.
@@ -53,7 +54,7 @@ def use() -> None:
 
 def _default():
   caches = os.environ.get('XDG_CACHE_HOME') or '~/.cache'
-  return pathlib.Path(caches).expanduser() / 'carvana_jax'
+  return files.expand(caches) / 'carvana_jax'
 
 
 def _variant():

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from carvana_jax.inference import networks, photos, predictor
 from carvana_jax.masks import from_logits
 from carvana_jax.submission import parts, rle, table
-from carvana_jax.system import progress, threads
+from carvana_jax.system import files, progress, threads
 from carvana_jax.system.errors import UserError
 
 _SHOWN = 20  # problems in the terminal
@@ -91,7 +91,7 @@ def rows_of(
   if sample is None:
     return {photo.file: photo for photo in found}
   by_name = {photo.name: photo for photo in found}
-  names = table.names_of(pathlib.Path(sample).expanduser())
+  names = table.names_of(files.expand(sample))
   return {
     name: by_name.get(pathlib.PurePosixPath(name).stem)
     for name in sorted(names)

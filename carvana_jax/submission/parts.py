@@ -10,14 +10,13 @@ parts only. Its rows do not depend on which others were there before.
 """
 
 import contextlib
-import fcntl
 import gzip
 import hashlib
 import json
 import os
 import pathlib
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from carvana_jax.inference import output_folder
@@ -101,7 +100,7 @@ class Parts:
         photos failed; or the folder is gone, and there is no submission.
     """
     try:
-      with _lock(self._folder):
+      with files.lock(self._folder / 'lock'):
         if not self._output.exists():
           self._join()
         shutil.rmtree(self._folder)
@@ -218,14 +217,6 @@ def _grouped(cars):
       group = []
   if group:
     yield group
-
-
-@contextlib.contextmanager
-def _lock(folder) -> Iterator[None]:
-  """One process at a time; the system lets go of it when that one dies."""
-  with (folder / 'lock').open('w') as file:
-    fcntl.flock(file, fcntl.LOCK_EX)
-    yield
 
 
 @contextlib.contextmanager

@@ -76,14 +76,11 @@ def report_error(error: BaseException) -> int:
     print('interrupted; the same command goes on', file=sys.stderr)
     number = error.args[0] if error.args else signal.SIGINT
     return 128 + number  # as shells have it
-  no_home = isinstance(error, RuntimeError) and 'home directory' in str(error)
-  known = no_home or isinstance(error, UserError | OSError)
+  known = isinstance(error, UserError | OSError)
   if _DEBUG.value or not known:
     traceback.print_exception(error)
     return 1
   reason = str(error)
-  if no_home:  # from pathlib, which does not tell the path
-    reason = 'there is no such home folder as after ~; write that path in full.'
   if isinstance(error, OSError):  # of a path that the user gave, most likely
     full = error.errno == errno.ENOSPC  # often without a path
     reason += (

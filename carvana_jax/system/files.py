@@ -1,20 +1,49 @@
-"""Files that are never there in part, JSON files, folders to write to."""
+"""Paths, whole files, locks, JSON and CSV."""
 
 import contextlib
 import csv
+import fcntl
 import io
 import json
 import os
 import pathlib
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from carvana_jax.system.errors import UserError
 
 
+class NoLocksError(OSError):
+  """The disk knows no file locks."""
+
+
+def expand(path: str | os.PathLike) -> pathlib.Path:
+  """Returns a path with the home folder that its `~` or `~user` stands for.
+
+  Raises:
+    UserError: there is no such home folder.
+  """
+  try:
+    return pathlib.Path(path).expanduser()
+  except RuntimeError as error:  # pathlib's, which does not name the path
+    raise UserError(
+      f'there is no such home folder as in {path}; write that path in full.'
+    ) from error
+
+
+def absolute(path: str | os.PathLike) -> pathlib.Path:
+  """Returns a path that the user gave as an absolute one; see `expand`."""
+  return expand(path).absolute()
+
+
 def write(path: pathlib.Path, content: str | bytes) -> None:
-  """Writes a file aside, then renames it, so readers see all of it or none."""
+  """Writes a file aside, then renames it: readers see all of it or none.
+
+  Args:
+    path: where the file will be; what is there is replaced.
+    content: what it will hold; text is encoded as UTF-8.
+  """
   if isinstance(content, str):
     content = content.encode()
   # A name of its own: several processes may write the same file.
@@ -32,21 +61,22 @@ def remove_leftovers(folder: pathlib.Path, name: str = '*') -> None:
   """Removes what `write` leaves aside if its process is killed.
 
   Args:
-    folder: where nobody is writing these files now.
-    name: of the files, a pattern.
+    folder: a folder in which no process is writing these files.
+    name: a pattern of the names of the files.
   """
   for aside in folder.glob(f'.{name}.*.tmp'):
     aside.unlink()
 
 
 def check_folder(path: pathlib.Path, flag: str = '--output') -> None:
-  """Raises a `UserError` where a folder can't be made, or written to.
-
-  For commands that work for a while before they write.
+  """Checks that a folder can be made and written to, before work is lost.
 
   Args:
-    path: of the folder, absolute.
-    flag: that it was given by.
+    path: the folder, an absolute path.
+    flag: the flag that names it.
+
+  Raises:
+    UserError: a file is in its place, or the permissions forbid it.
   """
   there = next(x for x in (path, *path.parents) if x.exists())
   if not there.is_dir():
@@ -59,28 +89,76 @@ def check_folder(path: pathlib.Path, flag: str = '--output') -> None:
     )
 
 
-def read_json(path: pathlib.Path) -> dict[str, Any]:
-  """The object in a JSON file; `UserError` where the file is damaged.
+@contextlib.contextmanager
+def lock(path: pathlib.Path, wait: bool = True) -> Iterator[None]:
+  """Keeps other processes from holding a lock of the same path.
 
-  No number in it is NaN or infinite.
+  The system lets go of a lock when its process ends, however it ends.
+
+  Args:
+    path: a folder, or a file, which is made if it is missing.
+    wait: whether to wait while another process holds the lock.
+
+  Raises:
+    BlockingIOError: another process holds the lock, and `wait` is False.
+    NoLocksError: the disk knows no locks.
+    OSError: the path cannot be opened.
+  """
+  # Network disks lock only files that are open for writing.
+  mode = os.O_RDONLY if path.is_dir() else os.O_WRONLY | os.O_CREAT
+  number = os.open(path, mode, 0o666)
+  try:
+    try:
+      fcntl.flock(number, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+      raise
+    except OSError as error:
+      raise NoLocksError(error.errno, error.strerror) from error
+    yield
+  finally:
+    os.close(number)
+
+
+def read_json(path: pathlib.Path) -> dict[str, Any]:
+  """Reads the object in a JSON file.
+
+  Returns:
+    The object; no number in it is NaN or infinite.
+
+  Raises:
+    UserError: the file is damaged.
   """
   try:
-    found = json.loads(path.read_text(), parse_constant=_refuse)
-    if isinstance(found, dict):
-      return found
+    value = json.loads(path.read_text(), parse_constant=_refuse)
+    if isinstance(value, dict):
+      return value
   except (ValueError, RecursionError):
     pass
   raise UserError(f'{path} is damaged; remove it.')
 
 
-def _refuse(constant):
-  raise ValueError(constant)
+def csv_text(
+  rows: Iterable[dict[str, Any]],
+  columns: Sequence[str] | None = None,
+  line_end: str = '\n',
+) -> str:
+  """Returns a table as CSV, the names of its columns in the first line.
 
-
-def csv_text(rows: Sequence[dict]) -> str:
-  """Rows of the same fields as CSV, after a line of the fields' names."""
+  Args:
+    rows: {column: value} of every row.
+    columns: the columns in their order; None for those of the first row, of
+      which there must be one.
+    line_end: what every line ends with.
+  """
+  rows = list(rows)
   table = io.StringIO()
-  writer = csv.DictWriter(table, list(rows[0]), lineterminator='\n')
+  writer = csv.DictWriter(
+    table, columns or list(rows[0]), lineterminator=line_end
+  )
   writer.writeheader()
   writer.writerows(rows)
   return table.getvalue()
+
+
+def _refuse(constant):
+  raise ValueError(constant)

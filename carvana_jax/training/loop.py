@@ -53,7 +53,7 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> bool:
     workdir: where checkpoints and records go.
 
   Returns:
-    Whether training is over; False after SIGINT or SIGTERM.
+    Whether training is over; False after SIGINT or SIGTERM, which is said.
 
   Raises:
     UserError: the config can't be run, the folder holds another run or
@@ -68,7 +68,10 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> bool:
     lambda: run_folder.refuse_other_config(config, workdir)
   )
   with run_folder.lock(workdir):
-    return _train(config, workdir)
+    is_over = _train(config, workdir)
+  if not is_over:
+    print('interrupted and saved; the same command goes on from here')
+  return is_over
 
 
 def _train(config, workdir):

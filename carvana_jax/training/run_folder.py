@@ -1,7 +1,6 @@
 """A run's folder: which config it belongs to, and which process."""
 
 import contextlib
-import fcntl
 import json
 import pathlib
 from collections.abc import Iterator
@@ -56,15 +55,14 @@ def _lock(workdir, stack):
   files.check_folder(workdir, '--workdir')
   is_new = not workdir.exists()
   workdir.mkdir(parents=True, exist_ok=True)
-  file = stack.enter_context((workdir / 'lock').open('w'))
   try:
-    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    stack.enter_context(files.lock(workdir / 'lock', wait=False))
   except BlockingIOError:
     raise UserError(
       f'another process is training in {workdir}; wait for its end, or '
       'choose another --workdir.'
     ) from None
-  except OSError as error:
+  except files.NoLocksError as error:
     raise UserError(
       f'{workdir} is on a disk without file locks ({error.strerror}); '
       'choose a --workdir on another disk.'

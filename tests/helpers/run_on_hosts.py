@@ -80,7 +80,6 @@ def main() -> None:
       mock.patch.object(input_pipeline, 'batches', batches),
     ):
       if not loop.train(chosen, folder / 'run'):
-        print('saved')
         return
       run = trained_run.load(folder / 'run')
       part = folds.select(builder, 'validation')

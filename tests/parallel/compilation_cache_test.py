@@ -71,6 +71,7 @@ class CacheTest(chex.TestCase):
     file.touch()
     for changed in (
       {'XDG_CACHE_HOME': str(file)},
+      {'XDG_CACHE_HOME': '~nobody_of_this_name'},
       {'JAX_COMPILATION_CACHE_DIR': str(file)},
     ):
       self.assertEqual(self.start(**changed), (0, 0, ''))

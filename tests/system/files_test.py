@@ -1,5 +1,6 @@
-"""Files that are whole or not there, however many write them."""
+"""Files that are whole or absent, however many write them; locks; paths."""
 
+import errno
 import pathlib
 import tempfile
 import threading
@@ -72,3 +73,77 @@ class AtomicTest(chex.TestCase):
         files.read_json(self.path)
     self.path.write_text('{"a": [1, 2]}')
     self.assertEqual(files.read_json(self.path), {'a': [1, 2]})
+
+  def test_csv(self):
+    rows = [{'a': 1, 'b': 'x,"y"'}, {'a': None, 'b': 'z'}]
+    text = 'a,b\n1,"x,""y"""\n,z\n'
+    self.assertEqual(files.csv_text(rows), text)
+    self.assertEqual(
+      files.csv_text(rows, ['b', 'a'], line_end='\r\n'),
+      'b,a\r\n"x,""y""",1\r\nz,\r\n',
+    )
+    self.assertEqual(files.csv_text([], ['a', 'b']), 'a,b\n')
+
+
+class PathTest(chex.TestCase):
+  def test_a_home_folder(self):
+    with mock.patch.dict('os.environ', HOME='/home/me'):
+      self.assertEqual(files.expand('~/a'), pathlib.Path('/home/me/a'))
+      self.assertEqual(files.absolute('~/a'), pathlib.Path('/home/me/a'))
+    self.assertEqual(files.expand('a/../b'), pathlib.Path('a/../b'))
+    self.assertEqual(files.absolute('a'), pathlib.Path.cwd() / 'a')
+
+  def test_no_such_home_folder(self):
+    for function in (files.expand, files.absolute):
+      with self.assertRaisesRegex(
+        UserError, 'no such home folder as in ~nobody_of_this_name/a; write'
+      ):
+        function('~nobody_of_this_name/a')
+
+
+class LockTest(chex.TestCase):
+  def setUp(self):
+    super().setUp()
+    self.root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+
+  def test_one_at_a_time(self):
+    for path in (self.root, self.root / 'lock'):
+      # A path that is opened again is locked as by another process.
+      with (
+        files.lock(path, wait=False),
+        self.assertRaises(BlockingIOError),
+        files.lock(path, wait=False),
+      ):
+        pass
+      with files.lock(path, wait=False):
+        pass
+
+  def test_waiting(self):
+    path, events = self.root / 'lock', []
+
+    def second():
+      with files.lock(path):
+        events.append('second')
+
+    thread = threading.Thread(target=second)
+    with files.lock(path):
+      thread.start()
+      thread.join(0.2)
+      events.append('first')
+    thread.join(60)
+    self.assertEqual(events, ['first', 'second'])
+
+  def test_a_disk_without_locks(self):
+    unknown = OSError(errno.ENOTSUP, 'Operation not supported')
+    with (
+      mock.patch('fcntl.flock', side_effect=unknown),
+      self.assertRaisesRegex(files.NoLocksError, 'Operation not supported'),
+      files.lock(self.root / 'lock'),
+    ):
+      pass
+
+  def test_what_fails_under_a_lock_is_raised_as_it_is(self):
+    with self.assertRaises(FileNotFoundError), files.lock(self.root):
+      raise FileNotFoundError
+    with self.assertRaises(FileNotFoundError):
+      files.lock(self.root / 'none' / 'lock').__enter__()

@@ -120,7 +120,7 @@ class HostsTest(chex.TestCase):
   def test_a_signal_to_one_saves_all_and_others_go_on(self):
     folder = self.new('signal')
     first, second = self.started(folder, 2, 2, 'SIGTERM')
-    self.assertEndsWith(first.stdout, 'saved\n')
+    self.assertRegex(first.stdout, r'\ninterrupted and saved; .*\n$')
     self.assertNotIn('saved', second.stdout)
     (step,) = (
       int(path.name) for path in (folder / 'run' / 'checkpoints').iterdir()

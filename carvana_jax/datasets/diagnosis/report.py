@@ -1,8 +1,6 @@
 """The findings on a folder or a data set as a table, a CSV and a picture."""
 
 import collections
-import csv
-import io
 import pathlib
 from collections.abc import Sequence
 
@@ -14,7 +12,7 @@ from carvana_jax.datasets.diagnosis import (
   pairs,
   suspects_sheet,
 )
-from carvana_jax.system import progress, threads
+from carvana_jax.system import files, progress, threads
 from carvana_jax.system.errors import UserError
 
 _NAMED = 10  # findings in the terminal
@@ -60,23 +58,20 @@ def _worst_first(checks):
 
 def report(checks: Sequence[findings.Check]) -> str:
   """The findings as CSV, the worst first."""
-  text = io.StringIO()
-  writer = csv.writer(text)
-  writer.writerow(_COLUMNS)
-  for check, finding in _worst_first(checks):
-    writer.writerow(
-      [
-        check.name,
-        check.severity,
-        finding.file,
-        finding.pair.car_id,
-        finding.pair.view,
-        finding.value,
-        finding.expected,
-        finding.remedy,
-      ]
-    )
-  return text.getvalue()
+  rows = [
+    {
+      'check': check.name,
+      'severity': check.severity,
+      'file': finding.file,
+      'car': finding.pair.car_id,
+      'view': finding.pair.view,
+      'value': finding.value,
+      'expected': finding.expected,
+      'remedy': finding.remedy,
+    }
+    for check, finding in _worst_first(checks)
+  ]
+  return files.csv_text(rows, _COLUMNS, line_end='\r\n')
 
 
 def suspects(
@@ -122,7 +117,5 @@ def collection_of(manual_dir: str | None, data: str | None):
       '--data, a prepared data set.'
     )
   if data is None:
-    return pairs.pairs_in_folder(
-      pathlib.Path(manual_dir).expanduser().absolute()
-    )
-  return pairs.pairs_in_dataset(pathlib.Path(data).expanduser().absolute())
+    return pairs.pairs_in_folder(files.absolute(manual_dir))
+  return pairs.pairs_in_dataset(files.absolute(data))
