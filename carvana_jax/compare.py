@@ -28,30 +28,15 @@ if __name__ == '__main__':
   cli.parse(words=('RUN_A', 'RUN_B'))
 
 
-from ml_collections import ConfigDict
-
 from carvana_jax.evaluation import comparison
 from carvana_jax.system import files
-from carvana_jax.system.errors import UserError
-from carvana_jax.training.run_folder import read_config
-
-
-def _dataset(workdir):
-  """The data set that a run trained on."""
-  data = read_config(workdir).get('data')
-  name = data.get('dataset') if isinstance(data, ConfigDict) else None
-  if not isinstance(name, str):
-    raise UserError(
-      f'{workdir / "config.json"} names no data set; give --dataset.'
-    )
-  return name
 
 
 def main(first: str, second: str) -> None:
   """The command line."""
   args = flags.FLAGS
   folders = [files.absolute(name) for name in (first, second)]
-  dataset = args.dataset or _dataset(folders[0])
+  dataset = args.dataset or comparison.dataset_of(folders[0])
   read_both = [
     comparison.read(folder, f'{dataset}-{args.split}') for folder in folders
   ]

@@ -60,7 +60,7 @@ if __name__ == '__main__':
 from carvana_jax.parallel import compilation_cache
 from carvana_jax.system import files
 from carvana_jax.training import loop
-from carvana_jax.workflows import cross_validation, ensemble_scores
+from carvana_jax.workflows import cross_validation
 
 
 def main() -> None:
@@ -78,13 +78,7 @@ def main() -> None:
   )
   if len(results) < 1 + args.pseudo_labels:
     return
-  titles = ('', '; stage 2, with pseudo-labels')
-  for title, found in zip(titles, results, strict=False):
-    print(
-      f'\n{found["dataset"]}, {found["folds"]} folds, scored at '
-      f'{found["size"]}{title}'
-    )
-    print(ensemble_scores.gains_table(found))
+  print(cross_validation.results_text(results))
   print(f'written to {folder}')
 
 

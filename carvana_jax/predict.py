@@ -56,60 +56,33 @@ if __name__ == '__main__':
 import os
 import sys
 
-from carvana_jax.inference import (
-  networks,
-  output_folder,
-  outputs,
-  photos,
-  predict_photos,
-)
+from carvana_jax.inference import networks, outputs, photos, predict_photos
 from carvana_jax.parallel import compilation_cache, devices
 from carvana_jax.system import files
-from carvana_jax.system.errors import UserError
 
 
 def main() -> None:
   """The command line."""
   args = flags.FLAGS
-  if args.trim and not args.cutout:
-    raise UserError('--trim is of no use without --cutout.')
   devices.use_all_cores()
   compilation_cache.use()
   output = files.absolute(args.output)
   files.check_folder(output)
-  index, count = args.process_id, args.num_processes
-  common_flags.check_process_id(index, count)
-  wanted = outputs.Wanted(
-    probability=args.save_probabilities,
-    cutout=args.cutout,
-    trim=args.trim,
-    background=outputs.background(args.background),
-    shadow=args.shadow,
+  share = args.process_id, args.num_processes
+  common_flags.check_process_id(*share)
+  wanted = outputs.parse_wanted(
+    args.save_probabilities,
+    args.cutout,
+    args.trim,
+    args.background,
+    args.shadow,
   )
   found = photos.find(args.input)
   nets = networks.load(args.workdir, args.tuned, args.fine)
-  settings = nets.identity() | {'input': os.path.abspath(args.input)}
-  if args.cutout:
-    settings['trim'] = args.trim
-  if args.background:
-    settings |= {'background': args.background, 'shadow': args.shadow}
-  by_file = {photo.file: photo for photo in found}
-  cars = [
-    [by_file[file] for file in car]
-    for car in photos.group_by_car(list(by_file), nets.multiview)[index::count]
-  ]
-  predict_photos.refuse_folder(output, found, wanted)
-  with output_folder.unclaimed_if_empty(output, is_shared=count > 1):
-    output_folder.claim(output, settings)
-    failed = predict_photos.predict(nets, cars, output, wanted, args.strict)
-    if count == 1:
-      output_folder.refuse_all_failed(failed, len(found))
-  done = sum(map(len, cars)) - len(failed)
-  print(f'{done} masks are in {output}')
-  path = output / (f'failed_{index}.csv' if count > 1 else 'failed.csv')
-  output_folder.write_failures(path, failed)
-  if failed:
-    print(f'{len(failed)} photos could not be read, see {path}')
+  settings = {'input': os.path.abspath(args.input)}
+  if not predict_photos.predict_share(
+    nets, found, output, wanted, settings, share, args.strict
+  ):
     sys.exit(1)
 
 

@@ -41,56 +41,11 @@ import os
 import sys
 
 from carvana_jax.datasets import spec
-from carvana_jax.inference import networks, output_folder, photos
+from carvana_jax.inference import networks, photos
 from carvana_jax.parallel import compilation_cache, devices
-from carvana_jax.submission import make, parts, table
+from carvana_jax.submission import make
 from carvana_jax.system import files
 from carvana_jax.system.errors import UserError
-
-
-def _check(args, size):
-  names = None
-  if args.sample:
-    names = table.names_of(files.expand(args.sample))
-  elif args.input:
-    names = [photo.file for photo in photos.find(args.input)]
-  path = files.absolute(args.check)
-  if not make.print_problems(path, names, size):
-    sys.exit(1)
-
-
-def _submit(args, size):
-  output = files.absolute(args.output)
-  if not output.name.endswith(('.csv', '.csv.gz')):
-    raise UserError(f'--output={args.output} must end in .csv or .csv.gz.')
-  files.check_folder(output.parent)
-  share = args.process_id, args.num_processes
-  common_flags.check_process_id(*share)
-  rows = make.rows_of(photos.find(args.input), args.sample)
-  nets = networks.load(args.workdir, args.tuned, args.fine)
-  cars = photos.group_by_car(list(rows), nets.multiview)
-  if output.exists() and not parts.folder_of(output).exists():
-    raise UserError(f'{output} exists; choose another --output.')
-  settings = nets.identity() | {
-    'size': args.size,
-    'input': os.path.abspath(args.input),
-  }
-  found = {name: photo for name, photo in rows.items() if photo is not None}
-  with output_folder.unclaimed_if_empty(
-    parts.folder_of(output), is_shared=share[1] > 1
-  ):
-    store = parts.Parts(output, cars, settings)
-    if not output.exists():  # else killed when all but the parts' end was done
-      make.submit(nets, store, found, size, share, args.strict)
-  left = sum(not store.is_done(number) for number in range(store.count))
-  if left and not output.exists():
-    print(f'{left} of {store.count} parts are left to other processes')
-    return
-  store.join()
-  print(f'{len(rows)} rows are in {output}')
-  if (listing := parts.failures_of(output)).exists():
-    print(f'some have empty masks, as their photos failed: see {listing}')
-    sys.exit(1)
 
 
 def main() -> None:
@@ -98,14 +53,23 @@ def main() -> None:
   args = flags.FLAGS
   size = spec.parse_size(args.size)
   if args.check:
-    _check(args, size)
+    path = files.absolute(args.check)
+    if not make.print_problems(path, args.sample, args.input, size):
+      sys.exit(1)
     return
   for name in ('workdir', 'input', 'output'):
     if not args[name].value:
       raise UserError(f'--{name} is missing; see --help.')
   devices.use_all_cores()
   compilation_cache.use()
-  _submit(args, size)
+  output = make.output_file(args.output)
+  share = args.process_id, args.num_processes
+  common_flags.check_process_id(*share)
+  rows = make.rows_of(photos.find(args.input), args.sample)
+  nets = networks.load(args.workdir, args.tuned, args.fine)
+  settings = {'size': args.size, 'input': os.path.abspath(args.input)}
+  if not make.submit(output, nets, rows, size, settings, share, args.strict):
+    sys.exit(1)
 
 
 if __name__ == '__main__':

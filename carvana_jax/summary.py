@@ -22,24 +22,12 @@ if __name__ == '__main__':
   )
   cli.parse()
 
-import io
 import pathlib
 
 from carvana_jax import models
 from carvana_jax.datasets import prepare
 from carvana_jax.models import layer_table
 from carvana_jax.system import config_fields, files
-from carvana_jax.system.errors import UserError
-
-
-def _check_picture(path):
-  """Refuses a file that can't be written, before there is work to lose."""
-  if path.suffix not in ('.png', '.svg'):
-    raise UserError(f'--picture={path} must end in .png or .svg.')
-  if not path.parent.is_dir():
-    raise UserError(f'the folder {path.parent} does not exist; make it first.')
-  if path.exists():
-    raise UserError(f'{path} exists; choose another name.')
 
 
 def main() -> None:
@@ -48,7 +36,10 @@ def main() -> None:
   config = args.config
   picture = files.expand(args.picture) if args.picture else None
   if picture:
-    _check_picture(picture)
+    # Matplotlib takes longer to import than the table to make.
+    from carvana_jax.reporting import diagram
+
+    diagram.check_file(picture)
   config_fields.check_fields(config)
   shape = prepare.input_shape(config.data)
   model = models.build(config.model)
@@ -56,15 +47,9 @@ def main() -> None:
   print(layer_table.table(found))
   print(layer_table.totals(found))
   if picture:
-    # Matplotlib takes longer to import than the table to make.
-    from carvana_jax.reporting import diagram
-
     file = config_flags.get_config_filename(args['config'])
     title = f'{pathlib.Path(file).stem} at {config.data.size}'
-    figure = diagram.draw(found, title, models.skips(model))
-    stream = io.BytesIO()
-    figure.savefig(stream, format=picture.suffix[1:])
-    files.write(picture, stream.getvalue())
+    diagram.write(picture, diagram.draw(found, title, models.skips(model)))
 
 
 if __name__ == '__main__':

@@ -3,11 +3,13 @@
 import pathlib
 
 import numpy as np
+from ml_collections import ConfigDict
 
 from carvana_jax.evaluation import results
 from carvana_jax.metrics import bootstrap
 from carvana_jax.system import files
 from carvana_jax.system.errors import UserError
+from carvana_jax.training import run_folder
 
 # With five cars, one run has all five on its side by chance in 1 of 16 cases.
 _FEWEST_CARS = 6
@@ -49,6 +51,24 @@ def compare(
 
 def _summary(dice):
   return [float(f(dice)) for f in (np.mean, np.median, np.min)]
+
+
+def dataset_of(workdir: pathlib.Path) -> str:
+  """Returns the name of the data set that a run trained on.
+
+  Args:
+    workdir: the folder of the run.
+
+  Raises:
+    UserError: there is no run, or its config names no data set.
+  """
+  data = run_folder.read_config(workdir).get('data')
+  name = data.get('dataset') if isinstance(data, ConfigDict) else None
+  if not isinstance(name, str):
+    raise UserError(
+      f'{workdir / "config.json"} names no data set; give --dataset.'
+    )
+  return name
 
 
 def read(

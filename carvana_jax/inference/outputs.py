@@ -1,7 +1,7 @@
 """The files that are made of a photo: its mask, and what needs the mask."""
 
 import pathlib
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -26,11 +26,47 @@ class Wanted(NamedTuple):
   trim: bool = False  # the cut-out to the car
   background: np.ndarray | None = None  # uint8 [h, w, 3], of a composite
   shadow: str = 'own'  # of the composite, one of `names.SHADOWS`
+  background_name: str | None = None  # the background, as the user gave it
 
   @property
   def photo(self) -> bool:
     """Whether the photo's own pixels are needed."""
     return self.cutout is not None or self.background is not None
+
+  @property
+  def settings(self) -> dict[str, Any]:
+    """What the files depend on besides the networks and the photos."""
+    settings = {}
+    if self.cutout:
+      settings['trim'] = self.trim
+    if self.background is not None:
+      settings |= {'background': self.background_name, 'shadow': self.shadow}
+    return settings
+
+
+def parse_wanted(
+  probability: bool,
+  cutout: str | None,
+  trim: bool,
+  background_name: str | None,
+  shadow: str,
+) -> Wanted:
+  """Returns what is wanted by the flags of `predict`.
+
+  Args:
+    probability: --save_probabilities.
+    cutout: --cutout, png or webp; None for no cut-out.
+    trim: --trim.
+    background_name: --background, see `background`; None for no composite.
+    shadow: --shadow, one of `names.SHADOWS`.
+
+  Raises:
+    UserError: the flags don't go together, or the background can't be read.
+  """
+  if trim and not cutout:
+    raise UserError('--trim is of no use without --cutout.')
+  pixels = background(background_name)
+  return Wanted(probability, cutout, trim, pixels, shadow, background_name)
 
 
 def background(text: str | None) -> np.ndarray | None:

@@ -3,8 +3,15 @@
 import os
 import pathlib
 from collections.abc import Sequence
+from typing import Any
 
-from carvana_jax.inference import networks, outputs, photos, predictor
+from carvana_jax.inference import (
+  networks,
+  output_folder,
+  outputs,
+  photos,
+  predictor,
+)
 from carvana_jax.system import files, progress, threads
 from carvana_jax.system.errors import UserError
 
@@ -72,6 +79,55 @@ def predict(
       else:
         fail(photo, UserError(f'{photo} {error}'))
   return failed
+
+
+def predict_share(
+  nets: networks.Networks,
+  found: Sequence[photos.Photo],
+  output: pathlib.Path,
+  wanted: outputs.Wanted,
+  settings: dict[str, Any],
+  share: tuple[int, int] = (0, 1),
+  strict: bool = False,
+) -> bool:
+  """Makes a folder of what is wanted of photos, and tells how many it holds.
+
+  Args:
+    nets: the networks.
+    found: all photos.
+    output: the folder; what is there already is kept.
+    wanted: what to write of each photo.
+    settings: what else tells the folder's files from others, as for JSON.
+    share: (index, count) of the processes that share the photos; this one
+      takes every `count`-th photo or car, from `index` on.
+    strict: whether a photo that can't be read is an error.
+
+  Returns:
+    Whether all photos of this process could be read; those that could not are
+    listed in a file of the folder.
+
+  Raises:
+    UserError: the folder holds files of another kind, no photo could be read,
+      or one could not be, if strict.
+  """
+  index, count = share
+  by_file = {photo.file: photo for photo in found}
+  cars = [
+    [by_file[file] for file in car]
+    for car in photos.group_by_car(list(by_file), nets.multiview)[index::count]
+  ]
+  refuse_folder(output, found, wanted)
+  with output_folder.unclaimed_if_empty(output, is_shared=count > 1):
+    output_folder.claim(output, nets.identity() | settings | wanted.settings)
+    failed = predict(nets, cars, output, wanted, strict)
+    if count == 1:
+      output_folder.refuse_all_failed(failed, len(found))
+  print(f'{sum(map(len, cars)) - len(failed)} masks are in {output}')
+  listing = output / (f'failed_{index}.csv' if count > 1 else 'failed.csv')
+  output_folder.write_failures(listing, failed)
+  if failed:
+    print(f'{len(failed)} photos could not be read, see {listing}')
+  return not failed
 
 
 def refuse_folder(

@@ -7,8 +7,10 @@ All lengths are inches, y points up.
 
 from __future__ import annotations
 
+import io
 import itertools
 import math
+import pathlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,6 +19,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import FancyArrowPatch, Patch, Rectangle
 from matplotlib.path import Path
+
+from carvana_jax.system import files
+from carvana_jax.system.errors import UserError
 
 if TYPE_CHECKING:  # which imports this file
   from carvana_jax.models.layer_table import Layer
@@ -90,6 +95,30 @@ def draw(
   _draw_header(axes, found, title)
   _draw_legend(figure, found, skips)
   return figure
+
+
+def check_file(path: pathlib.Path) -> None:
+  """Checks that `write` can write a file, before there is work to lose.
+
+  Args:
+    path: the value of --picture.
+
+  Raises:
+    UserError: its ending is unknown, it exists, or its folder does not.
+  """
+  if path.suffix not in ('.png', '.svg'):
+    raise UserError(f'--picture={path} must end in .png or .svg.')
+  if not path.parent.is_dir():
+    raise UserError(f'the folder {path.parent} does not exist; make it first.')
+  if path.exists():
+    raise UserError(f'{path} exists; choose another name.')
+
+
+def write(path: pathlib.Path, figure: Figure) -> None:
+  """Writes a figure into a file, in the format that its ending names."""
+  stream = io.BytesIO()
+  figure.savefig(stream, format=path.suffix[1:])
+  files.write(path, stream.getvalue())
 
 
 def _boxes(found):

@@ -2,9 +2,10 @@
 
 import itertools
 import pathlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from typing import Any
 
-from carvana_jax.inference import networks, photos, predictor
+from carvana_jax.inference import networks, output_folder, photos, predictor
 from carvana_jax.masks import from_logits
 from carvana_jax.submission import parts, rle, table
 from carvana_jax.system import files, progress, threads
@@ -13,7 +14,96 @@ from carvana_jax.system.errors import UserError
 _SHOWN = 20  # problems in the terminal
 
 
+def output_file(text: str) -> pathlib.Path:
+  """Returns the path of a submission, once it is sure that it can be written.
+
+  Args:
+    text: the value of --output.
+
+  Raises:
+    UserError: it has another ending than a submission, or its folder can't be
+      made or written to.
+  """
+  path = files.absolute(text)
+  if not path.name.endswith(('.csv', '.csv.gz')):
+    raise UserError(f'--output={text} must end in .csv or .csv.gz.')
+  files.check_folder(path.parent)
+  return path
+
+
+def rows_of(
+  found: Sequence[photos.Photo], sample: str | None
+) -> dict[str, photos.Photo | None]:
+  """The photo of every row, by the row's name, in the order of names.
+
+  Args:
+    found: the photos.
+    sample: file of a sample_submission.csv, which names the rows; None: all
+      photos are rows.
+
+  Raises:
+    UserError: the sample can't be read.
+  """
+  if sample is None:
+    return {photo.file: photo for photo in found}
+  by_name = {photo.name: photo for photo in found}
+  names = table.names_of(files.expand(sample))
+  return {
+    name: by_name.get(pathlib.PurePosixPath(name).stem)
+    for name in sorted(names)
+  }
+
+
 def submit(
+  output: pathlib.Path,
+  nets: networks.Networks,
+  rows: dict[str, photos.Photo | None],
+  size: tuple[int, int],
+  settings: dict[str, Any],
+  share: tuple[int, int] = (0, 1),
+  strict: bool = False,
+) -> bool:
+  """Writes a submission, or this process's share of its parts.
+
+  Args:
+    output: the file, which must not exist unless its parts do as well.
+    nets: the networks.
+    rows: the photo of every row, see `rows_of`.
+    size: (H, W) that all photos must have.
+    settings: what the rows depend on besides the networks, as for JSON.
+    share: (index, count) of the processes that share the parts.
+    strict: whether a photo that can't be read is an error.
+
+  Returns:
+    Whether all is well: False if photos failed, whose masks are empty.
+
+  Raises:
+    UserError: the file exists, parts of another submission do, all photos
+      failed, or one did, if strict.
+  """
+  if output.exists() and not parts.folder_of(output).exists():
+    raise UserError(f'{output} exists; choose another --output.')
+  with output_folder.unclaimed_if_empty(
+    parts.folder_of(output), is_shared=share[1] > 1
+  ):
+    cars = photos.group_by_car(list(rows), nets.multiview)
+    store = parts.Parts(output, cars, nets.identity() | settings)
+    if not output.exists():  # else killed when all but the parts' end was done
+      found = {name: photo for name, photo in rows.items() if photo is not None}
+      write_parts(nets, store, found, size, share, strict)
+  left = sum(not store.is_done(number) for number in range(store.count))
+  if left and not output.exists():
+    print(f'{left} of {store.count} parts are left to other processes')
+    return True
+  store.join()
+  print(f'{len(rows)} rows are in {output}')
+  listing = parts.failures_of(output)
+  if listing.exists():
+    print(f'some have empty masks, as their photos failed: see {listing}')
+  return not listing.exists()
+
+
+def write_parts(
   nets: networks.Networks,
   store: parts.Parts,
   found: dict[str, photos.Photo],
@@ -75,33 +165,30 @@ def submit(
       bar.update()
 
 
-def rows_of(
-  found: Sequence[photos.Photo], sample: str | None
-) -> dict[str, photos.Photo | None]:
-  """The photo of every row, by the row's name, in the order of names.
+def print_problems(
+  path: pathlib.Path,
+  sample: str | None,
+  given: str | None,
+  size: tuple[int, int],
+) -> bool:
+  """Prints what is wrong with a submission.
 
   Args:
-    found: the photos.
-    sample: file of a sample_submission.csv, which names the rows; None: all
-      photos are rows.
+    path: the submission.
+    sample: file of a sample_submission.csv, which names the rows; None: the
+      photos do.
+    given: where the photos are, see `photos.find`; None, without a sample, if
+      any names will do.
+    size: (H, W) of the photos.
 
-  Raises:
-    UserError: the sample can't be read.
+  Returns:
+    Whether nothing is.
   """
-  if sample is None:
-    return {photo.file: photo for photo in found}
-  by_name = {photo.name: photo for photo in found}
-  names = table.names_of(files.expand(sample))
-  return {
-    name: by_name.get(pathlib.PurePosixPath(name).stem)
-    for name in sorted(names)
-  }
-
-
-def print_problems(
-  path: pathlib.Path, names: Iterable[str] | None, size: tuple[int, int]
-) -> bool:
-  """Prints what is wrong with a submission; whether it is right."""
+  names = None
+  if sample:
+    names = table.names_of(files.expand(sample))
+  elif given:
+    names = [photo.file for photo in photos.find(given)]
   problems = 0
   for problem in table.find_problems(path, names, size):
     problems += 1

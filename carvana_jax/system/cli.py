@@ -2,9 +2,6 @@
 
 import errno
 import io
-import itertools
-import os
-import re
 import signal
 import sys
 import time
@@ -14,14 +11,11 @@ from collections.abc import Callable
 from absl import app, flags, logging
 from ml_collections import ConfigDict
 
-from carvana_jax.system import own_configs
+from carvana_jax.system import own_configs, wrong_flags
 from carvana_jax.system.errors import UserError
 
 # When the command began, but for the start of Python; as time.monotonic().
 STARTED = time.monotonic()
-
-# How ml_collections begins what it says of errors in a config file.
-_IN_CONFIG = 'Error whilst parsing config file'
 
 _SHOWN = 500  # letters of the start and of the end of a very long error
 
@@ -123,83 +117,25 @@ def _parsed(_):
 
 
 def _parse(argv, words):
+  """Returns the name of the command and its arguments that are no flags."""
   try:
-    try:
-      rest = flags.FLAGS(argv)[1:]
-    except SystemExit:  # of --help, which absl ends with 1
-      sys.exit(0)
-    if not words and rest:
-      _fail(f'{rest[0]!r} is not a flag; flags look like --name=value.')
-    if len(rest) != len(words):
-      wanted = ' '.join(words)
-      _fail(f'{len(rest)} arguments instead of {len(words)}: give {wanted}.')
-    if 'config' in flags.FLAGS and not flags.FLAGS['config'].present:
-      _fail('--config is missing; try --config=configs/studio.py.')
-    if 'config' in flags.FLAGS:
-      _check_config(argv, flags.FLAGS.config)
+    rest = flags.FLAGS(argv)[1:]
+    config = 'config' in flags.FLAGS and flags.FLAGS['config']
+    if config and config.present and not isinstance(config.value, ConfigDict):
+      # ml_collections lets a file pass that cannot be opened, or makes no
+      # config.
+      wrong_flags.load_config(config.config_filename)
+  except SystemExit:  # of --help, which absl ends with 1
+    sys.exit(0)
   except Exception as error:  # a config file may raise anything
     if '--debug' in argv:
       raise
-    _fail(_wrong_flag(argv, error))
+    _fail(wrong_flags.explain(argv, error))
+  if not words and rest:
+    _fail(f'{rest[0]!r} is not a flag; flags look like --name=value.')
+  if len(rest) != len(words):
+    wanted = ' '.join(words)
+    _fail(f'{len(rest)} arguments instead of {len(words)}: give {wanted}.')
+  if config and not config.present:
+    _fail('--config is missing; try --config=configs/studio.py.')
   return [argv[0], *rest]
-
-
-def _wrong_flag(argv, error):
-  """A sentence on what was raised while flags were parsed."""
-  text = ' '.join(str(error).split())
-  if isinstance(error, flags.Error) and _IN_CONFIG not in text:
-    if text.endswith('?'):  # Did you mean …
-      return text
-    fields = '--config.' in text
-    remedy = 'configs/default.py has every field' if fields else 'see --help'
-    return f'{text.rstrip(".")}; {remedy}.'
-  file = _config_file(argv)
-  frames = traceback.extract_tb(error.__traceback__)
-  if (
-    isinstance(error, KeyError | AttributeError | TypeError)
-    and all(frame.filename != file for frame in frames)
-    and "'get_config'" not in text
-  ):
-    _check_config(argv, flags.FLAGS['config'].parser.parse(file))
-    return _unknown_field(text)
-  if isinstance(error, OSError) and not os.path.exists(file):
-    return _no_config(argv, 'there is no such file')
-  # What it was before others put their own words around it.
-  last = str(error).strip().splitlines()[-1:] if _IN_CONFIG in text else None
-  return _no_config(
-    argv, last[0] if last else f'{type(error).__name__}: {text}'
-  )
-
-
-def _check_config(argv, config):
-  # What stands for a file that could not be read raises if it's looked into.
-  if not isinstance(config, ConfigDict):
-    getattr(config, 'keys', None)
-    kind = type(config).__name__
-    _fail(_no_config(argv, f'get_config() returns a {kind}, not a ConfigDict'))
-
-
-def _no_config(argv, reason):
-  return (
-    f'--config={_config_file(argv)} is of no use ({reason}); give a Python '
-    'file whose get_config() returns a config, such as configs/studio.py.'
-  )
-
-
-def _config_file(argv):
-  """The value of --config, as it was given."""
-  for word, following in itertools.zip_longest(argv, argv[1:], fillvalue=''):
-    name, equals, value = word.partition('=')
-    if name in ('-config', '--config'):
-      return value if equals else following
-  return ''
-
-
-def _unknown_field(text):
-  """A sentence from what ml_collections says of a field that isn't there."""
-  closest = re.search('Did you mean "(.+?)" instead of "(.+?)"', text)
-  if closest:
-    reason = f'{closest[2]!r}; did you mean {closest[1]!r}?'
-  else:
-    reason = re.sub(r'[^\w .]', '', text) + ';'
-  return f'the config has no field {reason} configs/default.py lists them all.'

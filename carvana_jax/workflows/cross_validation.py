@@ -210,6 +210,20 @@ def crossval(
   return results
 
 
+def results_text(results: Sequence[dict]) -> str:
+  """Returns what the stages reach, as lines of at most 80 columns.
+
+  Args:
+    results: what the crossval.json of each stage holds, see `crossval`.
+  """
+  titles = ('', '; stage 2, with pseudo-labels')
+  return '\n'.join(
+    f'\n{stage["dataset"]}, {stage["folds"]} folds, scored at '
+    f'{stage["size"]}{title}\n{ensemble_scores.gains_table(stage)}'
+    for title, stage in zip(titles, results, strict=False)
+  )
+
+
 def groups(count: int, present: Sequence[int]) -> list[tuple[int, ...]]:
   """Which of the cars' folds each run validates on.
 

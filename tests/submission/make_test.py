@@ -14,7 +14,7 @@ import numpy as np
 
 from carvana_jax.datasets import images
 from carvana_jax.inference import networks, photos
-from carvana_jax.submission import make, parts, rle
+from carvana_jax.submission import make, rle
 from carvana_jax.system.errors import UserError
 from tests.helpers import saved_run
 from tests.inference.predictor_test import SIZE, photo_of, run_of
@@ -41,17 +41,13 @@ class SubmitTest(chex.TestCase):
     run = run_of(size, multiview)
     nets = networks.Networks([run], run.config.eval)
     rows = make.rows_of(photos.find(str(self.photos)), sample)
-    store = parts.Parts(
-      self.output, photos.group_by_car(list(rows), multiview), {}
-    )
-    found = {name: photo for name, photo in rows.items() if photo}
-    make.submit(nets, store, found, SIZE, (0, 1), strict)
-    store.join()
+    self.is_well = make.submit(self.output, nets, rows, SIZE, {}, strict=strict)
     with self.output.open(newline='') as file:
       return {row['img']: row['rle_mask'] for row in csv.DictReader(file)}
 
   def test_rows_are_the_masks(self):
     found = self.submit()
+    self.assertTrue(self.is_well)
     self.assertEqual(list(found), [f'a_{i:02}.png' for i in range(5)])
     for i, runs in enumerate(found.values()):
       truth = photo_of(8 * i)[..., 0] > 100
@@ -69,6 +65,7 @@ class SubmitTest(chex.TestCase):
     names = [f'a_{i:02}.jpg' for i in (4, 3, 2, 1, 7)]
     sample.write_text('img,rle_mask\n' + ''.join(f'{x},1 1\n' for x in names))
     found = self.submit(str(sample))
+    self.assertFalse(self.is_well)
     # All rows of the sample and no others, for photos of other endings, too.
     self.assertEqual(list(found), sorted(names))
     empty = {name for name, runs in found.items() if not runs}
