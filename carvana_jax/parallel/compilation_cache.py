@@ -1,8 +1,8 @@
-"""Compiled programs, kept on disk for later processes.
+"""Keeps compiled programs on disk for later processes.
 
-By default in carvana_jax/ below the user's cache folder, $XDG_CACHE_HOME or
-~/.cache; JAX_COMPILATION_CACHE_DIR names another folder, and
-JAX_ENABLE_COMPILATION_CACHE=false switches it off, as for any use of JAX.
+They are in carvana_jax/ below the user's cache folder ($XDG_CACHE_HOME or
+~/.cache), unless JAX_COMPILATION_CACHE_DIR names another folder.
+JAX_ENABLE_COMPILATION_CACHE=false turns the cache off, as for any use of JAX.
 """
 
 import contextlib
@@ -18,14 +18,14 @@ from absl import logging
 from carvana_jax.system import files, threads
 from carvana_jax.system.errors import UserError
 
-_LARGEST = 2**30  # bytes, of all programs
+_LARGEST = 2**30  # bytes of all programs together
 
 
 def use() -> None:
-  """Reads programs from the cache, and writes there what had to be compiled.
+  """Lets JAX read compiled programs from the cache, and add new ones to it.
 
-  After the devices are chosen and before anything is compiled. Nothing fails
-  for want of a cache; --verbosity=0 says why there is none.
+  Call it after the devices are chosen and before anything is compiled. Nothing
+  fails for want of a cache; --verbosity=0 tells why there is none.
   """
   if not jax.config.jax_enable_compilation_cache:
     return
@@ -44,9 +44,9 @@ def use() -> None:
     return
   jax.config.update('jax_compilation_cache_dir', folder)
   if 'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS' not in os.environ:
-    # Dozens of small programs take as long as a large one.
+    # Dozens of small programs take as long to compile as a large one.
     jax.config.update('jax_persistent_cache_min_compile_time_secs', 0)
-  # A warning a program, for instance if the disk is full, would bury all else.
+  # A full disk would cause a warning per program, which would bury all else.
   warnings.filterwarnings(
     'ignore', 'Error (reading|writing) persistent compilation cache'
   )
@@ -58,19 +58,19 @@ def _default():
 
 
 def _variant():
-  """Names what JAX does not tell apart: the last bits depend on it.
+  """Names what results depend on in their last bits, but JAX's keys do not.
 
-  XLA splits sums by its threads on the CPU: one a core, or a device.
+  On a CPU, XLA splits sums by its threads, one per core or device.
   """
   count = os.environ.get('NPROC') or threads.core_count()
   return f'jax-{jax.__version__}-{jax.local_device_count()}x{count}'
 
 
 def _tidy(root, folder):
-  """Makes the folder; removes what is damaged and, of too much, the oldest.
+  """Makes the folder, and removes damaged programs and the oldest of too many.
 
   Raises:
-    OSError: it can't be written to.
+    OSError: the folder can't be written to.
   """
   folder.mkdir(parents=True, exist_ok=True)
   with tempfile.TemporaryFile(dir=folder):
@@ -94,8 +94,8 @@ def _tidy(root, folder):
 def _remove_damaged(folder):
   """Removes programs that a killed process or a full disk left in part.
 
-  JAX would keep them for ever. They are written once, so each is looked at
-  once: after it was written.
+  JAX would keep them for ever. No program is written twice, so it is enough to
+  look at those written since the last call.
   """
   mark = folder / 'checked'
   since = mark.stat().st_mtime if mark.exists() else 0
@@ -108,7 +108,7 @@ def _remove_damaged(folder):
 
 
 def _is_whole(entry):
-  if not entry or entry.startswith(b'\x78'):  # else not by zlib
+  if not entry or entry.startswith(b'\x78'):  # else zlib did not write it
     try:
       zlib.decompress(entry)
     except zlib.error:

@@ -3,8 +3,9 @@
 `jax.pmap` is `jit(shard_map)` since JAX 0.8. It stays fast if the state is
 placed once under the mesh's own sharding and batches arrive in one transfer.
 
-Of several processes each has its own devices, a copy of the state on each of
-these, and its part of every batch; training steps run on all devices of all.
+Where several processes train one run, each has its own devices, a copy of the
+state on each of them, and its part of every batch; a training step runs on the
+devices of all processes.
 """
 
 import collections
@@ -18,18 +19,19 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from carvana_jax.system import threads
 
-AXIS = 'batch'  # the devices' axis in steps
+AXIS = 'batch'  # the axis of the devices, as steps know it
 
 
 def use_all_cores(*batch_sizes: int) -> None:
-  """Makes a device of every core at hand, if nobody chose; before JAX is used.
+  """Makes a JAX device of every core, unless the environment says otherwise.
 
   Networks train and predict up to twice as fast as with one device that
-  spreads each operation over the cores. Accelerators are not concerned.
+  spreads each operation over the cores. Accelerators are not concerned. Call it
+  before JAX is used.
 
   Args:
-    batch_sizes: that must be divisible by the number of devices; it is the
-      largest possible.
+    *batch_sizes: sizes that the number of devices has to divide; there are as
+      many devices as that allows.
   """
   flags = os.environ.get('XLA_FLAGS', '')
   if (
@@ -44,26 +46,41 @@ def use_all_cores(*batch_sizes: int) -> None:
 
 
 def mesh() -> Mesh:
-  """This process's devices in a row."""
+  """Returns a mesh of this process's devices in a row."""
   return Mesh(np.array(jax.local_devices()), (AXIS,))
 
 
 def replicated() -> NamedSharding:
-  """The placement of a state: a whole copy on every device."""
+  """Returns the placement of a state: a whole copy on every device."""
   return NamedSharding(mesh(), PartitionSpec())
 
 
 def replicate(values: Any) -> Any:
-  """A whole copy of every array on every device of this process."""
+  """Copies arrays to every device of this process.
+
+  Args:
+    values: a tree of arrays.
+
+  Returns:
+    The same tree, with the whole of every array on every device.
+  """
   return jax.device_put(values, replicated())
 
 
 def create(function: Callable[..., Any], *args) -> Any:
-  """`function(*args)` computed straight into replicated placement."""
+  """Computes new arrays straight into replicated placement.
+
+  Args:
+    function: a pure function that can be compiled.
+    *args: its arguments.
+
+  Returns:
+    What the function returns, with a whole copy on every device.
+  """
   options = {}
   if jax.default_backend() == 'cpu':
-    # The program runs once. LLVM's full optimization takes four times as long
-    # over the random values of a network's layers, which have the same bits.
+    # The program runs once. With full optimization LLVM would take four times
+    # as long to compile the random values of a network, for the same bits.
     options['xla_backend_optimization_level'] = 1
   return jax.jit(
     function, out_shardings=replicated(), compiler_options=options
@@ -71,7 +88,14 @@ def create(function: Callable[..., Any], *args) -> Any:
 
 
 def abstract(function: Callable[..., Any]) -> Any:
-  """Shapes, types and placement of what `create` would make."""
+  """Returns what `create` would, with shapes in the place of arrays.
+
+  Args:
+    function: a pure function without arguments.
+
+  Returns:
+    A tree of `jax.ShapeDtypeStruct` with their placement.
+  """
   place = lambda x: jax.ShapeDtypeStruct(
     x.shape, x.dtype, sharding=replicated()
   )
@@ -79,15 +103,17 @@ def abstract(function: Callable[..., Any]) -> Any:
 
 
 def train_step(step: Callable) -> Callable[..., tuple[Any, dict]]:
-  """Runs `step(state, batch) -> (state, metrics)` on all devices.
+  """Makes a training step run on all devices of all processes.
 
-  What the step returns must be equal on all devices: JAX doesn't check it.
+  Args:
+    step: a function `(state, batch) -> (state, metrics)`. What it returns must
+      be equal on all devices; JAX doesn't check that.
 
   Returns:
     A function `(state, batch, wish=False) -> (state, metrics)`. The state is
-    replicated and donated, batches are split (`to_devices`). The metric
-    `wishes` is not 0 if any process gave a wish (to stop, for instance): the
-    same number in all, so that all can follow it at the same step.
+    replicated and donated, batches are split as by `to_devices`. The metric
+    `wishes` is above 0 if any process passed a wish, to stop for instance. It
+    is the same number in all processes, so all can act on it at the same step.
   """
 
   def with_wish(state, batch, wish):
@@ -109,10 +135,16 @@ def train_step(step: Callable) -> Callable[..., tuple[Any, dict]]:
 
 
 def eval_step(step: Callable) -> Callable:
-  """Runs `step(variables, batch) -> per-example values` on own devices only.
+  """Makes an evaluation step run on the devices of this process.
 
-  Values come back as [devices, batch / devices, ...], see `to_host`. The step
-  must not communicate between devices: nothing orders one call after another.
+  Args:
+    step: a function `(variables, batch) -> values`, with values for each
+      example. It must not communicate between devices, as nothing keeps the
+      calls of several processes in one order.
+
+  Returns:
+    The same function for replicated variables and split batches; it returns
+    values [devices, B / devices, ...], see `to_host`.
   """
   return jax.pmap(
     step, axis_name=AXIS, in_axes=(None, 0), devices=jax.local_devices()
@@ -120,11 +152,10 @@ def eval_step(step: Callable) -> Callable:
 
 
 def to_devices(batches: Iterable[Any], ahead: int = 2) -> Iterator[Any]:
-  """Splits batches over the devices and keeps `ahead` of them in flight.
+  """Splits batches over the devices, and sends some of them in advance.
 
   Args:
-    batches: trees of arrays [B, ...] where B divides by the number of local
-      devices.
+    batches: trees of arrays [B, ...]; the number of local devices divides B.
     ahead: how many batches are sent before the first one is needed.
 
   Yields:
@@ -141,7 +172,14 @@ def to_devices(batches: Iterable[Any], ahead: int = 2) -> Iterator[Any]:
 
 
 def to_host(values: Any) -> Any:
-  """[devices, B / devices, ...] on devices -> [B, ...] in NumPy."""
+  """Fetches values that are split over the devices.
+
+  Args:
+    values: a tree of arrays [devices, B / devices, ...].
+
+  Returns:
+    The same tree of NumPy arrays [B, ...].
+  """
   merge = lambda x: np.asarray(x).reshape(-1, *x.shape[2:])
   return jax.tree.map(merge, values)
 

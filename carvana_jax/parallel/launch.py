@@ -1,7 +1,7 @@
-"""How the processes of one run find each other, and how they end.
+"""Connects the processes that train one run, and ends them together.
 
-One process a host, or one a device: on every machine the same command is
-started, with flags that tell it the others or under a system that does.
+There is one process per host, or one per device. Each is the same command, and
+learns of the others from its flags or from the software of the cluster.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from carvana_jax.system import cli, common_flags, progress
 from carvana_jax.system.errors import UserError
 
 _NAMES = ('coordinator', 'num_processes', 'process_id')
-# Seconds after which a process that is heard of no more counts as dead.
+# Seconds of silence after which a process counts as dead.
 _PATIENCE = 30
 
 
@@ -28,21 +28,24 @@ def connect(
   num_processes: int | None = None,
   process_id: int | None = None,
 ) -> Iterator[None]:
-  """Joins the other processes, if there are any; before any other JAX call.
+  """Joins the other processes of a run, if there are any.
 
-  What is printed within comes from the first one alone. An interruption is no
-  failure, as nothing is lost by it. A process that fails or is interrupted
-  leaves without waiting for the others; these notice, and stop as well.
+  Enter it before any other call of JAX. Within it only the first process
+  prints. A process that fails or is interrupted leaves without waiting for the
+  others, which notice that and stop as well. An interruption is not a failure,
+  as nothing is lost by it.
 
   Args:
-    alone: called if there are no others, before JAX looks for devices.
-    coordinator: HOST:PORT of process 0; None, like the two below, to ask the
-      software of the cluster, if there is one.
+    alone: a function that is called if there are no other processes, before JAX
+      looks for devices.
+    coordinator: HOST:PORT of process 0; None, as for the next two, asks the
+      software of the cluster, if there is any.
     num_processes: how many processes there are.
-    process_id: the number of this one, from 0 on.
+    process_id: the number of this process, from 0 on.
 
   Raises:
-    UserError: only some of the last three are given, or one of them is wrong.
+    UserError: only some of the last three are given, one of them is wrong, or
+      the cluster tells too little.
   """
   _initialize(coordinator, num_processes, process_id)
   if not jax.distributed.is_initialized():
@@ -67,11 +70,11 @@ def connect(
 def _leave(code):
   sys.stdout.flush()
   sys.stderr.flush()
-  os._exit(code)  # An ordinary end would wait for the others.
+  os._exit(code)  # an ordinary end would wait for the others
 
 
 def _initialize(*values):
-  # It would take SIGTERM away from `stopping.Interrupt`.
+  # JAX's preemption service would take SIGTERM from `stopping.Interrupt`.
   jax.config.update('jax_enable_preemption_service', False)
   given = dict(zip(_NAMES, values, strict=True))
   missing = [f'--{name}' for name, value in given.items() if value is None]
@@ -98,23 +101,24 @@ def _initialize(*values):
 
 
 def _find_others():
-  """Joins those that a cluster's software knows of."""
+  """Joins the processes that the software of a cluster knows of."""
   sizes = ('SLURM_NTASKS', 'OMPI_COMM_WORLD_SIZE')
   if any(os.environ.get(name) == '1' for name in sizes):
-    return  # JAX would leave a single task one device only.
+    return  # JAX would give a single task one device only
   try:
     with warnings.catch_warnings():
-      warnings.simplefilter('ignore')  # of clusters that can't be asked
+      warnings.simplefilter('ignore')  # about clusters that can't be asked
       _join(local_device_ids=_devices_of_task())
   except ValueError as error:
-    if 'coordinator_address' not in str(error):  # there is no cluster
+    # JAX tells only by its words that there is no cluster.
+    if 'coordinator_address' not in str(error):
       raise UserError(f'{error} Give {", ".join(_NAMES)} as flags.') from error
 
 
 def _devices_of_task():
-  """The devices of a SLURM task that has a node for itself.
+  """Returns the devices of a SLURM task that has a node to itself, else None.
 
-  JAX expects a task a device, and would leave it the first one only.
+  JAX expects one task per device, and would give it the first device only.
   """
   nodes, tasks = 'SLURM_STEP_NUM_NODES', 'SLURM_STEP_NUM_TASKS'
   visible = os.environ.get('CUDA_VISIBLE_DEVICES')
@@ -128,7 +132,15 @@ def _join(**arguments):
 
 
 def _lost(error):
-  """What the end of another process makes of an error; None if it's another."""
+  """Returns an error for the user if another process caused this one.
+
+  Args:
+    error: what was raised in this process.
+
+  Returns:
+    A `UserError` if JAX lost another process; None for all other errors.
+  """
+  # JAX's errors have their status in the text alone.
   text = str(error)
   own = text.startswith(('RESOURCE_EXHAUSTED', 'INVALID_ARGUMENT'))
   if own or not isinstance(error, jax.errors.JaxRuntimeError):

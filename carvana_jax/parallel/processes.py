@@ -1,4 +1,4 @@
-"""What several processes of one run tell each other.
+"""Messages between the processes that train one run.
 
 All processes must call these functions in the same order. In a run of one
 process they cost nothing.
@@ -17,20 +17,27 @@ from carvana_jax.system.errors import UserError
 
 
 def is_first() -> bool:
-  """Whether this process is the one that prints, and writes files."""
+  """Returns whether this process is the one that prints and writes files."""
   return jax.process_index() == 0
 
 
 def is_only() -> bool:
-  """Whether the run has no other process."""
+  """Returns whether the run has no other process."""
   return jax.process_count() == 1
 
 
 def run_in_all(function: Callable[[], Any]) -> Any:
-  """`function()` in every process; what fails in one, fails in all.
+  """Calls a function in every process; if it fails in one, all fail.
+
+  Args:
+    function: a function without arguments.
+
+  Returns:
+    What it returns in this process.
 
   Raises:
-    UserError: it failed in another process. Here, what the function raises.
+    UserError: it failed in another process.
+    Exception: whatever it raises in this process.
   """
   if is_only():
     return function()
@@ -51,19 +58,34 @@ def run_in_all(function: Callable[[], Any]) -> Any:
 
 
 def broadcast_result(function: Callable[[], Any]) -> Any:
-  """What `function()` gives in the first process, as from JSON.
+  """Calls a function in the first process, and returns its result in all.
+
+  Args:
+    function: a function without arguments, whose result can be JSON.
+
+  Returns:
+    The result; where there are several processes, as it is read from JSON.
 
   Raises:
-    UserError: it failed, for the other processes.
+    UserError: it failed, and this is another process.
+    Exception: whatever it raises, in the first process.
   """
   if is_only():
     return function()
-  found = run_in_all(lambda: function() if is_first() else None)
-  return gather(found)[0]
+  result = run_in_all(lambda: function() if is_first() else None)
+  return gather(result)[0]
 
 
 def gather(value: Any) -> list[Any]:
-  """Every process's value, as from JSON, in the processes' order."""
+  """Collects a value of every process.
+
+  Args:
+    value: this process's value, which can be JSON.
+
+  Returns:
+    The values in the order of the processes; where there are several, as they
+    are read from JSON.
+  """
   if is_only():
     return [value]
   text = np.frombuffer(json.dumps(value).encode(), np.uint8)
@@ -77,13 +99,15 @@ def gather(value: Any) -> list[Any]:
 
 
 def interleave(own: list[Any]) -> list[Any]:
-  """One list of what the processes have, which share it in turn.
+  """Joins the items that the processes made of their slices of a list.
 
   Args:
-    own: items i, i + n, i + 2 n … of process i of n, see `part`.
+    own: what this process made of its `own_slice` of the list, which can be
+      JSON.
 
   Returns:
-    All items, as from JSON.
+    All items in the order of that list; where there are several processes, as
+    they are read from JSON.
   """
   parts = gather(own)
   whole = [None] * sum(map(len, parts))
@@ -93,32 +117,36 @@ def interleave(own: list[Any]) -> list[Any]:
 
 
 def own_slice() -> slice:
-  """The items of a list that this process works on."""
+  """Returns the slice of a list that this process works on: every n-th item."""
   return slice(jax.process_index(), None, jax.process_count())
 
 
 def broadcast_arrays(function: Callable[[], Any], like: Any) -> Any:
-  """A tree of arrays that only the first process has, replicated in all.
+  """Calls a function in the first process, and sends its arrays to all.
 
   Args:
-    function: gives the tree, called in the first process only.
-    like: its shapes and types, as of `devices.abstract`.
+    function: a function without arguments that returns a tree of arrays.
+    like: the shapes and types of the tree, as `devices.abstract` returns them.
+
+  Returns:
+    The tree, replicated on the devices of every process.
 
   Raises:
-    UserError: it failed, for the other processes.
+    UserError: it failed, and this is another process.
+    Exception: whatever it raises, in the first process.
   """
   if is_only():
     return function()
-  found = run_in_all(lambda: function() if is_first() else None)
-  if found is None:
-    found = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), like)
+  arrays = run_in_all(lambda: function() if is_first() else None)
+  if arrays is None:
+    arrays = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), like)
   # As bytes: numbers are added to the others' zeros, which makes +0 of -0.
   plain = jax.tree.map(
-    lambda x: np.frombuffer(np.asarray(x).tobytes(), np.uint8), found
+    lambda x: np.frombuffer(np.asarray(x).tobytes(), np.uint8), arrays
   )
-  found = jax.tree.map(
+  arrays = jax.tree.map(
     lambda x, wanted: x.view(wanted.dtype).reshape(wanted.shape),
     multihost_utils.broadcast_one_to_all(plain),
     like,
   )
-  return devices.replicate(found)
+  return devices.replicate(arrays)

@@ -1,4 +1,4 @@
-"""Whether the files of a folder are as they were written: their SHA-256."""
+"""Checksums (SHA-256) that tell whether files are as they were written."""
 
 import hashlib
 import json
@@ -12,8 +12,9 @@ def write(folder: pathlib.Path, record: pathlib.Path) -> None:
   """Records the checksums of all files below a folder.
 
   Args:
-    folder: whose files are whole and stay as they are.
-    record: a JSON file outside of it, {'sub/file': SHA-256 in hex}.
+    folder: a folder whose files are complete and will not change.
+    record: a JSON file outside it, for {'sub/file': SHA-256 in hex}; the folder
+      that it is in is made if it is missing.
   """
   sums = {
     str(path.relative_to(folder)): _sha256(path)
@@ -25,14 +26,15 @@ def write(folder: pathlib.Path, record: pathlib.Path) -> None:
 
 
 def damage(folder: pathlib.Path, record: pathlib.Path) -> str | None:
-  """What is wrong with the files that `write` recorded.
+  """Returns what is wrong with the files whose checksums `write` recorded.
 
   Args:
-    folder, record: as for `write`. Files that came later are ignored.
+    folder: the folder; files that were added since are ignored.
+    record: the JSON file that `write` made.
 
   Returns:
-    Words such as 'state/manifest.ocdbt is missing'; None if all is well, or
-    if there is no record to tell.
+    Words such as 'state/manifest.ocdbt is missing'; None if nothing is wrong,
+    or if there is no record.
   """
   if not record.exists():
     return None
@@ -42,12 +44,12 @@ def damage(folder: pathlib.Path, record: pathlib.Path) -> str | None:
     return f'{record.name}, its list of checksums, is damaged'
   for name, expected in sums.items():
     try:
-      found = _sha256(folder / name)
+      actual = _sha256(folder / name)
     except FileNotFoundError:
       return f'{name} is missing'
     except OSError as error:
       return f'{name} cannot be read ({error.strerror})'
-    if found != expected:
+    if actual != expected:
       return f'{name} is not as it was written'
   return None
 

@@ -1,4 +1,4 @@
-"""How every command starts and how it fails: one line, exit code 2."""
+"""Starts commands, and ends those that fail with one line and exit code 2."""
 
 import errno
 import io
@@ -14,30 +14,29 @@ from ml_collections import ConfigDict
 from carvana_jax.system import own_configs, wrong_flags
 from carvana_jax.system.errors import UserError
 
-# When the command began, but for the start of Python; as time.monotonic().
+# time.monotonic() when the command began, once Python had started.
 STARTED = time.monotonic()
 
-_SHOWN = 500  # letters of the start and of the end of a very long error
+_SHOWN = 500  # characters shown of either end of a very long error
 
 _DEBUG = flags.DEFINE_bool('debug', False, 'Show tracebacks of errors.')
 
-
-_arguments: list[str] | None = None  # of the command line, without flags
+_arguments: list[str] | None = None  # the command line without its flags
 
 
 def parse(words: tuple[str, ...] = ()) -> None:
-  """Parses the flags; errors become one line.
+  """Parses the flags, and ends the command if one of them is wrong.
 
-  A command defines its flags and calls this above its other imports, so that
-  --help and what is wrong with a flag need not wait for large libraries.
+  A command defines its flags and calls this function above its other imports,
+  so that --help and errors need not wait for large libraries to load.
 
   Args:
-    words: what the arguments that are no flags stand for, in capitals.
+    words: names, in capitals, of the arguments that are not flags.
   """
   global _arguments
-  # What the flags' parsers warn of is said as an error.
+  # The parsers' warnings would be followed by an error that says the same.
   logging.set_verbosity(logging.ERROR)
-  # Names of files may have letters that the terminal lacks.
+  # File names may hold characters that the terminal cannot show.
   if isinstance(sys.stdout, io.TextIOWrapper):
     sys.stdout.reconfigure(errors='backslashreplace')
   sys.excepthook = _uncaught
@@ -46,10 +45,10 @@ def parse(words: tuple[str, ...] = ()) -> None:
 
 
 def run(main: Callable[..., None]) -> None:
-  """Runs `main`; errors of the user's become one line.
+  """Runs a command, and reports the user's errors in one line.
 
   Args:
-    main: the command, given the words of `parse`.
+    main: the command; it is called with the arguments that `parse` names.
   """
 
   def guarded(argv):
@@ -65,21 +64,29 @@ def run(main: Callable[..., None]) -> None:
 
 
 def report_error(error: BaseException) -> int:
-  """Says why a command ends, and returns the exit code that goes with it."""
+  """Prints why a command ends to the error stream.
+
+  Args:
+    error: the exception that ends it.
+
+  Returns:
+    The exit code: 2 for the user's errors, 1 for bugs, and 128 plus the number
+    of the signal for interruptions.
+  """
   if isinstance(error, KeyboardInterrupt):
     print('interrupted; the same command goes on', file=sys.stderr)
     number = error.args[0] if error.args else signal.SIGINT
-    return 128 + number  # as shells have it
+    return 128 + number  # as shells do
   known = isinstance(error, UserError | OSError)
   if _DEBUG.value or not known:
     traceback.print_exception(error)
     return 1
   reason = str(error)
-  if isinstance(error, OSError):  # of a path that the user gave, most likely
-    full = error.errno == errno.ENOSPC  # often without a path
+  if isinstance(error, OSError):
+    # Most likely the user gave the path; a full disk's error often has none.
     reason += (
       '; make room on the disk that is written to.'
-      if full
+      if error.errno == errno.ENOSPC
       else '; check that path (--debug shows where it was used).'
     )
   _say(reason)
@@ -87,7 +94,7 @@ def report_error(error: BaseException) -> int:
 
 
 def _uncaught(kind, error, frames):
-  """Also where Ctrl-C comes while libraries load."""
+  """Replaces `sys.excepthook`, for Ctrl-C while libraries load."""
   if kind is KeyboardInterrupt:
     report_error(error)
   else:
@@ -122,8 +129,7 @@ def _parse(argv, words):
     rest = flags.FLAGS(argv)[1:]
     config = 'config' in flags.FLAGS and flags.FLAGS['config']
     if config and config.present and not isinstance(config.value, ConfigDict):
-      # ml_collections lets a file pass that cannot be opened, or makes no
-      # config.
+      # ml_collections accepts files that can't be opened or return no config.
       wrong_flags.load_config(config.config_filename)
   except SystemExit:  # of --help, which absl ends with 1
     sys.exit(0)

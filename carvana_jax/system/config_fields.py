@@ -1,4 +1,4 @@
-"""Whether the fields of a config are there, and of the right kind."""
+"""Checks that a config has the fields it must have, and of the right kind."""
 
 import math
 from typing import Any
@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 from carvana_jax.configs import default
 from carvana_jax.system.errors import UserError
 
-# What a value must be, in words; of tuples, all values are whole numbers.
+# What a value of each kind must be, in the words of error messages.
 _KINDS = {
   bool: 'True or False',
   int: 'a whole number',
@@ -17,7 +17,7 @@ _KINDS = {
   tuple: 'whole numbers in brackets, such as (2, 3)',
 }
 
-# Fields that the configs of earlier runs lack, with what held for these.
+# Fields that the configs of old runs lack, with the values that held there.
 _ADDED = {
   'data': {'validation_folds': (1,), 'coarse': ''},
   'optimizer': {'warmup': 0.3},
@@ -25,10 +25,13 @@ _ADDED = {
 
 
 def complete(config: ConfigDict) -> ConfigDict:
-  """The config of a run that may be older than some fields, with all of them.
+  """Adds the fields that were unknown when the config of a run was saved.
 
   Args:
-    config: as it was saved with the run; it is changed.
+    config: the config as it was saved; it is changed in place.
+
+  Returns:
+    The same config.
   """
   for section, added in _ADDED.items():
     if isinstance(config.get(section), ConfigDict):
@@ -40,48 +43,29 @@ def complete(config: ConfigDict) -> ConfigDict:
 def check_fields(config: ConfigDict) -> None:
   """Compares a config with configs/default.py.
 
-  Of `config.model`, whose fields depend on its name, `models.build` knows more.
+  The fields of `config.model` depend on its name; `models.build` checks them.
+
+  Args:
+    config: the config of a run.
 
   Raises:
-    UserError: a section or a field is missing or is none, or a value is of
-      another kind than the default's.
+    UserError: a section or a field is missing or unknown, or a value is not of
+      the default's kind.
   """
   _check('config', config, default.get_config())
 
 
-def _check(name, found, expected):
-  lacking = set(expected) - set(found)
-  if lacking:
-    raise UserError(
-      f'{name}.{min(lacking)} is missing; configs/default.py has every field.'
-    )
-  unknown = set(found) - set(expected)
-  if unknown:
-    raise UserError(
-      f'{name}.{min(unknown, key=str)} is no field; configs/default.py has '
-      'every field.'
-    )
-  for field, value in expected.items():
-    path = f'{name}.{field}'
-    if not isinstance(value, ConfigDict):
-      check_kind(path, found[field], type(value))
-    elif not isinstance(found[field], ConfigDict):
-      raise UserError(
-        f'{path}={found[field]!r} must hold the fields that it has in '
-        'configs/default.py.'
-      )
-    elif path != 'config.model':
-      _check(path, found[field], value)
-
-
 def check_kind(name: str, value: Any, kind: type) -> None:
-  """Raises a `UserError` where a value is not of a kind.
+  """Checks that the value of a field is of a kind.
 
   Args:
-    name: of the field, for the message.
-    value: what it holds.
-    kind: bool, int, float (finite; whole numbers will do), str or tuple (of
-      whole numbers; lists will do).
+    name: the name of the field, for the message.
+    value: what the field holds.
+    kind: bool, int, float (finite, whole numbers are accepted), str, or tuple
+      (of whole numbers, lists are accepted).
+
+  Raises:
+    UserError: it is of another kind.
   """
   if kind is float:
     good = _is(value, int | float) and -math.inf < value < math.inf
@@ -93,8 +77,33 @@ def check_kind(name: str, value: Any, kind: type) -> None:
     raise UserError(f'{name}={value!r} must be {_KINDS[kind]}.')
 
 
+def _check(name, actual, expected):
+  lacking = set(expected) - set(actual)
+  if lacking:
+    raise UserError(
+      f'{name}.{min(lacking)} is missing; configs/default.py has every field.'
+    )
+  unknown = set(actual) - set(expected)
+  if unknown:
+    raise UserError(
+      f'{name}.{min(unknown, key=str)} is no field; configs/default.py has '
+      'every field.'
+    )
+  for field, value in expected.items():
+    path = f'{name}.{field}'
+    if not isinstance(value, ConfigDict):
+      check_kind(path, actual[field], type(value))
+    elif not isinstance(actual[field], ConfigDict):
+      raise UserError(
+        f'{path}={actual[field]!r} must hold the fields that it has in '
+        'configs/default.py.'
+      )
+    elif path != 'config.model':
+      _check(path, actual[field], value)
+
+
 def _is(value, kind):
-  """`isinstance`, but a bool is no number."""
+  """Returns what `isinstance` does, except that a bool is no number."""
   return isinstance(value, kind) and (
     kind is bool or not isinstance(value, bool)
   )

@@ -1,4 +1,4 @@
-"""Feature maps as pictures, and pictures side by side on a sheet."""
+"""Pictures side by side on a sheet, each with its label."""
 
 import math
 from collections.abc import Sequence
@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-_WIDTH = 1600  # of a sheet, without its gaps; all lengths are pixels
+# All lengths are pixels.
+_WIDTH = 1600  # of a sheet without its gaps
 _GAP = 8
 _FONT, _LINE = 15, 20  # heights of a letter and of a line
 _INK = '#333333'
@@ -19,17 +20,17 @@ def sheet(
   caption: str,
   columns: int | None = None,
 ) -> np.ndarray:
-  """Tiles in rows, each below its label, under a caption.
+  """Draws tiles in rows under a caption, each tile below its label.
 
   Args:
-    tiles: uint8 [h, w, 3] each, at least one, of any sizes: all are drawn in
-      that shape which the first one has.
-    labels: one a tile, of one or more lines.
-    caption: one or more lines.
-    columns: tiles a row; None: as many as make the rows full.
+    tiles: at least one picture, uint8 [h, w, 3] each; they may differ in size,
+      and all are drawn with the aspect ratio of the first one.
+    labels: the label of each tile, one or more lines.
+    caption: what stands above all tiles, one or more lines.
+    columns: how many tiles a row has; None for as many as fill the rows.
 
   Returns:
-    uint8 [H, W, 3].
+    The sheet, uint8 [H, W, 3].
   """
   columns = columns or _columns(len(tiles))
   rows = -(-len(tiles) // columns)
@@ -47,14 +48,14 @@ def sheet(
     row, column = divmod(i, columns)
     x, y = _GAP + column * step[0], header + row * step[1]
     draw.text((x, y), label, **style)
-    # By area: a pixel that is enlarged stays a square.
+    # By area, so that an enlarged pixel stays a square.
     tile = cv2.resize(tile, (width, height), interpolation=cv2.INTER_AREA)
     page.paste(Image.fromarray(tile), (x, y + label_height))
   return np.asarray(page)
 
 
 def _columns(count):
-  """One row for few tiles, full rows for 8, 16, 32 and 64."""
+  """Returns one row for few tiles, full rows for 8, 16, 32 and 64."""
   return count if count < 4 else 2 ** math.ceil(math.log2(count) / 2)
 
 

@@ -1,7 +1,7 @@
 """TensorFlow as a reader of data and a writer of logs, off the accelerators.
 
-Import `tf` from here: all accelerator memory belongs to JAX, and what the
-library says about drivers while it loads is no news to users.
+Import `tf` from here: all accelerator memory belongs to JAX, and what
+TensorFlow says about drivers while it loads is of no use to users.
 """
 
 import contextlib
@@ -10,7 +10,7 @@ import os
 
 @contextlib.contextmanager
 def _quiet():
-  """Drops what is written to the error stream below Python's level."""
+  """Drops what libraries in C and C++ write to the error stream."""
   kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
   os.dup2(nowhere, 2)
   try:
@@ -26,7 +26,7 @@ with _quiet():
 
   tf.config.set_visible_devices([], 'GPU')
   tf.config.set_visible_devices([], 'TPU')
-  # The devices are looked up, and talked about, once: now.
+  # TensorFlow looks for devices, and writes about them, at its first use.
   tf.constant(0)
 
 __all__ = ['tf']

@@ -1,4 +1,4 @@
-"""How the C library hands out memory to this process."""
+"""Settings of the C library that hands out memory to this process."""
 
 import ctypes
 import platform
@@ -14,18 +14,18 @@ _NEVER = -1
 
 
 def keep_freed() -> None:
-  """Keeps freed memory for the next step, where there are few cores.
+  """Keeps freed memory for the next training step, where cores are few.
 
-  A command calls this above its other imports: some of those start threads,
-  and what threads have of their own by then stays in use.
+  A training step on a CPU allocates some hundred megabytes and frees them. By
+  default glibc returns these to the system, which has to clear every page again
+  in the next step; that takes a fifth of the time.
 
-  A training step on a CPU takes some hundred megabytes and frees them. By
-  default glibc gives these back to the system, which then clears every page
-  anew in the next step: a fifth of the time.
+  A command calls this function above its other imports. Some of these start
+  threads, and the memory pools that threads have by then stay in use.
   """
   if platform.libc_ver()[0] != 'glibc' or threads.core_count() > _MOST_CORES:
     return
   set_ = ctypes.CDLL(None).mallopt
-  set_(_MMAP_MAX, 0)  # no blocks that are given back as soon as they are freed
+  set_(_MMAP_MAX, 0)  # no blocks that are returned as soon as they are freed
   set_(_TRIM_THRESHOLD, _NEVER)
-  set_(_ARENA_MAX, 1)  # those of threads are too small for such blocks
+  set_(_ARENA_MAX, 1)  # the pools of threads are too small for such blocks

@@ -42,8 +42,8 @@ def explain(argv: Sequence[str], error: Exception) -> str:
 
 
 def config_file(argv: Sequence[str]) -> str | None:
-  """Returns the value of --config, as it was given; None if it was not."""
-  for word, following in itertools.zip_longest(argv, argv[1:], fillvalue=''):
+  """Returns the value of --config, as it was given; None if there is none."""
+  for word, following in itertools.zip_longest(argv, argv[1:]):
     name, equals, value = word.partition('=')
     if name in ('-config', '--config'):
       return value if equals else following
