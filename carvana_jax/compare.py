@@ -1,11 +1,12 @@
-"""Is one run better than another, or only luckier with its cars?
+"""Compares two runs: is one better, or only luckier with its cars?
 
     python -m carvana_jax.compare RUN_A RUN_B
     python -m carvana_jax.compare runs/a runs/b --split=validation
 
-RUN_A and RUN_B are folders of runs, which carvana_jax.evaluate has scored on
-the same images at one size. Compares their Dice image by image; a difference
-above 0 means that RUN_B is better. The interval is from a bootstrap by car.
+RUN_A and RUN_B are folders of runs that carvana_jax.evaluate has scored on the
+same images at the same size. Their Dice is compared image by image; a
+difference above 0 means that RUN_B is better. The interval is from a bootstrap
+over cars.
 """
 
 from absl import flags
@@ -27,13 +28,12 @@ if __name__ == '__main__':
   )
   cli.parse(words=('RUN_A', 'RUN_B'))
 
-
 from carvana_jax.evaluation import comparison
 from carvana_jax.system import files
 
 
 def main(first: str, second: str) -> None:
-  """The command line."""
+  """Runs the command."""
   args = flags.FLAGS
   folders = [files.absolute(name) for name in (first, second)]
   dataset = args.dataset or comparison.dataset_of(folders[0])

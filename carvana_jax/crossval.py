@@ -56,7 +56,6 @@ if __name__ == '__main__':
   cli.parse()
   malloc.keep_freed()
 
-
 from carvana_jax.parallel import compilation_cache
 from carvana_jax.system import files
 from carvana_jax.training import loop
@@ -64,7 +63,7 @@ from carvana_jax.workflows import cross_validation
 
 
 def main() -> None:
-  """The command line."""
+  """Runs the command."""
   args = flags.FLAGS
   folder = files.absolute(args.workdir)
   loop.use_cores(args.config)
@@ -77,7 +76,7 @@ def main() -> None:
     args.save_probabilities,
   )
   if len(results) < 1 + args.pseudo_labels:
-    return
+    return  # interrupted
   print(cross_validation.results_text(results))
   print(f'written to {folder}')
 

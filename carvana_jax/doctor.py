@@ -3,11 +3,11 @@
     python -m carvana_jax.doctor --manual_dir=FOLDER
     python -m carvana_jax.doctor --data=data/studio/128x192/1.0.1
 
-The first looks at the competition's files, in any form, the second at a data
-set that was prepared from them or rendered. Every labelled photo and its mask
-is read once. OUTPUT/report.csv has a line a finding, OUTPUT/suspects.png shows
-the worst 48. The exit code is 1 where training would be wrong, 0 where there is
-nothing, or something to look at only.
+The first examines the competition's files, in any form, the second a data set
+that was prepared from them or rendered. Every labelled photo and its mask are
+read once. OUTPUT/report.csv has one line per finding, OUTPUT/suspects.png shows
+the worst 48. The exit code is 1 if training would be wrong, and 0 if there are
+no findings, or only some that are worth a look.
 """
 
 from absl import flags
@@ -30,7 +30,7 @@ from carvana_jax.system.errors import UserError
 
 
 def main() -> None:
-  """The command line."""
+  """Runs the command."""
   args = flags.FLAGS
   output = files.absolute(args.output)
   picture, listing = output / 'suspects.png', output / 'report.csv'

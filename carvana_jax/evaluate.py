@@ -47,7 +47,6 @@ if __name__ == '__main__':
   cli.parse()
   malloc.keep_freed()
 
-
 from carvana_jax.evaluation import evaluate_run
 from carvana_jax.inference import second_network
 from carvana_jax.parallel import compilation_cache, devices
@@ -57,7 +56,7 @@ from carvana_jax.training import trained_run
 
 
 def main() -> None:
-  """The command line."""
+  """Runs the command."""
   args = flags.FLAGS
   workdir = files.absolute(args.workdir)
   devices.use_all_cores()

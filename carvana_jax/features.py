@@ -1,13 +1,14 @@
-"""Draws what the layers of a network make of one photo.
+"""Draws what the layers of a network make of a photo.
 
     python -m carvana_jax.features --workdir=runs/a --image=photos/CAR_01.jpg \\
         --output=features
 
-Writes into OUTPUT overview.png, where every layer is one tile; NN_LAYER.png for
-each layer, where every channel is, or the 64 that vary most; and saliency.png:
-which pixels of the photo the border of the mask depends on. All are of the best
-checkpoint, at the network's size. A network that compares the views of a car
-finds them beside the photo, CAR_01.jpg to CAR_16.jpg.
+OUTPUT gets overview.png, with one tile per layer; for each layer NN_LAYER.png,
+with one tile per channel, or for the 64 channels that vary most; and
+saliency.png, which shows the pixels of the photo that the border of the mask
+depends on. All are from the best checkpoint, at the network's size. A network
+that compares the views of a car finds them beside the photo, CAR_01.jpg to
+CAR_16.jpg.
 """
 
 from absl import flags
@@ -25,7 +26,6 @@ if __name__ == '__main__':
   )
   cli.parse()
 
-
 from carvana_jax.parallel import compilation_cache
 from carvana_jax.reporting import feature_maps
 from carvana_jax.system import files
@@ -33,7 +33,7 @@ from carvana_jax.training import trained_run
 
 
 def main() -> None:
-  """The command line."""
+  """Runs the command."""
   args = flags.FLAGS
   photo, output, workdir = (
     files.absolute(path) for path in (args.image, args.output, args.workdir)

@@ -4,7 +4,7 @@
     python -m carvana_jax.main --config=configs/unet512.py \\
         --workdir=runs/unet512 --config.data.manual_dir=FOLDER
 
-Started again with the same config, it goes on from the latest checkpoint.
+The same command, given again, goes on from the latest checkpoint.
 Any field of configs/default.py can be set: --config.train.epochs=5
 """
 
@@ -41,7 +41,7 @@ from carvana_jax.training import (
 
 
 def main() -> None:
-  """Trains, then evaluates."""
+  """Runs the command."""
   args = flags.FLAGS
   file = config_flags.get_config_filename(args['config'])
   workdir = files.absolute(args.workdir or f'runs/{pathlib.Path(file).stem}')

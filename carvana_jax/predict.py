@@ -62,7 +62,7 @@ from carvana_jax.system import files
 
 
 def main() -> None:
-  """The command line."""
+  """Runs the command."""
   args = flags.FLAGS
   devices.use_all_cores()
   compilation_cache.use()

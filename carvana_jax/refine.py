@@ -1,19 +1,20 @@
-"""Trains a second network that looks at the border of the first one's masks.
+"""Trains a second network for the border of the first one's masks.
 
     python -m carvana_jax.refine --config=configs/fine.py --workdir=runs/fast
     python -m carvana_jax.predict --workdir=runs/fast --fine --input=photos \\
         --output=masks
 
-Coarse to fine: the first network sees the whole photo, but reduced. The second
-one sees tiles of the photo as it is, where the first is in doubt, and what that
-said of them. WORKDIR/coarse gets the first one's probabilities of all labelled
-photos, from which the tiles follow, and WORKDIR/fine is the run of the second
-one, an ordinary run. Both are then scored together on the validation and the
-test split: WORKDIR/evaluation/DATASET-SPLIT-fine.
+Coarse to fine: the first network sees the whole photo, at a reduced size. The
+second one sees tiles at the photo's own size where the first is in doubt, along
+with what the first made of them. The first one's probabilities of all labelled
+photos, which decide where the tiles are, go to WORKDIR/coarse; WORKDIR/fine is
+the run of the second network, an ordinary run. Both are then scored together on
+the validation and the test split: WORKDIR/evaluation/DATASET-SPLIT-fine.
 
-Of the config's data only the size of the tiles is the second network's own; all
-else is as in the first run, but manual_dir and data_dir may be given if these
-have moved. Started again with the same command, it goes on where it was.
+Of the config's data section, the second network has only the size of its tiles
+to itself; all else is as in the first run, but manual_dir and data_dir may be
+given if the data have moved. The same command, given again, goes on where it
+stopped.
 """
 
 from absl import flags
@@ -31,7 +32,6 @@ if __name__ == '__main__':
   cli.parse()
   malloc.keep_freed()
 
-
 from carvana_jax.evaluation import evaluate_run
 from carvana_jax.inference import second_network
 from carvana_jax.parallel import compilation_cache
@@ -41,7 +41,7 @@ from carvana_jax.workflows import refinement
 
 
 def main() -> None:
-  """The command line."""
+  """Runs the command."""
   args = flags.FLAGS
   workdir = files.absolute(args.workdir)
   loop.use_cores(args.config)

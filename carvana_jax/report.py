@@ -1,10 +1,10 @@
-"""Writes one page on a run: report.html, which needs nothing else to be seen.
+"""Writes a page about a run: report.html, which needs no other file.
 
     python -m carvana_jax.report --workdir=runs/a
 
-Scores, learning curves, where the error sits and what would come next, the best
-and the worst predictions, groups, the layers. Can be made while a run is going
-on; then what isn't there yet is left out.
+The page has scores, learning curves, where the errors are and what to do next,
+the best and the worst predictions, groups and layers. It can be made while a
+run is going on; what isn't there yet is then left out.
 """
 
 from absl import flags
@@ -15,13 +15,12 @@ if __name__ == '__main__':
   flags.DEFINE_string('workdir', None, 'Folder of the run.', required=True)
   cli.parse()
 
-
 from carvana_jax.reporting import run_report
 from carvana_jax.system import files
 
 
 def main() -> None:
-  """The command line."""
+  """Runs the command."""
   args = flags.FLAGS
   workdir = files.absolute(args.workdir)
   text = run_report.report(workdir)

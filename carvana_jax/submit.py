@@ -4,11 +4,12 @@
         --output=submission.csv.gz
     python -m carvana_jax.submit --check=submission.csv.gz --input=test.zip
 
-One row a photo, in the order of their names: img,rle_mask. While it is made,
-OUTPUT.parts holds finished rows, so an interrupted command goes on where it
-stopped; whichever of several processes (--process_id, --num_processes) ends
-last joins the parts. Photos that are damaged or missing get an empty mask, are
-listed in OUTPUT.failed.csv, and make the exit code 1; if all are, it is 2.
+There is one row per photo, img,rle_mask, in the order of the photos' names.
+While it is made, OUTPUT.parts holds finished rows, so that an interrupted
+command goes on where it stopped; of several processes (--process_id,
+--num_processes) the last one to finish joins the parts. Photos that are damaged
+or missing get an empty mask, are listed in OUTPUT.failed.csv, and make the exit
+code 1; if all of them are, it is 2.
 """
 
 from absl import flags
@@ -49,7 +50,7 @@ from carvana_jax.system.errors import UserError
 
 
 def main() -> None:
-  """The command line."""
+  """Runs the command."""
   args = flags.FLAGS
   size = spec.parse_size(args.size)
   if args.check:

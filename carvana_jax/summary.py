@@ -31,7 +31,7 @@ from carvana_jax.system import config_fields, files
 
 
 def main() -> None:
-  """The command line."""
+  """Runs the command."""
   args = flags.FLAGS
   config = args.config
   picture = files.expand(args.picture) if args.picture else None
