@@ -127,10 +127,10 @@ def _parse(argv, words):
   """Returns the name of the command and its arguments that are no flags."""
   try:
     rest = flags.FLAGS(argv)[1:]
-    config = 'config' in flags.FLAGS and flags.FLAGS['config']
-    if config and config.present and not isinstance(config.value, ConfigDict):
-      # ml_collections accepts files that can't be opened or return no config.
-      wrong_flags.load_config(config.config_filename)
+    for flag in _config_flags():
+      if flag.present and not isinstance(flag.value, ConfigDict):
+        # ml_collections accepts files that can't be opened or return no config.
+        wrong_flags.load_config(flag.config_filename)
   except SystemExit:  # of --help, which absl ends with 1
     sys.exit(0)
   except Exception as error:  # a config file may raise anything
@@ -142,6 +142,11 @@ def _parse(argv, words):
   if len(rest) != len(words):
     wanted = ' '.join(words)
     _fail(f'{len(rest)} arguments instead of {len(words)}: give {wanted}.')
-  if config and not config.present:
+  if not all(flag.present for flag in _config_flags()):
     _fail('--config is missing; try --config=configs/studio.py.')
   return [argv[0], *rest]
+
+
+def _config_flags():
+  """The flag --config in a list, which is empty if the command has none."""
+  return [flags.FLAGS['config']] if 'config' in flags.FLAGS else []

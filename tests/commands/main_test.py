@@ -319,8 +319,8 @@ class FlagsTest(CommandTest):
   def test_wrong_flags(self):
     for flag, *parts in (
       ('--config.trian.epochs=3', "no field 'trian'; did you mean 'train'?"),
-      ('--config.train.epoch=3', "no field 'epoch'; did you mean 'epochs'?"),
-      ('--config.train.qqq=3', 'no field qqq;'),
+      ('--config.train.epoch=3', "'train.epoch'; did you mean 'train.epochs'?"),
+      ('--config.train.qqq=3', 'no field train.qqq;'),
       ('--config.train.epochs=many', 'config.train.epochs', 'many'),
       ('--config.train.batch_size=3', 'batch_size=3', '2 devices'),
       ('--config.data.dataset=cars', 'cars', 'carvana'),
