@@ -13,13 +13,9 @@ import functools
 import glob
 import io
 import itertools
-import lzma
 import os
 import re
-import stat
-import struct
 import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import IO
 
@@ -28,29 +24,15 @@ import numpy as np
 from carvana_jax.datasets import spec
 from carvana_jax.inference import decoding
 from carvana_jax.inference.decoding import decode
+from carvana_jax.system import zip_archives
 from carvana_jax.system.errors import UserError
 
 _ENDINGS = ('.jpg', '.jpeg', '.png', '.webp')
-# Of a file, which may have holes, and of a ZIP's member, of which few bytes can
-# unpack to terabytes.
-_MOST_BYTES = 2**30
 
 # Outputs are named after photos: NAME_mask.png.tmp and the like must fit into
 # the 255 bytes of most file systems, and a message into its line.
 _LONGEST_NAME = 200  # bytes
 _UNPRINTABLE = re.compile('[\x00-\x1f\x7f\ud800-\udfff]')
-
-# What `zipfile` raises for damaged archives and members.
-_UNREADABLE = (
-  OSError,
-  EOFError,
-  ValueError,
-  RuntimeError,  # encryption, or a compression that Python lacks
-  lzma.LZMAError,
-  struct.error,
-  zipfile.BadZipFile,
-  zlib.error,
-)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -136,7 +118,7 @@ def _readable(photo: Photo) -> Iterator[IO[bytes]]:
   try:
     with photo.open() as stream:
       yield stream
-  except _UNREADABLE as error:
+  except zip_archives.READ_ERRORS as error:
     raise UserError(
       f'{photo.label} cannot be read ({error}); replace or remove it.'
     ) from error
@@ -168,7 +150,7 @@ def _on_disk(paths: Iterable[str]) -> list[Photo]:
 def _open(path: str) -> IO[bytes]:
   stream = open(path, 'rb')  # noqa: SIM115 - the caller closes it
   size = os.fstat(stream.fileno()).st_size
-  if size > _MOST_BYTES:
+  if size > zip_archives.MOST_BYTES:
     stream.close()
     raise ValueError(f'{size / 2**30:.0f} GiB are too much for a photo')
   return stream
@@ -180,7 +162,7 @@ def _in_zip(path: str) -> list[Photo]:
     # One for all threads: `zipfile` locks its reads, and does not close a file
     # that it was given.
     archive = zipfile.ZipFile(open(path, 'rb'))  # noqa: SIM115
-  except _UNREADABLE as error:
+  except zip_archives.READ_ERRORS as error:
     raise UserError(
       f'{path} is no complete ZIP ({error}); replace it or give another'
       ' --input.'
@@ -188,7 +170,11 @@ def _in_zip(path: str) -> list[Photo]:
   photos = []
   for member in archive.infolist():
     inside = member.filename.replace('\\', '/')  # of old Windows tools
-    if _is_photo(inside) and not _is_litter(inside) and not _is_link(member):
+    if (
+      _is_photo(inside)
+      and not zip_archives.is_litter(inside.split('/'))
+      and not zip_archives.is_link(member)
+    ):
       label = f'{path}:{inside}'
       _check_member(member, label)
       opener = functools.partial(archive.open, member)
@@ -201,24 +187,12 @@ def _is_photo(path: str) -> bool:
   return name.lower().endswith(_ENDINGS) and not name.startswith('.')
 
 
-def _is_litter(inside: str) -> bool:
-  """Whether a member is in a hidden folder or among macOS's copies."""
-  return any(
-    part == '__MACOSX' or (part.startswith('.') and part not in ('.', '..'))
-    for part in inside.split('/')
-  )
-
-
-def _is_link(member: zipfile.ZipInfo) -> bool:
-  return stat.S_ISLNK(member.external_attr >> 16)
-
-
 def _check_member(member: zipfile.ZipInfo, label: str) -> None:
-  if member.flag_bits & 1:
+  if zip_archives.is_encrypted(member):
     raise UserError(
       f'{label} is encrypted; unpack the ZIP and give --input the folder.'
     )
-  if member.file_size > _MOST_BYTES:
+  if member.file_size > zip_archives.MOST_BYTES:
     raise UserError(
       f'{label} unpacks to {member.file_size / 2**30:.0f} GiB, too much for a'
       ' photo; remove it.'

@@ -9,14 +9,13 @@ import dataclasses
 import gzip
 import io
 import itertools
-import lzma
 import pathlib
 import reprlib
 import zipfile
-import zlib
 from collections.abc import Collection, Iterator
 
 from carvana_jax.submission import rle
+from carvana_jax.system import zip_archives
 from carvana_jax.system.errors import UserError
 
 _COLUMNS = ['img', 'rle_mask']
@@ -28,17 +27,6 @@ _BUFFER = 2**20  # bytes
 # Runs of one pixel each all over 1280x1918 are 25 MB.
 _LONGEST = 2**26  # bytes in a line
 _SHOWN = 10  # names that are missing
-
-# What Python's readers raise for damaged, encrypted or unusual archives.
-_DAMAGES = (
-  OSError,
-  EOFError,
-  RuntimeError,
-  ValueError,
-  lzma.LZMAError,
-  zipfile.BadZipFile,
-  zlib.error,
-)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -222,7 +210,7 @@ def _lines(path: pathlib.Path) -> Iterator[bytes]:
         if len(line) == _LONGEST:
           raise _no_csv(path, f'a line has more than {_LONGEST >> 20} MB')
         yield line
-  except _DAMAGES as error:
+  except zip_archives.READ_ERRORS as error:
     reason = ' '.join(str(error).split()) or type(error).__name__
     raise UserError(
       f'{path} cannot be read ({reason}); make or download it again.'
@@ -248,7 +236,7 @@ def _csv_member(path, archive):
     info
     for info in archive.infolist()
     if info.filename.lower().endswith('.csv')
-    and not info.filename.startswith('__MACOSX/')
+    and not info.filename.startswith(f'{zip_archives.MACOS_FOLDER}/')
   ]
   if len(found) != 1:
     raise UserError(

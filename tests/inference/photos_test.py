@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from carvana_jax.inference import photos
+from carvana_jax.system import zip_archives
 from carvana_jax.system.errors import UserError
 
 
@@ -167,9 +168,9 @@ class PhotosTest(chex.TestCase):
 
   def test_member_is_a_bomb(self):
     self.zip({'a.jpg': bytes(2000)})
-    with mock.patch.object(photos, '_MOST_BYTES', 1999):
+    with mock.patch.object(zip_archives, 'MOST_BYTES', 1999):
       self.refused('photos.zip:a.jpg unpacks to', 'photos.zip')
-    with mock.patch.object(photos, '_MOST_BYTES', 2000):
+    with mock.patch.object(zip_archives, 'MOST_BYTES', 2000):
       self.assertLen(self.found('photos.zip'), 1)
 
   def test_two_of_one_name(self):

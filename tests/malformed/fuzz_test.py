@@ -21,7 +21,7 @@ from PIL import Image
 from carvana_jax import models
 from carvana_jax.configs import cnn256, default, vgg19_unet512
 from carvana_jax.datasets import spec
-from carvana_jax.datasets.carvana import archives
+from carvana_jax.datasets.carvana import archives, file_listing
 from carvana_jax.evaluation import results
 from carvana_jax.inference import photos
 from carvana_jax.masks import composite
@@ -90,7 +90,7 @@ class FuzzTest(chex.TestCase):
   def test_metadata(self, data):
     path = pathlib.PurePosixPath('metadata.csv')
     opened = lambda: io.BytesIO(data)
-    file = archives.File('metadata.csv', path, len(data), opened)
+    file = file_listing.File('metadata.csv', path, len(data), opened)
     found = self.read(archives._parse_metadata, file, name='metadata.csv')
     for car in (found or {}).values():
       self.assertEqual(set(car), {'make', 'model', 'year', 'trim'})

@@ -7,34 +7,23 @@ A manual folder may hold, in any mixture:
     carvana-image-masking-challenge.zip              these zips or folders again
 
 or all of it in a folder one level deeper. `train_hq` and `test_hq` stand in
-for `train` and `test` where these are absent. Archives are read member by
-member and never unpacked: a member's path is only looked at, no file is ever
-written under it.
+for `train` and `test` where these are absent.
 """
 
 import collections
 import csv
 import dataclasses
-import errno
 import hashlib
 import io
 import json
-import lzma
-import os
-import pathlib
 import re
-import shutil
-import stat
-import struct
-import tempfile
-import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator
-from typing import IO
 
 from etils import epath
 
 from carvana_jax.datasets import spec
+from carvana_jax.datasets.carvana import file_listing
+from carvana_jax.datasets.carvana.file_listing import File
 from carvana_jax.system.errors import UserError
 
 COMPETITION = 'carvana-image-masking-challenge'
@@ -51,55 +40,8 @@ _PHOTO_NAME = re.compile(r'(?P<stem>.+)\.jpg')
 _MASK_NAME = re.compile(r'(?P<stem>.+)_mask\.(gif|png)')
 
 
-_MOST_BYTES = 2**30  # of a file that is read whole: a photo has half a MB
-
-# What Python's readers raise for damaged, encrypted or unusual archives.
-_UNREADABLE = (
-  OSError,
-  EOFError,
-  RuntimeError,
-  ValueError,
-  lzma.LZMAError,
-  struct.error,
-  zipfile.BadZipFile,
-  zlib.error,
-)
-
-
 class MissingFilesError(UserError):
   """The manual folder lacks the photos or the masks."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class File:
-  """One file of a folder or of an archive.
-
-  `str()` tells a user where it is, such as
-  `train.zip:train/0cdf5b5d0ce1_01.jpg`, relative to the manual folder.
-  """
-
-  label: str
-  path: pathlib.PurePosixPath  # in its folder or archive
-  size: int  # bytes
-  open: Callable[[], IO[bytes]]
-
-  def read(self) -> bytes:
-    """The file's bytes; `UserError` if the disk or the archive is damaged."""
-    if self.size > _MOST_BYTES:
-      raise UserError(
-        f'{self} has {self.size / 2**30:.1f} GiB, far too much: download it '
-        'again or remove it.'
-      )
-    try:
-      with self.open() as stream:
-        return stream.read()
-    except _UNREADABLE as error:
-      raise UserError(
-        f'{self} cannot be read ({error}): download it again.'
-      ) from error
-
-  def __str__(self) -> str:
-    return self.label
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,9 +71,12 @@ def find(manual_dir: epath.PathLike, unlabeled: bool) -> Source:
       twice.
   """
   folder = epath.Path(manual_dir).expanduser()
-  files = list(_walk(folder)) if folder.is_dir() else []
-  archives = _nearest(_named(files, f'{COMPETITION}.zip'))
-  layers = [files, *(list(_members(archive)) for archive in archives)]
+  files = []
+  if folder.is_dir():
+    files = list(file_listing.files_in_folder(folder, _GROUPS))
+  layers = [files]
+  for archive in _nearest(_named(files, f'{COMPETITION}.zip')):
+    layers.append(list(file_listing.files_in_archive(archive)))
   photos = _group(layers, PHOTOS, _photo_stem)
   masks = _group(layers, MASKS, _mask_stem)
   if not photos or not masks:
@@ -165,95 +110,6 @@ def _missing(folder: epath.Path, photos: bool, masks: bool) -> UserError:
   )
 
 
-# Folders and archives, as lists of files.
-
-
-def _walk(folder: epath.Path, inside: tuple[str, ...] = ()) -> Iterator[File]:
-  """The files of the manual folder, and of its folders that matter."""
-  for path in sorted(folder.iterdir()):
-    parts = (*inside, path.name)
-    if _is_hidden(parts):
-      continue
-    if path.is_dir():
-      # train/, <any>/train/ and, unpacked with one folder too many,
-      # <any>/train/train/; nothing else, as the folder may be a large one.
-      if not inside or (path.name in _GROUPS and len(inside) < 3):
-        yield from _walk(path, parts)
-    elif path.exists() and _is_regular(path):  # no link to nowhere
-      yield _file_in_folder(path, pathlib.PurePosixPath(*parts))
-
-
-def _is_regular(path: epath.Path) -> bool:
-  """Whether it is no pipe or device, which might never end."""
-  mode = path.stat().mode  # None in the cloud
-  return mode is None or stat.S_ISREG(mode)
-
-
-def _file_in_folder(path: epath.Path, relative: pathlib.PurePosixPath) -> File:
-  return File(
-    label=str(relative),
-    path=relative,
-    size=path.stat().length,
-    open=lambda: path.open('rb'),
-  )
-
-
-def _members(archive: File) -> Iterator[File]:
-  """The files of a zip; `UserError` if it is not a whole one."""
-  try:
-    opened = zipfile.ZipFile(_seekable(archive))
-  except _UNREADABLE as error:
-    raise UserError(
-      f'{archive} is not a complete zip archive ({error}): download it again'
-      ' or remove it.'
-    ) from error
-  for info in opened.infolist():
-    path = pathlib.PurePosixPath(info.filename)
-    # A damaged directory may have members without a name.
-    if path.name and not info.is_dir() and not _is_hidden(path.parts):
-      yield _file_in_archive(archive, opened, info, path)
-
-
-def _file_in_archive(
-  archive: File,
-  opened: zipfile.ZipFile,
-  info: zipfile.ZipInfo,
-  path: pathlib.PurePosixPath,
-) -> File:
-  return File(
-    label=f'{archive}:{path}',
-    path=path,
-    size=info.file_size,
-    open=lambda: opened.open(info),
-  )
-
-
-def _seekable(archive: File) -> IO[bytes]:
-  """Opens an archive; one inside another is copied to a temporary file."""
-  stream = archive.open()
-  if not isinstance(stream, zipfile.ZipExtFile):
-    return stream
-  # To seek in a compressed member is to decompress it from its start.
-  copy = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as its files
-  try:
-    if shutil.disk_usage(tempfile.gettempdir()).free < archive.size:
-      # Before the disk is full, as a few bytes can unpack to terabytes.
-      raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    with stream:
-      shutil.copyfileobj(stream, copy, length=2**20)
-  except OSError as error:
-    raise UserError(
-      f'{archive} could not be copied to {tempfile.gettempdir()} ({error}):'
-      ' set TMPDIR to a folder with more space.'
-    ) from error
-  return copy
-
-
-def _is_hidden(parts: Iterable[str]) -> bool:
-  """Whether a path is a dot file, leads upwards or is macOS's litter."""
-  return any(part.startswith('.') or part == '__MACOSX' for part in parts)
-
-
 # Choosing among them.
 
 
@@ -285,7 +141,7 @@ def _unpacked(files: list[File], name: str) -> list[File]:
 def _zipped(files: list[File], name: str) -> Iterator[File]:
   """The members of `name`.zip, whatever folders they are in."""
   for archive in _nearest(_named(files, f'{name}.zip')):
-    yield from _members(archive)
+    yield from file_listing.files_in_archive(archive)
 
 
 def _named(files: list[File], name: str) -> list[File]:
@@ -345,7 +201,8 @@ def _metadata(layers: list[list[File]]) -> dict[str, dict[str, str]]:
     for file in _nearest(_named(files, 'metadata.csv')):
       return _parse_metadata(file)
     for archive in _nearest(_named(files, 'metadata.csv.zip')):
-      for file in _named(list(_members(archive)), 'metadata.csv'):
+      members = list(file_listing.files_in_archive(archive))
+      for file in _named(members, 'metadata.csv'):
         return _parse_metadata(file)
   return {}
 

@@ -9,6 +9,7 @@ from etils import epath
 
 from carvana_jax.datasets import images, spec
 from carvana_jax.datasets.carvana import archives, kaggle, verify
+from carvana_jax.datasets.carvana.file_listing import File
 from carvana_jax.system import threads
 from carvana_jax.system.errors import UserError
 
@@ -128,8 +129,8 @@ class Builder(tfds.core.GeneratorBasedBuilder):
 
   def _generate_examples(
     self,
-    photos: dict[str, archives.File],
-    masks: dict[str, archives.File],
+    photos: dict[str, File],
+    masks: dict[str, File],
     metadata: dict[str, dict[str, str]],
   ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yields (stem, example) with encoded images, computed on all cores."""
@@ -148,13 +149,13 @@ class Builder(tfds.core.GeneratorBasedBuilder):
 
     return threads.ordered_map(example, photos)
 
-  def _encode_photo(self, file: archives.File) -> bytes:
+  def _encode_photo(self, file: File) -> bytes:
     if self.builder_config.name == spec.ORIGINAL_SIZE:
       return file.read()
     photo = images.decode_photo(file.read())
     return images.encode_png(images.reduce(photo, *self._size))
 
-  def _encode_mask(self, file: archives.File | None) -> bytes:
+  def _encode_mask(self, file: File | None) -> bytes:
     """PNG bytes of the reduced mask; all zero for a photo that has none."""
     if file is None:
       return images.encode_png(np.zeros(self._size, np.uint8))

@@ -13,7 +13,8 @@ from absl import logging
 from PIL import Image, UnidentifiedImageError
 
 from carvana_jax.datasets import images, spec
-from carvana_jax.datasets.carvana.archives import File, Source
+from carvana_jax.datasets.carvana.archives import Source
+from carvana_jax.datasets.carvana.file_listing import File
 from carvana_jax.system import progress, threads
 from carvana_jax.system.errors import UserError
 

@@ -11,7 +11,7 @@ from PIL import Image, UnidentifiedImageError
 
 from carvana_jax.datasets import images
 from carvana_jax.datasets.carvana import verify
-from carvana_jax.datasets.carvana.archives import File
+from carvana_jax.datasets.carvana.file_listing import File
 from carvana_jax.datasets.diagnosis.pairs import Pair
 from carvana_jax.system.errors import UserError
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from carvana_jax.datasets import spec
 from carvana_jax.datasets.carvana import verify
-from carvana_jax.datasets.carvana.archives import File
+from carvana_jax.datasets.carvana.file_listing import File
 from carvana_jax.datasets.diagnosis import duplicates, mask_outliers
 from carvana_jax.datasets.diagnosis.file_facts import (
   Facts,

@@ -13,8 +13,8 @@ import tensorflow_datasets as tfds
 
 from carvana_jax.datasets import reading, spec
 from carvana_jax.datasets.carvana import archives
-from carvana_jax.datasets.carvana.archives import File
 from carvana_jax.datasets.carvana.carvana_dataset_builder import Builder
+from carvana_jax.datasets.carvana.file_listing import File
 from carvana_jax.system.errors import UserError
 
 _HELD = 64  # examples in memory: no fewer than threads that examine them

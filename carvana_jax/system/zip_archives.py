@@ -1,0 +1,56 @@
+"""What all readers of users' ZIP archives share: errors, limits and litter.
+
+Archives are read member by member and never unpacked: a member's path is only
+looked at, and no file is ever written under it.
+"""
+
+import lzma
+import stat
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterable
+
+# What Python's readers raise for damaged, encrypted or unusual archives, for
+# their members, and for gzip files.
+READ_ERRORS = (
+  OSError,
+  EOFError,
+  RuntimeError,  # encryption, or a compression that Python lacks
+  ValueError,
+  lzma.LZMAError,
+  struct.error,
+  zipfile.BadZipFile,
+  zlib.error,
+)
+
+# The most bytes of a file, or of a member once it is unpacked, that is read as
+# a whole. A photo has half a megabyte, but a file may have holes, and a few
+# bytes of a ZIP can unpack to terabytes.
+MOST_BYTES = 2**30
+
+# The folder into which macOS puts copies of the files' attributes.
+MACOS_FOLDER = '__MACOSX'
+
+
+def is_litter(parts: Iterable[str]) -> bool:
+  """Returns whether a path is hidden or one of macOS's copies.
+
+  Args:
+    parts: the names of the path's folders and of its file. `.` and `..` count
+      as folders that are not hidden.
+  """
+  return any(
+    part == MACOS_FOLDER or (part.startswith('.') and part not in ('.', '..'))
+    for part in parts
+  )
+
+
+def is_link(member: zipfile.ZipInfo) -> bool:
+  """Returns whether a member is a symbolic link, whose bytes are a path."""
+  return stat.S_ISLNK(member.external_attr >> 16)
+
+
+def is_encrypted(member: zipfile.ZipInfo) -> bool:
+  """Returns whether a member can only be read with a password."""
+  return bool(member.flag_bits & 1)
