@@ -86,6 +86,11 @@ def reduce(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
   return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
 
 
+def mask_pixels(mask: np.ndarray) -> np.ndarray:
+  """Returns the pixels of a mask, bool [H, W] -> uint8 [H, W], 0 or 255."""
+  return mask.view(np.uint8) * np.uint8(255)
+
+
 def encode_png(pixels: np.ndarray) -> bytes:
   """uint8 [H, W] or [H, W, 3] -> PNG bytes."""
   if pixels.ndim == 3:

@@ -1,4 +1,4 @@
-"""Names and sizes that flags and configs choose from."""
+"""Names and sizes that flags, configs and files of several rooms share."""
 
 # The size of the challenge's photos.
 ORIGINAL_SIZE = '1280x1918'
@@ -7,3 +7,8 @@ ORIGINAL_SIZE = '1280x1918'
 FULL_SIZES = {'carvana': ORIGINAL_SIZE, 'studio': '256x384'}
 # A composite's shadow, see `shadow`.
 SHADOWS = ('own', 'synthetic', 'none')
+# What the files that are made of a photo add to its name.
+MASK_ENDING = '_mask.png'
+PROBABILITY_ENDING = '_probability.png'
+CUTOUT_ENDINGS = {'png': '_cutout.png', 'webp': '_cutout.webp'}
+COMPOSITE_ENDING = '_composite.jpg'

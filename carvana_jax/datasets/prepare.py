@@ -10,7 +10,7 @@ from carvana_jax.datasets import pseudo_labels, reading, spec
 from carvana_jax.datasets.borders import borders_dataset_builder
 from carvana_jax.datasets.carvana import archives, kaggle
 from carvana_jax.datasets.multiview import multiview_dataset_builder
-from carvana_jax.datasets.names import FULL_SIZES
+from carvana_jax.datasets.names import FULL_SIZES, PROBABILITY_ENDING
 from carvana_jax.system import files
 from carvana_jax.system.errors import UserError
 
@@ -127,7 +127,7 @@ def _borders(data_config):
   """The data set of tiles along the border that another network sees."""
   source = for_scoring(data_config)
   probabilities = files.expand(data_config.coarse)
-  pictures = sorted(probabilities.glob('*_probability.png'))
+  pictures = sorted(probabilities.glob(f'*{PROBABILITY_ENDING}'))
   folder = source.data_path / f'coarse-{pseudo_labels.fingerprint_of(pictures)}'
   return _prepared(
     data_config,

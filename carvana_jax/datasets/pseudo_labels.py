@@ -16,12 +16,11 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from carvana_jax.datasets import images, reading
+from carvana_jax.datasets.names import PROBABILITY_ENDING
 from carvana_jax.system import files, threads
 from carvana_jax.system.errors import UserError
 
 SPLIT = 'unlabeled'  # of the data set, whose own masks are all zero
-
-_ENDING = '_probability.png'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +60,7 @@ def find(text: str, builder: tfds.core.DatasetBuilder) -> PseudoLabels:
       f'config.data.pseudo_labels={text} is no folder; make it with '
       'predict --save_probabilities.'
     )
-  there = {path.name: path for path in folder.glob(f'*{_ENDING}')}
+  there = {path.name: path for path in folder.glob(f'*{PROBABILITY_ENDING}')}
   by_position = {
     position: there[name]
     for position, name in enumerate(_file_names(builder))
@@ -69,8 +68,8 @@ def find(text: str, builder: tfds.core.DatasetBuilder) -> PseudoLabels:
   }
   if not by_position:
     raise UserError(
-      f'{folder} holds no NAME{_ENDING} of an unlabeled photo; make them with '
-      'predict --save_probabilities from these photos.'
+      f'{folder} holds no NAME{PROBABILITY_ENDING} of an unlabeled photo; make them '
+      'with predict --save_probabilities from these photos.'
     )
   paths = list(by_position.values())
   network_size = builder.info.features['mask'].shape[:2]
@@ -98,7 +97,8 @@ def _file_names(builder):
   refuse_none(builder)
   source = reading.undecoded_examples(builder, SPLIT)
   return [
-    pathlib.Path(row['filename'].decode()).stem + _ENDING for row in source
+    pathlib.Path(row['filename'].decode()).stem + PROBABILITY_ENDING
+    for row in source
   ]
 
 

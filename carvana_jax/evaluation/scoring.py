@@ -183,6 +183,6 @@ def dice_of(predicted: np.ndarray, actual: np.ndarray) -> float:
 
 
 def _colour(truth, image, box):
-  full = truth.mask.view(np.uint8) * np.uint8(255)
+  full = images.mask_pixels(truth.mask)
   mask = cropping.cut(full, box, *image.shape[:2])
   return car_groups.colour_of(image[..., :3], mask)

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from ml_collections import ConfigDict
 
-from carvana_jax.datasets import images
+from carvana_jax.datasets import images, names
 from carvana_jax.inference import photos
 from carvana_jax.inference.prediction import Prediction
 from carvana_jax.masks import composite, cutout, from_logits, shadow
@@ -98,14 +98,14 @@ def paths(
   name: str, output: pathlib.Path, wanted: Wanted
 ) -> list[pathlib.Path]:
   """Where the products of a photo go, in the order of `make`."""
-  endings = ['mask.png']
+  endings = [names.MASK_ENDING]
   if wanted.probability:
-    endings.append('probability.png')
+    endings.append(names.PROBABILITY_ENDING)
   if wanted.cutout:
-    endings.append(f'cutout.{wanted.cutout}')
+    endings.append(names.CUTOUT_ENDINGS[wanted.cutout])
   if wanted.background is not None:
-    endings.append('composite.jpg')
-  return [output / f'{name}_{ending}' for ending in endings]
+    endings.append(names.COMPOSITE_ENDING)
+  return [output / f'{name}{ending}' for ending in endings]
 
 
 def make(
@@ -139,7 +139,7 @@ def make(
 
 def _one_bit(mask):
   flags = [cv2.IMWRITE_PNG_BILEVEL, 1]
-  return cv2.imencode('.png', mask.astype(np.uint8) * 255, flags)[1].tobytes()
+  return cv2.imencode('.png', images.mask_pixels(mask), flags)[1].tobytes()
 
 
 def _refuse_larger(mask, side, kind):

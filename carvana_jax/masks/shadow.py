@@ -10,6 +10,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from carvana_jax.datasets import images
 from carvana_jax.masks import cleaning
 
 # Shadows are smooth: a longer side is reduced to so many pixels.
@@ -46,7 +47,7 @@ def matte(photo: np.ndarray, mask: np.ndarray, kind: str) -> np.ndarray:
   factor = min(_LONG / max(height, width), 1.0)
   size = max(round(width * factor), 1), max(round(height * factor), 1)
   reduce = lambda x: cv2.resize(x, size, interpolation=cv2.INTER_AREA)
-  car = reduce(mask.view(np.uint8) * 255) >= 128
+  car = reduce(images.mask_pixels(mask)) >= 128
   if kind == 'none' or not car.any():
     return np.full((height, width), 255, np.uint8)
   where = find_ground(cleaning.keep_largest(car))  # specks cast no shadow
@@ -61,7 +62,7 @@ def matte(photo: np.ndarray, mask: np.ndarray, kind: str) -> np.ndarray:
 def _floor(photo, mask, reduce):
   """Luminance of what is no car, float32 [h, w]; where it is known, bool."""
   # Pixels at the border show some of the car.
-  clear = cv2.erode((~mask).view(np.uint8) * 255, np.ones((7, 7), np.uint8))
+  clear = cv2.erode(images.mask_pixels(~mask), np.ones((7, 7), np.uint8))
   gray = cv2.copyTo(cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY), clear)
   share = reduce(clear).astype(np.float32) / 255
   return reduce(gray) / np.maximum(share, 1 / 255), share > 0.25

@@ -6,6 +6,7 @@ than the share of a pixel does; but those seen so far stay well below.
 
 import numpy as np
 
+from carvana_jax.datasets import images
 from carvana_jax.datasets.multiview import cropping
 from carvana_jax.masks import from_logits
 from carvana_jax.metrics import overlap
@@ -27,7 +28,7 @@ def dice(
       one half; ceiling_hard: of the mask cut at one half first and enlarged to
       the nearest pixel.
   """
-  small = cropping.cut(actual.view(np.uint8) * np.uint8(255), box, *size)
+  small = cropping.cut(images.mask_pixels(actual), box, *size)
   values = small.astype(np.float32) - 127.5
   masks = {
     'ceiling_soft': from_logits.enlarge(values, actual.shape, box) >= 0,

@@ -96,7 +96,7 @@ def card(
   picture = lambda pixels, text, width=overlays.WIDTH: page.image(
     overlays.jpeg(pixels, width), f'{text} {name}'
   )
-  mask = lambda values: values.view(np.uint8) * np.uint8(255)
+  mask = images.mask_pixels
   half = overlays.WIDTH // 2
   return page.figure(
     page.comparison(

@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from carvana_jax.datasets import folds, images
+from carvana_jax.datasets.names import PROBABILITY_ENDING
 from carvana_jax.evaluation import scoring
 from carvana_jax.masks import from_logits
 from carvana_jax.metrics import overlap
@@ -132,7 +133,8 @@ def save_probabilities(
     name = pathlib.Path(truth.label['filename']).stem
     pixels = from_logits.probabilities(prediction.levels())
     files.write(
-      path.with_name(f'{name}_probability.png'), images.encode_png(pixels)
+      path.with_name(f'{name}{PROBABILITY_ENDING}'),
+      images.encode_png(pixels),
     )
 
   def make():

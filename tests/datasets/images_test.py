@@ -43,6 +43,13 @@ class ImagesTest(absltest.TestCase):
     reduced = images.reduce(pixels, 2, 2)
     np.testing.assert_array_equal(reduced, [[40, 0], [0, 80]])
 
+  def test_mask_pixels(self):
+    mask = np.array([[True, False, True], [False, False, True]])
+    for given in (mask, mask.T):  # whatever lies beside each other in memory
+      pixels = images.mask_pixels(given)
+      self.assertEqual(pixels.dtype, np.uint8)
+      np.testing.assert_array_equal(pixels, np.where(given, 255, 0))
+
   def test_not_an_image(self):
     with self.assertRaises(ValueError):
       images.decode_photo(b'no image')

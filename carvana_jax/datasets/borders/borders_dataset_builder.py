@@ -10,6 +10,7 @@ import tensorflow_datasets as tfds
 
 from carvana_jax.datasets import images, reading, spec
 from carvana_jax.datasets.borders import tile_places
+from carvana_jax.datasets.names import PROBABILITY_ENDING
 from carvana_jax.system import threads
 from carvana_jax.system.errors import UserError
 
@@ -121,7 +122,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
 
 def read(folder: pathlib.Path, name: str) -> np.ndarray:
   """The probabilities of a photo, uint8 [H, W]."""
-  path = folder / f'{name}_probability.png'
+  path = folder / f'{name}{PROBABILITY_ENDING}'
   try:
     return images.decode_mask(path.read_bytes())
   except (OSError, ValueError) as error:

@@ -51,7 +51,7 @@ def decode_mask(data: bytes) -> np.ndarray:
   with images.opened(io.BytesIO(data)) as image:
     _check_values(image)
     values = np.asarray(image)
-  return (values != 0).view(np.uint8) * np.uint8(255)
+  return images.mask_pixels(values != 0)
 
 
 def _check_values(image: Image.Image) -> None:
