@@ -4,7 +4,7 @@ Builders and evaluation share these, so a photo reduced while a data set is
 prepared and one reduced while it is scored are the same, bit for bit.
 """
 
-import warnings
+import threading
 from collections.abc import Sequence
 from typing import IO
 
@@ -13,18 +13,6 @@ import numpy as np
 from PIL import Image
 
 MOST_PIXELS = 200_000_000  # the largest cameras have 150 million
-# Pillow would warn of photos that phones take; `opened` refuses instead.
-Image.MAX_IMAGE_PIXELS = None
-# Nor is it news what is not quite right in a file, such as a tag of Exif.
-warnings.filterwarnings('ignore', module=r'PIL\.')
-
-
-class TooLargeError(ValueError):
-  """An image has more pixels than any camera makes."""
-
-
-# Callers work on several images at once; more threads would only compete.
-cv2.setNumThreads(0)
 
 # A photo's pixels as stored: a mask that goes with them knows no rotation.
 _COLOUR = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
@@ -37,20 +25,32 @@ _FAST_PNG = (
 )
 
 
+class TooLargeError(ValueError):
+  """An image has more pixels than any camera makes."""
+
+
 def opened(
   stream: IO[bytes], formats: Sequence[str] | None = None
 ) -> Image.Image:
   """Opens an image, of which only the header is read.
 
+  Several threads may call it at once.
+
   Args:
     stream: the file.
-    formats: that it may have, in Pillow's names; None: any.
+    formats: the formats that the image may have, in Pillow's names; None for
+      any.
+
+  Returns:
+    The image, whose pixels are not yet decoded.
 
   Raises:
-    ValueError: it has too many pixels, or is damaged. Pillow's decoders raise
-      other kinds of exceptions, too.
+    TooLargeError: it has more than `MOST_PIXELS` pixels.
+    ValueError: it is damaged. Pillow's decoders raise other kinds of
+      exceptions, too.
   """
-  image = Image.open(stream, formats=formats)
+  with _without_pillows_limit:
+    image = Image.open(stream, formats=formats)
   if image.width * image.height > MOST_PIXELS:
     raise TooLargeError(f'has more than {MOST_PIXELS // 10**6} megapixels')
   return image
@@ -96,3 +96,33 @@ def encode_png(pixels: np.ndarray) -> bytes:
   if pixels.ndim == 3:
     pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
   return cv2.imencode('.png', pixels, _FAST_PNG)[1].tobytes()
+
+
+class _WithoutPillowsLimit:
+  """Lifts Pillow's own limit while any thread opens an image.
+
+  Pillow would warn of photos that phones take, and its limit is one of the
+  whole process. The first thread to enter lifts it and the last to leave sets
+  it again, as threads that opened images one after another would spend their
+  time waiting.
+  """
+
+  def __init__(self):
+    self._lock = threading.Lock()
+    self._threads = 0
+    self._limit = None
+
+  def __enter__(self) -> None:
+    with self._lock:
+      if not self._threads:
+        self._limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+      self._threads += 1
+
+  def __exit__(self, *_) -> None:
+    with self._lock:
+      self._threads -= 1
+      if not self._threads:
+        Image.MAX_IMAGE_PIXELS = self._limit
+
+
+_without_pillows_limit = _WithoutPillowsLimit()

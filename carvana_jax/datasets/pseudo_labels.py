@@ -68,8 +68,8 @@ def find(text: str, builder: tfds.core.DatasetBuilder) -> PseudoLabels:
   }
   if not by_position:
     raise UserError(
-      f'{folder} holds no NAME{PROBABILITY_ENDING} of an unlabeled photo; make them '
-      'with predict --save_probabilities from these photos.'
+      f'{folder} holds no NAME{PROBABILITY_ENDING} of an unlabeled photo; make '
+      'them with predict --save_probabilities from these photos.'
     )
   paths = list(by_position.values())
   network_size = builder.info.features['mask'].shape[:2]

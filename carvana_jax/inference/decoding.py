@@ -117,7 +117,7 @@ def _stored(image: Image.Image, data: bytes) -> np.ndarray:
 def _eight_bits(data: bytes) -> Image.Image:
   """A PNG of 16 bits; Pillow would clip grey and truncate colours."""
   # Its checksums; OpenCV's decoder would print what is wrong.
-  Image.open(io.BytesIO(data)).verify()
+  images.opened(io.BytesIO(data), ['PNG']).verify()
   pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
   if pixels is None:
     raise ValueError('is damaged')

@@ -50,6 +50,10 @@ def run(main: Callable[..., None]) -> None:
   Args:
     main: the command; it is called with the arguments that `parse` names.
   """
+  # Here, as --help need not wait for them.
+  from carvana_jax.system import image_libraries
+
+  image_libraries.configure()
 
   def guarded(argv):
     if not flags.FLAGS['verbosity'].present:

@@ -1,10 +1,34 @@
+import concurrent.futures
 import io
+import subprocess
+import sys
+import threading
 
 import numpy as np
 from absl.testing import absltest
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from carvana_jax.datasets import images
+from tests.helpers.commands import ROOT
+
+# Looks at what is the same for all of a process.
+_IMPORT = """
+import warnings
+import cv2, numpy, PIL.Image
+
+def settings():
+  return (
+    PIL.Image.MAX_IMAGE_PIXELS,
+    list(warnings.filters),
+    cv2.getNumThreads(),
+    cv2.useOptimized(),
+  )
+
+cv2.setNumThreads(3)
+before = settings()
+import carvana_jax.datasets.images
+assert settings() == before, (settings(), before)
+"""
 
 
 def encode(pixels, kind):
@@ -75,6 +99,44 @@ class ImagesTest(absltest.TestCase):
   def test_reduce_to_the_same_size_changes_nothing(self):
     pixels = np.arange(12, dtype=np.uint8).reshape(3, 4)
     np.testing.assert_array_equal(images.reduce(pixels, 3, 4), pixels)
+
+  def test_import_changes_no_other_library(self):
+    subprocess.run([sys.executable, '-c', _IMPORT], cwd=ROOT, check=True)
+
+
+class OpenedTest(absltest.TestCase):
+  def setUp(self):
+    super().setUp()
+    self.limit = Image.MAX_IMAGE_PIXELS
+    self.assertIsNotNone(self.limit)
+    self.data = encode(np.zeros((4, 6), np.uint8), 'PNG')
+
+  def test_pillows_limit_stays(self):
+    self.assertEqual(images.opened(io.BytesIO(self.data)).size, (6, 4))
+    self.assertEqual(Image.MAX_IMAGE_PIXELS, self.limit)
+    with self.assertRaises(UnidentifiedImageError):
+      images.opened(io.BytesIO(b'no image'))
+    self.assertEqual(Image.MAX_IMAGE_PIXELS, self.limit)
+
+  def test_pillows_limit_is_lifted_for_all_threads(self):
+    limits = []
+    reading, read = threading.Event(), threading.Event()
+
+    class Slow(io.BytesIO):
+      def read(self, *size):
+        reading.set()
+        read.wait(30)
+        limits.append(Image.MAX_IMAGE_PIXELS)
+        return super().read(*size)
+
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+      slow = pool.submit(images.opened, Slow(self.data))
+      self.assertTrue(reading.wait(30))
+      images.opened(io.BytesIO(self.data))  # begins later and ends sooner
+      read.set()
+      self.assertEqual(slow.result().size, (6, 4))
+    self.assertEqual(set(limits), {None})
+    self.assertEqual(Image.MAX_IMAGE_PIXELS, self.limit)
 
 
 if __name__ == '__main__':
