@@ -104,7 +104,7 @@ def measure(name: str, workdir: pathlib.Path) -> dict:
   if full['step'] != run.step:
     raise UserError(f'{name} was not trained to its end; start again.')
   config.eval.smooth = 0.0  # some train with another, but here they compare
-  data = input_pipeline.RunData(prepare.for_network(config.data), config)
+  data = input_pipeline.RunData.open(prepare.for_network(config.data), config)
   small = Validation(config, run.model, data, 'test').scores(run.variables)
   last = (workdir / 'metrics.jsonl').read_text().splitlines()[-1]
   last = json.loads(last)

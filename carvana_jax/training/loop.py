@@ -146,7 +146,7 @@ def _data(config):
   builder = prepare.for_network(config.data)
   # Needed at the end; better to learn now if it can't be made.
   prepare.for_scoring(config.data)
-  return input_pipeline.RunData(builder, config)
+  return input_pipeline.RunData.open(builder, config)
 
 
 def _refuse_differing(config, data):

@@ -38,7 +38,9 @@ class FoldsTest(chex.TestCase):
     return [
       name
       for step in range(steps)
-      for name in input_pipeline.files(self.builder, split, step=step, **given)
+      for name in input_pipeline.batch_files(
+        self.builder, split, step=step, **given
+      )
     ]
 
   def photos(self, chosen):

@@ -143,7 +143,7 @@ class FilesTest(chex.TestCase):
     for step, batch in enumerate(batches):
       numbers = batch['image'][batch['weight'] > 0, 0, 0, 0]
       self.assertEqual(
-        input_pipeline.files(builder, 'train', step=step, **given),
+        input_pipeline.batch_files(builder, 'train', step=step, **given),
         [f'{number}.jpg' for number in numbers],
       )
 

@@ -161,7 +161,7 @@ class RunDataTest(FolderTest):
   def data(self, **fields):
     """The data of a run, and what making them printed."""
     with contextlib.redirect_stdout(io.StringIO()) as out:
-      data = input_pipeline.RunData(self.builder, self.config(**fields))
+      data = input_pipeline.RunData.open(self.builder, self.config(**fields))
     return data, out.getvalue()
 
   def labelled(self):

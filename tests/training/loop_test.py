@@ -120,7 +120,7 @@ class SeveralProcessesTest(LoopTest):
         loop._refuse_differing(self.config, self.data())
 
   def data(self):
-    return input_pipeline.RunData(prepare.dataset(), self.config)
+    return input_pipeline.RunData.open(prepare.dataset(), self.config)
 
 
 class FolderTest(LoopTest):
