@@ -87,7 +87,7 @@ def submit(
     parts.folder_of(output), is_shared=share[1] > 1
   ):
     cars = photos.group_by_car(list(rows), nets.multiview)
-    store = parts.Parts(output, cars, nets.identity() | settings)
+    store = parts.Parts.open(output, cars, nets.identity() | settings)
     if not output.exists():  # else killed when all but the parts' end was done
       found = {name: photo for name, photo in rows.items() if photo is not None}
       write_parts(nets, store, found, size, share, strict)

@@ -1,12 +1,12 @@
-"""A submission in the making: finished rows in files of some cars each.
+"""A submission that is being made: finished rows in files of some cars each.
 
     OUTPUT.parts/
       settings.json    what the rows are made with, and of which photos
       part_00012.csv   a line of JSON (settings' digest, part, failed photos),
                        then rows
 
-A part is renamed into place when it is whole, so killed processes leave whole
-parts only. Its rows do not depend on which others were there before.
+A part is renamed into place when it is whole, so a process that is killed
+leaves whole parts only. The rows of a part do not depend on the other parts.
 """
 
 import contextlib
@@ -24,55 +24,74 @@ from carvana_jax.submission import table
 from carvana_jax.system import files, progress
 from carvana_jax.system.errors import UserError
 
-_ROWS = 128  # a part has at least, seconds of work for a small network
+# The fewest rows of a part but the last: seconds of work for a small network.
+_ROWS = 128
 
 
 class Parts:
-  """The parts of one submission."""
+  """The parts of one submission, see `Parts.open`."""
 
   def __init__(
-    self,
-    output: pathlib.Path,
-    cars: Sequence[Sequence[str]],
-    settings: dict[str, Any],
+    self, output: pathlib.Path, cars: Sequence[Sequence[str]], digest: str
   ):
-    """Makes or finds the folder beside OUTPUT.
+    """Constructs the parts, whose folder must exist before they are written.
 
     Args:
       output: the submission, .csv or .csv.gz.
-      cars: names of rows in their order, those of a car together.
-      settings: what else rows depend on, as for JSON.
+      cars: the names of the rows in their order, a list for each car.
+      digest: tells the settings of these parts from those of others.
+    """
+    self._output = output
+    self._folder = folder_of(output)
+    self._cars = list(_grouped(cars))
+    self._row_count = sum(map(len, cars))
+    self._digest = digest
+
+  @classmethod
+  def open(
+    cls,
+    output: pathlib.Path,
+    cars: Sequence[Sequence[str]],
+    settings: dict[str, Any],
+  ) -> 'Parts':
+    """Makes the folder of the parts beside OUTPUT, or finds it.
+
+    Args:
+      output: the submission, .csv or .csv.gz.
+      cars: the names of the rows in their order, a list for each car.
+      settings: what else the rows depend on, as for JSON.
+
+    Returns:
+      The parts, of which some may have been written earlier.
 
     Raises:
       UserError: the folder holds the parts of another submission, or a name
         can't be in one.
     """
-    self._output = output
-    self._folder = folder_of(output)
-    self._cars = list(_grouped(cars))
-    self.names = [name for car in cars for name in car]
-    for name in self.names:
+    names = [name for car in cars for name in car]
+    for name in names:
       table.row(name, '')
-    names = hashlib.sha256('\n'.join(self.names).encode()).hexdigest()
-    settings = settings | {'photos': len(self.names), 'names': names}
-    self._digest = hashlib.sha256(json.dumps(settings).encode()).hexdigest()
-    output_folder.claim(self._folder, settings)
+    names_digest = hashlib.sha256('\n'.join(names).encode()).hexdigest()
+    settings = settings | {'photos': len(names), 'names': names_digest}
+    digest = hashlib.sha256(json.dumps(settings).encode()).hexdigest()
+    output_folder.claim(folder_of(output), settings)
+    return cls(output, cars, digest)
 
   @property
   def count(self) -> int:
-    """How many parts there are in the end."""
+    """How many parts there are once all are written."""
     return len(self._cars)
 
   def cars_of(self, number: int) -> list[Sequence[str]]:
-    """The names of a part's rows, car by car."""
+    """Returns the names of a part's rows, a list for each car."""
     return self._cars[number]
 
   def names_of(self, number: int) -> list[str]:
-    """The names of a part's rows."""
+    """Returns the names of a part's rows."""
     return [name for car in self._cars[number] for name in car]
 
   def is_done(self, number: int) -> bool:
-    """Whether a part is there."""
+    """Returns whether a part has been written."""
     return self._path(number).exists()
 
   def write(
@@ -81,9 +100,9 @@ class Parts:
     """Writes a whole part.
 
     Args:
-      number: of the part.
-      runs: of its photos, see `rle.encode`.
-      failed: reasons, of those of its photos that have none.
+      number: the part's, from 0 on.
+      runs: the runs of its photos by their names, see `rle.encode`.
+      failed: why a photo has no runs, by the photo's name.
     """
     header = {'settings': self._digest, 'part': number, 'failed': failed}
     rows = [table.row(x, runs.get(x, '')) for x in self.names_of(number)]
@@ -91,12 +110,13 @@ class Parts:
     files.write(self._path(number), text)
 
   def join(self) -> None:
-    """Makes the submission of all parts, if no other process has, and ends.
+    """Joins all parts to the submission, and removes their folder.
 
+    Where another process has made the submission already, it stays as it is.
     Photos that failed are listed in the file `failures_of`.
 
     Raises:
-      UserError: a part is missing, of another submission, or changed; all
+      UserError: a part is missing, damaged or of another submission; all
         photos failed; or the folder is gone, and there is no submission.
     """
     try:
@@ -117,16 +137,16 @@ class Parts:
     try:
       with _create(aside) as file:
         failed = self._write_all(file)
-      if len(failed) == len(self.names):
+      if len(failed) == self._row_count:
         shutil.rmtree(self._folder)  # the photos are looked at again
-      output_folder.refuse_all_failed(failed, len(self.names))
+      output_folder.refuse_all_failed(failed, self._row_count)
       output_folder.write_failures(failures_of(self._output), failed)
       os.replace(aside, self._output)
     finally:
       aside.unlink(missing_ok=True)
 
   def _write_all(self, file):
-    """Writes the header and all parts; the reasons of photos that failed."""
+    """Writes the header and all parts; returns why photos failed, by name."""
     file.write(table.HEADER.encode())
     failed = {}
     numbers = progress.bar(
@@ -139,7 +159,7 @@ class Parts:
     return failed
 
   def _read(self, number):
-    """Rows of a part, and its failed photos; `UserError` if it's not right."""
+    """Returns the rows of a part, and why photos failed, by their names."""
     path = self._path(number)
     try:
       first, *rows, end = path.read_text().split('\n')
@@ -167,9 +187,15 @@ class Parts:
 
 
 class Collector:
-  """Rows in any order on their way to parts, written when they are whole."""
+  """Takes rows in any order, and writes a part once it has all of its rows."""
 
   def __init__(self, store: Parts, numbers: Iterable[int]):
+    """Constructs a collector that has no row.
+
+    Args:
+      store: where the parts are written.
+      numbers: of the parts whose rows will come.
+    """
     self._store = store
     self._missing = {}  # how many rows, by part
     self._part_of = {}
@@ -181,11 +207,21 @@ class Collector:
     self._failed = {number: {} for number in self._missing}
 
   def add(self, name: str, runs: str) -> None:
-    """Takes the runs of a photo."""
+    """Takes the runs of a photo.
+
+    Args:
+      name: of the photo's row.
+      runs: the mask from `rle.encode`.
+    """
     self._take(self._runs, name, runs)
 
   def fail(self, name: str, reason: str) -> None:
-    """Takes the reason why a photo has none."""
+    """Takes the reason why a photo has no runs.
+
+    Args:
+      name: of the photo's row.
+      reason: a sentence for the list of failures.
+    """
     self._take(self._failed, name, reason)
 
   def _take(self, where, name, text):
@@ -198,17 +234,17 @@ class Collector:
 
 
 def folder_of(output: pathlib.Path) -> pathlib.Path:
-  """Where the parts of a submission are."""
+  """Returns the folder of a submission's parts: submission.csv.parts."""
   return output.with_name(f'{output.name}.parts')
 
 
 def failures_of(output: pathlib.Path) -> pathlib.Path:
-  """The list of photos that failed: submission.csv.failed.csv."""
+  """Returns the list of photos that failed: submission.csv.failed.csv."""
   return output.with_name(f'{output.name}.failed.csv')
 
 
 def _grouped(cars):
-  """Lists of cars that have `_ROWS` photos or more, but for the last."""
+  """Yields lists of cars with `_ROWS` photos or more, the last with fewer."""
   group = []
   for car in cars:
     group.append(car)
@@ -221,7 +257,7 @@ def _grouped(cars):
 
 @contextlib.contextmanager
 def _create(path):
-  """A file to write bytes to, packed as the name that it will have says."""
+  """Opens a file for writing, in gzip where its name will end in .gz."""
   with path.open('wb') as file:
     if path.name.endswith('.gz.tmp'):
       # Without name and time, so that equal submissions are equal files.

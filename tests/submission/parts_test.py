@@ -25,7 +25,7 @@ class PartsTest(chex.TestCase):
     self.folder = self.root / 'submission.csv.parts'
 
   def open(self, **others):
-    return parts.Parts(self.output, CARS, SETTINGS | others)
+    return parts.Parts.open(self.output, CARS, SETTINGS | others)
 
   def fill(self, store, numbers=None, failed=()):
     """Rows from the last to the first."""
@@ -106,12 +106,12 @@ class PartsTest(chex.TestCase):
     with self.assertRaisesRegex(UserError, rf'other settings \({field}'):
       self.open(**{field: 'other'})
     with self.assertRaisesRegex(UserError, r'other settings \(photos, names\)'):
-      parts.Parts(self.output, CARS[1:], SETTINGS)
+      parts.Parts.open(self.output, CARS[1:], SETTINGS)
 
   def spoil_by_others(self, path):
     """The same rows, of another network."""
     other = self.root / 'other' / 'submission.csv'
-    store = parts.Parts(other, CARS, SETTINGS | {'networks': ['other']})
+    store = parts.Parts.open(other, CARS, SETTINGS | {'networks': ['other']})
     self.fill(store)
     shutil.copy(parts.folder_of(other) / path.name, path)
 
@@ -179,5 +179,5 @@ class PartsTest(chex.TestCase):
 
   def test_a_name_that_can_not_be_in_a_submission(self):
     with self.assertRaisesRegex(UserError, 'comma'):
-      parts.Parts(self.output, [['a,b.jpg']], SETTINGS)
+      parts.Parts.open(self.output, [['a,b.jpg']], SETTINGS)
     self.assertFalse(self.folder.exists())
