@@ -1,6 +1,10 @@
-"""From a data set's name and a size to prepared files, made when missing."""
+"""Prepares the data sets that a config names, unless their files are there.
+
+`reading.py` opens what has been prepared.
+"""
 
 import contextlib
+import importlib
 import pathlib
 import sys
 
@@ -8,11 +12,18 @@ import tensorflow_datasets as tfds
 
 from carvana_jax.datasets import pseudo_labels, reading, spec
 from carvana_jax.datasets.borders import borders_dataset_builder
-from carvana_jax.datasets.carvana import archives, kaggle
 from carvana_jax.datasets.multiview import multiview_dataset_builder
 from carvana_jax.datasets.names import FULL_SIZES, PROBABILITY_ENDING
 from carvana_jax.system import files
 from carvana_jax.system.errors import UserError
+
+# A row for each data set of `names.FULL_SIZES`: the module, imported when it is
+# needed, with its `Builder` and a function `preparation`, which returns the
+# `spec.Preparation` of a config and the folder of all prepared data.
+_MODULES = {
+  'carvana': 'carvana_jax.datasets.carvana.carvana_dataset_builder',
+  'studio': 'carvana_jax.datasets.studio.studio_dataset_builder',
+}
 
 # These files can be read at any position, so a run that goes on in the middle
 # of an epoch reads nothing of what came before.
@@ -20,23 +31,54 @@ _FORMAT = 'array_record'
 
 
 def input_shape(data_config) -> tuple[int, int, int]:
-  """(h, w, C) of the network's input.
+  """Returns (h, w, C) of the network's input.
 
   Three channels are colours, three more the differences between views, or one
   more what another network saw.
+
+  Args:
+    data_config: `config.data`.
+
+  Raises:
+    UserError: the config's size is not HEIGHTxWIDTH.
   """
   channels = 6 if data_config.multiview else 4 if data_config.coarse else 3
   return (*spec.parse_size(data_config.size), channels)
 
 
 def full_size(data_config) -> str:
-  """The size of the final evaluation, HEIGHTxWIDTH."""
-  check_name(data_config)
+  """Returns the size of the final evaluation, HEIGHTxWIDTH.
+
+  Args:
+    data_config: `config.data`.
+
+  Raises:
+    UserError: the data set is unknown.
+  """
+  _refuse_unknown_name(data_config)
   return data_config.full_size or FULL_SIZES[data_config.dataset]
 
 
-def check_name(data_config) -> None:
-  """Raises a `UserError` where `config.data.dataset` is unknown."""
+def refuse_unknown_sizes(data_config) -> None:
+  """Raises a `UserError` where the data do not come in the config's sizes.
+
+  Args:
+    data_config: `config.data`.
+
+  Raises:
+    UserError: the data set or one of the sizes is unknown.
+  """
+  _refuse_unknown_name(data_config)
+  single = network_class = _module(data_config).Builder
+  if data_config.multiview:
+    network_class = multiview_dataset_builder.Builder
+  elif data_config.coarse:
+    network_class = borders_dataset_builder.Builder
+  _refuse_unknown_size(data_config.dataset, network_class, data_config.size)
+  _refuse_unknown_size(data_config.dataset, single, full_size(data_config))
+
+
+def _refuse_unknown_name(data_config):
   if data_config.dataset not in FULL_SIZES:
     raise UserError(
       f'config.data.dataset={data_config.dataset!r} is unknown; '
@@ -44,19 +86,7 @@ def check_name(data_config) -> None:
     )
 
 
-def check_sizes(data_config) -> None:
-  """Raises a `UserError` where the data do not come in the config's sizes."""
-  check_name(data_config)
-  single = network_class = _builder_class(data_config)
-  if data_config.multiview:
-    network_class = multiview_dataset_builder.Builder
-  elif data_config.coarse:
-    network_class = borders_dataset_builder.Builder
-  _check_size(data_config.dataset, network_class, data_config.size)
-  _check_size(data_config.dataset, single, full_size(data_config))
-
-
-def _check_size(name, builder_class, size):
+def _refuse_unknown_size(name, builder_class, size):
   spec.parse_size(size)
   sizes = builder_class.builder_configs
   if size not in sizes:
@@ -66,7 +96,14 @@ def _check_size(name, builder_class, size):
 
 
 def for_network(data_config) -> tfds.core.DatasetBuilder:
-  """The prepared data set that a network is trained on."""
+  """Returns the prepared data set that a network is trained on.
+
+  Args:
+    data_config: `config.data`.
+
+  Raises:
+    UserError: as for `dataset`.
+  """
   if data_config.multiview:
     return _multiview(data_config)
   if data_config.coarse:
@@ -75,12 +112,19 @@ def for_network(data_config) -> tfds.core.DatasetBuilder:
 
 
 def for_scoring(data_config) -> tfds.core.DatasetBuilder:
-  """The prepared data set of the full size."""
+  """Returns the prepared data set of the full size.
+
+  Args:
+    data_config: `config.data`.
+
+  Raises:
+    UserError: as for `dataset`.
+  """
   return dataset(data_config, full_size(data_config))
 
 
 def dataset(data_config, size: str) -> tfds.core.DatasetBuilder:
-  """The prepared data set of `config.data` at one size.
+  """Returns the prepared data set of `config.data` at one size.
 
   Args:
     data_config: `config.data`.
@@ -90,26 +134,29 @@ def dataset(data_config, size: str) -> tfds.core.DatasetBuilder:
     A builder whose examples can be read in any order (`as_data_source`).
 
   Raises:
-    UserError: name or size are unknown, or files are missing or damaged, be
-      it those that were prepared earlier.
+    UserError: the data set or the size is unknown, or files are missing or
+      damaged: those that it is made from, or those that were prepared earlier.
   """
-  check_name(data_config)
-  _check_size(data_config.dataset, _builder_class(data_config), size)
-  folder, options, download = _sources(data_config)
-  return _prepared(
+  _refuse_unknown_name(data_config)
+  module = _module(data_config)
+  _refuse_unknown_size(data_config.dataset, module.Builder, size)
+  folder, options, download_config = module.preparation(
+    data_config, _root(data_config)
+  )
+  return _prepare(
     data_config,
     folder,
-    lambda: _builder_class(data_config)(
+    lambda: module.Builder(
       config=size, data_dir=folder, file_format=_FORMAT, **options
     ),
-    download,
+    download_config,
   )
 
 
 def _multiview(data_config):
-  """The data set of crops and differences, made from the full-size one."""
+  """Returns the data set of crops and differences, made from the full size."""
   source = for_scoring(data_config)
-  return _prepared(
+  return _prepare(
     data_config,
     source.data_path,
     lambda: multiview_dataset_builder.Builder(
@@ -119,17 +166,17 @@ def _multiview(data_config):
       data_dir=source.data_path,
       file_format=_FORMAT,
     ),
-    download=None,
+    download_config=None,
   )
 
 
 def _borders(data_config):
-  """The data set of tiles along the border that another network sees."""
+  """Returns the data set of tiles along the border that a network sees."""
   source = for_scoring(data_config)
   probabilities = files.expand(data_config.coarse)
   pictures = sorted(probabilities.glob(f'*{PROBABILITY_ENDING}'))
   folder = source.data_path / f'coarse-{pseudo_labels.fingerprint_of(pictures)}'
-  return _prepared(
+  return _prepare(
     data_config,
     folder,
     lambda: borders_dataset_builder.Builder(
@@ -139,12 +186,12 @@ def _borders(data_config):
       data_dir=folder,
       file_format=_FORMAT,
     ),
-    download=None,
+    download_config=None,
   )
 
 
-def _prepared(data_config, folder, create, download):
-  """The builder that `create` makes, with its files below a folder."""
+def _prepare(data_config, folder, create, download_config):
+  """Returns the builder that `create` makes, once its files are in a folder."""
   with reading.readable_errors(folder):
     builder = create()
   if builder.data_path.exists():
@@ -161,7 +208,7 @@ def _prepared(data_config, folder, create, download):
       tfds.disable_progress_bar()
     # TFDS speaks of a download, of which there is none.
     with contextlib.redirect_stdout(None):
-      builder.download_and_prepare(download_config=download)
+      builder.download_and_prepare(download_config=download_config)
   return builder
 
 
@@ -189,12 +236,20 @@ def _remove_unused(folder):
 
 
 def identity(data_config, builder: tfds.core.DatasetBuilder) -> str:
-  """What tells the prepared data from others: source, name, size, version."""
+  """Returns what tells prepared data from others.
+
+  Args:
+    data_config: `config.data`.
+    builder: the prepared data set.
+
+  Returns:
+    Source, name, size and version, as their folders have it.
+  """
   return str(pathlib.Path(builder.data_path).relative_to(_root(data_config)))
 
 
 def source_of(identity: str) -> str:
-  """What an `identity` says of the source alone, whatever the size."""
+  """Returns what an `identity` says of the source alone, whatever the size."""
   return identity.partition('/')[0]
 
 
@@ -202,26 +257,6 @@ def _root(data_config):
   return files.absolute(data_config.data_dir)
 
 
-def _builder_class(data_config):
-  if data_config.dataset == 'studio':
-    from carvana_jax.datasets.studio import studio_dataset_builder as module
-  else:
-    from carvana_jax.datasets.carvana import carvana_dataset_builder as module
-  return module.Builder
-
-
-def _sources(data_config):
-  """Folder of the prepared files, builder arguments, download config."""
-  root = _root(data_config)
-  if data_config.dataset == 'studio':
-    return root, {}, None
-  manual_dir = files.expand(data_config.manual_dir or root / 'manual')
-  if data_config.kaggle:
-    kaggle.fetch_if_missing(manual_dir)
-  source = archives.find(manual_dir, data_config.unlabeled)
-  return (
-    # Each source in a folder of its own, so that two never pass for one.
-    root / f'carvana-{archives.fingerprint(source)}',
-    {'unlabeled': data_config.unlabeled},
-    tfds.download.DownloadConfig(manual_dir=manual_dir),
-  )
+def _module(data_config):
+  """Returns the builder's module of a data set."""
+  return importlib.import_module(_MODULES[data_config.dataset])

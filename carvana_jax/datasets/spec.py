@@ -1,8 +1,9 @@
-"""What both builders agree on: names, sizes, features, folds and splits."""
+"""What all builders agree on: names, sizes, features, folds and splits."""
 
 import hashlib
+import pathlib
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -42,8 +43,28 @@ class PhotoName(NamedTuple):
   view: int  # 1..16
 
 
+class Preparation(NamedTuple):
+  """What it takes to prepare a data set.
+
+  Attributes:
+    folder: where the prepared files of all sizes go. Each source has a folder
+      of its own, so that two never pass for one.
+    options: arguments of the builder's constructor.
+    download_config: says where the source's files are; None where the builder
+      needs none.
+  """
+
+  folder: pathlib.Path
+  options: dict[str, Any]
+  download_config: tfds.download.DownloadConfig | None
+
+
 def parse_size(size: str) -> tuple[int, int]:
-  """'HEIGHTxWIDTH' -> (height, width); `UserError` if it is anything else."""
+  """Parses 'HEIGHTxWIDTH' into (height, width).
+
+  Raises:
+    UserError: the text is anything else.
+  """
   match = re.fullmatch(r'([1-9][0-9]{0,5})x([1-9][0-9]{0,5})', size)
   if not match:
     raise UserError(
@@ -53,7 +74,7 @@ def parse_size(size: str) -> tuple[int, int]:
 
 
 def parse_photo(stem: str) -> PhotoName | None:
-  """'<car>_<view>' -> `Photo`; None where the name follows another pattern."""
+  """Parses '<car>_<view>'; None where the name follows another pattern."""
   match = _PHOTO.fullmatch(stem)
   if not match or not 1 <= int(match['view']) <= VIEWS:
     return None
@@ -61,12 +82,12 @@ def parse_photo(stem: str) -> PhotoName | None:
 
 
 def photo_name(car_id: str, view: int) -> str:
-  """The photo's file name without its ending: `<car>_<01..16>`."""
+  """Returns a photo's file name without its ending: `<car>_<01..16>`."""
   return f'{car_id}_{view:02d}'
 
 
 def fold_of(car_id: str) -> int:
-  """The car's fold, 0..9: a hash of its id alone.
+  """Returns the car's fold, 0..9: a hash of its id alone.
 
   No other car has a say in it, so adding cars to a data set moves none of
   those already there to another split.
@@ -76,17 +97,20 @@ def fold_of(car_id: str) -> int:
 
 
 def split_of(car_id: str) -> str:
-  """The split that all views of a labelled car belong to."""
+  """Returns the split that all views of a labelled car belong to."""
   names = {TEST_FOLD: 'test', VALIDATION_FOLD: 'validation'}
   return names.get(fold_of(car_id), 'train')
 
 
 def features(size: str) -> tfds.features.FeaturesDict:
-  """The features of one photo, for a builder config of this size.
+  """Returns the features of one photo, for a builder config of a size.
 
   The original size keeps the photo's own JPG bytes; smaller ones are PNG, so
   nothing is lost twice. `mask` is 0..255: the share of the pixel that is car,
   where it was reduced. In the split `unlabeled` it is all zero.
+
+  Args:
+    size: HEIGHTxWIDTH of the pictures.
   """
   height, width = parse_size(size)
   encoding = 'jpeg' if size == ORIGINAL_SIZE else 'png'

@@ -124,7 +124,7 @@ def _check_coarse(config):
 
 
 def _check_sizes(config):
-  prepare.check_sizes(config.data)
+  prepare.refuse_unknown_sizes(config.data)
   sizes = (config.data.size, prepare.full_size(config.data))
   network, full = map(spec.parse_size, sizes)
   if network[0] > full[0] or network[1] > full[1]:

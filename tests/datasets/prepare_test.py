@@ -2,13 +2,19 @@
 
 import fcntl
 import os
+import pathlib
+import sys
 import tempfile
 import threading
+import types
+from unittest import mock
 
 import chex
+import tensorflow_datasets as tfds
 
 from carvana_jax.configs import debug
-from carvana_jax.datasets import prepare
+from carvana_jax.datasets import names, prepare, spec
+from carvana_jax.system.errors import UserError
 from tests.helpers import numbered
 
 
@@ -29,7 +35,7 @@ class TogetherTest(chex.TestCase):
     fcntl.flock(number, fcntl.LOCK_EX)
     second = threading.Thread(
       target=lambda: found.append(
-        prepare._prepared(config, folder, create, None)
+        prepare._prepare(config, folder, create, None)
       )
     )
     second.start()
@@ -43,3 +49,49 @@ class TogetherTest(chex.TestCase):
       found[0].info.splits['train'].num_examples, numbered.SPLITS['train']
     )
     self.assertEqual(found[0].data_path.stat().mtime, before)
+
+
+class Sized(numbered.Numbered):
+  """Comes in one size."""
+
+  BUILDER_CONFIGS = (tfds.core.BuilderConfig(name=numbered.SIZE),)
+
+
+class TableTest(chex.TestCase):
+  def test_every_data_set_has_a_row_in_both_tables(self):
+    self.assertEqual(names.FULL_SIZES.keys(), prepare._MODULES.keys())
+
+  def test_a_data_set_more_needs_no_more_than_its_rows(self):
+    root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+    module = types.SimpleNamespace(
+      Builder=Sized,
+      preparation=lambda data_config, root: spec.Preparation(
+        root / f'of-{data_config.manual_dir}',
+        {'splits': {'train': 3}},
+        download_config=None,
+      ),
+    )
+    for table, key, row in (
+      (prepare._MODULES, 'more', 'module_of_more'),
+      (names.FULL_SIZES, 'more', numbered.SIZE),
+      (sys.modules, 'module_of_more', module),
+    ):
+      self.enterContext(mock.patch.dict(table, {key: row}))
+    config = debug.get_config().data
+    config.update(
+      dataset='more', size=numbered.SIZE, full_size='',
+      data_dir=str(root), manual_dir='here',
+    )  # fmt: skip
+    prepare.refuse_unknown_sizes(config)
+    builder = prepare.for_network(config)
+    self.assertEqual(builder.info.splits['train'].num_examples, 3)
+    folder = f'of-here/sized/{numbered.SIZE}/1.0.0'
+    self.assertEqual(prepare.identity(config, builder), folder)
+    self.assertTrue((root / folder).is_dir())
+    self.assertEqual(prepare.for_scoring(config).data_path, builder.data_path)
+    config.size = '9x9'
+    with self.assertRaisesRegex(UserError, "more has no size '9x9'"):
+      prepare.refuse_unknown_sizes(config)
+    config.dataset = 'less'
+    with self.assertRaisesRegex(UserError, "'less' is unknown; .*studio, more"):
+      prepare.dataset(config, numbered.SIZE)

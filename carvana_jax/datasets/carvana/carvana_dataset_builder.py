@@ -1,11 +1,13 @@
 """The Carvana Image Masking Challenge as a TFDS data set."""
 
+import pathlib
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
 from etils import epath
+from ml_collections import ConfigDict
 
 from carvana_jax.datasets import images, spec
 from carvana_jax.datasets.carvana import archives, kaggle, verify
@@ -31,6 +33,31 @@ _CITATION = """
 """
 
 _NO_METADATA = {'make': '', 'model': '', 'year': '', 'trim': ''}
+
+
+def preparation(
+  data_config: ConfigDict, root: pathlib.Path
+) -> spec.Preparation:
+  """Finds the challenge's files, and says what it takes to prepare them.
+
+  Args:
+    data_config: `config.data`. Where it says so, files that are missing are
+      fetched with the Kaggle client.
+    root: the folder of all prepared data.
+
+  Raises:
+    UserError: files are missing or damaged, or cannot be fetched.
+  """
+  manual_dir = pathlib.Path(data_config.manual_dir or root / 'manual')
+  manual_dir = manual_dir.expanduser()
+  if data_config.kaggle:
+    kaggle.fetch_if_missing(manual_dir)
+  source = archives.find(manual_dir, data_config.unlabeled)
+  return spec.Preparation(
+    root / f'carvana-{archives.fingerprint(source)}',
+    {'unlabeled': data_config.unlabeled},
+    tfds.download.DownloadConfig(manual_dir=manual_dir),
+  )
 
 
 class Builder(tfds.core.GeneratorBasedBuilder):

@@ -2,11 +2,13 @@
 
 import dataclasses
 import io
+import pathlib
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
+from ml_collections import ConfigDict
 from PIL import Image
 
 from carvana_jax.datasets import images, spec
@@ -35,6 +37,19 @@ class Config(tfds.core.BuilderConfig):
   cars: int = 56
   unlabeled_cars: int = 4
   seed: int = 2372
+
+
+def preparation(
+  data_config: ConfigDict, root: pathlib.Path
+) -> spec.Preparation:
+  """Returns what it takes to prepare the rendered studio, which has no source.
+
+  Args:
+    data_config: `config.data`.
+    root: the folder of all prepared data.
+  """
+  del data_config  # the studio is always the same
+  return spec.Preparation(root, options={}, download_config=None)
 
 
 class Builder(tfds.core.GeneratorBasedBuilder):
