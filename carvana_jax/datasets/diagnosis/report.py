@@ -30,7 +30,7 @@ def examine(collection: pairs.Collection) -> list[file_facts.Facts]:
   return list(progress.bar(examined, total=len(collection.pairs), unit='photo'))
 
 
-def table(checks: Sequence[findings.Check]) -> str:
+def table(checks: Sequence[findings.CheckResult]) -> str:
   """A line a check, then the worst findings, each in at most 80 columns."""
   row = '{:24}{:>14}{:>10}  {}'
   lines = [row.format('check', 'examined', 'findings', 'severity')]
@@ -56,7 +56,7 @@ def _worst_first(checks):
   )
 
 
-def report(checks: Sequence[findings.Check]) -> str:
+def report(checks: Sequence[findings.CheckResult]) -> str:
   """The findings as CSV, the worst first."""
   rows = [
     {
@@ -75,7 +75,7 @@ def report(checks: Sequence[findings.Check]) -> str:
 
 
 def suspects(
-  checks: Sequence[findings.Check], examined: Sequence[file_facts.Facts]
+  checks: Sequence[findings.CheckResult], examined: Sequence[file_facts.Facts]
 ) -> list[tuple[pairs.Pair, str]]:
   """The pairs of the contact sheet and their captions.
 

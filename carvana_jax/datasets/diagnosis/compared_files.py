@@ -1,0 +1,172 @@
+"""Findings on photos and masks that are compared with others."""
+
+import collections
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from carvana_jax.datasets import spec
+from carvana_jax.datasets.diagnosis import duplicates, mask_outliers
+from carvana_jax.datasets.diagnosis.file_facts import (
+  Facts,
+  MaskFacts,
+  PhotoFacts,
+)
+from carvana_jax.datasets.diagnosis.single_files import (
+  CORRECT,
+  Finding,
+  is_extreme,
+)
+
+
+def equal_photos(facts: Sequence[Facts]) -> Iterator[Finding]:
+  """Yields the photos that are the same file as an earlier one."""
+  for first, later in duplicates.equal([_digest(x.photo) for x in facts]):
+    pair, other = facts[later].pair, facts[first].pair
+    yield Finding(
+      pair,
+      str(pair.photo),
+      f'the same file as {other.photo}',
+      'another photo',
+      'remove one of them, with its mask',
+      other=other,
+    )
+
+
+def equal_masks(facts: Sequence[Facts]) -> Iterator[Finding]:
+  """Yields masks equal to an earlier one whose photos are not equal."""
+  digests = [None if is_extreme(x.mask) else _digest(x.mask) for x in facts]
+  for first, later in duplicates.equal(digests):
+    photo = _digest(facts[later].photo)
+    if photo is not None and photo == _digest(facts[first].photo):
+      continue
+    pair, other = facts[later].pair, facts[first].pair
+    yield Finding(
+      pair,
+      str(pair.mask),
+      f'the same pixels as {other.mask}',
+      'a mask of its own photo',
+      'look at both; remove the wrong mask, with its photo',
+      other=other,
+    )
+
+
+def near_photos(facts: Sequence[Facts]) -> Iterator[Finding]:
+  """Yields the photos that look like an earlier one, mirrored or not."""
+  read = [x for x in facts if isinstance(x.photo, PhotoFacts)]
+  if not read:
+    return
+  thumbnails = np.stack([x.photo.thumbnail for x in read])
+  named = set()
+  for first, later, distance, mirrored in duplicates.near(thumbnails):
+    pair, other = read[later].pair, read[first].pair
+    # Among many that are alike, each is named once a split.
+    is_equal = read[first].photo.digest == read[later].photo.digest
+    if is_equal or (later, other.split) in named:
+      continue
+    named.add((later, other.split))
+    yield Finding(
+      pair,
+      str(pair.photo),
+      f'{"mirrored, " if mirrored else ""}{distance:.1f} levels from '
+      f'{other.photo} of {other.split}',
+      f'at least {duplicates.NEAR} levels',
+      'look at both; if they are one photo, remove one, with its mask',
+      2 - distance / duplicates.NEAR,
+      other,
+    )
+
+
+def split_cars(facts: Sequence[Facts]) -> Iterator[Finding]:
+  """Yields a finding for each car whose views are in several splits."""
+  for car in _cars(facts):
+    splits = {pair.split: pair for pair in reversed(car)}
+    if len(splits) > 1:
+      first, other, *_ = splits.values()
+      yield Finding(
+        first,
+        first.car_id,
+        f'in {" and ".join(sorted(splits))}',
+        'one split a car',
+        'prepare the data again, with splits by car',
+        other=other,
+      )
+
+
+def incomplete_cars(facts: Sequence[Facts]) -> Iterator[Finding]:
+  """Yields a finding for each car that lacks views."""
+  for car in _cars(facts):
+    views = {pair.view for pair in car}
+    missing = sorted(set(range(1, spec.VIEWS + 1)) - views)
+    if missing:
+      yield Finding(
+        car[0],
+        car[0].car_id,
+        f'no view {", ".join(map(str, missing))}',
+        f'{spec.VIEWS} views',
+        'add them if you can; training does without',
+      )
+
+
+def odd_masks(
+  facts: Sequence[Facts],
+  find: Callable[
+    [Sequence[mask_outliers.Shape]], tuple[list[mask_outliers.Oddity], int]
+  ],
+  reference: str,
+) -> tuple[list[Finding], int]:
+  """Compares masks that are neither empty nor full with each other.
+
+  Args:
+    facts: of the pairs.
+    find: a function of `mask_outliers`.
+    reference: the masks with which it compares each.
+
+  Returns:
+    The findings, and how many masks were compared.
+  """
+  sound = [
+    x
+    for x in facts
+    if isinstance(x.mask, MaskFacts) and x.mask.area and not is_extreme(x.mask)
+  ]
+  oddities, count = find(
+    [
+      mask_outliers.Shape(x.pair.car_id, x.pair.view, x.mask.area, x.mask.box)
+      for x in sound
+    ]
+  )
+  findings = []
+  for oddity in oddities:
+    pair, _, mask = sound[oddity.position]
+    finding = Finding(
+      pair,
+      str(pair.mask),
+      _measure(oddity.measure, oddity.value, mask.size),
+      f'{_measure(oddity.measure, oddity.expected, mask.size)}, as {reference}',
+      CORRECT,
+      oddity.deviation,
+    )
+    findings.append(finding)
+  return findings, count
+
+
+def _digest(content):
+  return content.digest if isinstance(content, PhotoFacts | MaskFacts) else None
+
+
+def _cars(facts):
+  """Returns a list of pairs for each car."""
+  cars = collections.defaultdict(list)
+  for x in facts:
+    cars[x.pair.car_id].append(x.pair)
+  return cars.values()
+
+
+def _measure(name, value, size):
+  if name == 'area':
+    return f'area {value:.1%}'
+  pixels = value * size[name in ('from the left', 'width')]
+  if name in ('height', 'width'):
+    return f'{name} {pixels:.0f} px'
+  return f'middle {pixels:.0f} px {name}'
