@@ -1,4 +1,4 @@
-"""Which examples are trained on and which validated on, by cars' folds."""
+"""Chooses the examples to train on and to validate on, by the cars' folds."""
 
 import collections
 import functools
@@ -13,7 +13,7 @@ from carvana_jax.datasets import reading, spec
 from carvana_jax.system import threads
 from carvana_jax.system.errors import UserError
 
-# Whose cars the prepared data sets hold in their split validation.
+# The folds whose cars the prepared data sets hold in their split validation.
 DEFAULT = (spec.VALIDATION_FOLD,)
 
 _MOVABLE = ('train', 'validation')  # the test split stays as it is
@@ -31,20 +31,20 @@ def select(
   split: str,
   validation_folds: Sequence[int] = DEFAULT,
 ) -> Selection:
-  """The examples that a run means by the name of a split.
+  """Selects the examples that a run means by the name of a split.
 
-  Nothing is read for the folds that the data set itself has set apart; for
-  others, the records of train and validation once in a process, without
-  decoding a picture.
+  For the folds that the data set itself has set apart, nothing is read. For
+  others, the records of train and validation are read once in a process, and no
+  picture is decoded.
 
   Args:
     builder: the prepared data set, of any size.
     split: train, validation, test, or all (every labelled example).
-    validation_folds: `config.data.validation_folds`; the cars of the others but
-      the test split's are train.
+    validation_folds: `config.data.validation_folds`, the folds to validate on;
+      cars of the others, but for the test split's, are trained on.
 
   Returns:
-    The examples, as stored.
+    The examples in the order in which they are stored.
 
   Raises:
     UserError: there are none.
@@ -57,14 +57,14 @@ def select(
     sum(builder.info.splits[name].num_examples for name in names)
   )
   if moved and names:
-    found = _folds(builder.data_path, joined)
-    chosen = np.isin(found, validation_folds) == (split == 'validation')
-    positions = np.flatnonzero(chosen & (found != spec.TEST_FOLD))
+    folds = _folds(builder.data_path, joined)
+    chosen = np.isin(folds, validation_folds) == (split == 'validation')
+    positions = np.flatnonzero(chosen & (folds != spec.TEST_FOLD))
   if not len(positions):
-    folds = ', '.join(map(str, validation_folds))
+    wanted = ', '.join(map(str, validation_folds))
     raise UserError(
       f'{builder.info.full_name} has no car in its {split} split'
-      f'{f" with the folds {folds} for validation" if moved else ""}, which '
+      f'{f" with the folds {wanted} for validation" if moved else ""}, which '
       f"follows from the cars' ids; it has {', '.join(there)}: add cars to the "
       'folder.'
     )
@@ -72,34 +72,28 @@ def select(
 
 
 def folds_with_cars(builder: tfds.core.DatasetBuilder) -> list[int]:
-  """The folds but the test split's that have a car, in their order."""
+  """Returns the folds that have a car, in their order, without the test's."""
   names = [name for name in _MOVABLE if name in builder.info.splits]
   if not names:
     return []
-  found = np.unique(_folds(builder.data_path, '+'.join(names))).tolist()
-  return [fold for fold in found if fold != spec.TEST_FOLD]
-
-
-@functools.cache
-def _folds(folder: pathlib.Path, split: str) -> np.ndarray:
-  """The fold of every example, int64 [N]; read once, as files do not change."""
-  source = reading.undecoded_examples(reading.open_folder(folder), split)
-  fold = lambda position: int(source[position]['fold'])
-  return np.array(list(threads.ordered_map(fold, range(len(source)))))
+  folds = np.unique(_folds(builder.data_path, '+'.join(names))).tolist()
+  return [fold for fold in folds if fold != spec.TEST_FOLD]
 
 
 def cars_of(
   source_split: Sequence[Mapping[str, Any]],
   positions: Iterable[int] | None = None,
 ) -> dict[str, list[int]]:
-  """Car id -> positions of its views, sorted by view.
-
-  Cars come in the order of their first examples.
+  """Groups examples by their cars.
 
   Args:
     source_split: a split that can be read at any position
       (`as_data_source`). Skip the decoding of images.
-    positions: of the examples that are wanted; None: all.
+    positions: the positions of the examples that are wanted; None: all.
+
+  Returns:
+    {car id: the positions of its views, sorted by view}, cars in the order of
+    their first examples.
   """
 
   def label(position: int) -> tuple[str, int, int]:
@@ -115,3 +109,11 @@ def cars_of(
     car_id: [position for _, position in sorted(pairs)]
     for car_id, pairs in views.items()
   }
+
+
+@functools.cache
+def _folds(folder: pathlib.Path, split: str) -> np.ndarray:
+  """Reads the folds of examples, int64 [N]; once, as files do not change."""
+  source = reading.undecoded_examples(reading.open_folder(folder), split)
+  fold = lambda position: int(source[position]['fold'])
+  return np.array(list(threads.ordered_map(fold, range(len(source)))))

@@ -1,4 +1,4 @@
-"""Bytes to pixels and back, and the one way in which photos are made smaller.
+"""Decodes and encodes images, and makes them smaller in one way for all.
 
 Builders and evaluation share these, so a photo reduced while a data set is
 prepared and one reduced while it is scored are the same, bit for bit.
@@ -57,12 +57,26 @@ def opened(
 
 
 def decode_photo(data: bytes) -> np.ndarray:
-  """JPG or PNG bytes -> uint8 [H, W, 3]; `ValueError` if they are neither."""
+  """Decodes a JPG or PNG as it is stored, whatever its Exif says.
+
+  Returns:
+    uint8 [H, W, 3], RGB.
+
+  Raises:
+    ValueError: it is neither, or is damaged.
+  """
   return _decode(data, _COLOUR)
 
 
 def decode_mask(data: bytes) -> np.ndarray:
-  """One-channel PNG bytes -> uint8 [H, W]; `ValueError` if they are not."""
+  """Decodes a PNG of one channel.
+
+  Returns:
+    uint8 [H, W].
+
+  Raises:
+    ValueError: it is no image, or is damaged.
+  """
   return _decode(data, cv2.IMREAD_GRAYSCALE)
 
 
@@ -82,6 +96,11 @@ def reduce(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
   Every pixel of the result is the mean of the rectangle that it covers in the
   source, where pixels cut by the rectangle's edge count by their share, and
   is rounded to the nearest integer.
+
+  Args:
+    pixels: the image.
+    height: of the result.
+    width: of the result.
   """
   return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
 
@@ -92,7 +111,7 @@ def mask_pixels(mask: np.ndarray) -> np.ndarray:
 
 
 def encode_png(pixels: np.ndarray) -> bytes:
-  """uint8 [H, W] or [H, W, 3] -> PNG bytes."""
+  """Encodes uint8 [H, W] or RGB [H, W, 3] as a PNG."""
   if pixels.ndim == 3:
     pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
   return cv2.imencode('.png', pixels, _FAST_PNG)[1].tobytes()

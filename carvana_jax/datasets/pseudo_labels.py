@@ -2,7 +2,7 @@
 
 Pseudo-labels (Lee 2013) that stay soft, as in Noisy Student (Xie et al. 2020).
 Their files are what `predict --save_probabilities` writes: NAME_probability.png
-of the photo's own size, gray, 0..255 for a probability of 0..1.
+of the photo's own size, grey, 0..255 for a probability of 0..1.
 """
 
 import collections
@@ -25,18 +25,26 @@ SPLIT = 'unlabeled'  # of the data set, whose own masks are all zero
 
 @dataclasses.dataclass(frozen=True)
 class PseudoLabels:
-  """The masks of those examples of the split that have a file."""
+  """The masks of those examples of the split that have a file.
 
-  positions: np.ndarray  # int64 [N], of the examples in the split
-  files: list[pathlib.Path]  # N, of the same examples
-  size: tuple[int, int]  # (h, w) that the network sees
-  fingerprint: str  # 8 hexadecimal digits, of the files' names and sizes
+  Attributes:
+    positions: int64 [N], of the examples in the split.
+    files: N files, of the same examples.
+    size: (h, w) of what the network sees.
+    fingerprint: 8 hexadecimal digits that follow from the files' names and
+      sizes.
+  """
+
+  positions: np.ndarray
+  files: list[pathlib.Path]
+  size: tuple[int, int]
+  fingerprint: str
 
   def __len__(self) -> int:
     return len(self.files)
 
   def mask(self, number: int) -> np.ndarray:
-    """The mask of example `number` of 0..N-1, reduced: uint8 [h, w]."""
+    """Returns the reduced mask, uint8 [h, w], of example `number` in 0..N-1."""
     probability = images.decode_mask(self.files[number].read_bytes())
     return images.reduce(probability, *self.size)
 
@@ -48,6 +56,9 @@ def find(text: str, builder: tfds.core.DatasetBuilder) -> PseudoLabels:
     text: `config.data.pseudo_labels`, a folder; files of other photos are
       passed over.
     builder: the prepared data set that the network is trained on.
+
+  Returns:
+    The masks of those unlabeled photos that have a file.
 
   Raises:
     UserError: the folder or the unlabeled photos are missing, no photo has a
@@ -93,7 +104,7 @@ def refuse_none(builder: tfds.core.DatasetBuilder) -> None:
 
 
 def _file_names(builder):
-  """What the photos' files are called, in the order of the split."""
+  """Returns the names of the photos' files, in the order of the split."""
   refuse_none(builder)
   source = reading.undecoded_examples(builder, SPLIT)
   return [
@@ -103,7 +114,7 @@ def _file_names(builder):
 
 
 def _check(paths, network_size):
-  """Refuses damaged files now, as they would end a run in its middle."""
+  """Refuses damaged files early, as they would end a run in its middle."""
   sizes = list(threads.ordered_map(_size, paths))
   ((usual, _),) = collections.Counter(sizes).most_common(1)
   for path, size in zip(paths, sizes, strict=True):
@@ -121,7 +132,7 @@ def _check(paths, network_size):
 
 
 def _size(path):
-  """(H, W) of a file whose checksums are right."""
+  """Returns (H, W) of a file, whose checksums it compares."""
   try:
     with path.open('rb') as file:
       image = images.opened(file, ['PNG'])
@@ -131,11 +142,11 @@ def _size(path):
       return image.height, image.width
   except Exception as error:  # Pillow's decoders raise all kinds
     raise UserError(
-      f'{path} is damaged or no gray PNG of 8 bits; make it again or remove it.'
+      f'{path} is damaged or no grey PNG of 8 bits; make it again or remove it.'
     ) from error
 
 
 def fingerprint_of(paths: Sequence[pathlib.Path]) -> str:
-  """8 hexadecimal digits that follow from files' names and sizes."""
+  """Returns 8 hexadecimal digits that follow from files' names and sizes."""
   sizes = sorted((path.name, path.stat().st_size) for path in paths)
   return hashlib.sha256(json.dumps(sizes).encode()).hexdigest()[:8]

@@ -1,4 +1,7 @@
-"""Opens prepared data sets; a `UserError` where their files are damaged."""
+"""Opens data sets that `prepare.py` has prepared, and reads their examples.
+
+Damaged files are a `UserError`.
+"""
 
 import contextlib
 import pathlib
@@ -12,10 +15,10 @@ from carvana_jax.system.errors import UserError
 
 @contextlib.contextmanager
 def readable_errors(folder: pathlib.Path) -> Iterator[None]:
-  """Makes a `UserError` of whatever is raised while a data set is opened.
+  """Turns whatever is raised while a data set is opened into a `UserError`.
 
   Args:
-    folder: that the data set is in, or several are.
+    folder: the folder of the data set, or one that holds it.
   """
   try:
     yield
@@ -29,7 +32,11 @@ def readable_errors(folder: pathlib.Path) -> Iterator[None]:
 
 
 def open_folder(folder: pathlib.Path) -> tfds.core.DatasetBuilder:
-  """The data set of a folder that holds a dataset_info.json."""
+  """Opens the data set in a folder that holds a dataset_info.json.
+
+  Raises:
+    UserError: its files are missing or damaged.
+  """
   with readable_errors(folder):
     return tfds.builder_from_directory(folder)
 
@@ -37,11 +44,14 @@ def open_folder(folder: pathlib.Path) -> tfds.core.DatasetBuilder:
 def undecoded_examples(
   builder: tfds.core.DatasetBuilder, split: str
 ) -> Sequence[Mapping[str, Any]]:
-  """Examples to read in any order, images as their files' bytes.
+  """Opens examples to be read in any order, images as their files' bytes.
 
   Args:
     builder: a data set in random-access files.
-    split: as TFDS names it; several are joined by +.
+    split: the split as TFDS names it, or several joined by +.
+
+  Returns:
+    The examples, each of which is read when it is asked for.
   """
   skip = tfds.decode.SkipDecoding()
   decoders = {
@@ -55,8 +65,8 @@ def undecoded_examples(
 def refuse_damaged(builder: tfds.core.DatasetBuilder) -> None:
   """Raises a `UserError` where files of a data set are missing or cut off.
 
-  Looks at the first and the last example of every split, so wrong bits in
-  between are not found.
+  Looks at the first and the last example of every split, so it does not notice
+  wrong bits in between.
   """
   with readable_errors(pathlib.Path(builder.data_path)):
     if not builder.info.splits:

@@ -1,4 +1,4 @@
-"""Photos' bytes to pixels as people see them, whatever made the file.
+"""Decodes photos to what people see, whatever made the file.
 
 Data sets hold photos of one kind, which `datasets.images` decodes; users have
 phones, scanners and web sites: photos that lie on their side, are transparent,
@@ -44,7 +44,7 @@ _LYING = (5, 6, 7, 8)
 
 
 def decode(data: bytes) -> np.ndarray:
-  """The pixels of a JPG, PNG or WebP as a viewer shows them.
+  """Decodes a JPG, PNG or WebP as a viewer shows it.
 
   What is transparent becomes white, 16 bits become 8, an animation's first
   frame counts; colour profiles are not applied. A JPG that Exif does not turn
@@ -57,7 +57,8 @@ def decode(data: bytes) -> np.ndarray:
     uint8 [H, W, 3], RGB, upright.
 
   Raises:
-    ValueError: 'is damaged' or the like, to be put after the photo's name.
+    ValueError: the photo is damaged, too large or of another format; the
+      message, such as 'is damaged', is to be put after the photo's name.
   """
   image = _open(io.BytesIO(data))
   orientation = _orientation(image)
@@ -69,10 +70,13 @@ def decode(data: bytes) -> np.ndarray:
 
 
 def size_of(stream: IO[bytes]) -> tuple[int, int]:
-  """(H, W) of the upright photo, of which only the header is read.
+  """Returns (H, W) of the upright photo, of which only the header is read.
+
+  Args:
+    stream: the photo's file.
 
   Raises:
-    ValueError: 'is damaged' or the like, to be put after the photo's name.
+    ValueError: as for `decode`.
   """
   image = _open(stream)
   if _orientation(image) in _LYING:
@@ -81,7 +85,7 @@ def size_of(stream: IO[bytes]) -> tuple[int, int]:
 
 
 def _open(stream: IO[bytes]) -> Image.Image:
-  """Reads the header."""
+  """Opens a photo, of which only the header is read."""
   try:
     return images.opened(stream, _FORMATS)
   except UnidentifiedImageError as error:
@@ -97,12 +101,12 @@ def _orientation(image: Image.Image) -> int | None:
     # Of the header: a PNG's own `getexif` decodes all of it to look for more
     # behind the pixels.
     return Image.Image.getexif(image).get(_ORIENTATION)
-  except _DAMAGED:  # Exif, not the photo: viewers show it, too
+  except _DAMAGED:  # of Exif, not of the photo: viewers show it, too
     return None
 
 
 def _stored(image: Image.Image, data: bytes) -> np.ndarray:
-  """uint8 [H, W, 3], not turned."""
+  """Decodes an image as it is stored: uint8 [H, W, 3], not turned."""
   if image.format == 'PNG' and data[_PNG_BITS] == 16:
     image = _eight_bits(data)
   elif image.format in ('JPEG', 'MPO'):  # MPO: more photos behind the first
@@ -115,7 +119,7 @@ def _stored(image: Image.Image, data: bytes) -> np.ndarray:
 
 
 def _eight_bits(data: bytes) -> Image.Image:
-  """A PNG of 16 bits; Pillow would clip grey and truncate colours."""
+  """Decodes a PNG of 16 bits; Pillow would clip grey and truncate colours."""
   # Its checksums; OpenCV's decoder would print what is wrong.
   images.opened(io.BytesIO(data), ['PNG']).verify()
   pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)

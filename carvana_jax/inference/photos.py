@@ -1,4 +1,4 @@
-"""Users' photos: in a folder, a file, a pattern of files or a ZIP.
+"""Users' photos, in a folder, a file, a pattern of files or a ZIP.
 
     for photo in photos.find('photos.zip'):
       pixels = photo.pixels()
@@ -37,10 +37,16 @@ _UNPRINTABLE = re.compile('[\x00-\x1f\x7f\ud800-\udfff]')
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Photo:
-  """A photo that has been found, but not looked at."""
+  """A photo that has been found, but not looked at.
 
-  file: str  # its name, without folder: a.jpg
-  label: str  # for messages: photos/a.jpg or photos.zip:train/a.jpg
+  Attributes:
+    file: the name of its file, without folder: a.jpg.
+    label: what messages call it: photos/a.jpg or photos.zip:train/a.jpg.
+    open: opens the file for reading.
+  """
+
+  file: str
+  label: str
   open: Callable[[], IO[bytes]]
 
   def __str__(self) -> str:
@@ -48,34 +54,48 @@ class Photo:
 
   @property
   def name(self) -> str:
-    """For its outputs: the file's name without ending."""
+    """The file's name without ending, after which outputs are named."""
     return os.path.splitext(self.file)[0]
 
   def read(self) -> bytes:
-    """The file's bytes; `UserError` where they can't be read."""
+    """Returns the file's bytes.
+
+    Raises:
+      UserError: they can't be read.
+    """
     with _readable(self) as stream:
       return stream.read()
 
   def pixels(self) -> np.ndarray:
-    """`decode` of the file: uint8 [H, W, 3]; `UserError` if it's damaged."""
+    """Decodes the photo, see `decoding.decode`.
+
+    Returns:
+      uint8 [H, W, 3], RGB, upright.
+
+    Raises:
+      UserError: the file can't be read, is damaged or no photo.
+    """
     data = self.read()
     with _decodable(self):
       return decode(data)
 
 
 def find(text: str) -> list[Photo]:
-  """The photos of a folder, file, pattern or ZIP, in the order of their names.
+  """Finds the photos of a folder, file, pattern or ZIP.
 
-  Those that end in .jpg, .jpeg, .png or .webp and are not hidden: in a folder
-  itself, but in a ZIP at any depth.
+  Photos are files that end in .jpg, .jpeg, .png or .webp and are not hidden. In
+  a folder only its own files count, in a ZIP those at any depth.
 
   Args:
     text: what the user gave; `~` is the home folder, and what does not exist
       is a pattern, in which `**` stands for any folders.
 
+  Returns:
+    The photos in the order of their names.
+
   Raises:
-    UserError: there are none, two have one name, a name is of no use for
-      outputs, or a folder or ZIP can't be read.
+    UserError: there are no photos, two have the same name, outputs cannot be
+      named after a photo, or a folder or ZIP can't be read.
   """
   path = os.path.expanduser(text)
   if os.path.isdir(path):
@@ -96,16 +116,20 @@ def find(text: str) -> list[Photo]:
 
 
 def on_disk(path: str) -> Photo:
-  """The photo in a file, whatever its name."""
+  """Returns the photo in a file, whatever the file's name."""
   return Photo(os.path.basename(path), path, functools.partial(_open, path))
 
 
 def size_of(photo: Photo | bytes) -> tuple[int, int]:
-  """(H, W) of the upright photo, of which only the header is read.
+  """Returns (H, W) of the upright photo, of which only the header is read.
+
+  Args:
+    photo: the photo, or its file's bytes.
 
   Raises:
-    UserError: a `Photo` can't be read or is none.
-    ValueError: the same of bytes, to be put after the photo's name.
+    UserError: a `Photo` can't be read, is damaged or is none.
+    ValueError: bytes are damaged or no photo; the message is to be put after
+      the photo's name.
   """
   if isinstance(photo, bytes):
     return decoding.size_of(io.BytesIO(photo))
@@ -157,7 +181,7 @@ def _open(path: str) -> IO[bytes]:
 
 
 def _in_zip(path: str) -> list[Photo]:
-  """The photos of a ZIP, which stays open as long as one of them lives."""
+  """Finds the photos of a ZIP, which stays open while one of them is in use."""
   try:
     # One for all threads: `zipfile` locks its reads, and does not close a file
     # that it was given.
@@ -176,7 +200,7 @@ def _in_zip(path: str) -> list[Photo]:
       and not zip_archives.is_link(member)
     ):
       label = f'{path}:{inside}'
-      _check_member(member, label)
+      _refuse_unreadable_member(member, label)
       opener = functools.partial(archive.open, member)
       photos.append(Photo(os.path.basename(inside), label, opener))
   return photos
@@ -187,7 +211,7 @@ def _is_photo(path: str) -> bool:
   return name.lower().endswith(_ENDINGS) and not name.startswith('.')
 
 
-def _check_member(member: zipfile.ZipInfo, label: str) -> None:
+def _refuse_unreadable_member(member: zipfile.ZipInfo, label: str) -> None:
   if zip_archives.is_encrypted(member):
     raise UserError(
       f'{label} is encrypted; unpack the ZIP and give --input the folder.'
@@ -201,7 +225,7 @@ def _check_member(member: zipfile.ZipInfo, label: str) -> None:
 
 def _in_order(photos: list[Photo]) -> list[Photo]:
   for photo in photos:
-    _check_name(photo)
+    _refuse_unusable_name(photo)
   photos = sorted(photos, key=lambda photo: (photo.name, photo.label))
   for photo, following in itertools.pairwise(photos):
     if photo.name == following.name:
@@ -212,7 +236,7 @@ def _in_order(photos: list[Photo]) -> list[Photo]:
   return photos
 
 
-def _check_name(photo: Photo) -> None:
+def _refuse_unusable_name(photo: Photo) -> None:
   # A line break, or a name in another encoding, which can't be printed.
   if _UNPRINTABLE.search(photo.label):
     raise UserError(f'{photo.label!r} has unprintable letters; rename it.')
@@ -224,25 +248,28 @@ def _check_name(photo: Photo) -> None:
 
 
 def group_by_car(names: Sequence[str], together: bool) -> list[list[str]]:
-  """Lists of photos that are looked at together: those of a car, or single.
+  """Groups photos that are looked at together.
 
   Args:
-    names: of photos' files, CAR_VIEW.jpg.
+    names: the names of photos' files, CAR_VIEW.jpg.
     together: whether a network compares the views of a car.
+
+  Returns:
+    A list of names for each car if together, else for each photo.
 
   Raises:
     UserError: a car has more views than there can be.
   """
   if not together:
     return [[name] for name in names]
-  found = {}
+  cars = {}
   for name in names:
     stem = os.path.splitext(name)[0]
-    found.setdefault(stem.rpartition('_')[0] or stem, []).append(name)
-  for car, views in found.items():
+    cars.setdefault(stem.rpartition('_')[0] or stem, []).append(name)
+  for car, views in cars.items():
     if len(views) > spec.VIEWS:
       raise UserError(
         f'{car}_… names {len(views)} photos, but a car has at most '
         f'{spec.VIEWS} views; name them CAR_VIEW.jpg.'
       )
-  return list(found.values())
+  return list(cars.values())

@@ -1,1 +1,1 @@
-"""The challenge's CSV."""
+"""Submissions to Kaggle: masks as text, and the CSV that holds them."""

@@ -1,4 +1,4 @@
-"""Writes the rows of a submission, or checks those of one."""
+"""Makes the rows of a submission, or says what is wrong with those of one."""
 
 import itertools
 import pathlib
@@ -111,18 +111,18 @@ def write_parts(
   share: tuple[int, int],
   strict: bool,
 ) -> None:
-  """Computes the rows that are not there yet.
+  """Computes the rows that have not been written yet.
 
   Args:
-    nets: the networks.
-    store: the parts.
-    found: the photo of a row's name; a row without one fails.
+    nets: the networks that predict the masks.
+    store: the parts to which the rows are written.
+    found: the photos by the names of their rows; a row without one fails.
     size: (H, W) that all photos must have.
     share: (index, count) of the processes that share the parts.
     strict: whether a photo that can't be read is an error.
 
   Raises:
-    UserError: one could not be read, if strict.
+    UserError: a photo could not be read, if strict.
   """
   index, count = share
   mine = range(index, store.count, count)
@@ -171,7 +171,7 @@ def print_problems(
   given: str | None,
   size: tuple[int, int],
 ) -> bool:
-  """Prints what is wrong with a submission.
+  """Prints what Kaggle would refuse in a submission.
 
   Args:
     path: the submission.
@@ -182,7 +182,7 @@ def print_problems(
     size: (H, W) of the photos.
 
   Returns:
-    Whether nothing is.
+    Whether there is nothing to refuse.
   """
   names = None
   if sample:

@@ -14,7 +14,7 @@ _NUMBER = re.compile('-?[0-9]+')
 
 
 def encode(mask: np.ndarray) -> str:
-  """The runs of a mask, as few as there can be.
+  """Encodes a mask in as few runs as possible.
 
   Args:
     mask: bool [H, W].
@@ -35,17 +35,19 @@ def encode(mask: np.ndarray) -> str:
 
 
 def decode(text: str, size: tuple[int, int]) -> np.ndarray:
-  """The mask of some runs.
+  """Decodes runs to a mask.
 
   Args:
-    text: as `encode` has it; runs may touch, and blanks may be repeated.
+    text: runs as `encode` writes them; they may touch, and blanks may be
+      repeated.
     size: (H, W) of the mask.
 
   Returns:
     bool [H, W].
 
   Raises:
-    ValueError: the text breaks the challenge's rules; says which, and where.
+    ValueError: the text breaks the challenge's rules; the message says which,
+      and where.
   """
   found = runs(text, size)
   found[:, 1] += found[:, 0]  # the first pixel after the run
@@ -56,7 +58,7 @@ def decode(text: str, size: tuple[int, int]) -> np.ndarray:
 
 
 def runs(text: str, size: tuple[int, int]) -> np.ndarray:
-  """The runs of a text, checked; takes no time or memory for a mask.
+  """Parses and checks the runs of a text, without making a mask of them.
 
   Args:
     text: as for `decode`.
@@ -89,7 +91,7 @@ def runs(text: str, size: tuple[int, int]) -> np.ndarray:
 
 
 def _numbers(text):
-  """The text's numbers, int64 [N]; those too large for it are its maximum."""
+  """Returns the text's numbers, int64 [N]; too large ones are its maximum."""
   if not text.isascii() or text.encode().translate(None, b'0123456789 '):
     _refuse(text)
   if not text.strip(' '):  # NumPy would read a zero
@@ -108,7 +110,7 @@ def _refuse(text):
 
 
 def _reason(starts, ends, index, last):
-  """What is wrong with the first run that isn't right."""
+  """Returns what is wrong with a run."""
   if starts[index] < 1:
     return 'starts below pixel 1'
   if starts[index] == ends[index]:
@@ -121,7 +123,7 @@ def _reason(starts, ends, index, last):
 
 
 def _show(text, index):
-  """The run as it is in the text, for a message."""
+  """Returns a run as it is in the text, for a message."""
   return reprlib.repr(' '.join(_words(text)[2 * index : 2 * index + 2]))
 
 

@@ -1,7 +1,7 @@
 """Submissions to Kaggle's Carvana challenge: a row an image, `img,rle_mask`.
 
-The whole one has 100,064 rows and 300 to 700 MB, so it is looked at row by
-row; `rle.py` says what is in `rle_mask`.
+A complete one has 100,064 rows and 300 to 700 MB, so it is read row by row;
+`rle.py` says what is in `rle_mask`.
 """
 
 import contextlib
@@ -45,10 +45,10 @@ class Problem:
 
 
 def row(img: str, runs: str) -> str:
-  """A line of a submission.
+  """Returns a line of a submission.
 
   Args:
-    img: `<car>_<view>.jpg`.
+    img: the name of the photo's file, `<car>_<view>.jpg`.
     runs: the mask from `rle.encode`.
 
   Raises:
@@ -72,16 +72,16 @@ def find_problems(
 
   Args:
     path: a csv, as it is or in a gzip or zip file.
-    names: the `img` of every row that is expected, None for any.
+    names: the `img` of every row that is expected; None for any.
     size: (H, W) of the masks.
 
   Yields:
-    The problems in the order of lines, several of a row if it has them; then
-    the names that are missing, only counted after the first ten.
+    The problems in the order of lines, of which a row may have several; then
+    the names that are missing, which are only counted after the first ten.
 
   Raises:
-    UserError: the file can't be read, is damaged or no text. While iterating:
-      a damage may be found at the end only.
+    UserError: the file can't be read, is damaged or no text. It is raised while
+      iterating, as damage may lie at the file's end.
   """
   known = None if names is None else frozenset(names)
   first_lines = {}  # the line of every name
@@ -101,7 +101,7 @@ def find_problems(
 
 
 def names_of(path: pathlib.Path) -> list[str]:
-  """The names in a sample_submission.csv, in its order.
+  """Reads the names in a sample_submission.csv, in its order.
 
   Args:
     path: the csv, as it is or in a gzip or zip file; nothing is extracted.
@@ -154,7 +154,7 @@ def _row_problems(line, fields, known, size, first_lines):
 
 
 def _name_problems(line, img, known, first_lines):
-  """Also notes the name's line, unless it has been there before."""
+  """Yields what is wrong with a name, and notes the line of a new one."""
   if not img:
     yield Problem(line, img, 'has no name')
   elif known is not None and img not in known:
@@ -174,7 +174,7 @@ def _missing(names):
 
 
 def _rows(path: pathlib.Path) -> Iterator[tuple[int, list[str]]]:
-  """The number and the fields of every line that isn't blank.
+  """Yields the number and the fields of every line that isn't blank.
 
   A comma or a line break ends a field in quotes, too: neither names nor runs
   have any. The csv module would double the time of a check, and a quote without
@@ -201,7 +201,7 @@ def _unquoted(field):
 
 
 def _lines(path: pathlib.Path) -> Iterator[bytes]:
-  """A file's lines, of which only one is in memory."""
+  """Yields a file's lines, of which only one is in memory."""
   try:
     with contextlib.ExitStack() as opened:
       stream = opened.enter_context(path.open('rb', _BUFFER))
@@ -218,7 +218,7 @@ def _lines(path: pathlib.Path) -> Iterator[bytes]:
 
 
 def _unpacked(path, stream, opened):
-  """The csv in a file, whatever the file's ending says."""
+  """Returns the csv in a file, whatever the file's ending says."""
   start = stream.peek(4)
   if start.startswith(_GZIP):
     unpacked = gzip.GzipFile(fileobj=stream)
@@ -231,7 +231,7 @@ def _unpacked(path, stream, opened):
 
 
 def _csv_member(path, archive):
-  """The one csv of a zip, which may have macOS's litter beside it."""
+  """Returns the one csv of a zip, beside which macOS may have put a copy."""
   found = [
     info
     for info in archive.infolist()

@@ -132,7 +132,7 @@ class BuilderTest(absltest.TestCase):
     for row in self.builder.as_data_source('validation'):
       whole = wholes[row['filename']]
       name = row['filename'].decode().removesuffix('.jpg')
-      coarse = borders_dataset_builder.read(self.coarse, name)
+      coarse = borders_dataset_builder.read_probability(self.coarse, name)
       # Gray noise: there is no other place like it.
       match = cv2.matchTemplate(whole['image'], row['image'], cv2.TM_SQDIFF)
       _, _, (left, top), _ = cv2.minMaxLoc(match)
@@ -171,7 +171,7 @@ class BuilderTest(absltest.TestCase):
 
   def test_a_missing_file_is_named(self):
     with self.assertRaisesRegex(UserError, 'none_probability.png is missing'):
-      borders_dataset_builder.read(self.coarse, 'none')
+      borders_dataset_builder.read_probability(self.coarse, 'none')
 
 
 if __name__ == '__main__':

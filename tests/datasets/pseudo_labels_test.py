@@ -143,7 +143,7 @@ class FindTest(FolderTest):
   @parameterized.parameters('RGB', '1', 'I;16')
   def test_other_pixels(self, mode):
     self.save(LABELLED[1], Image.new(mode, (576, 384)))
-    self.refused(f'{self.path(LABELLED[1])} is damaged or no gray PNG of 8')
+    self.refused(f'{self.path(LABELLED[1])} is damaged or no grey PNG of 8')
 
   def test_fewer_pixels_than_the_network_sees(self):
     for name in LABELLED:

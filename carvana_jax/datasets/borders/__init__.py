@@ -1,1 +1,1 @@
-"""Tiles along the border that a network sees, for a second one."""
+"""Tiles along the border that one network sees, for a second one."""

@@ -1,4 +1,4 @@
-"""Tiles of another data set's photos, where a network is in doubt, for TFDS."""
+"""Tiles of another data set's photos where a network is in doubt, for TFDS."""
 
 import hashlib
 import pathlib
@@ -14,7 +14,7 @@ from carvana_jax.datasets.names import PROBABILITY_ENDING
 from carvana_jax.system import threads
 from carvana_jax.system.errors import UserError
 
-TILES = 16  # a photo
+TILES = 16  # of every photo
 
 _DESCRIPTION = """
 Tiles of the photos of another data set, at its full size, along the border of
@@ -48,11 +48,12 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     """Constructs the builder.
 
     Args:
-      source: prepared in random-access files, at its full size. Its name is
-        not in the folder of the result: give each source, and each
-        `fingerprint`, a `data_dir`.
-      probabilities: folder with NAME_probability.png of every labelled photo.
-      **kwargs: of `tfds.core.GeneratorBasedBuilder`.
+      source: the data set with the photos, prepared in random-access files at
+        its full size. Its name is not in the folder of the result, so give each
+        source, and each fingerprint of the probabilities, its own `data_dir`.
+      probabilities: the folder with NAME_probability.png of every labelled
+        photo.
+      **kwargs: arguments of `tfds.core.GeneratorBasedBuilder`.
     """
     self._source = source
     self._probabilities = probabilities
@@ -98,7 +99,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     layers = {
       'image': images.decode_photo(example['image']),
       'mask': images.decode_mask(example['mask']),
-      'coarse': read(self._probabilities, name),
+      'coarse': read_probability(self._probabilities, name),
     }
     # The same tiles whatever other photos there are.
     seed = hashlib.md5(name.encode(), usedforsecurity=False).digest()
@@ -120,8 +121,19 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     return spec.parse_size(self.builder_config.name)
 
 
-def read(folder: pathlib.Path, name: str) -> np.ndarray:
-  """The probabilities of a photo, uint8 [H, W]."""
+def read_probability(folder: pathlib.Path, name: str) -> np.ndarray:
+  """Reads the probabilities of a photo.
+
+  Args:
+    folder: where NAME_probability.png is.
+    name: the photo's, without ending.
+
+  Returns:
+    uint8 [H, W], 0..255.
+
+  Raises:
+    UserError: the file is missing or damaged.
+  """
   path = folder / f'{name}{PROBABILITY_ENDING}'
   try:
     return images.decode_mask(path.read_bytes())

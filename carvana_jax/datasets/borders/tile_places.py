@@ -1,7 +1,7 @@
 """Where the tiles lie that a second network looks at.
 
-It is asked where the first one is in doubt: not where that gives car less than
-5 % or more than 95 %.
+It is asked where the first network is in doubt, that is, where that one gives
+car a probability of 5 % to 95 %.
 """
 
 import numpy as np
@@ -10,18 +10,28 @@ _DOUBT = 13, 242  # the levels of 5 % and 95 % in 0..255
 
 
 def doubtful(probability: np.ndarray) -> np.ndarray:
-  """Probabilities uint8 [H, W], 0..255 -> bool [H, W]."""
+  """Returns where a network is in doubt, bool [H, W].
+
+  Args:
+    probability: uint8 [H, W], 0..255.
+  """
   least, most = _DOUBT
   return (probability >= least) & (probability <= most)
 
 
 def margin(tile: tuple[int, int]) -> tuple[int, int]:
-  """What of a tile (h, w) at each side only shows what is around the rest."""
+  """Returns the height and width of a tile's margin at each of its sides.
+
+  The margin only shows the surroundings of the rest.
+
+  Args:
+    tile: (h, w).
+  """
   return tile[0] // 8, tile[1] // 8
 
 
 def fits(size: tuple[int, int], tile: tuple[int, int]) -> bool:
-  """Whether a photo (H, W) is as large as a tile (h, w) at least."""
+  """Returns whether a photo (H, W) is at least as large as a tile (h, w)."""
   return size[0] >= tile[0] and size[1] >= tile[1]
 
 
@@ -31,16 +41,16 @@ def random_places(
   count: int,
   rng: np.random.Generator,
 ) -> np.ndarray:
-  """Tiles to learn from, with a doubtful pixel in their inner half.
+  """Chooses tiles to learn from, each with a doubtful pixel in its inner half.
 
   Args:
     probability: uint8 [H, W], 0..255.
-    tile: (h, w), not larger.
-    count: how many; they may overlap.
-    rng: whose numbers choose.
+    tile: (h, w), no larger than the photo.
+    count: how many tiles to choose; they may overlap.
+    rng: the source of random numbers.
 
   Returns:
-    int64 [count, 2], tops and lefts; anywhere if nothing is in doubt.
+    int64 [count, 2], tops and lefts, which lie anywhere if nothing is in doubt.
   """
   pixels = np.argwhere(doubtful(probability))
   if not len(pixels):
@@ -59,7 +69,7 @@ def random_places(
 def places_along_border(
   probability: np.ndarray, tile: tuple[int, int]
 ) -> np.ndarray:
-  """Tiles whose inner parts cover all doubtful pixels, none twice.
+  """Finds tiles whose inner parts cover every doubtful pixel once.
 
   The photo is divided into cells, the tiles without their margins. Each cell
   with a doubtful pixel gets the tile around it, moved inwards at the photo's
@@ -67,7 +77,7 @@ def places_along_border(
 
   Args:
     probability: uint8 [H, W], 0..255.
-    tile: (h, w), not larger.
+    tile: (h, w), no larger than the photo.
 
   Returns:
     int64 [N, 2, 2]: of every cell its top and left, and those of its tile.

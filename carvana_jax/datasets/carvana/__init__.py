@@ -1,0 +1,1 @@
+"""The Carvana Image Masking Challenge: `carvana/<size>`."""

@@ -46,24 +46,34 @@ class MissingFilesError(UserError):
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-  """The files that a data set is made from, by the photo's `<car>_<view>`."""
+  """The files that a data set is made from, by the photo's `<car>_<view>`.
+
+  Attributes:
+    photos: of labelled cars.
+    masks: of the same photos.
+    test: photos without masks.
+    metadata: {car id: its make, model, year and trim}.
+  """
 
   photos: dict[str, File]
   masks: dict[str, File]
-  test: dict[str, File]  # photos without masks
-  metadata: dict[str, dict[str, str]]  # car id -> make, model, year, trim
+  test: dict[str, File]
+  metadata: dict[str, dict[str, str]]
 
 
 def find(manual_dir: epath.PathLike, unlabeled: bool) -> Source:
   """Finds the files; opens archives, but reads no image.
 
   Archives inside the one big archive are copied to nameless temporary files
-  (in `$TMPDIR`), which vanish with the returned `Source`. Those of the test
-  images, 8 GB in the full set, only if `unlabeled`.
+  (in `$TMPDIR`), which vanish with the returned `Source`. That of the test
+  images, 8 GB in the full set, is copied only if `unlabeled`.
 
   Args:
     manual_dir: the folder that the user put the competition's files into.
     unlabeled: whether to look for the test images, too.
+
+  Returns:
+    The files. It may have no test images and no metadata.
 
   Raises:
     MissingFilesError: there are no photos or no masks.
@@ -86,7 +96,7 @@ def find(manual_dir: epath.PathLike, unlabeled: bool) -> Source:
 
 
 def fingerprint(source: Source) -> str:
-  """8 hexadecimal digits that tell one set of files from another.
+  """Returns 8 hexadecimal digits that tell one set of files from another.
 
   They depend on the files' names and sizes and on the metadata, but not on
   whether the files are unpacked.
@@ -118,7 +128,7 @@ def _group(
   names: tuple[str, ...],
   stem_of: Callable[[File], str | None],
 ) -> dict[str, File]:
-  """The files of the first of these names that any layer has, by stem."""
+  """Returns the files of the first of the names that any layer has, by stem."""
   for name in names:
     for files in layers:
       found = _by_stem(_unpacked(files, name), stem_of)
@@ -129,7 +139,7 @@ def _group(
 
 
 def _unpacked(files: list[File], name: str) -> list[File]:
-  """The files of the folder `name`, of the one nearest to the root."""
+  """Returns the files of the folder `name` that is nearest to the root."""
   by_depth = collections.defaultdict(list)
   for file in files:
     folders = file.path.parts[:-1]
@@ -139,7 +149,7 @@ def _unpacked(files: list[File], name: str) -> list[File]:
 
 
 def _zipped(files: list[File], name: str) -> Iterator[File]:
-  """The members of `name`.zip, whatever folders they are in."""
+  """Yields the members of `name`.zip, whatever folders they are in."""
   for archive in _nearest(_named(files, f'{name}.zip')):
     yield from file_listing.files_in_archive(archive)
 
@@ -149,7 +159,7 @@ def _named(files: list[File], name: str) -> list[File]:
 
 
 def _nearest(files: list[File]) -> list[File]:
-  """The one file that is nearest to the root; none if there are none."""
+  """Returns a list of the one file nearest to the root; empty without files."""
   ordered = sorted(files, key=lambda file: len(file.path.parts))
   depths = [len(file.path.parts) for file in ordered[:2]]
   if len(depths) == 2 and depths[0] == depths[1]:
@@ -166,7 +176,7 @@ def _twice(first: File, second: File) -> UserError:
 def _by_stem(
   files: Iterable[File], stem_of: Callable[[File], str | None]
 ) -> dict[str, File]:
-  """Keys files by stem, without those that have another pattern of names."""
+  """Keys files by stem, and drops those whose names have another pattern."""
   found = {}
   for file in files:
     stem = stem_of(file)
@@ -208,7 +218,7 @@ def _metadata(layers: list[list[File]]) -> dict[str, dict[str, str]]:
 
 
 def _parse_metadata(file: File) -> dict[str, dict[str, str]]:
-  """Reads id,year,make,model,trim1,trim2; `UserError` if a column lacks."""
+  """Reads id,year,make,model,trim1,trim2; `UserError` without a column."""
   try:
     text = file.read().decode('utf-8-sig')  # with or without a BOM
     table = csv.DictReader(io.StringIO(text, newline=''))

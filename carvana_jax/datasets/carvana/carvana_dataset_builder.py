@@ -89,9 +89,11 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     """Constructs the builder.
 
     Args:
-      unlabeled: package the challenge's test images, where they are there.
-      kaggle: fetch the files with the Kaggle client where they are missing.
-      **kwargs: of `tfds.core.GeneratorBasedBuilder`.
+      unlabeled: whether to package the challenge's test images, too, where
+        there are any.
+      kaggle: whether to fetch the files with the Kaggle client where they are
+        missing.
+      **kwargs: arguments of `tfds.core.GeneratorBasedBuilder`.
     """
     self._unlabeled = unlabeled
     self._kaggle = kaggle
@@ -104,7 +106,15 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     download_config: tfds.download.DownloadConfig | None = None,
     **kwargs: Any,
   ) -> None:
-    """Prepares the data; `UserError` if the files are missing or broken."""
+    """Prepares the data.
+
+    Args:
+      download_config: says in `manual_dir` where the files are.
+      **kwargs: arguments of the method of `tfds.core.DatasetBuilder`.
+
+    Raises:
+      UserError: the files are missing or damaged.
+    """
     if self._kaggle and not self.data_path.exists():
       if not download_config or not download_config.manual_dir:
         raise UserError('kaggle needs a manual_dir to download to: set it.')
@@ -183,7 +193,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     return images.encode_png(images.reduce(photo, *self._size))
 
   def _encode_mask(self, file: File | None) -> bytes:
-    """PNG bytes of the reduced mask; all zero for a photo that has none."""
+    """Returns the reduced mask as a PNG; all zero for a photo without one."""
     if file is None:
       return images.encode_png(np.zeros(self._size, np.uint8))
     mask = verify.decode_mask(file.read())

@@ -17,8 +17,12 @@ _RULES = f'accept the rules at {archives.HOMEPAGE}/rules'
 def fetch_if_missing(manual_dir: epath.PathLike) -> None:
   """Downloads the competition, 24 GB in one archive, unless it is there.
 
+  Args:
+    manual_dir: the folder to look into and to download to.
+
   Raises:
-    UserError: no Kaggle client, no credentials, or the client fails.
+    UserError: there is no Kaggle client or there are no credentials, or the
+      client fails.
   """
   try:
     archives.find(manual_dir, unlabeled=False)
@@ -52,13 +56,13 @@ def _fetch(folder: epath.Path) -> None:
 
 
 def _client() -> str | None:
-  """The client on the PATH or, where it is not active, of this environment."""
+  """Returns the client on the PATH or of this environment; None without one."""
   environment = pathlib.Path(sys.executable).parent
   return shutil.which('kaggle') or shutil.which('kaggle', path=environment)
 
 
 def _has_credentials() -> bool:
-  """Whether the client would find a token, in a variable or in a file."""
+  """Returns whether the client would find a token in a variable or a file."""
   if 'KAGGLE_API_TOKEN' in os.environ:
     return True
   if {'KAGGLE_USERNAME', 'KAGGLE_KEY'} <= os.environ.keys():

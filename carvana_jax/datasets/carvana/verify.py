@@ -25,13 +25,17 @@ _REMEDY = 'download it again or remove it.'
 
 
 def verify_files(source: Source, height: int, width: int) -> None:
-  """Reads every file, on all cores; warns of cars that lack views.
+  """Reads every file, on all cores, and warns of cars that lack views.
+
+  Args:
+    source: the files.
+    height: that photos and masks must have, in pixels.
+    width: that photos and masks must have, in pixels.
 
   Raises:
     UserError: a photo has no mask or a mask no photo, or a file is unreadable,
-      has another size than [height, width] or, being a mask, values other
-      than 0 and 1 (or 0 and 255). It names the first such file and counts the
-      others.
+      has another size or, being a mask, values other than 0 and 1 (or 0 and
+      255). It names the first such file and counts the others.
   """
   _raise_first(_unpaired(source))
   _raise_first(_broken(source, height, width))
@@ -39,9 +43,15 @@ def verify_files(source: Source, height: int, width: int) -> None:
 
 
 def decode_mask(data: bytes) -> np.ndarray:
-  """Bytes of a mask, GIF or PNG -> uint8 [H, W], 0 or 255.
+  """Decodes a mask, GIF or PNG.
 
   A palette's colours do not matter: its index 0 is background and 1 is car.
+
+  Args:
+    data: the file's bytes.
+
+  Returns:
+    uint8 [H, W], 0 or 255.
 
   Raises:
     ValueError: it has several channels, or values other than 0 and 1 (or 0
@@ -70,14 +80,14 @@ def refuse_animation(mask: Image.Image) -> None:
 
 
 def is_binary(mask: Image.Image) -> bool:
-  """Whether a mask of one channel has no values but 0 and 1, or 0 and 255."""
+  """Returns whether a mask of one channel holds only 0 and 1, or 0 and 255."""
   counts = mask.histogram()  # much faster than NumPy on the pixels
   present = {value for value, count in enumerate(counts) if count}
   return present <= {0, 1} or present <= {0, 255}
 
 
 def nature(file: File) -> str:
-  """What a file is that Pillow does not know."""
+  """Returns a word for a file that Pillow does not know."""
   return 'not an image' if file.size else 'empty'
 
 
@@ -123,7 +133,7 @@ def _problem(
   height: int,
   width: int,
 ) -> str | None:
-  """What is wrong with a file, in one line; None if nothing is."""
+  """Returns what is wrong with a file, in one line; None if nothing is."""
   try:
     examine(file.read(), height, width)
   except UserError as error:

@@ -1,1 +1,1 @@
-"""What the doctor knows about photos and masks."""
+"""Mistakes in photos and masks: what the command `doctor` looks for."""

@@ -10,7 +10,7 @@ import numpy as np
 # another's mirror image than 17.7; a photo encoded with quality 30 is 0.7 away,
 # one of half the size 0.3, of a third 3.
 NEAR = 4.0
-_BLOCK = 512  # rows of the table of distances that are held at once
+_BLOCK = 512  # rows of the table of distances that are in memory at once
 
 
 class Near(NamedTuple):
@@ -23,7 +23,11 @@ class Near(NamedTuple):
 
 
 def equal(digests: Sequence[Hashable | None]) -> Iterator[tuple[int, int]]:
-  """Yields (first, later) positions of what is equal; None equals nothing."""
+  """Finds digests that are equal; None equals nothing.
+
+  Yields:
+    (first, later) positions.
+  """
   first = {}
   for position, digest in enumerate(digests):
     if digest is not None and first.setdefault(digest, position) != position:
@@ -33,11 +37,14 @@ def equal(digests: Sequence[Hashable | None]) -> Iterator[tuple[int, int]]:
 def near(thumbnails: np.ndarray) -> Iterator[Near]:
   """Finds photos of which one is the other, re-encoded, resized or mirrored.
 
-  Each photo is compared with each. Other views of a car and other cars of the
-  same view look alike as well, but not as much.
+  Every photo is compared with every other. Other views of a car and other cars
+  of the same view look alike as well, but not as much.
 
   Args:
-    thumbnails: uint8 [N, h, w].
+    thumbnails: of the photos, uint8 [N, h, w].
+
+  Yields:
+    The pairs that are nearer to each other than `NEAR`.
   """
   pixels = thumbnails.astype(np.float32) - 128  # small numbers for the squares
   plain, turned = (x.reshape(len(x), -1) for x in (pixels, pixels[:, :, ::-1]))

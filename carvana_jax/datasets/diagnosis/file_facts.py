@@ -1,4 +1,4 @@
-"""What is kept of a photo and its mask: a few numbers and a thumbnail."""
+"""The facts about a photo and its mask: a few numbers and a thumbnail."""
 
 import hashlib
 import io
@@ -22,7 +22,7 @@ T = TypeVar('T')
 
 
 class PhotoFacts(NamedTuple):
-  """Of a photo."""
+  """What is kept of a photo."""
 
   digest: bytes  # SHA-256 of the file
   kind: str  # mode and format, such as 'RGB JPEG'
@@ -31,7 +31,7 @@ class PhotoFacts(NamedTuple):
 
 
 class MaskFacts(NamedTuple):
-  """Of a mask."""
+  """What is kept of a mask."""
 
   digest: bytes  # SHA-256 of the pixels
   mode: str
@@ -42,7 +42,11 @@ class MaskFacts(NamedTuple):
 
 
 class Facts(NamedTuple):
-  """Of a pair; a text says why a file can't be read, None that it's missing."""
+  """What is kept of a pair.
+
+  In place of a file's facts, a text says why it can't be read, and None that it
+  is missing.
+  """
 
   pair: Pair
   photo: PhotoFacts | str | None
@@ -50,11 +54,14 @@ class Facts(NamedTuple):
 
 
 def examine(pair: Pair, soft: bool) -> Facts:
-  """Reads both files to their ends; damaged ones are no error.
+  """Reads both files of a pair to their ends; damaged ones are no error.
 
   Args:
     pair: the files.
     soft: whether masks may have values between background and car.
+
+  Returns:
+    What is kept of them.
   """
   return Facts(
     pair,
@@ -107,7 +114,7 @@ def _mask(data, soft):
 
 
 def _shape(is_car):
-  """Area and box of uint8 [H, W], 0 or 1."""
+  """Returns the area and the box of uint8 [H, W], 0 or 1."""
   height, width = is_car.shape
   left, top, across, down = cv2.boundingRect(is_car)
   box = np.array([top, left, top + down, left + across], float)

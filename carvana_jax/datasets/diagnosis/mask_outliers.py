@@ -26,13 +26,13 @@ _FEWEST = 3  # cars of a view: the median of two says nothing of either
 # of those shifted by 60 pixels.
 _OUTLIER = 5.0
 _DISAGREEING = 4.0
-# The least spread of each measure: smaller deviations are nobody's mistake,
-# however alike the cars are.
+# The least spread of each measure: however alike the cars are, a smaller
+# deviation is nobody's mistake.
 _LEAST = np.array([0.02, 0.003, 0.003, 0.02, 0.02])
 
 
 class Shape(NamedTuple):
-  """Of a sound mask, which is neither empty nor full."""
+  """The shape of a sound mask, which is neither empty nor full."""
 
   car_id: str
   view: int  # 1..16
@@ -51,10 +51,14 @@ class Oddity(NamedTuple):
 
 
 def outliers(shapes: Sequence[Shape]) -> tuple[list[Oddity], int]:
-  """Masks much smaller or larger than others of the same angle.
+  """Finds masks that are much smaller or larger than others of their view.
 
-  A robust z-score of the logarithm of the area: its difference from the median
-  over all cars of the view, divided by the spread of all such differences.
+  What counts is a robust z-score of the logarithm of the area: its difference
+  from the median over all cars of the view, divided by the spread of all such
+  differences.
+
+  Args:
+    shapes: of all masks.
 
   Returns:
     The oddities, and how many masks were compared.
@@ -72,7 +76,7 @@ def outliers(shapes: Sequence[Shape]) -> tuple[list[Oddity], int]:
 
 
 def disagreeing(shapes: Sequence[Shape]) -> tuple[list[Oddity], int]:
-  """Masks whose area or box disagrees with the neighbours in angle.
+  """Finds masks whose area or box disagrees with those of the views beside it.
 
   Views are a circle. The area of a view and its box (middle, height, width) are
   compared with the mean of the two views beside it, sizes by their logarithms.
@@ -81,6 +85,9 @@ def disagreeing(shapes: Sequence[Shape]) -> tuple[list[Oddity], int]:
   that at all views, because with few cars the first alone is a guess. Where all
   views of a car differ more than those of others, as a long truck's do, more is
   tolerated: by the car's own spread over that of the data set.
+
+  Args:
+    shapes: of all masks.
 
   Returns:
     The oddities, at most one a mask, and how many masks were compared.
@@ -105,7 +112,7 @@ def disagreeing(shapes: Sequence[Shape]) -> tuple[list[Oddity], int]:
 
 
 def _by_car(shapes):
-  """The measures [cars, 16, 5], NaN where absent; positions [cars, 16]."""
+  """Returns measures [cars, 16, 5], NaN if absent, and positions [cars, 16]."""
   cars = collections.defaultdict(dict)
   for position, shape in enumerate(shapes):
     cars[shape.car_id][shape.view - 1] = position
@@ -129,12 +136,12 @@ def _measures(shape):
 
 
 def _neighbours(values):
-  """The mean of the two views beside each: [..., 16, 5] -> [..., 16, 5]."""
+  """Returns the mean of the two views beside each, [..., 16, 5]."""
   return (np.roll(values, 1, axis=-2) + np.roll(values, -1, axis=-2)) / 2
 
 
 def _usual(values):
-  """Medians over cars, [cars, 16, n] -> [16, n]; NaN for too few of them."""
+  """Returns medians over cars, [cars, 16, n] -> [16, n]; NaN for too few."""
   count = np.isfinite(values).sum(0)
   return np.where(count < _FEWEST, np.nan, _median(values, 0))
 
@@ -144,10 +151,10 @@ def _spread(deviations, axis):
 
 
 def _own_spread(deviations):
-  """Of each car's views, [cars, 16, n] -> [cars, n].
+  """Returns the spread of each car's views, [cars, 16, n] -> [cars, n].
 
-  From the lower quartile, because three wrong masks change most of the views'
-  differences from their neighbours.
+  It follows from the lower quartile, because three wrong masks change most of
+  the views' differences from their neighbours.
   """
   return 3.138 * _quantile(np.abs(deviations), 0.25, 1)
 

@@ -1,4 +1,4 @@
-"""Photos with their masks, out of a Kaggle-style folder or a prepared data set.
+"""Photos with their masks, from a Kaggle-style folder or a prepared data set.
 
 Only labelled photos: nobody trains on those that have no masks.
 """
@@ -45,7 +45,10 @@ class Collection(NamedTuple):
 
 
 def pairs_in_folder(folder: pathlib.Path) -> Collection:
-  """The photos and masks of a folder that `carvana` could be made from.
+  """Finds the photos and masks of a folder that `carvana` could be made from.
+
+  Args:
+    folder: the competition's files, in any form.
 
   Raises:
     UserError: there are none, or an archive cannot be read.
@@ -61,11 +64,14 @@ def pairs_in_folder(folder: pathlib.Path) -> Collection:
 
 
 def pairs_in_dataset(folder: pathlib.Path) -> Collection:
-  """The photos and masks of a prepared data set, in its own splits.
+  """Finds the photos and masks of a prepared data set, in its own splits.
+
+  Args:
+    folder: the one with the data set's dataset_info.json.
 
   Raises:
     UserError: the folder is no such data set, or has no masks. Calling one of
-      its pairs raises it, too, where a file is damaged.
+      the collection's pairs raises it, too, where a file is damaged.
   """
   if not (folder / 'dataset_info.json').exists():
     raise UserError(
@@ -100,7 +106,7 @@ def pairs_in_dataset(folder: pathlib.Path) -> Collection:
 def _reader(
   builder: tfds.core.DatasetBuilder, splits: list[str]
 ) -> Callable[[str, int], dict[str, Any]]:
-  """A function that reads the example of a split and a position in it."""
+  """Returns a function that reads an example, given its split and position."""
   folder = builder.data_path
   skip = tfds.decode.SkipDecoding()
   decoders = {'image': skip, 'mask': skip}
@@ -127,7 +133,7 @@ def _reader(
 
 
 def _pair(read, split, position):
-  """The pair of an example, whose bytes are read when they are looked at."""
+  """Returns the pair of an example, whose bytes are read when needed."""
   example = read(split, position)
   label = pathlib.PurePosixPath(split, example['filename'].decode())
 

@@ -23,7 +23,7 @@ _COLUMNS = (
 
 
 def examine(collection: pairs.Collection) -> list[file_facts.Facts]:
-  """Reads every file once, on all cores."""
+  """Reads every file of a collection once, on all cores."""
   examined = threads.ordered_map(
     lambda pair: file_facts.examine(pair(), collection.soft), collection.pairs
   )
@@ -31,7 +31,7 @@ def examine(collection: pairs.Collection) -> list[file_facts.Facts]:
 
 
 def table(checks: Sequence[findings.CheckResult]) -> str:
-  """A line a check, then the worst findings, each in at most 80 columns."""
+  """Returns a line for each check, then the worst findings, 80 columns wide."""
   row = '{:24}{:>14}{:>10}  {}'
   lines = [row.format('check', 'examined', 'findings', 'severity')]
   for check in checks:
@@ -48,7 +48,7 @@ def table(checks: Sequence[findings.CheckResult]) -> str:
 
 
 def _worst_first(checks):
-  """(check, finding): first what is wrong, then the larger deviations."""
+  """Returns (check, finding), what is wrong and deviates most first."""
   found = [(check, finding) for check in checks for finding in check.findings]
   return sorted(
     found,
@@ -57,7 +57,7 @@ def _worst_first(checks):
 
 
 def report(checks: Sequence[findings.CheckResult]) -> str:
-  """The findings as CSV, the worst first."""
+  """Returns the findings as CSV, the worst first."""
   rows = [
     {
       'check': check.name,
@@ -77,10 +77,18 @@ def report(checks: Sequence[findings.CheckResult]) -> str:
 def suspects(
   checks: Sequence[findings.CheckResult], examined: Sequence[file_facts.Facts]
 ) -> list[tuple[pairs.Pair, str]]:
-  """The pairs of the contact sheet and their captions.
+  """Chooses the pairs of the contact sheet.
 
-  The worst ones, each once, followed by the one that it was compared with; if
-  there are none, some of as many cars as possible, for people to look at.
+  These are the worst ones, each once and followed by the one that it was
+  compared with. If there are none, they are some of as many cars as possible,
+  for people to look at.
+
+  Args:
+    checks: what has been found.
+    examined: all pairs, with their facts.
+
+  Returns:
+    (pair, caption), at most `suspects_sheet.MOST` of them.
   """
   captions = {}  # by file: one may be in two splits
   for _, finding in _worst_first(checks):
@@ -99,7 +107,7 @@ def suspects(
 
 
 def _of_many_cars(found):
-  """All pairs in a random order, but first one of each car."""
+  """Returns all pairs in a random order, but first one of each car."""
   order = np.random.default_rng(0).permutation(len(found))
   seen = collections.Counter()
   ranked = []
@@ -110,7 +118,16 @@ def _of_many_cars(found):
   return [pair for _, pair in sorted(ranked, key=lambda x: x[0])]
 
 
-def collection_of(manual_dir: str | None, data: str | None):
+def collection_of(manual_dir: str | None, data: str | None) -> pairs.Collection:
+  """Finds the photos and masks that the flags of `doctor` name.
+
+  Args:
+    manual_dir: a folder of the competition's files, or None.
+    data: the folder of a prepared data set, or None.
+
+  Raises:
+    UserError: not exactly one of them is given, or there are no pairs in it.
+  """
   if (manual_dir is None) == (data is None):
     raise UserError(
       "give one of --manual_dir, a folder of the competition's files, and "

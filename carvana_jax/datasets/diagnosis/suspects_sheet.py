@@ -1,4 +1,4 @@
-"""The contact sheet: photos, their masks' outlines, and why they are here."""
+"""The contact sheet: photos, the outlines of their masks, and what is odd."""
 
 import io
 import textwrap
@@ -23,10 +23,10 @@ _OUTLINE = (255, 0, 160)  # a colour that cars hardly have
 
 
 def draw(cells: Sequence[tuple[Pair, str]], soft: bool) -> bytes:
-  """A sheet of pictures with labels.
+  """Draws a sheet of pictures with labels.
 
   Args:
-    cells: what to show, and the label's text; one to `MOST`.
+    cells: the pairs to show and their labels, one to `MOST`.
     soft: whether masks may have values between background and car.
 
   Returns:
@@ -42,7 +42,7 @@ def draw(cells: Sequence[tuple[Pair, str]], soft: bool) -> bytes:
 
 
 def _picture(pair: Pair, soft: bool) -> np.ndarray:
-  """A photo with its mask's outline, uint8 [h, w, 3]; grey if unreadable."""
+  """Draws a photo with its mask's outline, uint8 [h, w, 3]; grey if damaged."""
   picture = np.full((*_CELL, 3), _GREY, np.uint8)
   photo = _read(pair.photo, _photo)
   if photo is not None:
@@ -57,7 +57,7 @@ def _picture(pair: Pair, soft: bool) -> np.ndarray:
 
 
 def _read(file: File | None, decode):
-  """The decoded file; None where it is missing or damaged."""
+  """Returns the decoded file; None where it is missing or damaged."""
   try:
     return decode(file.read()) if file else None
   except Exception:  # Pillow's decoders raise all kinds
@@ -71,5 +71,5 @@ def _photo(data):
 
 
 def _fit(pixels):
-  """Resized to a cell, the two alike, whatever their proportions."""
+  """Resizes photo or mask to a cell, whatever its proportions."""
   return cv2.resize(pixels, _CELL[::-1], interpolation=cv2.INTER_AREA)

@@ -2,9 +2,9 @@
 
 The studio's camera and background stand still while the turntable turns the
 car. So the mean and the median over a car's views show the studio without it,
-or nearly so, and what differs from them in a view is the car. After a published
-notebook that crops photos by the difference from the mean, and gives that from
-the median to the network.
+or nearly so, and what differs from them in a view is the car. The idea is that
+of a published notebook, which crops photos by their difference from the mean
+and gives the network their difference from the median.
 """
 
 from collections.abc import Sequence
@@ -42,10 +42,11 @@ def views(photos: Sequence[np.ndarray], height: int, width: int) -> list[View]:
   """Crops each photo of one car to the car.
 
   Args:
-    photos: uint8 [H, W, 3] each, all of one size, one or more. A single one
-      has nothing to be compared with: its difference is zero, its box all.
-    height: of the crops.
-    width: of the crops.
+    photos: uint8 [H, W, 3] each, one or more, all of one size. A single one
+      has nothing to be compared with: its difference is zero, and its box is
+      the whole photo.
+    height: of the crops, in pixels.
+    width: of the crops, in pixels.
 
   Returns:
     As many views as photos, in their order.
@@ -70,16 +71,23 @@ def views(photos: Sequence[np.ndarray], height: int, width: int) -> list[View]:
 def cut(
   pixels: np.ndarray, box: np.ndarray, height: int, width: int
 ) -> np.ndarray:
-  """The box out of uint8 [H, W] or [H, W, 3], as [height, width(, 3)].
+  """Cuts a box out of an image, and resizes it as `resize` does.
 
-  Areas are averaged; where the box is smaller than that, `resize` says how.
+  Args:
+    pixels: uint8 [H, W] or [H, W, 3].
+    box: int [4]: top, left, bottom, right, the last two exclusive.
+    height: of the result.
+    width: of the result.
+
+  Returns:
+    uint8 [height, width] or [height, width, 3].
   """
   top, left, bottom, right = box
   return resize(pixels[top:bottom, left:right], height, width)
 
 
 def resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
-  """uint8 [H, W] or [H, W, 3] -> [height, width(, 3)].
+  """Resizes uint8 [H, W] or [H, W, 3] to [height, width(, 3)].
 
   An axis that gets shorter is averaged over areas, as in `images.reduce`; one
   that gets longer is interpolated linearly, so that no value lies outside
@@ -91,14 +99,15 @@ def resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def mean_of(frames: np.ndarray) -> np.ndarray:
-  """uint8 [n, h, w, 3] -> float32 [h, w, 3], 0..255."""
+  """Returns the mean of uint8 [n, h, w, 3]: float32 [h, w, 3], 0..255."""
   return frames.mean(0, dtype=np.float32)
 
 
 def median_of(frames: np.ndarray) -> np.ndarray:
-  """uint8 [n, h, w, 3] -> float32 [h, w, 3], 0..255, on all cores.
+  """Returns the median of uint8 [n, h, w, 3]: float32 [h, w, 3], 0..255.
 
-  Of an even number of values it is the mean of the two in the middle.
+  Of an even number of values it is the mean of the two in the middle. All cores
+  share the work.
   """
   strips = np.array_split(frames, _STRIPS, axis=1)
   medians = threads.ordered_map(lambda strip: np.median(strip, 0), strips)
@@ -106,26 +115,32 @@ def median_of(frames: np.ndarray) -> np.ndarray:
 
 
 def difference_of(frame: np.ndarray, reference: np.ndarray) -> np.ndarray:
-  """|frame - reference|: uint8 and float32 [h, w, 3] -> uint8 [h, w, 3]."""
+  """Returns |frame - reference|, rounded, uint8 [h, w, 3].
+
+  Args:
+    frame: uint8 [h, w, 3].
+    reference: float32 [h, w, 3], 0..255.
+  """
   return np.rint(np.abs(frame - reference)).astype(np.uint8)
 
 
 def find_car(frame: np.ndarray, mean: np.ndarray, count: int) -> np.ndarray:
-  """The box around everything in a frame that the other views lack.
+  """Finds the box around everything in a frame that the other views lack.
 
-  Not the difference from the mean is looked at but its slope: shadows and
-  reflections on the floor differ as much as many a car does, but smoothly, and
-  so do the traces that the other views' cars leave in the mean. The slope's
-  mean over a small square tells outlines and aerials from noise.
+  It looks at the slope of the difference from the mean, not at the difference
+  itself: shadows and reflections on the floor differ as much as many a car
+  does, but smoothly, and so do the traces that the other views' cars leave in
+  the mean. The slope's mean over a small square tells outlines and aerials from
+  noise.
 
   Args:
     frame: uint8 [h, w, 3], one of the views.
     mean: float32 [h, w, 3], over all views.
-    count: of the views.
+    count: how many views there are.
 
   Returns:
-    int32 [4]: top, left, bottom, right, the last two exclusive; with a margin;
-    all of the frame where nothing differs.
+    int32 [4]: top, left, bottom, right, the last two exclusive. The box has a
+    margin, and is the whole frame where nothing differs.
   """
   # The frame is part of the mean: undo that, so that two views differ no less
   # than sixteen.
@@ -147,9 +162,15 @@ def find_car(frame: np.ndarray, mean: np.ndarray, count: int) -> np.ndarray:
 
 
 def place(box: np.ndarray, height: int, width: int) -> np.ndarray:
-  """A box of the frame in a photo's pixels: int32 [4] -> int32 [4].
+  """Converts a box from the frame's pixels to a photo's.
 
-  Pixels that it covers in part are in it.
+  Args:
+    box: int32 [4], in pixels of the frame.
+    height: of the photo.
+    width: of the photo.
+
+  Returns:
+    int32 [4], in pixels of the photo; those that are covered in part are in it.
   """
   first, last = box[:2] * (height, width), box[2:] * (height, width)
   return np.concatenate([first // FRAME, -(-last // FRAME)]).astype(np.int32)

@@ -24,8 +24,8 @@ class Builder(tfds.core.GeneratorBasedBuilder):
   The features are those of the source and `difference`, |photo - median over
   the car's views|, and `box`: top, left, bottom, right in the source's pixels,
   the last two exclusive. `image`, `difference` and `mask` show what is in the
-  box, as HEIGHTxWIDTH pixels, which the builder config names; so width and
-  height of a car are stretched differently.
+  box, as HEIGHTxWIDTH pixels, which the builder config names; so a car's width
+  and height are stretched differently.
   """
 
   VERSION = tfds.core.Version('1.0.1')
@@ -40,9 +40,10 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     """Constructs the builder.
 
     Args:
-      source: prepared in random-access files, at its full size. Its name is
-        not in the folder of the result: give each source a `data_dir`.
-      **kwargs: of `tfds.core.GeneratorBasedBuilder`.
+      source: the data set with the photos, prepared in random-access files at
+        its full size. Its name is not in the folder of the result, so give each
+        source its own `data_dir`.
+      **kwargs: arguments of `tfds.core.GeneratorBasedBuilder`.
     """
     self._source = source
     super().__init__(**kwargs)

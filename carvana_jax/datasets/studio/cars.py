@@ -178,7 +178,7 @@ def car_id_of(seed: int, index: int) -> str:
 
 
 def _edges(points: np.ndarray, bulge) -> np.ndarray:
-  """Convex polygon [N, 2], nose to tail -> half-spaces [N, 4] of `Shape`."""
+  """Returns the half-spaces [N, 4] of a convex polygon [N, 2], nose to tail."""
   run = np.roll(points, -1, axis=0) - points
   normal = np.stack([run[:, 1], -run[:, 0]], axis=1)
   normal = normal / np.linalg.norm(normal, axis=1, keepdims=True)
@@ -187,7 +187,7 @@ def _edges(points: np.ndarray, bulge) -> np.ndarray:
 
 
 def _aerial(rng, name: str, body: BodyType, cabin: np.ndarray) -> list[float]:
-  """Foot (x, y, z), length, lean, radius; some cars have none."""
+  """Draws an aerial, if any: foot (x, y, z), length, lean, radius."""
   kind = rng.uniform()
   if name == 'pickup' and kind < 0.7:  # a mast on the front wing
     return [1.25, -body.half_width + 0.16, 1.10, 0.85, 0.12, 0.005]
@@ -288,7 +288,7 @@ def _look(rng, name: str, body: BodyType, shape: Shape, paint: str) -> Look:
 
 
 def sample_car(seed: int, index: int) -> Car:
-  """The `index`-th car (0, 1, ...) of this seed; always the same one.
+  """Returns the `index`-th car (0, 1, ...) of a seed, always the same one.
 
   Body type and paint follow fixed cycles, so any thirteen cars in a row hold
   every type and every paint; all else is drawn.

@@ -23,7 +23,7 @@ class Coat(NamedTuple):
   gloss: jax.Array  # [N], 0..1: share of a clear coat
 
   def cover(self, share, albedo, gloss) -> 'Coat':
-    """This coat under another one that hides `share` (0..1) of it."""
+    """Returns this coat under another one that hides `share` (0..1) of it."""
     pairs = zip(self.albedo, albedo, strict=True)
     return Coat(
       tuple(mix(below, above, share) for below, above in pairs),
@@ -47,7 +47,7 @@ class Spot(NamedTuple):
 
 
 def spot(car, p: Vec, n: Vec, cabin, soft) -> Spot:
-  """The places of hits `p` with normals `n`; `cabin` is 1 on the cabin."""
+  """Locates hits `p` with normals `n`; `cabin` is 1 on the cabin."""
   hull = 1 - cabin
   return Spot(
     p=p,
@@ -64,42 +64,42 @@ def spot(car, p: Vec, n: Vec, cabin, soft) -> Spot:
 
 
 def within(value, middle, half, soft):
-  """1 where |value - middle| < half, with an edge of the width `soft`."""
+  """Returns 1 where |value - middle| < half, with an edge `soft` wide."""
   return jnp.clip(0.5 + (half - jnp.abs(value - middle)) / soft, 0, 1)
 
 
 def below(value, limit, soft):
-  """1 where value < limit, with an edge of the width `soft`."""
+  """Returns 1 where value < limit, with an edge `soft` wide."""
   return jnp.clip(0.5 + (limit - value) / soft, 0, 1)
 
 
 def _cabin_margins(car, x, ay, z):
-  """Distances from the cabin's windscreen, roof, rear and side."""
+  """Returns distances from the cabin's windscreen, roof, rear and side."""
   screen, *roof, rear, _ = shape.profile(car.cabin, x, ay, z)
   top = jnp.maximum(jnp.maximum(roof[0], roof[1]), roof[2])
   return screen, top, rear, shape.cabin_side(car, x, ay, z)
 
 
 def _opening(car, x, z, soft):
-  """Where the side of the cabin is glass or pillar, 0..1."""
+  """Returns where the side of the cabin is glass or pillar, 0..1."""
   screen, top, rear, _ = _cabin_margins(car, x, 0.0, z)
   frame = jnp.maximum(jnp.maximum(screen + 0.07, top + 0.055), rear + 0.13)
   return below(frame, 0.0, soft) * below(car.belt + 0.035, z, soft)
 
 
 def _pillars(look, x, soft):
-  """Where the B or the C pillar is, 0..1."""
+  """Returns where the B or the C pillar is, 0..1."""
   b, c = look.pillars
   return jnp.maximum(within(x, b, 0.035, soft), within(x, c, 0.03, soft))
 
 
 def side_window(car, look, x, z, soft):
-  """Where the side of the cabin is glass, 0..1."""
+  """Returns where the side of the cabin is glass, 0..1."""
   return _opening(car, x, z, soft) * (1 - _pillars(look, x, soft))
 
 
 def glass(car, look, p: Vec, n: Vec, cabin, soft):
-  """Where the body is glass, 0..1."""
+  """Returns where the body is glass, 0..1."""
   screen, top, rear, side = _cabin_margins(car, p.x, jnp.abs(p.y), p.z)
   at_side = side_window(car, look, p.x, p.z, soft) * (jnp.abs(n.y) > 0.75)
   inner = below(side, -0.075, soft) * below(top, -0.05, soft)
@@ -110,7 +110,7 @@ def glass(car, look, p: Vec, n: Vec, cabin, soft):
 
 
 def _gaps(coat: Coat, car, look, at: Spot) -> Coat:
-  """Gaps of doors, bonnet and boot, and the door handles."""
+  """Draws the gaps of doors, bonnet and boot, and the door handles."""
   width = 0.005 + 0.3 * at.soft
   a, b = look.pillars
   doors = jnp.maximum(
@@ -134,7 +134,7 @@ def _gaps(coat: Coat, car, look, at: Spot) -> Coat:
 
 
 def _plastic(coat: Coat, car, look, at: Spot) -> Coat:
-  """Unpainted sills and arches, dark wheel houses."""
+  """Draws unpainted sills and arches, and dark wheel houses."""
   hub = length(shape.wheel_offset(car, at.p.x), at.p.z - car.wheel)
   low = below(at.p.z, at.sill + 0.17, at.soft)
   arch = below(hub, car.wheel + 0.115, at.soft)
@@ -146,7 +146,7 @@ def _plastic(coat: Coat, car, look, at: Spot) -> Coat:
 
 
 def _bed(coat: Coat, car, at: Spot) -> Coat:
-  """A pickup's load bed has a dark lining."""
+  """Draws the dark lining of a pickup's load bed."""
   bed = (at.p.x < car.bed[1] + 0.01) & (at.p.x > car.bed[0] - 0.01)
   bed = bed & (shape.bed_side(car, at.p.x, at.ay) < 0.01)
   bed = bed & (at.p.z > car.bed[2] - 0.01)
@@ -154,7 +154,7 @@ def _bed(coat: Coat, car, at: Spot) -> Coat:
 
 
 def _face(coat: Coat, car, look, at: Spot) -> Coat:
-  """Grille with slats and a frame, an intake, fog lamps, emblems."""
+  """Draws a grille with slats and a frame, an intake, fog lamps and emblems."""
   height, half, wide = look.grille
   inner = wide - 0.35 * (height - at.p.z)  # it narrows downwards
   frame = within(at.p.z, height, half + 0.02, at.soft)
@@ -176,7 +176,7 @@ def _face(coat: Coat, car, look, at: Spot) -> Coat:
 
 
 def _lamps(coat: Coat, car, look, at: Spot) -> Coat:
-  """Head lamps that reach around the corner, and red tail lamps."""
+  """Draws head lamps that reach around the corner, and red tail lamps."""
   head_z, head_half, tail_z, tail_half = look.lamps
   from_nose = car.nose - at.p.x
   middle = head_z + 0.22 * from_nose
@@ -200,7 +200,7 @@ def _lamps(coat: Coat, car, look, at: Spot) -> Coat:
 
 
 def _plates(coat: Coat, look, at: Spot) -> Coat:
-  """A dealer's plate at each end: white and blue in a black frame."""
+  """Draws a dealer's plate at each end, white and blue in a black frame."""
   for facing, height in ((at.front, look.plate[0]), (at.back, look.plate[1])):
     frame = within(at.p.z, height, 0.088, at.soft) * facing
     frame = frame * below(at.ay, 0.168, at.soft)
@@ -217,7 +217,7 @@ def _plates(coat: Coat, look, at: Spot) -> Coat:
 
 
 def _window_frames(coat: Coat, car, look, at: Spot) -> Coat:
-  """A line, chrome or black, below the side windows, and black pillars."""
+  """Draws a line below the side windows, chrome or black, and black pillars."""
   on_side = at.cabin * at.side
   line = within(at.p.z, car.belt + 0.02, 0.016, at.soft) * on_side
   coat = coat.cover(line, [mix(0.008, 0.5, look.chrome)] * 3, 1.0)
@@ -227,7 +227,7 @@ def _window_frames(coat: Coat, car, look, at: Spot) -> Coat:
 
 
 def body_coat(car, look, at: Spot) -> Coat:
-  """The coat of sheet metal and all that sits in it, but for the glass."""
+  """Returns the coat of sheet metal and all that sits in it but the glass."""
   roof = at.cabin * (at.p.z > car.belt + 0.05)
   paint = tuple(mix(look.paint[i], look.roof[i], roof) for i in range(3))
   coat = Coat(paint, jnp.ones_like(at.p.x))
@@ -241,7 +241,7 @@ def body_coat(car, look, at: Spot) -> Coat:
 
 
 def wheel_coat(car, look, p: Vec, soft) -> Coat:
-  """The coat of tyres, rims and of what shows between the spokes."""
+  """Returns the coat of tyres, rims and what shows between the spokes."""
   x, z = shape.wheel_offset(car, p.x), p.z - car.wheel
   radius = length(x, z)
   angle = jnp.arctan2(z, x) + jnp.where(p.x > 0, look.twist[0], look.twist[1])

@@ -13,10 +13,11 @@ WIDTH_TO_HEIGHT = 11.6 / 1.62  # of the lettering on the wall
 
 @functools.cache
 def texture() -> np.ndarray:
-  """float32 [ROWS, columns]: distance to the letters' edge in texels.
+  """Returns distances to the letters' edge in texels, float32 [ROWS, columns].
 
-  Negative inside. A distance, not a picture, stays sharp at any size of the
-  photo, and shifting it makes thin and bold letters from one font.
+  They are negative inside the letters. A distance, not a picture, stays sharp
+  at any size of the photo, and shifting it makes thin and bold letters from one
+  font.
   """
   columns = round(ROWS * WIDTH_TO_HEIGHT)
   font = ImageFont.load_default(220)

@@ -25,7 +25,7 @@ NEAR = 0.003  # and at which it has, when its rounds are over
 
 
 class View(NamedTuple):
-  """All that the kernels must know of a photo; a pytree of arrays."""
+  """What the kernels must know of a photo; a pytree of arrays."""
 
   shape: shape.Shape
   look: tuple  # cars.Look
@@ -42,7 +42,7 @@ class Layer(NamedTuple):
 
 
 def _box(car: shape.Shape, eye: Vec, ray: Vec, margin):
-  """Where rays enter and leave the car's box, widened by `margin`."""
+  """Returns where rays enter and leave the car's box, widened by `margin`."""
   low, high = shape.bounds(car)
   start, end = jnp.zeros_like(ray.x), jnp.full_like(ray.x, 1e3)
   for axis in range(3):
@@ -87,7 +87,7 @@ def _advance(view: View, u, v, t, spread):
 
 @jax.jit
 def _shade(view: View, u, v, t, soft, red, green, blue):
-  """Light of hits at the distance t: three arrays [N].
+  """Returns the light of hits at the distance t: three arrays [N].
 
   `red`, `green`, `blue` are the empty room's light. Colours stay apart, for
   stacked in here they make XLA compute most of it over and over.
@@ -111,9 +111,10 @@ def _in_blocks(kernel, *rays):
 
 
 def _meet(view: View, u, v, start, spread: float, rounds: int, near: float):
-  """Marches rays (or cones): (distance [N], met the car [N]).
+  """Marches rays (or cones); returns their distances [N] and which met the car.
 
-  Those not done after all the rounds have met what is less than `near` away.
+  Rays that are not done after all rounds have met what is less than `near`
+  away.
   """
   kernel = functools.partial(_advance, view)
   t, gap = start.copy(), np.full_like(start, np.inf)
@@ -131,7 +132,7 @@ def _meet(view: View, u, v, start, spread: float, rounds: int, near: float):
 
 
 def _tiles(view: View, height: int, width: int, zoom: float):
-  """Tiles that may hold the car: rows, columns, distance free of it."""
+  """Returns tiles that may hold the car: rows, columns, distance free of it."""
   row, column = np.mgrid[0:height:TILE, 0:width:TILE].reshape(2, -1)
   u = (2 * (column + TILE / 2) / width - 1).astype(np.float32)
   v = (2 * (row + TILE / 2) / height - 1).astype(np.float32)
@@ -141,7 +142,7 @@ def _tiles(view: View, height: int, width: int, zoom: float):
 
 
 def trace(view: View, behind: np.ndarray, samples: int) -> Layer:
-  """The car as the view's camera sees it.
+  """Renders the car as the view's camera sees it.
 
   Args:
     view: car, room and camera.

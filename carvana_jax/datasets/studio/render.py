@@ -1,4 +1,4 @@
-"""The renderer: the room, the car before it, and what a camera makes of it."""
+"""Renders photos: the room, the car in front of it, and the camera's part."""
 
 import functools
 
@@ -28,19 +28,19 @@ _paint = jax.jit(room.paint)
 
 
 def _grid(height: int, width: int):
-  """u and v of the pixels' centres, -1..1, each [H, W]."""
+  """Returns u and v of the pixels' centres, -1..1, [H, W] each."""
   u = (2 * jnp.arange(width) + 1) / width - 1
   v = (2 * jnp.arange(height) + 1) / height - 1
   return jnp.meshgrid(u, v)
 
 
 def _mirror(camera: scene.Camera) -> scene.Camera:
-  """The camera below the floor that sees what the floor reflects."""
+  """Returns the camera below the floor that sees what the floor reflects."""
   return scene.Camera(*(Vec(a.x, a.y, -a.z) for a in camera))
 
 
 def _encode(light):
-  """Linear light -> 0..255, with a soft shoulder and the sRGB curve."""
+  """Encodes linear light in 0..255, by a soft shoulder and the sRGB curve."""
   light = jnp.maximum(light, 0)
   bright = 0.8 + 0.2 * jnp.tanh((light - 0.8) / 0.2)
   light = jnp.where(light > 0.8, bright, light)
@@ -50,7 +50,7 @@ def _encode(light):
 
 @jax.jit
 def _develop(studio, empty, seen: room.Survey, car, reflection, key):
-  """Layers -> photo uint8 [H, W, 3] and mask uint8 [H, W]."""
+  """Composes layers to a photo uint8 [H, W, 3] and a mask uint8 [H, W]."""
   height, width = seen.floor.shape
   blurred = jnp.concatenate(
     [reflection.light, reflection.coverage[..., None]], axis=-1
@@ -70,7 +70,7 @@ def _develop(studio, empty, seen: room.Survey, car, reflection, key):
 
 @jax.jit
 def _prepare(car, look, studio, number) -> tuple[march.View, march.View]:
-  """The photo's view and that of its reflection."""
+  """Returns the photo's view and that of its reflection."""
   place = scene.placement(studio, number)
   camera = scene.room_camera(studio)
   views = (
@@ -83,7 +83,7 @@ def _prepare(car, look, studio, number) -> tuple[march.View, march.View]:
 def render(
   car: Car, view: int, height: int, width: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-  """One photo of the studio.
+  """Renders one photo of the studio.
 
   Args:
     car: what `cars.sample_car` gave.

@@ -27,7 +27,7 @@ class Survey(NamedTuple):
 
 
 def _shadow(place: Placement, car: Shape, p: Vec):
-  """What is left of the light on the floor around the car, 0..1."""
+  """Returns what is left of the light on the floor around the car, 0..1."""
   near = place.to_car(p)
   middle, half_length = 0.5 * (car.nose + car.tail), 0.5 * (car.nose - car.tail)
   dx = jnp.abs(near.x - middle) - half_length + 0.25
@@ -44,7 +44,7 @@ def _shadow(place: Placement, car: Shape, p: Vec):
 
 
 def _stains(place: Placement, p: Vec):
-  """Uneven traces of tyres and water that turn with the table."""
+  """Returns uneven traces of tyres and water, which turn with the table."""
   q = place.to_car(p)
   wave = jnp.sin(1.7 * q.x + 1.3 * jnp.sin(1.1 * q.y)) * jnp.sin(
     2.3 * q.y + 1.7 * jnp.sin(0.9 * q.x)
@@ -55,7 +55,7 @@ def _stains(place: Placement, p: Vec):
 
 
 def _letters(texture, studio: Studio, azimuth, z, footprint):
-  """How much of a wall point is lettering, 0..1."""
+  """Returns how much of a wall point is lettering, 0..1."""
   rows, columns = texture.shape
   middle, foot, cap, width = studio.sign
   scale = columns / width  # texels a metre
@@ -75,13 +75,13 @@ def _letters(texture, studio: Studio, azimuth, z, footprint):
 
 
 def _floor_points(eye: Vec, ray: Vec):
-  """Where rays meet the floor, and how far that is; far if they do not."""
+  """Returns where rays meet the floor, and how far off; far if they do not."""
   t = jnp.where(ray.z < -1e-4, -eye.z / jnp.minimum(ray.z, -1e-4), 1e4)
   return eye.along(ray, t), t
 
 
 def _wall_points(studio: Studio, eye: Vec, ray: Vec):
-  """Where rays meet the cylinder of the wall from inside, and how far."""
+  """Returns where rays meet the cylinder of the wall from inside, how far off."""
   a = ray.x**2 + ray.y**2
   b = eye.x * ray.x + eye.y * ray.y
   c = eye.x**2 + eye.y**2 - studio.wall**2
@@ -135,7 +135,7 @@ def survey(
 
 
 def paint(studio: Studio, seen: Survey):
-  """The room's light, [H, W, 3]."""
+  """Returns the room's light, [H, W, 3]."""
   seen = Survey(*(part[..., None] for part in seen))
   worn = 1 + 0.05 * seen.stains * jnp.array([1.0, 0.67, 0.33])
   table = mix(1.0, studio.table * worn, seen.table)

@@ -40,10 +40,10 @@ class Studio(NamedTuple):
 def sample_studio(
   rng: np.random.Generator, length: float, middle: float
 ) -> Studio:
-  """A room with the small differences that days of work leave.
+  """Draws a room with the small differences that days of work leave.
 
   Args:
-    rng: what is drawn, is drawn from it.
+    rng: the source of random numbers.
     length: of the car in metres; long ones make the photographer step back.
     middle: x of the car's middle in its own frame.
   """
@@ -80,12 +80,12 @@ class Camera(NamedTuple):
   down: Vec  # as long as half the picture's height
 
   def ray(self, u, v) -> Vec:
-    """Unit directions; u, v in -1..1 from left to right and top to bottom."""
+    """Returns unit directions; u, v in -1..1 are from left and from the top."""
     return unit(self.forward.along(self.right, u).along(self.down, v))
 
 
 def room_camera(studio: Studio) -> Camera:
-  """The camera in the room's frame."""
+  """Returns the camera in the room's frame."""
   eye = Vec(-studio.distance, jnp.float32(0), studio.height)
   forward = unit(Vec(-eye.x, studio.aim[0] - eye.y, studio.aim[1] - eye.z))
   side = unit(Vec(forward.y, -forward.x, jnp.zeros_like(forward.x)))
@@ -113,20 +113,20 @@ class Placement(NamedTuple):
   y: jax.Array
 
   def to_car(self, point: Vec) -> Vec:
-    """A point of the room in the car's frame."""
+    """Returns a point of the room in the car's frame."""
     return self.turn_to_car(Vec(point.x - self.x, point.y - self.y, point.z))
 
   def turn_to_car(self, direction: Vec) -> Vec:
-    """A direction of the room in the car's frame."""
+    """Returns a direction of the room in the car's frame."""
     return turn(direction, self.cos, -self.sin)
 
   def turn_to_room(self, direction: Vec) -> Vec:
-    """A direction of the car's frame in the room."""
+    """Returns a direction of the car's frame in the room."""
     return turn(direction, self.cos, self.sin)
 
 
 def placement(studio: Studio, view) -> Placement:
-  """Where the car stands in a view, 1..16.
+  """Returns where the car stands in a view, 1..16.
 
   View 1 looks the car in the face; every step turns it by 22.5 degrees, so
   that view 5 has its nose on the left and view 9 shows its tail.
@@ -138,13 +138,13 @@ def placement(studio: Studio, view) -> Placement:
 
 
 def camera_in_car(place: Placement, camera: Camera) -> Camera:
-  """The same camera in the car's frame."""
+  """Returns the same camera in the car's frame."""
   axes = (place.turn_to_car(axis) for axis in camera[1:])
   return Camera(place.to_car(camera.eye), *axes)
 
 
 def surroundings(studio: Studio, direction: Vec) -> list[jax.Array]:
-  """Light [3] x [N] that reaches the car from `direction` in the room."""
+  """Returns the light [3] x [N] from a direction of the room onto the car."""
   up = direction.z
   flat = jnp.maximum(up, 0.05)
   # Two long rows of lamps under the ceiling, seen from the car.
