@@ -81,7 +81,7 @@ def _floor_points(eye: Vec, ray: Vec):
 
 
 def _wall_points(studio: Studio, eye: Vec, ray: Vec):
-  """Returns where rays meet the cylinder of the wall from inside, how far off."""
+  """Returns where rays meet the wall from inside, and how far off that is."""
   a = ray.x**2 + ray.y**2
   b = eye.x * ray.x + eye.y * ray.y
   c = eye.x**2 + eye.y**2 - studio.wall**2
