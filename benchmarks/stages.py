@@ -68,7 +68,7 @@ def _take(nets, cars, found, clock):
     for name, prediction in _predicted(nets.runs, given, clock)
   }
   with tempfile.TemporaryDirectory() as temporary:
-    store = parts.Parts(pathlib.Path(temporary) / 'a.csv', cars, {})
+    store = parts.Parts.open(pathlib.Path(temporary) / 'a.csv', cars, {})
     collector = parts.Collector(store, range(store.count))
     with clock('write'):
       for name, text in runs.items():
