@@ -12,17 +12,12 @@ from carvana_jax.datasets import folds, prepare
 from carvana_jax.evaluation import scoring
 from carvana_jax.inference import networks
 from carvana_jax.masks import cleaning, from_logits
-from carvana_jax.metrics import bootstrap, error_bands, overlap
+from carvana_jax.metrics import bootstrap, error_bands, overlap, table
 from carvana_jax.parallel import processes
 from carvana_jax.system import files
 from carvana_jax.training import trained_run
 
 _GROUPS = ('view', 'make', 'colour', 'body')
-# What is written of an evaluation's scores: columns of images.csv.
-_MEANS = (
-  'iou', 'accuracy', 'dice_band_2', 'dice_band_4', 'dice_band_8',
-  'hausdorff_95', 'surface_distance', 'ceiling_soft', 'ceiling_hard',
-)  # fmt: skip
 
 
 def evaluate(
@@ -104,7 +99,7 @@ def evaluate(
   if processes.is_first():
     make_room(target, origin)
     _write(target, summary, rows, errors)
-  print(_table(summary, target))
+  print(_text(summary, target))
   return summary
 
 
@@ -165,10 +160,7 @@ def _summarize(rows):
     'dice_median': float(np.median(dice)),
     'dice_worst_percent': float(worst.mean()),
     'dice_worst': float(dice.min()),
-    **{
-      f'{name}_mean': float(np.mean([row[name] for row in rows]))
-      for name in _MEANS
-    },
+    **table.means(rows),
     'images': len(rows),
     'cars': len(set(cars)),
   }
@@ -202,11 +194,10 @@ def _grouped(rows, name):
   return sorted(groups, key=lambda group: group['dice_mean'])
 
 
-def _table(summary, target):
+def _text(summary, target):
   """The summary for people, at most 80 columns wide."""
   low, high = summary['dice_interval']
   number = lambda name: f'{summary[name]:9.5f}'
-  pixels = lambda name: f'{summary[name]:9.2f}'
   percent = lambda name: f'{100 * summary[name]:5.1f} %'
   lines = [
     f'{summary["dataset"]} {_named(summary)}: {summary["images"]} images of '
@@ -219,14 +210,7 @@ def _table(summary, target):
     f'{"Dice":10}{number("dice_mean")}{number("dice_median")}'
     f'{number("dice_worst_percent")}{number("dice_worst")}'
     f'{f"{low:.5f} to {high:.5f}":>24}',
-    f'{"ceiling":10}{number("ceiling_soft_mean")} with soft masks,'
-    f'{number("ceiling_hard_mean")} with hard ones',
-    f'{"IoU":10}{number("iou_mean")}',
-    f'{"accuracy":10}{number("accuracy_mean")}',
-    f'{"border":10}{number("dice_band_2_mean")} (2 pixels)'
-    f'{number("dice_band_4_mean")} (4){number("dice_band_8_mean")} (8), Dice',
-    f'{"distance":10}{pixels("surface_distance_mean")} pixels,'
-    f'{pixels("hausdorff_95_mean")} at 95 % (Hausdorff)',
+    *table.lines(summary),
     f'{"wrong":10}{percent("wrong_within_4")} of the pixels within 4 pixels of '
     f'the border,{percent("wrong_beyond_16")} beyond 16',
   ]

@@ -17,7 +17,7 @@ from carvana_jax.evaluation import car_groups
 from carvana_jax.inference import predictor
 from carvana_jax.inference.prediction import Prediction
 from carvana_jax.masks import cleaning, from_logits
-from carvana_jax.metrics import border, ceiling, error_bands, overlap
+from carvana_jax.metrics import border, error_bands, overlap, table
 from carvana_jax.parallel import processes
 from carvana_jax.system import progress, threads
 from carvana_jax.training import trained_run
@@ -158,13 +158,12 @@ def _scored(truth, prediction, config, tuned):
     box = np.array([0, 0, *truth.mask.shape])
   network_size = spec.parse_size(config.data.size)
   pair = border.mask_pair(predicted, truth.mask)
+  image = table.ScoredImage(predicted, truth.mask, pair, network_size, box)
   errors = error_bands.by_distance(pair)
   row = {
     **truth.label,
     'colour': _colour(truth, given.image, box),
-    **overlap.mask_scores(predicted, truth.mask),
-    **border.scores(pair),
-    **ceiling.dice(truth.mask, network_size, box),
+    **table.scores(image),
     'wrong_far': error_bands.count_far(errors),
     'body': car_groups.body_of(
       truth.mask, truth.label['view'], truth.label['model']

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from carvana_jax.evaluation import results
-from carvana_jax.metrics import border
+from carvana_jax.metrics import table
 from carvana_jax.reporting import page
 from carvana_jax.system.errors import UserError
 
@@ -14,10 +14,6 @@ def _fraction(value):
 
 def _threshold(value):
   return f'{value:.3f}'
-
-
-def _pixels(value):
-  return f'{float(value):.2f}'
 
 
 def _percent(value):
@@ -32,6 +28,10 @@ def _yes(value):
   return 'yes' if value else 'no'
 
 
+def _means(metrics):
+  return {metric.mean_key: (metric.label, metric.text) for metric in metrics}
+
+
 # Names in summary.json, in words with units, and how they are written.
 _SUMMARY = {
   'images': ('images', str),
@@ -41,21 +41,10 @@ _SUMMARY = {
   'dice_median': ('Dice, median', _fraction),
   'dice_worst_percent': ('Dice, mean of the worst 1 %', _fraction),
   'dice_worst': ('Dice, worst image', _fraction),
-  'ceiling_soft_mean': ('ceiling, soft masks', _fraction),
-  'ceiling_hard_mean': ('ceiling, hard masks', _fraction),
-  'iou_mean': ('IoU, mean', _fraction),
-  'accuracy_mean': ('accuracy of the pixels, mean', _fraction),
-  **{
-    f'dice_band_{width}_mean': (
-      f'Dice within {width} pixels of the border, mean',
-      _fraction,
-    )
-    for width in border.BANDS
-  },
+  **_means(table.FRACTIONS),
   'wrong_within_4': ('wrong pixels within 4 pixels of the border', _percent),
   'wrong_beyond_16': ('wrong pixels beyond 16 pixels of it', _percent),
-  'surface_distance_mean': ('surface distance, mean (pixels)', _pixels),
-  'hausdorff_95_mean': ('Hausdorff distance at 95 %, mean (pixels)', _pixels),
+  **_means(table.DISTANCES),
   'threshold': ('threshold', _threshold),
   'cleaning': ('cleaning of masks', str),
   'tuned_threshold': ('tuned threshold, best on validation', _threshold),
@@ -71,6 +60,7 @@ _SUMMARY = {
   'step': ('step of the network', str),
   'fine_step': ('step of the second network, on tiles', str),
 }
+_DISTANCE = table.METRICS['surface_distance'].text
 
 
 def summaries(found: Sequence[results.Evaluation]) -> str:
@@ -152,7 +142,7 @@ def images(rows: Sequence[dict[str, str]]) -> str:
       {
         'image': row['filename'],
         'Dice': _fraction(row['dice']),
-        'surface distance (pixels)': _pixels(row['surface_distance']),
+        'surface distance (pixels)': _DISTANCE(row['surface_distance']),
         'car': _car(row).replace(' ', '\N{NO-BREAK SPACE}'),
       }
       for row in rows
@@ -164,7 +154,7 @@ def image(row: dict[str, str]) -> str:
   """The same of one image, in a line."""
   return (
     f'{row["filename"]} · Dice {_fraction(row["dice"])} · surface distance '
-    f'{_pixels(row["surface_distance"])} pixels · {_car(row)}'
+    f'{_DISTANCE(row["surface_distance"])} pixels · {_car(row)}'
   )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from carvana_jax.configs import debug
 from carvana_jax.datasets import images
-from carvana_jax.reporting import cards, page, run_report
+from carvana_jax.reporting import cards, page, plots, run_report
 from tests.helpers import browser
 
 SUMMARY = {
@@ -276,9 +276,7 @@ class ReportTest(chex.TestCase):
   def curves(self, *lines):
     """The x values of the learning curves of a metrics.jsonl."""
     (self.workdir / 'metrics.jsonl').write_text(''.join(lines))
-    with mock.patch.object(
-      run_report.plots, 'curves', return_value='<svg>'
-    ) as drawn:
+    with mock.patch.object(plots, 'curves', return_value='<svg>') as drawn:
       self.assertIn('Learning curves', self.sections())
     return drawn.call_args.args[1]
 
