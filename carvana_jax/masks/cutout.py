@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from carvana_jax.masks import cleaning, from_logits
+from carvana_jax.masks import cleaning, distance, from_logits
 
 _REACH = 4  # pixels from a mixed colour to the unmixed ones it is told from
 _SQUARE = np.ones((3, 3), np.uint8)
@@ -35,20 +35,12 @@ def alpha(levels: np.ndarray, mask: np.ndarray, threshold: float) -> np.ndarray:
   found = np.zeros(mask.shape, np.uint8)
   part = _around(mask, 4)  # more than the filters below reach
   mask = mask[part]
-  nearest = _distance_to_border(mask)
-  distance = _distance_to_contour(levels[part], threshold)
+  nearest = distance.signed(mask)
+  ramp = _distance_to_contour(levels[part], threshold)
   # A contour passes between two pixels, less than half a pixel from the middle.
-  distance = np.clip(distance, nearest - 0.49, nearest + 0.49)
-  found[part] = np.rint(127.5 + 127.5 * np.clip(distance, -1, 1))
+  ramp = np.clip(ramp, nearest - 0.49, nearest + 0.49)
+  found[part] = np.rint(127.5 + 127.5 * np.clip(ramp, -1, 1))
   return found
-
-
-def _distance_to_border(mask):
-  """Signed distance to the line between the pixels of bool [H, W]."""
-  to = lambda pixels: cv2.distanceTransform(
-    _bits(pixels), cv2.DIST_L2, cv2.DIST_MASK_5
-  )
-  return np.where(mask, to(mask) - 0.5, 0.5 - to(~mask))
 
 
 def _distance_to_contour(levels, threshold):

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from carvana_jax.datasets import images
-from carvana_jax.masks import cleaning
+from carvana_jax.masks import cleaning, distance
 
 # Shadows are smooth: a longer side is reduced to so many pixels.
 _LONG = 480
@@ -190,8 +190,8 @@ def find_ground(mask: np.ndarray) -> Ground:
   below = np.logical_or.accumulate(mask) & ~mask  # car is above
   below &= (height > 0) & (height < _BODY_HEIGHT)
   contact = mask & (height < _CONTACT_HEIGHT)
-  distance = _distance_to(below | contact) / size
-  return Ground(size, height, aside, below, mask, contact, distance)
+  away = distance.on_floor(below | contact) / size
+  return Ground(size, height, aside, below, mask, contact, away)
 
 
 def _contact_line(mask):
@@ -226,11 +226,3 @@ def _lower_hull(points):
 
 def _turns_up(a, b, c):
   return (b[0] - a[0]) * (c[1] - a[1]) < (c[0] - a[0]) * (b[1] - a[1])
-
-
-def _distance_to(pixels):
-  """A row is two columns: seen from so low, the floor is foreshortened."""
-  tall = np.repeat(pixels, 2, axis=0)
-  return cv2.distanceTransform(
-    (~tall).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5
-  )[::2]

@@ -10,6 +10,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from carvana_jax.masks import distance
+
 BANDS = (2, 4, 8)  # pixels on either side of the border
 _CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 
@@ -39,7 +41,7 @@ def mask_pair(predicted: np.ndarray, actual: np.ndarray) -> MaskPair:
   """
   diagonal = math.hypot(*actual.shape)
   predicted, actual = _cropped(predicted, actual)
-  away = np.where(actual, _distance_to(~actual), _distance_to(actual))
+  away = np.where(actual, distance.exact(~actual), distance.exact(actual))
   return MaskPair(predicted, actual, away, diagonal)
 
 
@@ -104,27 +106,10 @@ def _band_scores(pair):
 def _distances(predicted, actual, diagonal):
   """Distances between two borders, bool [H, W]."""
   if not predicted.any() or not actual.any():
-    distance = 0.0 if predicted.any() == actual.any() else diagonal
-    return {'hausdorff_95': distance, 'surface_distance': distance}
-  ways = _distance_to(actual)[predicted], _distance_to(predicted)[actual]
+    constant = 0.0 if predicted.any() == actual.any() else diagonal
+    return {'hausdorff_95': constant, 'surface_distance': constant}
+  ways = distance.exact(actual)[predicted], distance.exact(predicted)[actual]
   return {
     'hausdorff_95': float(max(np.percentile(way, 95) for way in ways)),
     'surface_distance': float(np.concatenate(ways).mean()),
   }
-
-
-def _distance_to(pixels):
-  """Every pixel's Euclidean distance to the nearest of `pixels`, float32.
-
-  Exact (Felzenszwalb & Huttenlocher 2012); very large where there are none.
-  """
-  # Intel's routine is as fast, but its last bits depend on where in memory the
-  # pixels lie. The setting is this thread's, and other functions profit by it.
-  before = cv2.ipp.useIPP()
-  cv2.ipp.setUseIPP(False)
-  try:
-    return cv2.distanceTransform(
-      (~pixels).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE
-    )
-  finally:
-    cv2.ipp.setUseIPP(before)

@@ -50,18 +50,6 @@ class BorderTest(chex.TestCase):
     self.assertFalse(border.border_pixels(np.full((3, 4), value)).any())
 
 
-class DistanceTest(chex.TestCase):
-  def test_to_the_last_bit_wherever_the_pixels_lie(self):
-    rng = np.random.default_rng(0)
-    pixels = rng.random((50, 77)) < 0.01
-    expected = ndimage.distance_transform_edt(~pixels).astype(np.float32)
-    memory = np.empty(pixels.size + 64, bool)
-    for start in range(64):
-      moved = memory[start : start + pixels.size].reshape(pixels.shape)
-      moved[:] = pixels
-      chex.assert_trees_all_equal(border._distance_to(moved), expected)
-
-
 class ScoresTest(chex.TestCase):
   def test_equal_masks(self):
     mask = square(10, 12, 15)
