@@ -40,7 +40,7 @@ from carvana_jax.models import layer_table
 from carvana_jax.parallel import compilation_cache
 from carvana_jax.system import files
 from carvana_jax.system.errors import UserError
-from carvana_jax.training import provenance, trained_run
+from carvana_jax.training import provenance, run_folder, trained_run
 from carvana_jax.training.validation import Validation
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -99,7 +99,7 @@ def measure(name: str, workdir: pathlib.Path) -> dict:
   """Returns what the table says of a trained system."""
   run = trained_run.load(workdir)
   config = run.config
-  folder = workdir / 'evaluation' / f'{config.data.dataset}-test'
+  folder = run_folder.evaluation_folder(workdir, config.data.dataset, 'test')
   full = json.loads((folder / 'summary.json').read_text())
   if full['step'] != run.step:
     raise UserError(f'{name} was not trained to its end; start again.')

@@ -2,11 +2,13 @@
 
     python -m carvana_jax.compare RUN_A RUN_B
     python -m carvana_jax.compare runs/a runs/b --split=validation
+    python -m carvana_jax.compare runs/a/evaluation/carvana-test \\
+        runs/a/evaluation/carvana-test-fine
 
 RUN_A and RUN_B are folders of runs that carvana_jax.evaluate has scored on the
-same images at the same size. Their Dice is compared image by image; a
-difference above 0 means that RUN_B is better. The interval is from a bootstrap
-over cars.
+same images at the same size; either may also be the folder of one evaluation.
+Their Dice is compared image by image; a difference above 0 means that RUN_B is
+better. The interval is from a bootstrap over cars.
 """
 
 from absl import flags
@@ -17,14 +19,14 @@ if __name__ == '__main__':
   flags.DEFINE_string(
     'dataset',
     None,
-    'The data set that both were scored on. Default: the one that RUN_A '
-    'trained on.',
+    'The data set that both runs were scored on. Default: the one that the '
+    'first of them trained on.',
   )
   flags.DEFINE_enum(
     'split',
     'test',
     ['train', 'validation', 'test', 'all'],
-    'The split that both were scored on.',
+    'The split that both runs were scored on.',
   )
   cli.parse(words=('RUN_A', 'RUN_B'))
 
@@ -35,12 +37,12 @@ from carvana_jax.system import files
 def main(first: str, second: str) -> None:
   """Runs the command."""
   args = flags.FLAGS
-  folders = [files.absolute(name) for name in (first, second)]
-  dataset = args.dataset or comparison.dataset_of(folders[0])
-  read_both = [
-    comparison.read(folder, f'{dataset}-{args.split}') for folder in folders
-  ]
-  rows, summaries = zip(*read_both, strict=True)
+  folders = comparison.evaluation_folders(
+    [files.absolute(name) for name in (first, second)],
+    args.dataset,
+    args.split,
+  )
+  rows, summaries = zip(*map(comparison.read, folders), strict=True)
   comparison.refuse_other_images(*rows)
   comparison.refuse_other_sizes(*summaries, (first, second))
   print(

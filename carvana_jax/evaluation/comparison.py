@@ -1,6 +1,7 @@
 """Compares two evaluations of the same images."""
 
 import pathlib
+from collections.abc import Sequence
 
 import numpy as np
 from ml_collections import ConfigDict
@@ -71,27 +72,71 @@ def dataset_of(workdir: pathlib.Path) -> str:
   return name
 
 
-def read(
-  workdir: pathlib.Path, evaluation: str
-) -> tuple[dict[str, dict], dict]:
+def is_evaluation(folder: pathlib.Path) -> bool:
+  """Returns whether a folder is that of an evaluation, not that of a run."""
+  return (folder / 'images.csv').exists()
+
+
+def find(run: pathlib.Path, dataset: str, split: str) -> pathlib.Path:
+  """Returns the folder of a run's plain evaluation.
+
+  Args:
+    run: the folder of the run.
+    dataset: the name of the data set that was scored.
+    split: train, validation, test or all.
+
+  Raises:
+    UserError: the run was not scored on that.
+  """
+  folder = run_folder.evaluation_folder(run, dataset, split)
+  if not is_evaluation(folder):
+    raise UserError(
+      f'{folder / "images.csv"} is missing; make it with python -m '
+      f'carvana_jax.evaluate --workdir={run} --dataset={dataset} '
+      f'--split={split}'
+    )
+  return folder
+
+
+def evaluation_folders(
+  folders: Sequence[pathlib.Path], dataset: str | None, split: str
+) -> list[pathlib.Path]:
+  """Returns the folders of evaluations, given those or the runs' own.
+
+  Args:
+    folders: the folders of evaluations, or of runs.
+    dataset: the name of the data set that the runs were scored on; None stands
+      for the one that the first of them trained on.
+    split: train, validation, test or all.
+
+  Raises:
+    UserError: a run was not scored on that.
+  """
+  runs = [folder for folder in folders if not is_evaluation(folder)]
+  if runs and not dataset:
+    dataset = dataset_of(runs[0])
+  return [
+    find(folder, dataset, split) if folder in runs else folder
+    for folder in folders
+  ]
+
+
+def read(folder: pathlib.Path) -> tuple[dict[str, dict], dict]:
   """Reads an evaluation.
+
+  Args:
+    folder: the folder of the evaluation.
 
   Returns:
     The rows of images.csv by filename, and what summary.json holds.
 
   Raises:
-    UserError: there is no such evaluation, or it is damaged.
+    UserError: the evaluation is damaged.
   """
-  path = workdir / 'evaluation' / evaluation / 'images.csv'
-  if not path.exists():
-    dataset, _, split = evaluation.rpartition('-')
-    raise UserError(
-      f'{path} is missing; make it with python -m carvana_jax.evaluate '
-      f'--workdir={workdir} --dataset={dataset} --split={split}'
-    )
-  found = results.rows(path, ('filename', 'car_id'), ('dice',))
-  rows = {row['filename']: row for row in found}
-  if not rows or len(rows) < len(found):
+  path = folder / 'images.csv'
+  listed = results.rows(path, ('filename', 'car_id'), ('dice',))
+  rows = {row['filename']: row for row in listed}
+  if not rows or len(rows) < len(listed):
     raise UserError(f'{path} has no rows, or two of one image; evaluate again.')
   summary = files.read_json(path.with_name('summary.json'))
   for name, kind in (('size', str), ('threshold', float)):
@@ -121,7 +166,7 @@ def refuse_other_sizes(
   Args:
     first: the first one's summary.json.
     second: that of the other.
-    names: of the runs.
+    names: what the two are called.
   """
   if first['size'] != second['size']:
     raise UserError(

@@ -15,7 +15,7 @@ from carvana_jax.masks import cleaning, from_logits
 from carvana_jax.metrics import bootstrap, error_bands, overlap, table
 from carvana_jax.parallel import processes
 from carvana_jax.system import files
-from carvana_jax.training import trained_run
+from carvana_jax.training import run_folder, trained_run
 
 _GROUPS = ('view', 'make', 'colour', 'body')
 
@@ -25,7 +25,7 @@ def evaluate(
   data_config,
   split: str,
   folder: pathlib.Path,
-  variant: str = '',
+  flip: bool | None = None,
 ) -> dict:
   """Scores one split and writes the results.
 
@@ -35,7 +35,8 @@ def evaluate(
     split: train, validation, test, or all (every labelled image); which cars
       are of the first two follows from `data_config.validation_folds`.
     folder: the run's workdir.
-    variant: what the name of the results' folder ends in, after the run's.
+    flip: the run's `config.eval.flip` where that was changed for this
+      evaluation, which then gets a folder of its own.
 
   Returns:
     The summary, as in summary.json.
@@ -50,14 +51,12 @@ def evaluate(
   }
   if run.fine:
     what['fine_step'] = run.fine.step
-  place = lambda split: (
-    folder
-    / 'evaluation'
-    / f'{data_config.dataset}-{split}{run.variant}{variant}'
+  results_of = lambda split: run_folder.evaluation_folder(
+    folder, data_config.dataset, split, run.fine is not None, flip
   )
   tuned = None
   if split == 'test':
-    validation = place('validation')
+    validation = results_of('validation')
     tuned = _broadcast_config(
       lambda: networks.tuned_by_evaluation(validation, run.config.eval, what)
     )
@@ -95,7 +94,7 @@ def evaluate(
       'tuned_cleaning': cleaning.name_of(tuned),
       'tuned_dice_mean': float(np.mean([one.dice_tuned for one in scored])),
     }
-  target = place(split)
+  target = results_of(split)
   if processes.is_first():
     make_room(target, origin)
     _write(target, summary, rows, errors)

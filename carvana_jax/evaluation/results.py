@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from carvana_jax.datasets import folds
 from carvana_jax.system import files
 from carvana_jax.system.errors import UserError
+from carvana_jax.training import run_folder
 
 # The columns that are read of the tables: texts, then numbers.
 _IMAGES = (
@@ -52,8 +53,7 @@ def read(workdir: pathlib.Path) -> list[Evaluation]:
     UserError: a file is damaged.
   """
   return [
-    _evaluation(path)
-    for path in sorted(workdir.glob('evaluation/*/summary.json'))
+    _evaluation(path) for path in run_folder.evaluation_summaries(workdir)
   ]
 
 

@@ -11,7 +11,7 @@ from carvana_jax.inference import second_network
 from carvana_jax.masks import cleaning
 from carvana_jax.system import files
 from carvana_jax.system.errors import UserError
-from carvana_jax.training import crossval_folder, trained_run
+from carvana_jax.training import crossval_folder, run_folder, trained_run
 
 
 class Networks(NamedTuple):
@@ -123,16 +123,16 @@ def validation_settings(
     `config.eval`, see `tuned_by_evaluation`; None where this network was not
     evaluated.
   """
-  name = f'{run.config.data.dataset}-validation{run.variant}'
+  validation = run_folder.evaluation_folder(
+    folder, run.config.data.dataset, 'validation', fine=run.fine is not None
+  )
   same = {
     'step': run.step,
     'flip': run.config.eval.flip,
     'fine_step': run.fine.step if run.fine else None,
     'source': prepare.source_of(run.data),
   }
-  return tuned_by_evaluation(
-    folder / 'evaluation' / name, run.config.eval, same
-  )
+  return tuned_by_evaluation(validation, run.config.eval, same)
 
 
 def tuned_by_evaluation(

@@ -13,6 +13,7 @@ from carvana_jax.system import config_fields, files
 from carvana_jax.system.errors import UserError
 from carvana_jax.training import crossval_folder
 
+_EVALUATIONS = 'evaluation'  # the folder of all evaluations of a run
 # Fields that may differ between the parts of a run that was interrupted.
 _FREE_FIELDS = (
   'train.max_minutes',
@@ -169,6 +170,37 @@ def _damaged(path, number):
 def _is_number(value):
   """Whether it is one that can be drawn, or NaN."""
   return type(value) in (int, float) and not abs(value) > 1e300
+
+
+def evaluation_folder(
+  workdir: pathlib.Path,
+  dataset: str,
+  split: str,
+  fine: bool = False,
+  flip: bool | None = None,
+) -> pathlib.Path:
+  """Returns the folder that the results of an evaluation are written to.
+
+  Args:
+    workdir: the folder of the run.
+    dataset: the name of the data set that is scored.
+    split: train, validation, test or all.
+    fine: whether the run's second network is used as well.
+    flip: whether predictions are averaged with those of the mirrored photos,
+      if that is not as the run's config has it.
+
+  Returns:
+    WORKDIR/evaluation/DATASET-SPLIT, followed by -fine, -flip or -noflip.
+  """
+  suffix = '-fine' if fine else ''
+  if flip is not None:
+    suffix += '-flip' if flip else '-noflip'
+  return workdir / _EVALUATIONS / f'{dataset}-{split}{suffix}'
+
+
+def evaluation_summaries(workdir: pathlib.Path) -> list[pathlib.Path]:
+  """Returns the summary.json of each finished evaluation of a run, by name."""
+  return sorted((workdir / _EVALUATIONS).glob('*/summary.json'))
 
 
 def _config_file(workdir):

@@ -30,11 +30,6 @@ class Run:
   # A second network, for tiles of the photo along this one's border.
   fine: 'Run | None' = None
 
-  @property
-  def variant(self) -> str:
-    """What the names of its evaluations end in."""
-    return '-fine' if self.fine else ''
-
   def with_flip(self, flip: bool) -> 'Run':
     """The same network with another `config.eval.flip`."""
     config = self.config.copy_and_resolve_references()

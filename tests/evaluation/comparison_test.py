@@ -103,36 +103,60 @@ class CompareTest(chex.TestCase):
     self.assertNotIn('threshold', table(result, names))
 
 
+def write_evaluation(folder, dice, flip=False):
+  """Six cars of one Dice."""
+  folder.mkdir(parents=True)
+  with (folder / 'images.csv').open('w', newline='') as file:
+    writer = csv.DictWriter(file, ['filename', 'car_id', 'dice'])
+    writer.writeheader()
+    for car in 'uvwxyz':
+      writer.writerow(
+        {'filename': f'{car}_01.jpg', 'car_id': car, 'dice': dice}
+      )
+  summary = SUMMARY | {'flip': flip}
+  (folder / 'summary.json').write_text(json.dumps(summary))
+
+
 class CommandTest(chex.TestCase):
-  def test_two_workdirs(self):
-    root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
-    run = lambda *words: subprocess.run(
+  def setUp(self):
+    super().setUp()
+    self.root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+    for name, dice in (('a', 0.9), ('b', 0.8)):
+      folder = self.root / name / 'evaluation' / 'studio-test'
+      write_evaluation(folder, dice, flip=name == 'b')
+      config = '{"data": {"dataset": "studio"}}'
+      (self.root / name / 'config.json').write_text(config)
+
+  def compare(self, *words):
+    return subprocess.run(
       [sys.executable, '-m', 'carvana_jax.compare', *map(str, words)],
       cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    for name, dice in (('a', 0.9), ('b', 0.8)):
-      folder = root / name / 'evaluation' / 'studio-test'
-      folder.mkdir(parents=True)
-      with (folder / 'images.csv').open('w', newline='') as file:
-        writer = csv.DictWriter(file, ['filename', 'car_id', 'dice'])
-        writer.writeheader()
-        for car in 'uvwxyz':
-          writer.writerow(
-            {'filename': f'{car}_01.jpg', 'car_id': car, 'dice': dice}
-          )
-      summary = SUMMARY | {'flip': name == 'b'}
-      (folder / 'summary.json').write_text(json.dumps(summary))
-      config = '{"data": {"dataset": "studio"}}'
-      (root / name / 'config.json').write_text(config)
-    result = run(root / 'a', root / 'b')
+
+  def test_two_workdirs(self):
+    result = self.compare(self.root / 'a', self.root / 'b')
     self.assertEqual(result.returncode, 0, result.stderr)
     self.assertIn('a is better', result.stdout)
     self.assertRegex(result.stdout, '/b +0.500 +yes +none\n')
     for words, part in (
-      ((root / 'a',), 'give RUN_A RUN_B'),
-      ((root / 'a', root / 'b', '--dataset=carvana'), 'carvana-test'),
+      (('a',), 'give RUN_A RUN_B'),
+      (('a', 'b', '--dataset=carvana'), 'carvana-test'),
     ):
-      result = run(*words)
+      paths = [word if word[0] == '-' else self.root / word for word in words]
+      result = self.compare(*paths)
       self.assertEqual(result.returncode, 2)
       self.assertIn(part, result.stderr)
       self.assertLen(result.stderr.splitlines(), 1)
+
+  def test_folders_of_evaluations(self):
+    fine = self.root / 'a' / 'evaluation' / 'studio-test-fine'
+    write_evaluation(fine, 0.95)
+    plain = fine.with_name('studio-test')
+    for words, better in (
+      ((plain, fine), 'studio-test-fine is better'),
+      ((fine, self.root / 'b'), 'studio-test-fine is better'),
+      ((self.root / 'b', plain), 'studio-test is better'),
+    ):
+      result = self.compare(*words)
+      self.assertEqual(result.returncode, 0, result.stderr)
+      self.assertIn(better, result.stdout)

@@ -7,6 +7,7 @@ import sys
 import tempfile
 
 import chex
+from absl.testing import parameterized
 
 from carvana_jax.configs import default
 from carvana_jax.system.errors import UserError
@@ -95,3 +96,31 @@ class OtherConfigTest(chex.TestCase):
     run_folder.write_config(config, root)
     config.data.coarse = '/new/coarse'
     run_folder.refuse_other_config(config, root)
+
+
+class EvaluationsTest(chex.TestCase):
+  @parameterized.parameters(
+    ({}, 'studio-test'),
+    ({'fine': True}, 'studio-test-fine'),
+    ({'flip': True}, 'studio-test-flip'),
+    ({'flip': False, 'fine': True}, 'studio-test-fine-noflip'),
+  )
+  def test_names(self, how, name):
+    folder = run_folder.evaluation_folder(
+      pathlib.Path('runs/a'), 'studio', 'test', **how
+    )
+    self.assertEqual(folder, pathlib.Path('runs/a/evaluation') / name)
+
+  def test_only_finished_ones_are_listed(self):
+    root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+    self.assertEmpty(run_folder.evaluation_summaries(root))
+    folders = [
+      run_folder.evaluation_folder(root, 'studio', split)
+      for split in ('train', 'test', 'all')
+    ]
+    for folder in folders:
+      folder.mkdir(parents=True)
+    for folder in folders[:2]:
+      (folder / 'summary.json').write_text('{}')
+    names = [x.parent.name for x in run_folder.evaluation_summaries(root)]
+    self.assertEqual(names, ['studio-test', 'studio-train'])
