@@ -1,5 +1,10 @@
 """The networks; `registry` builds them from a config."""
 
-from carvana_jax.models.registry import build, frozen_layers, skips
+from carvana_jax.models.registry import (
+  build,
+  frozen_layers,
+  input_channels,
+  skips,
+)
 
-__all__ = ['build', 'frozen_layers', 'skips']
+__all__ = ['build', 'frozen_layers', 'input_channels', 'skips']

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
-from carvana_jax.models import vgg_weights
+from carvana_jax.models import registry
 from carvana_jax.system.errors import UserError
 
 
@@ -15,14 +15,14 @@ def check_weights_file(config: ConfigDict) -> None:
   if 'encoder_weights' not in config.model:
     return
   file = config.model.encoder_weights
+  weights = registry.encoder_weights(config.model.name)
   if not file:
     raise UserError(
-      'config.model.encoder_weights names no file: give it the ImageNet '
-      'weights of VGG19 (Keras .h5, torchvision .pth or .safetensors), or '
-      "'random' to train the encoder from scratch."
+      f'config.model.encoder_weights names no file: give it {weights.FILES}, '
+      "or 'random' to train the encoder from scratch."
     )
   if file != 'random':
-    vgg_weights.read(file)
+    weights.read(file)
 
 
 def values(
@@ -44,7 +44,9 @@ def values(
     print('the encoder starts at random and is trained from scratch')
   if 'params' in like:
     file = model_config.encoder_weights
-    weights, origin['encoder'] = vgg_weights.read(file)
+    weights, origin['encoder'] = registry.encoder_weights(
+      model_config.name
+    ).read(file)
     print(f'the encoder is that of {file}, SHA-256 {origin["encoder"]}')
     found['params'] = {'encoder': weights}
   if 'input' in like:

@@ -1,22 +1,33 @@
 """Networks, built by name from a config."""
 
 import dataclasses
+import types
 import typing
 
 import jax.numpy as jnp
 from flax import linen as nn
 
-from carvana_jax.models import cnn, unet, vgg_unet
+from carvana_jax.models import cnn, unet, vgg_unet, vgg_weights
 from carvana_jax.system.config_fields import check_kind
 from carvana_jax.system.errors import UserError
 
-_MODELS = {
-  'unet': unet.UNet,
-  'cnn': cnn.CNN,
-  'vgg_unet': vgg_unet.VGGUNet,
+
+class _Row(typing.NamedTuple):
+  network: type[nn.Module]  # its fields are those of `config.model`
+  # Numbers of input channels that it takes; (): any.
+  input_channels: tuple[int, ...] = ()
+  # Reads the file that `config.model.encoder_weights` names, see `vgg_weights`.
+  weights: types.ModuleType | None = None
+
+
+# By `config.model.name`.
+_NETWORKS = {
+  'unet': _Row(unet.UNet),
+  'cnn': _Row(cnn.CNN),
+  'vgg_unet': _Row(vgg_unet.VGGUNet, input_channels=(3,), weights=vgg_weights),
 }
 _CHOICES = {
-  'name': tuple(_MODELS),
+  'name': tuple(_NETWORKS),
   'norm': unet.NORMS,
   'upsampling': unet.UPSAMPLINGS,
   'dtype': ('float32', 'bfloat16'),
@@ -36,12 +47,17 @@ _LARGEST_WIDTH, _LARGEST_KERNEL = 8192, 255
 
 
 def build(model_config) -> nn.Module:
-  """The network that `config.model` describes.
+  """Builds a network.
 
-  Its fields are those of the class that `name` stands for.
+  Args:
+    model_config: `config.model`, that is `name` and the fields of the class
+      that it stands for.
+
+  Returns:
+    A Linen network, whose parameters are yet to be made.
 
   Raises:
-    UserError: a field is missing or is none, or has a value that it can't
+    UserError: a field is missing, is unknown, or has a value that it can't
       have.
   """
   fields = {
@@ -55,7 +71,7 @@ def build(model_config) -> nn.Module:
         f'config.model.{field}={fields.get(field)!r} is unknown; '
         f'choose from {", ".join(choices)}.'
       )
-  network = _MODELS[fields.pop('name')]
+  network = _NETWORKS[fields.pop('name')].network
   _check_fields(fields, network)
   for field, (least, most) in _RANGES.items():
     value = fields.get(field, least)
@@ -144,11 +160,35 @@ def _check_width(fields):
     )
 
 
+def input_channels(name: str) -> tuple[int, ...]:
+  """Returns the numbers of input channels that a network takes.
+
+  Args:
+    name: `config.model.name`.
+
+  Returns:
+    The numbers; (): any number will do.
+  """
+  return _NETWORKS[name].input_channels
+
+
+def encoder_weights(name: str) -> types.ModuleType:
+  """Returns the module that reads the weights of a network's encoder.
+
+  Args:
+    name: `config.model.name` of a network that has `encoder_weights`.
+
+  Returns:
+    A module with a function `read` and a text `FILES`, as `vgg_weights`.
+  """
+  return _NETWORKS[name].weights
+
+
 def frozen_layers(model: nn.Module) -> tuple[str, ...]:
-  """The top-level layers whose parameters training leaves alone."""
+  """Returns the top-level layers whose parameters training leaves alone."""
   return getattr(model, 'frozen', ())
 
 
 def skips(model: nn.Module) -> tuple[tuple[str, str], ...]:
-  """Names of the layers that a skip connection leads from and to."""
+  """Returns the names of the layers that each skip connection joins."""
   return getattr(model, 'skips', ())

@@ -24,6 +24,10 @@ from carvana_jax.models import vgg_unet
 from carvana_jax.system import files
 from carvana_jax.system.errors import UserError
 
+# What to give as `config.model.encoder_weights`, in words.
+FILES = (
+  'the ImageNet weights of VGG19 (Keras .h5, torchvision .pth or .safetensors)'
+)
 _OTHER = 'give the weights of VGG19 by Keras or torchvision.'
 _AGAIN = 'download it again.'
 _LARGEST_PICKLE = 2**20  # bytes; torchvision's vgg19 has some 5000

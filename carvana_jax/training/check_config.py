@@ -63,17 +63,13 @@ def check(config: ConfigDict) -> None:
       raise UserError(f'config.{section}.{name}={value} must be {words}.')
   losses.by_name(config.train.loss)
   models.build(config.model)
-  if config.data.multiview and config.model.name == 'vgg_unet':
-    raise UserError(
-      'config.data.multiview=True gives six channels, but VGG19 takes three; '
-      'choose another config.model.'
-    )
   if config.data.coarse:
     _check_coarse(config)
   make_optimizer(config.optimizer, total_steps=100)
   _check_folds(config.data.validation_folds)
   _check_pseudo_labels(config.data)
   _check_sizes(config)
+  _check_channels(config)
   _check_batches(config)
 
 
@@ -116,10 +112,18 @@ def _check_coarse(config):
       f'config.data.coarse={folder} makes tiles of labelled photos as they '
       'are; unset config.data.multiview and config.data.pseudo_labels.'
     )
-  if config.model.name == 'vgg_unet':
+
+
+def _check_channels(config):
+  channels = prepare.input_shape(config.data)[-1]
+  taken = models.input_channels(config.model.name)
+  if taken and channels not in taken:
+    multiview, folder = config.data.multiview, config.data.coarse
+    cause = f'multiview={multiview}' if multiview else f'coarse={folder}'
     raise UserError(
-      f'config.data.coarse={folder} gives four channels, but VGG19 takes '
-      'three; choose another config.model.'
+      f'config.data.{cause} gives {channels} channels, but '
+      f'config.model.name={config.model.name} takes '
+      f'{" or ".join(map(str, taken))}; choose another config.model.'
     )
 
 

@@ -118,7 +118,9 @@ class CheckTest(chex.TestCase):
       check_config.check(config)
     config = vgg19_unet512.get_config()
     config.data.update(coarse='first', size='128x128')
-    with self.assertRaisesRegex(UserError, '=first gives four channels'):
+    with self.assertRaisesRegex(
+      UserError, '=first gives 4 channels, .*unet takes 3;'
+    ):
       check_config.check(config)
 
   def test_differences_between_views(self):
@@ -130,5 +132,5 @@ class CheckTest(chex.TestCase):
     config = vgg19_unet512.get_config()
     check_config.check(config)
     config.data.multiview = True
-    with self.assertRaisesRegex(UserError, 'multiview=True .* six channels'):
+    with self.assertRaisesRegex(UserError, 'multiview=True .* 6 channels'):
       check_config.check(config)
