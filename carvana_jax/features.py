@@ -27,7 +27,7 @@ if __name__ == '__main__':
   cli.parse()
 
 from carvana_jax.parallel import compilation_cache
-from carvana_jax.reporting import feature_maps
+from carvana_jax.reporting import feature_sheets
 from carvana_jax.system import files
 from carvana_jax.training import trained_run
 
@@ -39,7 +39,7 @@ def main() -> None:
     files.absolute(path) for path in (args.image, args.output, args.workdir)
   )
   compilation_cache.use()
-  paths = feature_maps.draw(trained_run.load(workdir), photo, output)
+  paths = feature_sheets.write(trained_run.load(workdir), photo, output)
   print(f'{len(paths)} pictures are in {output}')
 
 

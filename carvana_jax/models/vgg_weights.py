@@ -6,7 +6,6 @@ with VGG19's before anything is read.
 """
 
 import hashlib
-import pathlib
 from typing import Any
 
 import h5py
