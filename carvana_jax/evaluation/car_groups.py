@@ -1,12 +1,12 @@
 """Body colour and body type of a car, to group scores by them.
 
-The challenge's metadata do not tell the body type: of the 60 cars at hand
-words of model and trim (Coupe, Convertible, Wagon) give it away for 3, and a
-model such as Civic comes in three bodies. The true masks do: a pickup has a
-bed, a sedan or coupe a boot, and of those with neither the tall ones are SUVs
-and vans. The limits lie where those 60 cars leave gaps. Judged by eye, all get
-a fitting name but a convertible, which with its roof closed is a hatchback; the
-limit between hatchbacks and SUVs is a matter of taste.
+The challenge's metadata do not tell the body type: of the 60 cars at hand, only
+3 are given away by words in model and trim (Coupe, Convertible, Wagon), and a
+model such as Civic comes in three bodies. The true masks do tell: a pickup has
+a bed, a sedan or coupe has a boot, and of those with neither, the tall ones are
+SUVs and vans. The limits lie where those 60 cars leave gaps. Judged by eye, all
+get a fitting name except a convertible, which with its roof closed becomes a
+hatchback; the limit between hatchbacks and SUVs is a matter of taste.
 """
 
 import cv2
@@ -17,23 +17,33 @@ _HUES = (
   (9, 'red'), (22, 'brown'), (35, 'yellow'), (85, 'green'), (130, 'blue'),
   (160, 'purple'), (180, 'red'),
 )  # fmt: skip
-# Black and dark grey paint mirrors the studio alike, so they are one: seen on
-# the cars of the training split.
+# Black and dark grey paint mirror the studio alike, as seen on the cars of the
+# training split, so they are one.
 _GREYS = ((162, 'dark'), (205, 'silver'), (256, 'white'))
 _COLOURFUL = 90  # saturation, 0..255
 _BRIGHT = 40  # value, 0..255, below which no hue can be told
 _SHARE = 0.2  # of a car's pixels that are colourful if its paint is
 
+# What the rendered studio calls its models; no real model is called so.
+_TYPES = ('sedan', 'coupe', 'hatchback', 'SUV', 'pickup', 'van')
+_NOSE_LEFT, _NOSE_RIGHT = 5, 13  # the views from the side
+_ROOF = 0.05  # of the length, in a row of the roof: antennas are narrower
+# Heights above the ground as shares of the roof's, where so much of the length
+# is in front of it.
+_BED = (0.75, 0.82)
+_BOOT = (0.85, 0.875)
+_TALL = 0.42  # of the picture's height; all cars stand at the same place
+
 
 def colour_of(photo: np.ndarray, mask: np.ndarray) -> str:
-  """The most common hue of a car, or how bright its paint is.
+  """Names the most common hue of a car, or how bright its paint is.
 
   Args:
     photo: uint8 [H, W, 3]; a small one will do.
-    mask: uint8 [H, W], 255 where all is car.
+    mask: uint8 [H, W], 255 where all of the pixel is car.
 
   Returns:
-    A name, '' for a photo without car.
+    A name such as 'red' or 'silver'; '' if the photo shows no car.
   """
   pixels = photo[mask == 255]
   if not len(pixels):
@@ -50,27 +60,16 @@ def colour_of(photo: np.ndarray, mask: np.ndarray) -> str:
   return next(name for end, name in _GREYS if paint < end)
 
 
-# What the rendered studio calls its models; no real model is called so.
-_TYPES = ('sedan', 'coupe', 'hatchback', 'SUV', 'pickup', 'van')
-_NOSE_LEFT, _NOSE_RIGHT = 5, 13  # the views from the side
-_ROOF = 0.05  # of the length, in a row of the roof: antennas are narrower
-# Heights above the ground as shares of the roof's, where so much of the length
-# is in front of it.
-_BED = (0.75, 0.82)
-_BOOT = (0.85, 0.875)
-_TALL = 0.42  # of the picture's height; all cars stand at the same place
-
-
 def body_of(mask: np.ndarray, view: int, model: str) -> str:
-  """The body type, as far as one photo tells it.
+  """Names the body type of a car, as far as one photo tells it.
 
   Args:
-    mask: bool [H, W], the true one.
-    view: 1..16.
-    model: of the car, as in the metadata.
+    mask: bool [H, W], the true mask.
+    view: the number of the view, 1..16.
+    model: the car's model, as in the metadata.
 
   Returns:
-    A name; '' if the photo doesn't show the car from the side.
+    A name such as 'pickup'; '' if the photo doesn't show the car from the side.
   """
   if model in _TYPES:
     return model

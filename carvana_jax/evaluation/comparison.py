@@ -22,13 +22,14 @@ def compare(
   """Compares the Dice of two evaluations.
 
   Args:
-    first: rows of images.csv by filename, with `dice` and `car_id`.
-    second: the same images by another run.
+    first: the rows of images.csv by filename, with `dice` and `car_id`.
+    second: those of another evaluation of the same images.
 
   Returns:
-    For each of `first` and `second` [mean, median, worst]; `difference`, the
-    mean of second - first, and its 95 % `interval`; `cars`, `images`, and the
-    share of images and of cars on which the second is better.
+    `first` and `second`, each [mean, median, worst]; `difference`, the mean of
+    second - first, and its 95 % `interval`; the numbers of `images` and `cars`;
+    `images_better` and `cars_better`, the shares on which the second is better,
+    0..1.
   """
   names = sorted(first)
   cars = [first[name]['car_id'] for name in names]
@@ -149,7 +150,12 @@ def read(folder: pathlib.Path) -> tuple[dict[str, dict], dict]:
 
 
 def refuse_other_images(first: dict, second: dict) -> None:
-  """Raises a `UserError` where two evaluations are not of the same images."""
+  """Raises a `UserError` where two evaluations are not of the same images.
+
+  Args:
+    first: the rows of the first one's images.csv by filename.
+    second: the rows of the other.
+  """
   alone = first.keys() ^ second.keys()
   if alone:
     raise UserError(
@@ -161,12 +167,12 @@ def refuse_other_images(first: dict, second: dict) -> None:
 def refuse_other_sizes(
   first: dict, second: dict, names: tuple[str, str]
 ) -> None:
-  """Raises a `UserError` where two evaluations were taken at other sizes.
+  """Raises a `UserError` where two evaluations are of different sizes.
 
   Args:
-    first: the first one's summary.json.
-    second: that of the other.
-    names: what the two are called.
+    first: what the first one's summary.json holds.
+    second: what that of the other holds.
+    names: what the two are called in the message.
   """
   if first['size'] != second['size']:
     raise UserError(
@@ -178,13 +184,16 @@ def refuse_other_sizes(
 def table(
   result: dict, names: tuple[str, str], summaries: tuple[dict, dict]
 ) -> str:
-  """The comparison in lines of at most 80 columns.
+  """Writes a comparison as text.
 
   Args:
-    result: from `compare`.
-    names: of the runs, of at most 40 columns each.
-    summaries: summary.json of both; thresholds, flips and cleaning are shown
-      where the evaluations differ in one of them.
+    result: the comparison, from `compare`.
+    names: what the two evaluations are called, at most 40 columns each.
+    summaries: what their summary.json hold. Threshold, flip and cleaning are
+      shown where the evaluations differ in one of them.
+
+  Returns:
+    Lines of at most 80 columns.
   """
   number = lambda values: [f'{value:.5f}' for value in values]
   rows = [
@@ -218,14 +227,15 @@ def table(
 
 
 def _settings(summary):
-  """What an evaluation may set otherwise than another, as words."""
-  flip = summary.get('flip', False)  # the first versions could not
+  """The settings in which two evaluations may differ, in words."""
+  # Evaluations older than these two fields did neither.
+  flip = summary.get('flip', False)
   cleaning = summary.get('cleaning', 'none')
   return [f'{summary["threshold"]:.3f}', 'yes' if flip else 'no', cleaning]
 
 
 def _lines(rows):
-  """Rows of a table: a name, as wide as all of them, and its cells."""
+  """Aligns rows, each of a name and cells."""
   width = max(12, *(len(name) for name, *_ in rows))
   return [
     f'{name:{width}}' + ''.join(f' {cell:>12}' for cell in cells)

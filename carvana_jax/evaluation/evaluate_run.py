@@ -32,8 +32,8 @@ def evaluate(
   Args:
     run: a trained network.
     data_config: `config.data` of the data set to score on.
-    split: train, validation, test, or all (every labelled image); which cars
-      are of the first two follows from `data_config.validation_folds`.
+    split: train, validation, test, or all (every labelled image). Which cars
+      the first two hold follows from `data_config.validation_folds`.
     folder: the run's workdir.
     flip: the run's `config.eval.flip` where that was changed for this
       evaluation, which then gets a folder of its own.
@@ -77,7 +77,7 @@ def evaluate(
     'size': prepare.full_size(data_config),
     'network_size': run.config.data.size,
     'threshold': from_logits.threshold_of(level),
-    'cleaning': cleaning.name_of(run.config.eval),
+    'cleaning': cleaning.configured_way(run.config.eval),
     **what,
     'dataset': builder.info.full_name,
     'data': str(builder.data_path),
@@ -91,7 +91,7 @@ def evaluate(
   if tuned is not None:
     summary |= {
       'tuned_threshold': tuned.threshold,
-      'tuned_cleaning': cleaning.name_of(tuned),
+      'tuned_cleaning': cleaning.configured_way(tuned),
       'tuned_dice_mean': float(np.mean([one.dice_tuned for one in scored])),
     }
   target = results_of(split)
@@ -105,16 +105,16 @@ def evaluate(
 def _broadcast_config(function):
   """As `processes.broadcast_result`, of a config or None."""
 
-  def plain():
-    found = function()
-    return found and found.to_dict()
+  def as_dict():
+    config = function()
+    return config and config.to_dict()
 
-  found = processes.broadcast_result(plain)
-  return found and ConfigDict(found)
+  values = processes.broadcast_result(as_dict)
+  return values and ConfigDict(values)
 
 
 def _best_cleaning(run, builder, part, threshold):
-  """The cleaning of the highest mean Dice at a threshold."""
+  """What summary.json says of the cleaning with the highest mean Dice."""
   by_image = scoring.dice_by_cleaning(run, builder, part, threshold)
   dice = np.mean(by_image, axis=0)
   way = int(dice.argmax())  # of equally good ones the least
@@ -124,8 +124,13 @@ def _best_cleaning(run, builder, part, threshold):
   }
 
 
-def make_room(target, origin):
-  """Renames an evaluation of other images that would be overwritten."""
+def make_room(target: pathlib.Path, origin: str) -> None:
+  """Renames an evaluation of other images that would be overwritten.
+
+  Args:
+    target: the folder to be written to.
+    origin: the identity of the images, as in summary.json.
+  """
   path = target / 'summary.json'
   if path.exists() and files.read_json(path).get('origin') != origin:
     numbered = (
@@ -137,19 +142,19 @@ def make_room(target, origin):
 
 
 def _agree_by_car(rows, name):
-  """Gives all views of a car what most of them seem to be, if they tell."""
+  """Gives all views of a car the value that most of them have, '' aside."""
   seen = collections.defaultdict(collections.Counter)
   for row in rows:
     seen[row['car_id']][row[name]] += row[name] != ''
   for row in rows:
     counts = seen[row['car_id']]
-    # Of equally many the first by name, whatever the order of the rows.
-    found = min(counts, key=lambda value: (-counts[value], value))
-    row[name] = found or 'unknown'
+    # Of equally frequent ones the first by name, whatever the rows' order.
+    most = min(counts, key=lambda value: (-counts[value], value))
+    row[name] = most or 'unknown'
 
 
 def _summarize(rows):
-  """Means over the images, and what they hide."""
+  """Means over the images, and what these hide."""
   dice = np.array([row['dice'] for row in rows])
   cars = [row['car_id'] for row in rows]
   worst = dice[: -(-len(dice) // 100)]  # rows are sorted
@@ -175,7 +180,7 @@ def _write(target, summary, rows, errors):
 
 
 def _grouped(rows, name):
-  """Rows of groups.csv for one way to group, the worst group first."""
+  """Rows of groups.csv for one way of grouping, the worst group first."""
   members = {}
   for row in rows:
     members.setdefault(row[name], []).append(row)
@@ -183,23 +188,23 @@ def _grouped(rows, name):
     {
       'by': name,
       'group': group,
-      'images': len(found),
-      'cars': len({row['car_id'] for row in found}),
-      'dice_mean': float(np.mean([row['dice'] for row in found])),
-      'dice_worst': min(row['dice'] for row in found),
+      'images': len(own),
+      'cars': len({row['car_id'] for row in own}),
+      'dice_mean': float(np.mean([row['dice'] for row in own])),
+      'dice_worst': min(row['dice'] for row in own),
     }
-    for group, found in members.items()
+    for group, own in members.items()
   ]
   return sorted(groups, key=lambda group: group['dice_mean'])
 
 
 def _text(summary, target):
-  """The summary for people, at most 80 columns wide."""
+  """The summary in words, at most 80 columns wide."""
   low, high = summary['dice_interval']
   number = lambda name: f'{summary[name]:9.5f}'
   percent = lambda name: f'{100 * summary[name]:5.1f} %'
   lines = [
-    f'{summary["dataset"]} {_named(summary)}: {summary["images"]} images of '
+    f'{summary["dataset"]} {_split_in_words(summary)}: {summary["images"]} images of '
     f'{summary["cars"]} cars',
     f'scored at {summary["size"]}, network {summary["network_size"]}'
     f'{", flipped too" if summary["flip"] else ""}'
@@ -222,8 +227,8 @@ def _text(summary, target):
   return '\n'.join([*lines, f'written to {target}'])
 
 
-def _named(summary):
-  """The split, and for validation whose cars that are, if not the usual."""
+def _split_in_words(summary):
+  """The split, and for validation its folds if they are not the usual ones."""
   chosen = summary['validation_folds']
   if summary['split'] != 'validation' or tuple(chosen) == folds.DEFAULT:
     return summary['split']

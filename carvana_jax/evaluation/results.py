@@ -1,4 +1,4 @@
-"""What a run's folder holds of its evaluations, some of them half written."""
+"""Reads back the evaluations of a run, some of which may be half written."""
 
 import csv
 import math
@@ -11,14 +11,14 @@ from carvana_jax.system import files
 from carvana_jax.system.errors import UserError
 from carvana_jax.training import run_folder
 
-# The columns that are read of the tables: texts, then numbers.
+# The columns that are read from the tables: texts, then numbers.
 _IMAGES = (
   ('filename', 'car_id', 'colour', 'make', 'model'),
   ('dice', 'surface_distance'),
 )
 _GROUPS = (('by', 'group', 'images', 'cars'), ('dice_mean', 'dice_worst'))
 _ERRORS = (('up_to',), ('over', 'missed', 'added', 'share', 'dice_gain'))
-# What is needed of summary.json, whatever else there is; and beside errors.csv.
+# What summary.json must hold, always and where there is an errors.csv.
 _NEEDED = {'split': str, 'data': str, 'step': int, 'validation_folds': list}
 _NEEDED_TOO = {
   'dice_mean': float | int,
@@ -44,10 +44,14 @@ class Evaluation(NamedTuple):
 
 
 def read(workdir: pathlib.Path) -> list[Evaluation]:
-  """The evaluations of a run, by name.
+  """Reads the evaluations of a run.
 
-  One without a summary, which is written last, is left out; of one without
-  one of the tables, that table is empty. Older ones have no errors.csv.
+  Args:
+    workdir: the folder of the run.
+
+  Returns:
+    The evaluations by name. One without a summary, which is written last, is
+    left out; a table without a file is empty, as errors.csv is in older runs.
 
   Raises:
     UserError: a file is damaged.
@@ -70,7 +74,7 @@ def _evaluation(path):
 
 
 def _summary(path, needed):
-  # The first versions knew no others than the data set's own.
+  # Runs older than that field have validated on the data set's own folds.
   summary = {'validation_folds': list(folds.DEFAULT), **files.read_json(path)}
   for name, kind in needed.items():
     if not isinstance(summary.get(name), kind):
@@ -81,15 +85,18 @@ def _summary(path, needed):
 def rows(
   path: pathlib.Path, texts: Iterable[str], numbers: Iterable[str]
 ) -> list[dict[str, str]]:
-  """The rows of a table, none where there is no such file.
+  """Reads the rows of a table.
 
   Args:
-    path: a csv.
-    texts: columns that must be there.
-    numbers: columns that must hold finite numbers.
+    path: a CSV file.
+    texts: the columns that must be there.
+    numbers: the columns that must hold finite numbers.
+
+  Returns:
+    The rows by column; none where there is no such file.
 
   Raises:
-    UserError: names the row that lacks one of them.
+    UserError: the file is damaged, or a row lacks one of the columns.
   """
   if not path.exists():
     return []

@@ -1,6 +1,7 @@
-"""A row of scores for every image of a split, at full size.
+"""Scores every image of a split at full size; each gets a row.
 
-Several processes share the images; each learns all the scores.
+What is scored is in `metrics.table`. Several processes share the images; each
+gets all the scores.
 """
 
 import itertools
@@ -26,7 +27,7 @@ _LABELS = ('filename', 'car_id', 'view', 'make', 'model')
 
 
 class Scored(NamedTuple):
-  """What is known of one image's prediction."""
+  """The scores of one image."""
 
   row: dict[str, Any]  # labels, colour, body and scores, as in images.csv
   dice_by_level: list[float]  # 256, see `overlap.dice_by_level`
@@ -52,16 +53,14 @@ def score_images(
   Args:
     run: a trained network.
     builder: the prepared data set of the full size.
-    part: of it.
+    part: the images of it that are scored.
     tuned: another `config.eval`, whose Dice is wanted as well.
 
   Returns:
-    One result an image; car by car where the network compares views.
+    The scores of each image; car by car where the network compares views.
   """
-  scored = lambda truth, prediction: _scored(
-    truth, prediction, run.config, tuned
-  )
-  results = map_predictions(scored, [run], builder, part, part.split)
+  score = lambda truth, prediction: _score(truth, prediction, run.config, tuned)
+  results = map_predictions(score, [run], builder, part, part.split)
   return [Scored(*result) for result in results]
 
 
@@ -71,13 +70,16 @@ def dice_by_cleaning(
   part: folds.Selection,
   threshold: float,
 ) -> list[list[float]]:
-  """Dice of every image of a part for every way in `cleaning.WAYS`.
+  """Takes the Dice of every image for every way in `cleaning.WAYS`.
 
   Args:
     run: a trained network.
     builder: the prepared data set of the full size.
-    part: of it.
-    threshold: from which probability, 0..1, a pixel is car.
+    part: the images of it that are scored.
+    threshold: the probability, 0..1, from which on a pixel is car.
+
+  Returns:
+    For each image, the Dice of each way, in the order of `cleaning.WAYS`.
   """
 
   def dice(truth, prediction):
@@ -94,17 +96,17 @@ def map_predictions(
   part: folds.Selection,
   title: str,
 ) -> list[Any]:
-  """What a function makes of the networks' predictions, image by image.
+  """Calls a function on the networks' prediction of every image.
 
   Args:
-    function: called in threads; its results can be written as JSON.
-    runs: trained networks.
+    function: what to call, in threads; its results can be written as JSON.
+    runs: trained networks, whose logits are averaged.
     builder: the prepared data set of the full size.
-    part: of it.
-    title: of the progress bar.
+    part: the images of it that are predicted.
+    title: the title of the progress bar.
 
   Returns:
-    One result an image; car by car where a network compares views.
+    The result for each image; car by car where a network compares views.
   """
   source = reading.undecoded_examples(builder, part.split)
   groups = [[int(position)] for position in part.positions]
@@ -125,13 +127,13 @@ def map_predictions(
 
 
 def _truths(source, groups, runs):
-  """Yields (truth, what the network is given) for every image."""
+  """Yields the truth of every image, and what the network is given of it."""
   photo = lambda index: images.decode_photo(source[index]['image'])
 
   def load(item):
     index, given = item
     example = source[index]
-    label = {name: _plain(example[name]) for name in _LABELS}
+    label = {name: _label(example[name]) for name in _LABELS}
     mask = images.decode_mask(example['mask']) > 127
     return Truth(label, mask), given
 
@@ -144,12 +146,12 @@ def _truths(source, groups, runs):
   return threads.ordered_map(load, given)
 
 
-def _plain(value):
-  """A feature as str or int."""
+def _label(value):
+  """A feature of an example as str or int."""
   return value.decode() if isinstance(value, bytes) else int(value)
 
 
-def _scored(truth, prediction, config, tuned):
+def _score(truth, prediction, config, tuned):
   levels = prediction.levels()
   predicted = from_logits.mask_of(levels, config.eval)
   (given,) = prediction.given.inputs
@@ -177,7 +179,7 @@ def _scored(truth, prediction, config, tuned):
 
 
 def dice_of(predicted: np.ndarray, actual: np.ndarray) -> float:
-  """Dice of two masks, bool [H, W] each."""
+  """Returns the Dice of two masks, bool [H, W] each."""
   return overlap.mask_scores(predicted, actual)['dice']
 
 

@@ -43,7 +43,7 @@ class Networks(NamedTuple):
       'networks': [run.digest() for run in self.runs],
       'flip': [run.config.eval.flip for run in self.runs],
       'threshold': self.masking.threshold,
-      'cleaning': cleaning.name_of(self.masking),
+      'cleaning': cleaning.configured_way(self.masking),
     }
 
 

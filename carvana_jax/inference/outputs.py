@@ -83,7 +83,7 @@ def background(text: str | None) -> np.ndarray | None:
   path = files.expand(text)
   if not path.is_file():
     try:
-      return composite.plain(composite.parse_colour(text), 1, 1)
+      return composite.plain_background(composite.parse_colour(text), 1, 1)
     except UserError as error:
       raise UserError(
         f'--background: {error} No such file is there.'
@@ -160,7 +160,7 @@ def _cut_out(colours, alpha, wanted):
 
 def _composite(photo, mask, colours, alpha, wanted):
   _refuse_larger(mask, _JPEG_SIDE, 'JPG')
-  behind = composite.cover(wanted.background, *mask.shape)
+  behind = composite.fill_frame(wanted.background, *mask.shape)
   matte = shadow.matte(photo, mask, wanted.shadow)
   pixels = composite.compose(colours, alpha, behind, matte)
   quality = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]

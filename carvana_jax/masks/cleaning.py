@@ -1,6 +1,7 @@
-"""What may be done to a mask: holes filled, all but the largest part removed.
+"""Ways to clean a mask: holes are filled, all but the largest part removed.
 
-Whether that helps a network is measured on its validation split; see `tuning`.
+Whether that helps a network is measured on its validation split, see
+`evaluation.evaluate_run`.
 """
 
 import cv2
@@ -15,8 +16,8 @@ WAYS = {
 }
 
 
-def name_of(eval_config) -> str:
-  """The key in `WAYS` of what `config.eval` asks for."""
+def configured_way(eval_config) -> str:
+  """Returns the key in `WAYS` of what `config.eval` asks for."""
   asked = eval_config.fill_holes, eval_config.keep_largest
   return next(name for name, way in WAYS.items() if way == asked)
 
@@ -26,10 +27,10 @@ def clean(mask: np.ndarray, way: str) -> np.ndarray:
 
   Args:
     mask: bool [H, W].
-    way: a key of `WAYS`.
+    way: a key of `WAYS`, what is to be done.
 
   Returns:
-    bool [H, W].
+    bool [H, W], the cleaned mask.
   """
   filled, largest = WAYS[way]
   if filled:
@@ -38,7 +39,7 @@ def clean(mask: np.ndarray, way: str) -> np.ndarray:
 
 
 def fill_holes(mask: np.ndarray) -> np.ndarray:
-  """Makes car of all background that does not touch the picture's edge.
+  """Turns background that does not touch the picture's edge into car.
 
   Args:
     mask: bool [H, W].
@@ -53,7 +54,7 @@ def fill_holes(mask: np.ndarray) -> np.ndarray:
 
 
 def keep_largest(mask: np.ndarray) -> np.ndarray:
-  """Makes background of all but the largest part.
+  """Turns all but the largest part of a mask into background.
 
   Args:
     mask: bool [H, W]; pixels that meet at a corner are connected.

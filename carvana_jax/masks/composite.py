@@ -12,10 +12,16 @@ from carvana_jax.system.errors import UserError
 
 
 def parse_colour(text: str) -> tuple[int, int, int]:
-  """'white', '#00b900' or any other colour that Pillow knows -> 0..255 each.
+  """Reads the name of a colour.
+
+  Args:
+    text: 'white', '#00b900' or any other colour that Pillow knows.
+
+  Returns:
+    Red, green and blue, 0..255.
 
   Raises:
-    UserError: it is none, or one that is seen through.
+    UserError: the text names no colour, or one that is not opaque.
   """
   try:
     colour = ImageColor.getrgb(text)
@@ -30,18 +36,29 @@ def parse_colour(text: str) -> tuple[int, int, int]:
   return colour
 
 
-def plain(colour: tuple[int, int, int], height: int, width: int) -> np.ndarray:
-  """uint8 [height, width, 3] of one colour, 0..255."""
+def plain_background(
+  colour: tuple[int, int, int], height: int, width: int
+) -> np.ndarray:
+  """Returns a background of one colour.
+
+  Args:
+    colour: red, green and blue, 0..255.
+    height: of the background, in pixels.
+    width: of the background, in pixels.
+
+  Returns:
+    uint8 [height, width, 3].
+  """
   return np.full((height, width, 3), colour, np.uint8)
 
 
-def cover(picture: np.ndarray, height: int, width: int) -> np.ndarray:
-  """Scales a picture until it fills the frame; what juts out is cut off.
+def fill_frame(picture: np.ndarray, height: int, width: int) -> np.ndarray:
+  """Scales a picture until it fills a frame; what juts out is cut off.
 
   Args:
     picture: uint8 [H, W, 3].
-    height: of the frame.
-    width: of the frame.
+    height: of the frame, in pixels.
+    width: of the frame, in pixels.
 
   Returns:
     uint8 [height, width, 3], the middle of the picture.
@@ -67,13 +84,13 @@ def compose(
   """Lays the car over a background.
 
   Args:
-    colours: uint8 [H, W, 3], decontaminated.
-    alpha: uint8 [H, W].
+    colours: uint8 [H, W, 3], the car's, see `cutout.decontaminate`.
+    alpha: uint8 [H, W], the car's opacity, see `cutout.alpha`.
     background: uint8 [H, W, 3].
     shadow: uint8 [H, W], see `shadow.matte`.
 
   Returns:
-    uint8 [H, W, 3].
+    uint8 [H, W, 3], the picture.
   """
   shaded = cv2.multiply(background, cv2.merge([shadow] * 3), scale=1 / 255)
   found = cv2.copyTo(colours, (alpha == 255).view(np.uint8), shaded)

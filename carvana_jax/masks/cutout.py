@@ -1,10 +1,10 @@
 """A car without its background: soft border, clean colours, PNG and WebP.
 
-A probability is no opacity: enlarged from a small network it needs 10 to 30
-pixels from 0 to 1, where the car itself ends within two. Only the line on which
-it crosses the threshold counts, which is known to a fraction of a pixel. Pixels
-on that line show car and studio mixed, so their colour is estimated anew; a
-white rim would remain otherwise.
+A probability is not an opacity: enlarged from a small network, it takes 10 to
+30 pixels to get from 0 to 1, whereas the car itself ends within two. All that
+counts is the line on which it crosses the threshold, which is known to a
+fraction of a pixel. Pixels on that line show a mixture of car and studio, so
+their colour is estimated anew; otherwise a white rim would remain.
 """
 
 import io
@@ -15,22 +15,22 @@ from PIL import Image
 
 from carvana_jax.masks import cleaning, distance, from_logits
 
-_REACH = 4  # pixels from a mixed colour to the unmixed ones it is told from
+_REACH = 4  # pixels from a mixed colour to the pure ones that explain it
 _SQUARE = np.ones((3, 3), np.uint8)
 
 
 def alpha(levels: np.ndarray, mask: np.ndarray, threshold: float) -> np.ndarray:
-  """Opacity with a ramp of two pixels where the mask ends.
+  """Returns the opacity of a car, with a ramp of two pixels at its border.
 
   Args:
     levels: uint8 [H, W], probabilities, see `masks.from_logits`.
-    mask: bool [H, W], from the levels at the threshold; it is believed where
-      it differs, as in holes that were filled.
-    threshold: 0..1.
+    mask: bool [H, W], the levels at the threshold, cleaned; where the two
+      differ, as in holes that were filled, the mask counts.
+    threshold: the probability, 0..1, from which on a pixel is car.
 
   Returns:
-    uint8 [H, W], 128 and above exactly where the mask is true; 0 or 255 where
-    no pixel beside is on the other side of the mask's border.
+    uint8 [H, W], at least 128 exactly where the mask is true; 0 or 255 where no
+    neighbouring pixel is on the other side of the mask's border.
   """
   found = np.zeros(mask.shape, np.uint8)
   part = _around(mask, 4)  # more than the filters below reach
@@ -44,9 +44,10 @@ def alpha(levels: np.ndarray, mask: np.ndarray, threshold: float) -> np.ndarray:
 
 
 def _distance_to_contour(levels, threshold):
-  """Signed distance to where levels cross the threshold, to first order.
+  """Estimates the signed distance to where levels cross the threshold.
 
-  The value above the threshold over the slope (Taubin 1994).
+  To first order, it is the excess over the threshold divided by the slope
+  (Taubin 1994).
   """
   # Smoothed, or a step between two pixels would have half of its slope.
   levels = cv2.GaussianBlur(levels.astype(np.float32), (5, 5), 1.0)
@@ -60,20 +61,20 @@ def _distance_to_contour(levels, threshold):
 
 
 def decontaminate(photo: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-  """Colours of the car alone, where a pixel shows car and background mixed.
+  """Estimates the car's own colour where it is mixed with the background's.
 
   As in blur fusion (Forte 2021, "Approximate Fast Foreground Colour
-  Estimation"), both colours are means over a window. Two things differ. With a
-  ramp as short as this, unmixed pixels are near, so the means are of those
-  alone. And a lens blurs more than the ramp, so a pixel's share of the
-  background is told from its colour: where it lies between the two means.
+  Estimation"), both colours are means over a window. Two things differ. Pure
+  pixels are near, as the ramp is short, so the means are of those alone. And a
+  lens blurs more than the ramp, so a pixel's share of the background is told
+  from its colour, by where it lies between the two means.
 
   Args:
     photo: uint8 [H, W, 3].
-    alpha: uint8 [H, W].
+    alpha: uint8 [H, W], see `alpha`.
 
   Returns:
-    uint8 [H, W, 3], the photo's own colours but where alpha is neither 0 nor
+    uint8 [H, W, 3], the photo's own colours except where alpha is neither 0 nor
     255, and beside such pixels.
   """
   found = photo.copy()
@@ -98,16 +99,16 @@ def _unmixed(photo, alpha):
 
 
 def _mean_near(photo, pure, places):
-  """Mean colour of pure pixels around places; the place's own without any.
+  """Averages the colours of the pure pixels around some places.
 
   Args:
     photo: uint8 [H, W, 3].
-    pure: bool [H, W]; the border of what is true counts only where there is
-      nothing else, as in thin things.
+    pure: bool [H, W]; pixels at its border count only where there are no
+      others, as in thin things.
     places: bool [H, W], N of them true.
 
   Returns:
-    float32 [N, 3].
+    float32 [N, 3]; a place without any pure pixel around keeps its own colour.
   """
   found = photo[places].astype(np.float32)
   pure = _bits(pure)
@@ -129,17 +130,17 @@ def _sum_near(pixels):
 
 
 def cut_out(photo: np.ndarray, alpha: np.ndarray, trim: bool) -> np.ndarray:
-  """Colours with their opacity, not multiplied by it.
+  """Joins colours and opacity; the colours are not multiplied by it.
 
   Args:
-    photo: uint8 [H, W, 3], decontaminated.
-    alpha: uint8 [H, W].
+    photo: uint8 [H, W, 3], see `decontaminate`.
+    alpha: uint8 [H, W], see `alpha`.
     trim: whether to leave out rows and columns beside the largest part. A
-      photo without car stays whole.
+      photo without a car stays whole.
 
   Returns:
-    uint8 [h, w, 4]. Black where alpha is 0, but for pixels beside the car:
-    viewers that scale a picture mix them in.
+    uint8 [h, w, 4], RGBA. It is black where alpha is 0, except beside the car,
+    as viewers that scale a picture mix these pixels in.
   """
   seen = alpha > 0
   beside = cv2.dilate(_bits(seen), _SQUARE)
@@ -150,18 +151,21 @@ def cut_out(photo: np.ndarray, alpha: np.ndarray, trim: bool) -> np.ndarray:
 
 
 def encode_png(cut: np.ndarray) -> bytes:
-  """uint8 [H, W, 4], RGBA -> PNG bytes."""
+  """Encodes a picture, uint8 [H, W, 4] in RGBA, as PNG."""
   fast = [cv2.IMWRITE_PNG_COMPRESSION, 1]
   pixels = cv2.cvtColor(cut, cv2.COLOR_RGBA2BGRA)
   return cv2.imencode('.png', pixels, fast)[1].tobytes()
 
 
 def encode_webp(cut: np.ndarray, quality: int) -> bytes:
-  """uint8 [H, W, 4], RGBA -> WebP bytes.
+  """Encodes a picture as WebP.
 
   Args:
-    cut: RGBA; its alpha is kept as it is.
-    quality: 0..100, of the colours.
+    cut: uint8 [H, W, 4], RGBA; its alpha is kept exactly.
+    quality: the quality of the colours, 0..100.
+
+  Returns:
+    The bytes of the file.
   """
   file = io.BytesIO()
   Image.fromarray(cut).save(file, 'WEBP', quality=quality)
@@ -169,7 +173,7 @@ def encode_webp(cut: np.ndarray, quality: int) -> bytes:
 
 
 def _around(mask, margin):
-  """The part of bool [H, W] that holds all that is true, and a margin."""
+  """The slices of bool [H, W] that hold all that is true, and a margin."""
   left, top, width, height = cv2.boundingRect(_bits(mask))
   return (
     slice(max(top - margin, 0), top + height + margin),

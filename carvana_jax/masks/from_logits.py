@@ -1,15 +1,20 @@
 """From a network's logits to the mask of a photo at its own size.
 
 Probabilities come in 256 levels, which are equal steps of the logit: level k
-holds the logits from (k - 128) / 16 to the next level's, the lowest and the
-highest level all beyond. So a threshold of one half is exact, and a border that
-a network sees but vaguely is as finely divided as a sharp one.
+holds the logits from (k - 128) / 16 up to where the next level begins; the
+lowest and the highest level hold all that is beyond. So a threshold of one half
+is exact, and a border that a network sees only vaguely is divided as finely as
+a sharp one.
 """
 
 import cv2
 import numpy as np
 
 from carvana_jax.masks import cleaning
+
+LEVELS = 256
+_HALF = 128  # the lowest level of a probability of one half
+_STEPS = 16  # levels for a logit of 1
 
 
 def enlarge(
@@ -19,14 +24,14 @@ def enlarge(
 
   Logits, not labels, are enlarged: between two pixels of the network the
   border runs where the interpolated logit crosses the threshold. Cubic kernels
-  are no better on real logits, and what they overshoot can make a doubtful
-  pixel at the picture's edge a strip of car. On the host, as OpenCV takes a
-  millisecond for what takes XLA on a CPU several, and an accelerator would have
-  to send the larger result.
+  are no better on real logits, and by overshooting they can turn a doubtful
+  pixel at the picture's edge into a strip of car. This is done on the host:
+  OpenCV takes a millisecond for what takes XLA several on a CPU, and an
+  accelerator would have to send the larger result.
 
   Args:
     logits: float32 [h, w].
-    size: (H, W) of the photo.
+    size: (H, W), the photo's size.
     box: int32 [4], the part of the photo that the logits belong to: top, left,
       bottom, right, the latter two exclusive; None: all of it.
 
@@ -49,26 +54,29 @@ def _resize(logits, height, width):
 
 
 def mask_of(levels: np.ndarray, eval_config) -> np.ndarray:
-  """The mask that `config.eval` makes of probabilities.
+  """Makes a mask from probabilities.
 
   Args:
-    levels: uint8 [H, W].
-    eval_config: `config.eval`: threshold, and how the mask is cleaned.
+    levels: uint8 [H, W], the probabilities.
+    eval_config: `config.eval`, which has the threshold and says how the mask is
+      cleaned.
 
   Returns:
     bool [H, W].
   """
   mask = levels >= level_of(eval_config.threshold)
-  return cleaning.clean(mask, cleaning.name_of(eval_config))
-
-
-LEVELS = 256
-_HALF = 128  # the lowest level of a probability of one half
-_STEPS = 16  # levels for a logit of 1
+  return cleaning.clean(mask, cleaning.configured_way(eval_config))
 
 
 def quantize(logits: np.ndarray) -> np.ndarray:
-  """float32 [H, W] -> levels uint8 [H, W]; what is not finite is level 0."""
+  """Turns logits into levels.
+
+  Args:
+    logits: float32 [H, W].
+
+  Returns:
+    uint8 [H, W]; 0 where a logit is not finite.
+  """
   # Of OpenCV's functions the one that scales, shifts, rounds to the nearest and
   # saturates in one pass, which takes a tenth of NumPy's time.
   return cv2.addWeighted(
@@ -77,17 +85,31 @@ def quantize(logits: np.ndarray) -> np.ndarray:
 
 
 def threshold_of(level: int) -> float:
-  """The probability, 0..1, from which on pixels have this level."""
+  """Returns the probability, 0..1, from which on pixels have this level."""
   return float(1 / (1 + np.exp((_HALF - level) / _STEPS)))
 
 
 def level_of(threshold: float) -> int:
-  """The lowest level that counts as car; thresholds are rounded to levels."""
+  """Returns the lowest level that counts as car.
+
+  Args:
+    threshold: a probability, above 0 and below 1; it is rounded to a level.
+
+  Returns:
+    A level, 1..255.
+  """
   level = _HALF + _STEPS * np.log(threshold / (1 - threshold))
   return int(np.clip(np.rint(level), 1, LEVELS - 1))
 
 
 def probabilities(levels: np.ndarray) -> np.ndarray:
-  """Levels uint8 [H, W] -> probabilities uint8 [H, W], 0..255 for 0..1."""
+  """Turns levels into probabilities.
+
+  Args:
+    levels: uint8 [H, W].
+
+  Returns:
+    uint8 [H, W], 0..255 for probabilities of 0..1.
+  """
   middles = (np.arange(LEVELS) + 0.5 - _HALF) / _STEPS
   return cv2.LUT(levels, np.rint(255 / (1 + np.exp(-middles))).astype(np.uint8))

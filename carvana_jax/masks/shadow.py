@@ -1,8 +1,8 @@
 """A car's shadow, as the share of the floor's light that is left.
 
-'own' is the shadow in the photo: how dark the floor at the car is, against the
-bright floor around. 'synthetic' is made from the mask alone, for a photo whose
-floor is not plain.
+The shadow 'own' is the one in the photo: how dark the floor at the car is,
+compared with the bright floor around it. 'synthetic' is made from the mask
+alone, for photos whose floor is not plain.
 """
 
 from typing import NamedTuple
@@ -13,15 +13,15 @@ import numpy as np
 from carvana_jax.datasets import images
 from carvana_jax.masks import cleaning, distance
 
-# Shadows are smooth: a longer side is reduced to so many pixels.
+# Shadows are smooth, so the photo's longer side is reduced to so many pixels.
 _LONG = 480
 
-# Lengths below are in sizes of the car, see `ground`.
+# Lengths below are in sizes of the car, see `Ground`.
 _REACH = 0.35  # from the car to where its own shadow ends
 _AROUND = 1.0  # to where the floor around it ends
 _HIGH = 0.3  # height where floor ends: above are walls, mirrors and bumpers
 _DISC = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
-_FEWEST = 50  # pixels from which the floor around can be told
+_FEWEST = 50  # pixels that it takes to tell the floor around
 
 # Of the synthetic shadow: light that is taken, and standard deviation of the
 # blur, below the body and where tyres touch the floor.
@@ -30,18 +30,39 @@ _TYRES, _TYRES_BLUR = 0.6, 0.015
 # The body's height, and how far beyond the wheels it casts a shadow.
 _BODY_HIGH, _BODY_ASIDE = 0.2, 0.35
 
+# Of the floor below the car.
+_STEEPEST = 0.4  # rows a column of a line from wheel to wheel
+_BODY_HEIGHT = 0.35  # height that no floor below a body reaches
+_CONTACT_HEIGHT = 0.06  # height of what is taken for contact
+
+
+class Ground(NamedTuple):
+  """The floor below and around a car.
+
+  Lengths other than `size` are in sizes of the car.
+  """
+
+  size: float  # of the car, the root of its area, in pixels
+  height: np.ndarray  # float32 [H, W], above the line of contact
+  aside: np.ndarray  # float32 [W], columns before or behind the wheels
+  below: np.ndarray  # bool [H, W], seen between that line and the body
+  car: np.ndarray  # bool [H, W]
+  contact: np.ndarray  # bool [H, W], the car just above that line
+  # float32 [H, W], along the floor to the nearest of `below` and `contact`.
+  distance: np.ndarray
+
 
 def matte(photo: np.ndarray, mask: np.ndarray, kind: str) -> np.ndarray:
-  """What a background is to be multiplied by.
+  """Returns what a background is to be multiplied by.
 
   Args:
     photo: uint8 [H, W, 3].
-    mask: bool [H, W].
+    mask: bool [H, W], where its car is.
     kind: one of `names.SHADOWS`.
 
   Returns:
-    uint8 [H, W], 255 where there is no shadow, so all over without a car. It
-    goes on behind the car's border.
+    uint8 [H, W], 255 where there is no shadow, which is everywhere if the photo
+    shows no car. The shadow goes on behind the car's border.
   """
   height, width = mask.shape
   factor = min(_LONG / max(height, width), 1.0)
@@ -59,8 +80,33 @@ def matte(photo: np.ndarray, mask: np.ndarray, kind: str) -> np.ndarray:
   return cv2.resize(left, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
+def find_ground(mask: np.ndarray) -> Ground:
+  """Finds the floor below and around a car.
+
+  The car touches the floor along the lower side of the mask's convex hull
+  between the wheels; before and behind them this line goes on level.
+
+  Args:
+    mask: bool [H, W], with at least one pixel of car.
+
+  Returns:
+    Where the floor is, and how far each pixel is from the car.
+  """
+  size = float(np.sqrt(np.count_nonzero(mask)))
+  columns, rows = np.arange(mask.shape[1]), np.arange(len(mask))
+  x, y = _contact_line(mask)
+  line = np.interp(columns, x, y).astype(np.float32)
+  height = (line - rows[:, None].astype(np.float32)) / size
+  aside = np.maximum(np.maximum(x[0] - columns, columns - x[-1]), 0) / size
+  below = np.logical_or.accumulate(mask) & ~mask  # car is above
+  below &= (height > 0) & (height < _BODY_HEIGHT)
+  contact = mask & (height < _CONTACT_HEIGHT)
+  away = distance.on_floor(below | contact) / size
+  return Ground(size, height, aside, below, mask, contact, away)
+
+
 def _floor(photo, mask, reduce):
-  """Luminance of what is no car, float32 [h, w]; where it is known, bool."""
+  """Luminance beside the car, float32 [h, w], and where it is known, bool."""
   # Pixels at the border show some of the car.
   clear = cv2.erode(images.mask_pixels(~mask), np.ones((7, 7), np.uint8))
   gray = cv2.copyTo(cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY), clear)
@@ -69,12 +115,12 @@ def _floor(photo, mask, reduce):
 
 
 def _own(light, seen, where):
-  """Light of the floor at the car against what is expected from around it.
+  """Compares the floor's light at the car with what is expected there.
 
   Args:
     light: float32 [h, w], luminance, 0..255.
-    seen: bool [h, w], where it is the floor's.
-    where: the car's `Ground`.
+    seen: bool [h, w], where that is the luminance of the floor.
+    where: the `Ground` of the car.
 
   Returns:
     float32 [h, w], 1 where there is no shadow.
@@ -93,9 +139,10 @@ def _own(light, seen, where):
 
 
 def _expected(light, seen, where):
-  """A plane through the light of the floor around; None if too little is seen.
+  """Fits a plane to the light of the floor around the car.
 
-  Fitted again without what is far from it: marks, and other things.
+  It is fitted again without what is far from it, such as marks on the floor.
+  None if too little of the floor is seen.
   """
   around = seen & (where.distance > _REACH) & (where.distance < _AROUND)
   around &= where.height < _HIGH
@@ -116,11 +163,11 @@ def _expected(light, seen, where):
 
 
 def _spread(left, seen):
-  """Smoothed, and carried on where the floor is not seen."""
+  """Smooths the light, and carries it on where the floor is not seen."""
   weight = seen.astype(np.float32)
   left = left * weight
   total = count = 0
-  # What is farther only counts where nothing is near.
+  # What is farther away only counts where nothing is near.
   for pixels, share in ((3, 1), (9, 1e-3), (65, 1e-6)):
     total = total + share * cv2.blur(left, (pixels, pixels))
     count = count + share * cv2.blur(weight, (pixels, pixels))
@@ -128,7 +175,7 @@ def _spread(left, seen):
 
 
 def _synthetic(where):
-  """Light taken below the body, and more where tyres touch; float32 [h, w]."""
+  """Takes light below the body, and more where tyres touch; float32 [h, w]."""
   body = (
     (where.below | where.car) & (where.height > 0) & (where.height < _BODY_HIGH)
   )
@@ -150,52 +197,13 @@ def _cast(pixels, blur):
 
 
 def _fade(x, full, none):
-  """1 up to `full`, 0 from `none` on, without a kink between (smoothstep)."""
+  """Falls from 1 at `full` to 0 at `none` without a kink (smoothstep)."""
   x = np.clip((none - x) / (none - full), 0, 1)
   return x * x * (3 - 2 * x)
 
 
-_STEEPEST = 0.4  # rows a column of a line from wheel to wheel
-_BODY_HEIGHT = 0.35  # height that no floor below a body reaches
-_CONTACT_HEIGHT = 0.06  # height of what is taken for contact
-
-
-class Ground(NamedTuple):
-  """The floor below and around a car; all but `size` in sizes of the car."""
-
-  size: float  # of the car, pixels
-  height: np.ndarray  # float32 [H, W], above the line of contact
-  aside: np.ndarray  # float32 [W], columns before or behind the wheels
-  below: np.ndarray  # bool [H, W], seen between that line and the body
-  car: np.ndarray  # bool [H, W]
-  contact: np.ndarray  # bool [H, W], the car just above that line
-  distance: np.ndarray  # float32 [H, W], to the two; a row is two columns
-
-
-def find_ground(mask: np.ndarray) -> Ground:
-  """Looks below a car.
-
-  The line of contact is the lower side of the mask's convex hull between the
-  wheels, and level before and behind them.
-
-  Args:
-    mask: bool [H, W], with at least one pixel of car.
-  """
-  size = float(np.sqrt(np.count_nonzero(mask)))
-  columns, rows = np.arange(mask.shape[1]), np.arange(len(mask))
-  x, y = _contact_line(mask)
-  line = np.interp(columns, x, y).astype(np.float32)
-  height = (line - rows[:, None].astype(np.float32)) / size
-  aside = np.maximum(np.maximum(x[0] - columns, columns - x[-1]), 0) / size
-  below = np.logical_or.accumulate(mask) & ~mask  # car is above
-  below &= (height > 0) & (height < _BODY_HEIGHT)
-  contact = mask & (height < _CONTACT_HEIGHT)
-  away = distance.on_floor(below | contact) / size
-  return Ground(size, height, aside, below, mask, contact, away)
-
-
 def _contact_line(mask):
-  """Corners of a line below the tyres: columns, and rows."""
+  """Corners of the line below the tyres: their columns, and their rows."""
   columns = np.flatnonzero(mask.any(0))
   lowest = len(mask) - mask[::-1, columns].argmax(0)
   hull = _lower_hull(list(zip(columns.tolist(), lowest.tolist(), strict=True)))
@@ -212,9 +220,10 @@ def _is_level(left, right):
 
 
 def _lower_hull(points):
-  """The lower side of a convex hull (Andrew 1979); points from left to right.
+  """The lower side of the convex hull of points (Andrew 1979).
 
-  Rows count downwards, so it is where rows are largest.
+  Points come from left to right. Rows count downwards, so the lower side is
+  where rows are largest.
   """
   hull = []
   for point in points:

@@ -1,1 +1,1 @@
-"""How well a mask fits."""
+"""How well masks fit; `table` lists what is taken of every image."""

@@ -1,28 +1,29 @@
-"""Intervals of means over images that come in cars."""
+"""Confidence intervals of means over images of which each car has several."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
 _DRAWS = 10_000
-_ENDS = (0.025, 0.975)  # 95 % of the means are between these quantiles
+_ENDS = (0.025, 0.975)  # quantiles; 95 % of the means are between them
 
 
 def interval(
   values: Sequence[float], cars: Sequence[str]
 ) -> tuple[float, float]:
-  """95 % percentile bootstrap interval of a mean (Efron & Tibshirani 1993).
+  """Returns the 95 % bootstrap interval of a mean.
 
-  The views of a car are alike, so whole cars are drawn and not images: an
-  interval over images would be far too narrow. Always the same draws, so the
-  same values give the same interval.
+  It is the percentile interval of Efron & Tibshirani 1993 ("An Introduction to
+  the Bootstrap"). The views of a car are alike, so whole cars are drawn rather
+  than images: an interval over images would be far too narrow. The draws are
+  always the same, so the same values give the same interval.
 
   Args:
-    values: of the images.
-    cars: the car of each.
+    values: a value for each image.
+    cars: the car that each image shows.
 
   Returns:
-    Its ends; both are the mean where there is but one car.
+    The lower and the upper end; both are the mean if there is only one car.
   """
   _, car = np.unique(np.asarray(cars), return_inverse=True)
   sums = np.bincount(car, np.asarray(values, np.float64))

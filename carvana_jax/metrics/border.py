@@ -1,4 +1,4 @@
-"""How far a mask's border is from the true one, in pixels.
+"""How far a mask's border is from the true one.
 
 Dice hardly notices a border that is off by a few pixels all around a car; these
 scores do.
@@ -21,23 +21,23 @@ class MaskPair(NamedTuple):
 
   predicted: np.ndarray  # bool [h, w]
   actual: np.ndarray  # bool [h, w]
-  # float32 [h, w]: from each pixel's centre to that of the nearest pixel on
-  # the other side of the actual mask's border, so at least 1; exact, very large
-  # where there is no border.
+  # float32 [h, w]: the exact distance from each pixel's centre to that of the
+  # nearest pixel on the other side of the actual mask's border, so at least 1;
+  # very large where there is no border.
   away: np.ndarray
-  diagonal: float  # of the whole picture, in pixels
+  diagonal: float  # the length of the whole picture's diagonal, in pixels
 
 
 def mask_pair(predicted: np.ndarray, actual: np.ndarray) -> MaskPair:
-  """What the scores of a border are taken from.
+  """Prepares what the scores of a border are taken from.
 
   Args:
-    predicted: bool [H, W].
-    actual: bool [H, W].
+    predicted: bool [H, W], the predicted mask.
+    actual: bool [H, W], the true mask.
 
   Returns:
-    Both, cropped to where either has car and a few pixels more; what is cut
-    off is background in both, and no distance depends on it.
+    Both masks, cropped to where either has car and a few pixels more. What is
+    cut off is background in both, and no distance depends on it.
   """
   diagonal = math.hypot(*actual.shape)
   predicted, actual = _cropped(predicted, actual)
@@ -46,47 +46,49 @@ def mask_pair(predicted: np.ndarray, actual: np.ndarray) -> MaskPair:
 
 
 def scores(pair: MaskPair) -> dict[str, float]:
-  """Scores of one mask's border.
+  """Scores the border of one mask.
 
   Args:
-    pair: it and the actual one.
+    pair: the predicted and the actual mask, from `mask_pair`.
 
   Returns:
-    dice_band_2, dice_band_4, dice_band_8: Dice of the pixels that are at most
-      so far from the other side of the actual mask's border; 1 where it has
-      no border.
-    hausdorff_95: the larger of the 95th percentiles of the distances from
-      each border to the other (Huttenlocher et al. 1993), in pixels.
-    surface_distance: the mean of all those distances, both ways, in pixels.
-    Both distances are 0 where neither mask has a border (it is empty or all
-    car), and the picture's diagonal where only one has.
+    A dictionary of
+      dice_band_2, dice_band_4, dice_band_8: Dice of the pixels that are at most
+        2, 4 or 8 pixels from the other side of the actual mask's border; 1
+        where it has no border.
+      hausdorff_95: the larger of the 95th percentiles of the distances from
+        each border to the other (Huttenlocher et al. 1993), in pixels.
+      surface_distance: the mean of all those distances, both ways, in pixels.
+    Both distances are 0 where neither mask has a border, being empty or all
+    car, and the picture's diagonal where only one of them has a border.
   """
   borders = border_pixels(pair.predicted), border_pixels(pair.actual)
   return {**_band_scores(pair), **_distances(*borders, pair.diagonal)}
 
 
 def border_pixels(mask: np.ndarray) -> np.ndarray:
-  """Pixels of a mask with one of their four neighbours outside it.
+  """Returns the pixels of a mask that have a neighbour outside it.
 
-  The picture's edge is no border: what lies beyond is not known.
+  Each pixel has four neighbours. The picture's edge is not a border, as what
+  lies beyond it is not known.
 
   Args:
     mask: bool [H, W].
 
   Returns:
-    bool [H, W]; there is no border where everything is car, or nothing.
+    bool [H, W]; all false where everything is car, or nothing.
   """
   return mask & (cv2.erode(mask.view(np.uint8), _CROSS) == 0)
 
 
 def _cropped(predicted, actual):
-  """Both without the empty surroundings of either, which would take time."""
+  """Both masks without their empty surroundings, which would take time."""
   either = predicted | actual
   part = []
   for axis in (1, 0):
-    found = np.flatnonzero(either.any(axis))
-    # So much more that bands and neighbours stay what they were.
-    first, last = (found[0], found[-1]) if len(found) else (0, 0)
+    filled = np.flatnonzero(either.any(axis))
+    first, last = (filled[0], filled[-1]) if len(filled) else (0, 0)
+    # Enough for all bands, and for the neighbours of their pixels.
     margin = max(BANDS) + 1
     part.append(slice(max(first - margin, 0), last + margin + 1))
   return predicted[tuple(part)], actual[tuple(part)]
@@ -94,13 +96,13 @@ def _cropped(predicted, actual):
 
 def _band_scores(pair):
   predicted, actual, away, _ = pair
-  found = {}
+  dice = {}
   for width in BANDS:
     band = away <= width
     size = np.count_nonzero(predicted & band) + np.count_nonzero(actual & band)
     overlap = np.count_nonzero(predicted & actual & band)
-    found[f'dice_band_{width}'] = 2 * overlap / size if size else 1.0
-  return found
+    dice[f'dice_band_{width}'] = 2 * overlap / size if size else 1.0
+  return dice
 
 
 def _distances(predicted, actual, diagonal):

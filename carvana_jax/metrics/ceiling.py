@@ -1,7 +1,7 @@
-"""What resolution alone costs: the score of perfect masks of a network's size.
+"""What resolution alone costs: the Dice of perfect masks of a network's size.
 
-A network's own score may come out higher, as logits can place a border better
-than the share of a pixel does; but those seen so far stay well below.
+A network may score higher than that, as logits can place a border better than
+the share of a pixel that is car; but those seen so far stay well below.
 """
 
 import numpy as np
@@ -15,18 +15,18 @@ from carvana_jax.metrics import overlap
 def dice(
   actual: np.ndarray, size: tuple[int, int], box: np.ndarray
 ) -> dict[str, float]:
-  """Dice of a true mask that was reduced to a network's size and enlarged.
+  """Scores a true mask that was reduced to a network's size and enlarged.
 
   Args:
-    actual: bool [H, W].
-    size: (h, w) of the network.
-    box: int32 [4], the part that the network is shown: top, left, bottom,
-      right, the latter two exclusive.
+    actual: bool [H, W], the true mask.
+    size: (h, w), the network's size.
+    box: int32 [4], the part of the photo that the network is shown: top, left,
+      bottom, right, the latter two exclusive.
 
   Returns:
-    ceiling_soft: of the area-averaged mask, enlarged as logits are and cut at
-      one half; ceiling_hard: of the mask cut at one half first and enlarged to
-      the nearest pixel.
+    Dice by two names: `ceiling_soft` is that of the area-averaged mask,
+    enlarged as logits are and then cut at one half; `ceiling_hard` is that of
+    the mask that is cut at one half first, then enlarged to the nearest pixel.
   """
   small = cropping.cut(images.mask_pixels(actual), box, *size)
   values = small.astype(np.float32) - 127.5

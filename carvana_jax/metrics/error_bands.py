@@ -16,21 +16,21 @@ from carvana_jax.metrics import border
 
 # Upper ends of the bands in pixels, each included; beyond the last is one more.
 ENDS = (2, 4, 8, 16, 32, 64)
-# What is off by no more is a blurred border, what is by more a part of the car
-# or of the studio; both are among the ends.
+# Up to the first, an error is a blurred border; beyond the second, it is a part
+# of the car or of the studio. Both are among the ends.
 NEAR, FAR = 4, 16
 
 
 def by_distance(pair: border.MaskPair) -> list[list[float]]:
-  """The errors of one image.
+  """Counts the errors of one image.
 
   Args:
-    pair: its masks.
+    pair: the image's masks, from `border.mask_pair`.
 
   Returns:
-    For each of the bands, from the border on: pixels of the car that were
-    missed, pixels of the background that were added, and how much higher Dice
-    would be if the band were right. As lists, for JSON.
+    A list for each band, from the border outwards: how many pixels of the car
+    were missed, how many pixels of the background were added, and how much
+    higher Dice would be if the band were right.
   """
   wrong = np.flatnonzero(pair.predicted ^ pair.actual)
   band = np.searchsorted(ENDS, pair.away.ravel()[wrong])
@@ -41,7 +41,7 @@ def by_distance(pair: border.MaskPair) -> list[list[float]]:
   size = 2 * overlap + missed.sum() + added.sum()  # of both masks
   if not size:  # both are empty, so no pixel is wrong
     return [[0, 0, 0.0] for _ in missed]
-  # Where the wrong band was all there was, nothing is left, which is right.
+  # Where the wrong band is all there is, both masks would be empty: Dice is 1.
   left = size + missed - added
   right = np.where(left == 0, 1, 2 * (overlap + missed) / np.maximum(left, 1))
   gain = right - 2 * overlap / size
@@ -50,17 +50,18 @@ def by_distance(pair: border.MaskPair) -> list[list[float]]:
 
 
 def table(images: Sequence[Sequence[Sequence[float]]]) -> list[dict[str, Any]]:
-  """The rows of errors.csv.
+  """Sums up the errors of all images.
 
   Args:
-    images: what `by_distance` found in each.
+    images: the errors of each image, from `by_distance`.
 
   Returns:
-    A row a band, from the border on. `over`, `up_to`: its distances in pixels,
-    the last being ''; `missed`, `added`: wrong pixels of all images;
-    `share`: of all wrong pixels, 0..1; `dice_gain`: how much higher the mean
-    Dice would be if the band were right in every image. The gains do not add
-    up to what Dice lacks exactly, as it is no sum.
+    The rows of errors.csv, one for each band from the border outwards. `over`
+    and `up_to` are its distances in pixels, the last of which is ''; `missed`
+    and `added` are the wrong pixels of all images; `share` is the band's share
+    of all wrong pixels, 0..1; `dice_gain` is how much higher the mean Dice
+    would be if the band were right in every image. As Dice is not a sum, the
+    gains do not add up exactly to what it lacks.
   """
   missed, added, gain = np.moveaxis(np.array(images), -1, 0)  # [N, bands] each
   wrong = (missed + added).sum(0)
@@ -80,10 +81,10 @@ def table(images: Sequence[Sequence[Sequence[float]]]) -> list[dict[str, Any]]:
 
 
 def near_and_far(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
-  """Which share of the wrong pixels is near the border, and which far.
+  """Returns the shares of the wrong pixels near the border and far from it.
 
   Args:
-    rows: of errors.csv, as from `table`.
+    rows: the rows of errors.csv, from `table`.
 
   Returns:
     `wrong_within_4` and `wrong_beyond_16`, 0..1.
@@ -97,10 +98,13 @@ def near_and_far(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
 
 
 def count_far(errors: Sequence[Sequence[float]]) -> int:
-  """Wrong pixels of an image that are far from the border.
+  """Counts an image's wrong pixels that are far from the border.
 
   Args:
-    errors: what `by_distance` found in it.
+    errors: the errors of the image, from `by_distance`.
+
+  Returns:
+    How many of them are more than `FAR` pixels away.
   """
   beyond = errors[ENDS.index(FAR) + 1 :]
   return sum(missed + added for missed, added, _ in beyond)

@@ -95,7 +95,7 @@ def _sheets(
 ) -> Iterator[np.ndarray]:
   """The pictures of an image [h, w, C] in 0..1, uint8 [H, W, 3] each."""
   probability = np.asarray(jax.nn.sigmoid(logits))
-  mask = np.asarray(overlap.hard(logits, run.config.eval.threshold))
+  mask = np.asarray(overlap.hard_masks(logits, run.config.eval.threshold))
   yield _overview(image, outputs, probability, mask)
   border = feature_maps.unsure_pixels(probability, mask)
   gradient = feature_maps.saliency(run.model, run.variables, image, border)

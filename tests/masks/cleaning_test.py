@@ -58,10 +58,10 @@ class CleaningTest(chex.TestCase):
       chex.assert_trees_all_equal(cleaning.clean(full, way), full)
       chex.assert_trees_all_equal(cleaning.clean(~full, way), ~full)
 
-  def test_name_of_a_config(self):
+  def test_configured_way(self):
     config = default.get_config().eval
-    self.assertEqual(cleaning.name_of(config), 'none')
+    self.assertEqual(cleaning.configured_way(config), 'none')
     config.fill_holes = True
-    self.assertEqual(cleaning.name_of(config), 'holes')
+    self.assertEqual(cleaning.configured_way(config), 'holes')
     config.keep_largest = True
-    self.assertEqual(cleaning.name_of(config), 'holes+largest')
+    self.assertEqual(cleaning.configured_way(config), 'holes+largest')

@@ -30,8 +30,8 @@ class ColourTest(chex.TestCase):
     self.assertIn('#rrggbb', message)
     self.assertNotIn('\n', message)
 
-  def test_plain(self):
-    found = composite.plain((1, 2, 3), 4, 5)
+  def test_plain_background(self):
+    found = composite.plain_background((1, 2, 3), 4, 5)
     chex.assert_shape(found, (4, 5, 3))
     self.assertTrue((found == [1, 2, 3]).all())
 
@@ -39,7 +39,7 @@ class ColourTest(chex.TestCase):
 class CoverTest(chex.TestCase):
   def test_its_own_size(self):
     picture = np.random.default_rng(0).integers(0, 256, (7, 9, 3), np.uint8)
-    chex.assert_trees_all_equal(composite.cover(picture, 7, 9), picture)
+    chex.assert_trees_all_equal(composite.fill_frame(picture, 7, 9), picture)
 
   @parameterized.parameters(False, True)
   def test_the_middle_at_half_the_size(self, tall):
@@ -54,19 +54,21 @@ class CoverTest(chex.TestCase):
       picture, expected = (
         x.transpose(1, 0, 2).copy() for x in (picture, expected)
       )
-    chex.assert_trees_all_equal(composite.cover(picture, 2, 2), expected)
+    chex.assert_trees_all_equal(composite.fill_frame(picture, 2, 2), expected)
 
   @parameterized.parameters((1, 1), (2, 3), (30, 5), (5, 30), (100, 140))
   def test_fills_any_frame(self, height, width):
     picture = np.full((height, width, 3), (9, 90, 200), np.uint8)
     for frame in ((1, 1), (2, 3), (20, 30), (31, 17)):
-      found = composite.cover(picture, *frame)
-      chex.assert_trees_all_equal(found, composite.plain((9, 90, 200), *frame))
+      found = composite.fill_frame(picture, *frame)
+      chex.assert_trees_all_equal(
+        found, composite.plain_background((9, 90, 200), *frame)
+      )
 
   def test_the_middle_of_a_large_frame(self):
     ramp = np.tile(np.arange(60, dtype=np.uint8)[:, None], (1, 20))
     picture = np.stack([ramp] * 3, -1)
-    found = composite.cover(picture, 40, 40)[..., 0].astype(float)
+    found = composite.fill_frame(picture, 40, 40)[..., 0].astype(float)
     # Twice as large: rows 20 to 39 are in sight.
     expected = 19.75 + np.arange(40) / 2
     chex.assert_trees_all_close(found.mean(1), expected, atol=1)
@@ -90,7 +92,9 @@ class ComposeTest(chex.TestCase):
 
   @parameterized.parameters((1, 1), (2, 3))
   def test_tiny(self, height, width):
-    car, wall = (composite.plain((x,) * 3, height, width) for x in (200, 50))
+    car, wall = (
+      composite.plain_background((x,) * 3, height, width) for x in (200, 50)
+    )
     for opacity, expected in ((0, 50), (255, 200), (102, 110)):
       alpha = np.full((height, width), opacity, np.uint8)
       found = composite.compose(car, alpha, wall, np.full_like(alpha, 255))
