@@ -1,4 +1,4 @@
-"""Compares two runs: is one better, or only luckier with its cars?
+"""Tells whether one run is better than another, or only luckier with its cars.
 
     python -m carvana_jax.compare RUN_A RUN_B
     python -m carvana_jax.compare runs/a runs/b --split=validation

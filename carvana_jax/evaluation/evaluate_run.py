@@ -204,8 +204,8 @@ def _text(summary, target):
   number = lambda name: f'{summary[name]:9.5f}'
   percent = lambda name: f'{100 * summary[name]:5.1f} %'
   lines = [
-    f'{summary["dataset"]} {_split_in_words(summary)}: {summary["images"]} images of '
-    f'{summary["cars"]} cars',
+    f'{summary["dataset"]} {_split_in_words(summary)}: '
+    f'{summary["images"]} images of {summary["cars"]} cars',
     f'scored at {summary["size"]}, network {summary["network_size"]}'
     f'{", flipped too" if summary["flip"] else ""}'
     f'{", second network on tiles" if "fine_step" in summary else ""}',

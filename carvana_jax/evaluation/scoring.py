@@ -100,7 +100,7 @@ def map_predictions(
 
   Args:
     function: what to call, in threads; its results can be written as JSON.
-    runs: trained networks, whose logits are averaged.
+    runs: trained networks.
     builder: the prepared data set of the full size.
     part: the images of it that are predicted.
     title: the title of the progress bar.

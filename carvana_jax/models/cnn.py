@@ -8,7 +8,7 @@ from carvana_jax.models import conv
 
 
 class CNN(nn.Module):
-  """Convolutions with ReLU, then one more to the logits, all of one size."""
+  """Convolutions with ReLU, then one to the logits, all at one resolution."""
 
   widths: tuple[int, ...]  # channels of the convolutions
   kernels: tuple[int, ...]  # their sizes
@@ -20,10 +20,15 @@ class CNN(nn.Module):
   def __call__(
     self, x: jax.Array, *, train: bool, weight: jax.Array | None = None
   ) -> jax.Array:
-    """Logits of the mask: [B, H, W, C] in 0..1 -> [B, H, W].
+    """Returns the logits of the mask.
 
-    `train` and `weight` are there for `UNet`'s sake: nothing here differs
-    between training and inference, or mixes examples.
+    Args:
+      x: [B, H, W, C], in 0..1.
+      train: without effect, as training and inference don't differ here.
+      weight: without effect, as nothing here mixes examples.
+
+    Returns:
+      [B, H, W], float32 or better.
     """
     x = x.astype(self.dtype)
     if self.standardize:
@@ -35,7 +40,7 @@ class CNN(nn.Module):
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
   def _standardized(self, x):
-    """Mean 0 and std 1, a channel, over the training data."""
+    """Scales each channel to mean 0 and std 1 over the training data."""
     shape = x.shape[-1:]
     mean = self.variable('input', 'mean', jnp.zeros, shape)
     std = self.variable('input', 'std', jnp.ones, shape)

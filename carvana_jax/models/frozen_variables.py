@@ -1,4 +1,7 @@
-"""What a network keeps from before training, see `TrainState.frozen`."""
+"""The variables that training leaves alone, see `TrainState.frozen`.
+
+They are a pretrained encoder, and the mean and spread of the training data.
+"""
 
 from collections.abc import Iterable
 from typing import Any
@@ -11,7 +14,7 @@ from carvana_jax.system.errors import UserError
 
 
 def check_weights_file(config: ConfigDict) -> None:
-  """Raises a `UserError` where a pretrained encoder can't be had."""
+  """Raises a `UserError` where the weights of an encoder can't be read."""
   if 'encoder_weights' not in config.model:
     return
   file = config.model.encoder_weights
@@ -28,16 +31,20 @@ def check_weights_file(config: ConfigDict) -> None:
 def values(
   like: Any, model_config: ConfigDict, batches: Iterable[dict]
 ) -> tuple[Any, dict[str, str]]:
-  """The frozen variables of a new run.
+  """Makes the frozen variables of a new run, and prints where they come from.
 
   Args:
-    like: those of a new state, which hold only start values.
-    model_config: `config.model`, which names the file of encoder weights.
-    batches: the training examples once; `image` uint8 [B, h, w, C], `weight`.
+    like: the frozen variables of a new state, which hold only initial values.
+    model_config: `config.model`, which names the file of the encoder's weights.
+    batches: the training examples, each once; `image` uint8 [B, h, w, C] and
+      `weight` [B], 0 for padding.
 
   Returns:
     A tree of the same structure and shapes, and where it comes from: `encoder`
-    is the SHA-256 of the file. Prints that, too.
+    is the SHA-256 of the file.
+
+  Raises:
+    UserError: the file can't be read.
   """
   found, origin = {}, {}
   if model_config.get('encoder_weights') == 'random':
@@ -55,7 +62,7 @@ def values(
 
 
 def channel_statistics(batches: Iterable[dict]) -> dict[str, np.ndarray]:
-  """Mean and standard deviation of every channel over all real pixels.
+  """Takes mean and standard deviation of every channel over all real pixels.
 
   Args:
     batches: `image` uint8 [B, h, w, C] and `weight` [B], 0 for padding.
@@ -67,13 +74,14 @@ def channel_statistics(batches: Iterable[dict]) -> dict[str, np.ndarray]:
   for batch in batches:
     image = batch['image'][batch['weight'] > 0]
     pixels = image.reshape(-1, image.shape[-1])
-    # Sums of integers are exact, so the order of the examples has no say.
+    # Sums of integers are exact, so the order of the examples doesn't matter.
     count += len(pixels)
     total = total + pixels.sum(0, dtype=np.int64)
     squares = squares + np.square(pixels, dtype=np.int64).sum(0)
   mean = total / count / 255
   variance = squares / count / 255**2 - mean**2
-  # A channel without any contrast, such as differences of single views, stays.
+  # A channel without any contrast, such as the differences of a car with a
+  # single view, is not scaled.
   std = np.sqrt(np.maximum(variance, 0))
   return {
     'mean': mean.astype(np.float32),

@@ -1,8 +1,8 @@
 """The layers of a network: outputs, parameters, FLOPs.
 
-FLOPs are those of the convolutions for one image, a multiplication and an
-addition counting as two; norms, poolings and activations are left out, being a
-few per cent.
+FLOPs are those of the convolutions for one image; a multiplication and an
+addition count as two. Norms, poolings and activations are left out, as they are
+a few per cent.
 """
 
 import math
@@ -35,11 +35,11 @@ class Layer(NamedTuple):
 
 
 def layers(model: nn.Module, image_shape: tuple[int, ...]) -> list[Layer]:
-  """The network's layers in the order in which they are called.
+  """Returns a network's layers in the order in which they are called.
 
   Args:
     model: a Linen network.
-    image_shape: (height, width, channels).
+    image_shape: (height, width, channels) of its input.
   """
   calls = []
 
@@ -91,7 +91,7 @@ def _count(tree):
 
 
 def _flops(module, own, input_shape, output_shape):
-  """2 * multiplications of a convolution, 0 for other layers."""
+  """Twice the multiplications of a convolution; 0 for other layers."""
   kernel = own['params'].get('kernel')
   if kernel is None:
     return 0
@@ -102,7 +102,7 @@ def _flops(module, own, input_shape, output_shape):
 
 
 def table(found: list[Layer]) -> str:
-  """The layers in lines of less than 80 columns, with totals."""
+  """Returns the layers as lines of less than 80 columns, with totals."""
   row = '{:32} {:>16} {:>12} {:>14}'
   lines = [row.format('layer', 'output', 'parameters', 'MFLOPs')]
   for layer in found:
@@ -121,7 +121,7 @@ def table(found: list[Layer]) -> str:
 
 
 def totals(found: list[Layer]) -> str:
-  """One line of counts."""
+  """Returns a line of counts: parameters, those trained, and statistics."""
   parameters = sum(layer.parameters + layer.statistics for layer in found)
   trainable = sum(layer.parameters for layer in found if layer.trainable)
   statistics = sum(layer.statistics for layer in found)

@@ -32,8 +32,8 @@ _CHOICES = {
   'upsampling': unet.UPSAMPLINGS,
   'dtype': ('float32', 'bfloat16'),
 }
-# The least and the largest value of a field; beyond, a layer alone would fill
-# any machine's memory.
+# The least and the largest value of a field; beyond the latter, a single layer
+# would fill any machine's memory.
 _RANGES = {
   'levels': (1, 12),
   'first_width': (1, 4096),

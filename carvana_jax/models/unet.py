@@ -25,8 +25,8 @@ class UNet(nn.Module):
   levels: int = 5  # resolutions, so `levels - 1` poolings
   first_width: int = 16  # channels of level 0
   widths: tuple[int, ...] = ()  # channels of all levels; (): doubled a level
-  # patch x patch pixels become channels before level 0, and logits of so many
-  # pixels come out of it (space to depth and back, Shi et al. 2016).
+  # patch x patch pixels become channels before level 0, which gives the logits
+  # of as many pixels (space to depth and back, Shi et al. 2016).
   patch: int = 1
   encoder_convs: int = 2  # 3x3 convolutions a level on the way down
   decoder_convs: int = 2  # and on the way up
@@ -51,7 +51,7 @@ class UNet(nn.Module):
   def __call__(
     self, x: jax.Array, *, train: bool, weight: jax.Array | None = None
   ) -> jax.Array:
-    """Logits of the mask.
+    """Returns the logits of the mask.
 
     Args:
       x: [B, H, W, C], in 0..1.
@@ -122,7 +122,15 @@ class UNet(nn.Module):
 
 
 def space_to_depth(x: jax.Array, patch: int) -> jax.Array:
-  """[B, H, W, C] -> [B, H / patch, W / patch, patch * patch * C]."""
+  """Moves pixels to channels.
+
+  Args:
+    x: [B, H, W, C].
+    patch: height and width of what becomes one pixel; H and W are multiples.
+
+  Returns:
+    [B, H / patch, W / patch, patch * patch * C].
+  """
   batch, height, width, channels = x.shape
   x = x.reshape(
     batch, height // patch, patch, width // patch, patch, channels
@@ -131,16 +139,22 @@ def space_to_depth(x: jax.Array, patch: int) -> jax.Array:
 
 
 def depth_to_space(x: jax.Array, patch: int) -> jax.Array:
-  """The inverse of `space_to_depth`."""
+  """Moves channels to pixels, as the inverse of `space_to_depth`."""
   batch, height, width, _ = x.shape
   x = x.reshape(batch, height, width, patch, patch, -1).swapaxes(2, 3)
   return x.reshape(batch, height * patch, width * patch, -1)
 
 
 def max_pool(x: jax.Array) -> jax.Array:
-  """Largest of every 2x2 pixels: [B, H, W, C] -> [B, H / 2, W / 2, C].
+  """Takes the largest of every 2x2 pixels.
 
-  Same values as `nn.max_pool`, whose backward pass is slow on CPUs.
+  The values are those of `nn.max_pool`, whose backward pass is slow on CPUs.
+
+  Args:
+    x: [B, H, W, C], with even H and W.
+
+  Returns:
+    [B, H / 2, W / 2, C].
   """
   top = jnp.maximum(x[:, ::2, ::2], x[:, ::2, 1::2])
   bottom = jnp.maximum(x[:, 1::2, ::2], x[:, 1::2, 1::2])
@@ -148,9 +162,14 @@ def max_pool(x: jax.Array) -> jax.Array:
 
 
 def pad_to(x: jax.Array, multiple: int) -> jax.Array:
-  """Repeats the last row and column until both sizes divide by `multiple`.
+  """Repeats the last row and column until both sizes are multiples.
 
-  [B, H, W, C] -> [B, H', W', C], the smallest such H' >= H and W' >= W.
+  Args:
+    x: [B, H, W, C].
+    multiple: what the sizes are to be multiples of.
+
+  Returns:
+    [B, H', W', C] with the smallest such H' >= H and W' >= W.
   """
   below, right = (-size % multiple for size in x.shape[1:3])
   return jnp.pad(x, ((0, 0), (0, below), (0, right), (0, 0)), mode='edge')

@@ -21,15 +21,15 @@ class VGG19(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array) -> tuple[jax.Array, ...]:
-    """Features after ReLU.
+    """Returns features of several depths, after ReLU.
 
     Args:
-      x: [B, H, W, 3], H and W divisible by 16.
+      x: [B, H, W, 3], with H and W divisible by 16.
 
     Returns:
-      Those of block2_conv1, block2_conv2, block3_conv1, block3_conv2,
-      block4_conv1, block4_conv2 and block5_conv1: [B, H / 2, W / 2, 128] twice
-      to [B, H / 16, W / 16, 512].
+      The features of block2_conv1, block2_conv2, block3_conv1, block3_conv2,
+      block4_conv1, block4_conv2 and block5_conv1, from [B, H / 2, W / 2, 128]
+      twice to [B, H / 16, W / 16, 512].
     """
     taps = []
     for block, (convs, width) in enumerate(BLOCKS, start=1):
@@ -74,12 +74,12 @@ class VGGUNet(nn.Module):
   def __call__(
     self, x: jax.Array, *, train: bool, weight: jax.Array | None = None
   ) -> jax.Array:
-    """Logits of the mask.
+    """Returns the logits of the mask.
 
     Args:
-      x: [B, H, W, 3], in 0..1. VGG19 sees it like that, as published, though
-        its weights come from images that were centred (and, for Keras' weights,
-        BGR in 0..255).
+      x: [B, H, W, 3], in 0..1. VGG19 is given it like that, as published,
+        although its weights come from images that were centred (and that were
+        BGR in 0..255 for Keras' weights).
       train: whether dropout acts and batch statistics are taken.
       weight: [B], 1 for a real example, 0 for padding; None: all are real.
 

@@ -21,13 +21,13 @@ def cards(
   """Predicts some images of an evaluation again, to show them.
 
   Args:
-    workdir: folder of the run.
-    summary: of the evaluation.
-    rows: of its images.csv.
+    workdir: the folder of the run.
+    summary: what the evaluation's summary.json holds.
+    rows: the rows of its images.csv that are wanted.
 
   Returns:
-    HTML, one card a row; none where a network that was scored is no longer the
-    best of its run, or its data are gone.
+    A card for each row, as HTML; none where the network that was scored is not
+    the best of its run any more, or where its data are gone.
   """
   data = pathlib.Path(summary['data'])
   if not rows or not checkpoint.exists(workdir) or not data.exists():
@@ -45,7 +45,7 @@ def cards(
   run.config.eval.flip = summary.get('flip') is True
   made = _cards(run, data, summary, rows)
   names = [row['filename'] for row in rows]
-  # The folder of the data may hold others by now.
+  # The folder of the data may hold other images by now.
   return [made[name] for name in names] if made.keys() == set(names) else []
 
 
@@ -84,13 +84,13 @@ def card(
   predicted: np.ndarray,
   actual: np.ndarray,
 ) -> str:
-  """One image's card.
+  """Returns the card of one image, as HTML.
 
   Args:
-    row: of images.csv.
+    row: the image's row of images.csv.
     photo: uint8 [H, W, 3].
-    predicted: bool [H, W].
-    actual: bool [H, W].
+    predicted: bool [H, W], the predicted mask.
+    actual: bool [H, W], the true mask.
   """
   name = row['filename']
   picture = lambda pixels, text, width=overlays.WIDTH: page.image(
@@ -107,5 +107,5 @@ def card(
     + picture(mask(actual), 'target of', half)
     + picture(mask(predicted), 'prediction of', half)
     + '</div>',
-    score_tables.image(row),
+    score_tables.image_line(row),
   )

@@ -1,19 +1,19 @@
 """What would come next, in sentences, by a few rules on a run's numbers.
 
-They point at what is worth a try first; only a run tells whether it helps. What
-Dice lacks is its mean's distance from 1.
+They point at what is worth trying first; only a run tells whether it helps.
+What Dice lacks is the distance of its mean from 1.
 
-- Flips, threshold and cleaning can be tried without training: what they gained
-  on these images, or that they are untried.
+- Flips, threshold and cleaning can be tried without training: a sentence says
+  what they gained on these images, or that they are untried.
 - The network's size is the limit where perfect masks of that size would lack at
   least half of what Dice lacks, or where most is lost within 4 pixels of the
-  border and these are less than a pixel of the network. If they are more, the
-  network could do better at its size. Either way a second network along the
+  border and a pixel of the network is wider than these. If it is not, the
+  network could do better at its size. Either way, a second network along the
   border comes first.
 - Errors beyond 16 pixels are parts of cars or of the studio. They matter where
   they cost at least a third; they sit in few images where a tenth of the images
   has half of them.
-- A loss on validation that is 1.25 times that of training, or more, is
+- A loss on validation that is at least 1.25 times that of training is
   overfitting.
 - The weakest view, colour and body are named where they are below the mean by
   at least a quarter of what it lacks.
@@ -29,12 +29,13 @@ from carvana_jax.datasets import spec
 from carvana_jax.evaluation.results import Evaluation
 from carvana_jax.metrics import error_bands
 
-_NOTABLE = 0.01  # of what Dice lacks: a gain worth a word
-_LIMITING = 0.5  # of what Dice lacks: the resolution's part
-_COSTLY = 1 / 3  # of all bands' gains: that of the far ones
-_FEW = 0.1  # of the images that hold half of the far errors
+# From which shares on a sentence is said.
+_NOTABLE = 0.01  # a gain, as a share of what Dice lacks
+_LIMITING = 0.5  # the resolution's part of what Dice lacks
+_COSTLY = 1 / 3  # the far bands' part of what all bands would gain
+_FEW = 0.1  # share of the images up to which "few" hold half of the far errors
 _OVERFIT = 1.25  # validation loss over training loss
-_WEAK = 0.25  # of what Dice lacks: a group's distance from the mean
+_WEAK = 0.25  # a group's distance from the mean, as a share of what Dice lacks
 _COLOUR_CHANGES = (
   'brightness', 'contrast', 'saturation', 'hue', 'gray', 'repaint',
 )  # fmt: skip
@@ -46,16 +47,16 @@ def sentences(
   metrics: Sequence[dict[str, float]],
   config: ConfigDict,
 ) -> list[str]:
-  """What an evaluation says of the next step.
+  """Says what would come next after an evaluation.
 
   Args:
     found: the evaluation.
     others: all evaluations of the run.
     metrics: the rows of metrics.jsonl.
-    config: of the run.
+    config: the config of the run.
 
   Returns:
-    Sentences; none where its errors were not counted.
+    Sentences; none where the evaluation's errors were not counted.
   """
   if not found.errors:
     return []
@@ -77,7 +78,7 @@ def sentences(
 
 
 def _gains(found):
-  """Dice to gain near the border, farther away, and far from it."""
+  """What Dice would gain near the border, farther away, and far from it."""
   gains = [0.0, 0.0, 0.0]
   for row in found.errors:
     over = float(row['over'])

@@ -11,7 +11,15 @@ ADDED, MISSED = (255, 110, 30), (30, 120, 255)
 
 
 def jpeg(pixels: np.ndarray, width: int) -> bytes:
-  """uint8 [H, W, 3] or [H, W] -> JPG bytes, at most `width` pixels wide."""
+  """Encodes a picture as JPG.
+
+  Args:
+    pixels: uint8 [H, W, 3] or [H, W].
+    width: the largest width; a wider picture is reduced to it.
+
+  Returns:
+    The bytes of the file.
+  """
   height = max(1, round(pixels.shape[0] * width / pixels.shape[1]))
   if pixels.shape[1] > width:
     pixels = images.reduce(pixels, height, width)
@@ -24,12 +32,12 @@ def jpeg(pixels: np.ndarray, width: int) -> bytes:
 def errors(
   photo: np.ndarray, predicted: np.ndarray, actual: np.ndarray
 ) -> np.ndarray:
-  """A pale photo with the errors painted over it.
+  """Paints the errors of a mask over a pale photo.
 
   Args:
     photo: uint8 [H, W, 3].
-    predicted: bool [H, W].
-    actual: bool [H, W].
+    predicted: bool [H, W], the predicted mask.
+    actual: bool [H, W], the true mask.
 
   Returns:
     uint8 [H, W, 3]: orange where background was taken for car, blue where car

@@ -1,4 +1,4 @@
-"""The page: HTML without anything from outside, for screens of any size."""
+"""The page: HTML that loads nothing, for screens of any size."""
 
 import base64
 import html
@@ -52,7 +52,12 @@ for (const slide of document.querySelectorAll('.slide')) {
 
 
 def page(title: str, sections: Iterable[tuple[str, str]]) -> str:
-  """A whole document of (heading, HTML) sections; empty ones are left out."""
+  """Returns a whole document.
+
+  Args:
+    title: the title of the page.
+    sections: (heading, HTML) of each; those without HTML are left out.
+  """
   body = '\n'.join(
     f'<section><h2>{html.escape(heading)}</h2>\n{content}</section>'
     for heading, content in sections
@@ -70,7 +75,14 @@ def page(title: str, sections: Iterable[tuple[str, str]]) -> str:
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
-  """Rows of one set of keys as a table that scrolls if it must."""
+  """Returns a table that scrolls if it is too wide.
+
+  Args:
+    rows: the cells by column, of the same columns in each row.
+
+  Returns:
+    HTML; '' without rows.
+  """
   if not rows:
     return ''
   cell = lambda tag, value: f'<{tag}>{html.escape(_text(value))}</{tag}>'
@@ -86,23 +98,23 @@ def _text(value):
   return f'{value:.5f}' if isinstance(value, float) else str(value)
 
 
-def points(sentences: Iterable[str]) -> str:
-  """A list of sentences."""
+def bullets(sentences: Iterable[str]) -> str:
+  """Returns a list of sentences; '' without any."""
   items = '\n'.join(f'<li>{html.escape(one)}</li>' for one in sentences)
   return f'<ul>\n{items}\n</ul>\n' if items else ''
 
 
 def preformatted(text: str) -> str:
-  """Text as it stands."""
+  """Returns text with its own line breaks and spaces."""
   return f'<pre>{html.escape(text)}</pre>\n'
 
 
 def image(data: bytes, text: str) -> str:
-  """A picture within the page.
+  """Returns a picture that is embedded in the page.
 
   Args:
-    data: of a JPG file.
-    text: for those who can't see it.
+    data: the bytes of a JPG file.
+    text: a description for those who can't see the picture.
   """
   encoded = base64.b64encode(data).decode()
   return (
@@ -111,12 +123,12 @@ def image(data: bytes, text: str) -> str:
 
 
 def drawing(svg: str) -> str:
-  """A wide SVG that scrolls where it would be too small to read."""
+  """Returns a wide SVG that scrolls where it would be too small to read."""
   return f'<div class="wide drawing">{svg}</div>\n'
 
 
 def legend() -> str:
-  """What the colours of the errors mean."""
+  """Returns a line on what the colours of the errors mean."""
   return (
     '<p><b class="wrong">Orange</b>: background taken for car. '
     '<b class="missed">Blue</b>: car that was missed. Slide to compare; '
@@ -125,7 +137,7 @@ def legend() -> str:
 
 
 def comparison(below: str, above: str) -> str:
-  """Two pictures of one size, and a slider that moves the seam between them."""
+  """Returns two pictures of one size, with a slider for their seam."""
   return (
     f'<div class="pair">{below}{above}</div>'
     '<input class="slide" type="range" min="0" max="100" value="50" '
@@ -134,13 +146,21 @@ def comparison(below: str, above: str) -> str:
 
 
 def figure(content: str, caption: str) -> str:
-  """Pictures with a line below them."""
+  """Returns pictures with a line below them."""
   return (
     f'<figure>{content}<figcaption>{html.escape(caption)}</figcaption></figure>'
   )
 
 
 def grid(items: Iterable[str], kind: str) -> str:
-  """Items side by side as the screen allows; kind: cards or plots."""
+  """Returns items side by side, as many as fit the screen.
+
+  Args:
+    items: HTML of each.
+    kind: cards or plots.
+
+  Returns:
+    HTML; '' without items.
+  """
   content = '\n'.join(items)
   return f'<div class="{kind}">\n{content}\n</div>\n' if content else ''

@@ -11,12 +11,12 @@ from matplotlib.figure import Figure
 def curves(
   title: str, x: Sequence[float], lines: dict[str, Sequence[float]]
 ) -> str:
-  """Lines over epochs.
+  """Plots lines over epochs, as SVG.
 
   Args:
-    title: what they show.
-    x: epochs, with fractions.
-    lines: by name, as long as x.
+    title: what the lines show.
+    x: the epochs, with fractions.
+    lines: the values of each line by its name, one for each of `x`.
   """
   figure, axes = _axes(title)
   for name, values in lines.items():
@@ -28,7 +28,12 @@ def curves(
 
 
 def histogram(title: str, values: Sequence[float]) -> str:
-  """How many images have which score."""
+  """Plots how many images have which score, as SVG.
+
+  Args:
+    title: what the scores are.
+    values: the score of each image.
+  """
   figure, axes = _axes(title)
   axes.hist(values, bins=min(40, max(8, len(values) // 4)))
   axes.set_ylabel('images')
@@ -41,13 +46,13 @@ def bars(
   parts: dict[str, Sequence[float]],
   colours: Sequence[tuple[int, int, int]],
 ) -> str:
-  """Bars of several parts, one upon the other.
+  """Plots bars of several parts, stacked one upon the other, as SVG.
 
   Args:
-    title: what they show.
-    names: of the bars.
-    parts: by name, a height a bar each.
-    colours: of the parts, 0..255.
+    title: what the bars show.
+    names: the names of the bars.
+    parts: the heights of each part by its name, one for each bar.
+    colours: the colour of each part; red, green and blue, 0..255.
   """
   figure, axes = _axes(title)
   below = np.zeros(len(names))
@@ -71,7 +76,7 @@ def _axes(title):
 
 
 def svg(figure: Figure) -> str:
-  """The figure as an element of a page."""
+  """Returns a figure as an SVG element of a page."""
   stream = io.StringIO()
   figure.savefig(stream, format='svg', metadata={'Date': None})
   text = stream.getvalue()

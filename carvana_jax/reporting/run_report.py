@@ -38,7 +38,13 @@ _CURVES = {
 
 
 def report(workdir: pathlib.Path) -> str:
-  """The page on a run, with whatever there is of it so far.
+  """Returns the page on a run, with whatever there is of it so far.
+
+  Args:
+    workdir: the folder of the run.
+
+  Returns:
+    A document in HTML that needs no other files.
 
   Raises:
     UserError: the folder holds no run, or a file in it is damaged.
@@ -49,7 +55,7 @@ def report(workdir: pathlib.Path) -> str:
   pictured = ([one for one in found if one.of_test] or found)[:_PICTURED]
   metrics = read_metrics(workdir)
   sections = [
-    ('Scores at full size', score_tables.summaries(found)),
+    ('Scores at full size', score_tables.summary_table(found)),
     ('Learning curves', _curves(workdir, metrics)),
   ]
   for one in found:
@@ -88,11 +94,11 @@ def _curves(workdir, rows):
 def _epochs(rows):
   """How many epochs each row of metrics.jsonl comes after, with fractions.
 
-  A run that is stopped within an epoch leaves a row there and, once it went
+  A run that is stopped within an epoch leaves a row there and, once it has gone
   on, another one at the epoch's end.
   """
-  # No step of an epoch is later than its last; rows of later epochs come after
-  # that one, so this is exact as soon as the first epoch is over.
+  # A row within an epoch has fewer steps for its epoch than the row at its end,
+  # so this is exact as soon as the first epoch is over.
   steps_per_epoch = max((row['step'] / row['epoch'] for row in rows), default=1)
   return [row['step'] / steps_per_epoch for row in rows]
 
@@ -104,7 +110,7 @@ def _where(found, ideas):
   counts = lambda name: [float(row[name]) for row in found.errors]
   plot = plots.bars(
     'wrong pixels by distance from the border, in pixels',
-    score_tables.bands(found),
+    score_tables.band_names(found),
     {
       'added: background taken for car': counts('added'),
       'missed: car taken for background': counts('missed'),
@@ -112,9 +118,9 @@ def _where(found, ideas):
     (overlays.ADDED, overlays.MISSED),
   )
   return (
-    page.grid([plot, score_tables.errors(found)], 'plots')
+    page.grid([plot, score_tables.error_table(found)], 'plots')
     + '<h3>What would come next</h3>\n'
-    + page.points(ideas)
+    + page.bullets(ideas)
   )
 
 
@@ -122,9 +128,9 @@ def _evaluation(workdir, found, shown):
   """Sections on the images of one evaluation.
 
   Args:
-    workdir: folder of the run.
+    workdir: the folder of the run.
     found: the evaluation.
-    shown: how many of the best, and of the worst, get pictures.
+    shown: how many of the best images, and of the worst, get pictures.
   """
   rows = found.images
   dice = [float(row['dice']) for row in rows]
@@ -137,10 +143,13 @@ def _evaluation(workdir, found, shown):
       f'{found.name}: worst',
       page.legend() + page.grid(made[: len(worst)], 'cards')
       if made
-      else score_tables.images(rows[:_SHOWN]),
+      else score_tables.image_table(rows[:_SHOWN]),
     ),
     (f'{found.name}: best', page.grid(made[len(worst) :], 'cards')),
-    (f'{found.name}: groups', page.grid(score_tables.groups(found), 'cards')),
+    (
+      f'{found.name}: groups',
+      page.grid(score_tables.group_tables(found), 'cards'),
+    ),
   ]
 
 

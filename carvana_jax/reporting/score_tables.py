@@ -1,4 +1,7 @@
-"""Scores in plain words: of evaluations, groups and images."""
+"""Tables of the report: scores of evaluations, of groups and of images.
+
+The metrics among them are those of `metrics.table`.
+"""
 
 from collections.abc import Sequence
 
@@ -32,7 +35,7 @@ def _means(metrics):
   return {metric.mean_key: (metric.label, metric.text) for metric in metrics}
 
 
-# Names in summary.json, in words with units, and how they are written.
+# Keys of summary.json: what they are in words, and how they are written.
 _SUMMARY = {
   'images': ('images', str),
   'cars': ('cars', str),
@@ -63,36 +66,41 @@ _SUMMARY = {
 _DISTANCE = table.METRICS['surface_distance'].text
 
 
-def summaries(found: Sequence[results.Evaluation]) -> str:
-  """A table of all evaluations: a row a score, a column an evaluation.
+def summary_table(evaluations: Sequence[results.Evaluation]) -> str:
+  """Returns a table of all evaluations, as HTML.
 
-  So it fits narrow screens. Scores that no evaluation has are left out.
+  Each score has a row and each evaluation a column, which fits narrow screens.
+  Scores that no evaluation has are left out.
+
+  Raises:
+    UserError: a score is not a number.
   """
   return page.table(
     [
       {'score': words}
       | {
         one.name: _written(one, name, write) if name in one.summary else ''
-        for one in found
+        for one in evaluations
       }
       for name, (words, write) in _SUMMARY.items()
-      if any(name in one.summary for one in found)
+      if any(name in one.summary for one in evaluations)
     ]
   )
 
 
-def _written(found, name, write):
+def _written(evaluation, name, write):
+  value = evaluation.summary[name]
   try:
-    return write(found.summary[name])
+    return write(value)
   except (TypeError, ValueError) as error:
     raise UserError(
-      f'the summary.json of {found.name} has {name}={found.summary[name]!r}; '
+      f'the summary.json of {evaluation.name} has {name}={value!r}; '
       'evaluate again.'
     ) from error
 
 
-def groups(found: results.Evaluation) -> list[str]:
-  """A table for every way to group the images, the worst group first."""
+def group_tables(evaluation: results.Evaluation) -> list[str]:
+  """Returns a table for every way of grouping the images, the worst first."""
   return [
     page.table(
       [
@@ -103,16 +111,16 @@ def groups(found: results.Evaluation) -> list[str]:
           'Dice, mean': _fraction(row['dice_mean']),
           'worst': _fraction(row['dice_worst']),
         }
-        for row in found.groups
+        for row in evaluation.groups
         if row['by'] == by
       ]
     )
-    for by in dict.fromkeys(row['by'] for row in found.groups)
+    for by in dict.fromkeys(row['by'] for row in evaluation.groups)
   ]
 
 
-def errors(found: results.Evaluation) -> str:
-  """A table of the wrong pixels by distance from the border."""
+def error_table(evaluation: results.Evaluation) -> str:
+  """Returns a table of the wrong pixels by their distance from the border."""
   return page.table(
     [
       {
@@ -122,21 +130,23 @@ def errors(found: results.Evaluation) -> str:
         'share': _percent(row['share']),
         'Dice to gain': _fraction(row['dice_gain']),
       }
-      for band, row in zip(bands(found), found.errors, strict=True)
+      for band, row in zip(
+        band_names(evaluation), evaluation.errors, strict=True
+      )
     ]
   )
 
 
-def bands(found: results.Evaluation) -> list[str]:
-  """The bands of distances in words."""
+def band_names(evaluation: results.Evaluation) -> list[str]:
+  """Returns the bands of distances in words, such as '2 to 4'."""
   return [
     f'{row["over"]} to {row["up_to"]}' if row['up_to'] else f'> {row["over"]}'
-    for row in found.errors
+    for row in evaluation.errors
   ]
 
 
-def images(rows: Sequence[dict[str, str]]) -> str:
-  """A table of some images of an evaluation."""
+def image_table(rows: Sequence[dict[str, str]]) -> str:
+  """Returns a table of some images, which are rows of images.csv."""
   return page.table(
     [
       {
@@ -150,8 +160,8 @@ def images(rows: Sequence[dict[str, str]]) -> str:
   )
 
 
-def image(row: dict[str, str]) -> str:
-  """The same of one image, in a line."""
+def image_line(row: dict[str, str]) -> str:
+  """Returns what `image_table` says of one image, in a line."""
   return (
     f'{row["filename"]} · Dice {_fraction(row["dice"])} · surface distance '
     f'{_DISTANCE(row["surface_distance"])} pixels · {_car(row)}'
