@@ -69,12 +69,12 @@ class Box(NamedTuple):
 def draw(
   found: Sequence[Layer], title: str, skips: Sequence[tuple[str, str]] = ()
 ) -> Figure:
-  """The network as boxes, the levels of a U-Net one below the other.
+  """Draws a network as boxes, the levels of a U-Net one below the other.
 
   Args:
-    found: layers in the order in which they are called.
-    title: stands above the picture.
-    skips: names of layers, from where to where a skip connection leads.
+    found: the layers, in the order in which they are called.
+    title: the line above the picture.
+    skips: the names of the layers that each skip connection leads from and to.
 
   Returns:
     A figure with `savefig`. The rectangle of a box has the layer's name as gid.
