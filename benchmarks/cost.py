@@ -37,7 +37,7 @@ from carvana_jax.datasets import prepare
 from carvana_jax.models import layer_table
 from carvana_jax.parallel import devices
 from carvana_jax.system import files
-from carvana_jax.training import check_config, checkpoint, loop, steps
+from carvana_jax.training import check_config, loop, steps, train_state
 from carvana_jax.training.optimizer import make_optimizer
 
 
@@ -56,7 +56,7 @@ def measure(config, count: int, rounds: int) -> dict[str, float | str]:
   shape = prepare.input_shape(config.data)
   model = models.build(config.model)
   optimizer = make_optimizer(config.optimizer, 10**6)
-  state = devices.create(checkpoint.state_creator(config, model, optimizer))
+  state = devices.create(train_state.creator(config, model, optimizer))
   step = devices.train_step(steps.make_train_step(model, optimizer, config))
   batch = own_step.example(shape, config.train.batch_size)
 

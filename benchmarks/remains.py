@@ -10,7 +10,7 @@ import numpy as np
 from carvana_jax import models
 from carvana_jax.parallel import devices
 from carvana_jax.system.host_tensorflow import tf
-from carvana_jax.training import checkpoint, run_folder
+from carvana_jax.training import checkpoint, run_folder, train_state
 from carvana_jax.training.optimizer import make_optimizer
 
 # What is not the same byte for byte: looked into here, but for starts.jsonl,
@@ -78,20 +78,20 @@ def _checkpoints(workdir):
   config = run_folder.read_config(workdir)
   model = models.build(config.model)
   optimizer = make_optimizer(config.optimizer, total_steps=1)
-  like = devices.abstract(checkpoint.state_creator(config, model, optimizer))
+  like = devices.abstract(train_state.creator(config, model, optimizer))
   found = {}
   with checkpoint.Checkpoints(workdir) as checkpoints:
-    found['latest step'] = checkpoints.latest
-    found['best step'] = checkpoints.best
+    found['latest step'] = checkpoints.latest_step()
+    found['best step'] = checkpoints.best_step()
     names = (path.name for path in (workdir / 'checkpoints').iterdir())
     steps = sorted(int(name) for name in names if name.isdigit())
     for step in steps:
       folder = workdir / 'checkpoints' / str(step)
       scores = (folder / 'metrics' / 'metrics').read_text()
       found[f'step {step} scores'] = scores
-      notes = _without_times(json.dumps(checkpoints.notes(step)))
+      notes = _without_times(json.dumps(checkpoint.read_notes(workdir, step)))
       found[f'step {step} notes'] = notes
-      state = checkpoints.state(step, like)
+      state = checkpoint.read_state(workdir, step, like)
       for path, leaf in jax.tree_util.tree_leaves_with_path(state):
         name = jax.tree_util.keystr(path, simple=True, separator='/')
         found[f'step {step} {name}'] = _bits(leaf)

@@ -7,7 +7,7 @@ import pathlib
 from carvana_jax.parallel import processes
 from carvana_jax.system import files
 from carvana_jax.system.errors import UserError
-from carvana_jax.training import checkpoint, trained_run
+from carvana_jax.training import saved_steps, trained_run
 
 
 def folder_of(workdir: pathlib.Path) -> pathlib.Path:
@@ -30,7 +30,7 @@ def record_first_network(workdir: pathlib.Path, run: trained_run.Run) -> None:
   Raises:
     UserError: the second one was trained for another.
   """
-  if checkpoint.exists(folder_of(workdir)):
+  if saved_steps.exists(folder_of(workdir)):
     _refuse_other(workdir, run)
   folder_of(workdir).mkdir(exist_ok=True)
   files.write(_record(workdir), json.dumps(_named(run)) + '\n')
@@ -49,7 +49,7 @@ def with_second_network(
     UserError: there is no second one, or it was trained for another.
   """
   if not processes.broadcast_result(
-    lambda: checkpoint.exists(folder_of(workdir))
+    lambda: saved_steps.exists(folder_of(workdir))
   ):
     raise UserError(
       f'{workdir} holds no second network; train it with carvana_jax.refine '

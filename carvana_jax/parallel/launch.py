@@ -74,7 +74,7 @@ def _leave(code):
 
 
 def _initialize(*values):
-  # JAX's preemption service would take SIGTERM from `stopping.Interrupt`.
+  # JAX's preemption service would take SIGTERM from `stopping.StopSignal`.
   jax.config.update('jax_enable_preemption_service', False)
   given = dict(zip(_NAMES, values, strict=True))
   missing = [f'--{name}' for name, value in given.items() if value is None]

@@ -10,7 +10,7 @@ from carvana_jax.datasets import folds, images, reading
 from carvana_jax.inference import predictor, second_network
 from carvana_jax.masks import from_logits
 from carvana_jax.reporting import overlays, page, score_tables
-from carvana_jax.training import checkpoint, trained_run
+from carvana_jax.training import saved_steps, trained_run
 
 
 def cards(
@@ -30,10 +30,10 @@ def cards(
     the best of its run any more, or where its data are gone.
   """
   data = pathlib.Path(summary['data'])
-  if not rows or not checkpoint.exists(workdir) or not data.exists():
+  if not rows or not saved_steps.exists(workdir) or not data.exists():
     return []
   fine_step = summary.get('fine_step')
-  if fine_step and not checkpoint.exists(second_network.folder_of(workdir)):
+  if fine_step and not saved_steps.exists(second_network.folder_of(workdir)):
     return []
   run = trained_run.load(workdir)
   if run.step != summary['step']:

@@ -10,6 +10,22 @@ import jax
 import jax.numpy as jnp
 from jax.scipy import ndimage
 
+_SHARE = ('in 0..1', lambda x: 0 <= x <= 1)
+_BELOW_1 = ('in 0..1, without 1', lambda x: 0 <= x < 1)
+# What the values of fields must be, see `check_config`.
+RANGES = {
+  'augment.rotation': ('in 0..180', lambda x: 0 <= x <= 180),
+  'augment.scale': _BELOW_1,
+  'augment.stretch': _BELOW_1,
+  'augment.shift': _SHARE,
+  'augment.brightness': _SHARE,
+  'augment.contrast': _SHARE,
+  'augment.saturation': _SHARE,
+  'augment.hue': _SHARE,
+  'augment.gray': _SHARE,
+  'augment.repaint': _SHARE,
+}
+
 
 def augment(
   keys: jax.Array, image: jax.Array, mask: jax.Array, config

@@ -7,65 +7,47 @@ from carvana_jax import models
 from carvana_jax.datasets import prepare, spec
 from carvana_jax.system import config_fields
 from carvana_jax.system.errors import UserError
-from carvana_jax.training import losses
-from carvana_jax.training.optimizer import make_optimizer
+from carvana_jax.training import (
+  augment,
+  losses,
+  optimizer,
+  steps,
+  stopping,
+  validation,
+)
 
 _LARGEST_BATCH = 2**16  # more images than the challenge has to train on
 
-# What the values of fields must be; all numbers are finite.
-_RANGES = {
-  ('train', 'accumulate'): ('at least 1', lambda x: x >= 1),
-  ('train', 'max_skipped'): ('at least 1', lambda x: x >= 1),
-  # Steps are counted in 32 bits.
-  ('train', 'epochs'): (
-    'at least 1 and at most 100000',
-    lambda x: 1 <= x <= 100_000,
-  ),
-  ('train', 'max_minutes'): ('at least 0', lambda x: x >= 0),
-  ('train', 'average_decay'): ('in 0..1, without 1', lambda x: 0 <= x < 1),
-  ('train', 'patience'): ('at least 0', lambda x: x >= 0),
-  ('train', 'monitor'): ('dice or loss', lambda x: x in ('dice', 'loss')),
-  ('train', 'picture_epochs'): ('at least 0', lambda x: x >= 0),
-  ('optimizer', 'learning_rate'): ('above 0', lambda x: x > 0),
-  ('optimizer', 'warmup'): ('between 0 and 1', lambda x: 0 < x < 1),
-  ('optimizer', 'weight_decay'): ('at least 0', lambda x: x >= 0),
-  ('optimizer', 'clip_norm'): ('at least 0', lambda x: x >= 0),
-  ('augment', 'rotation'): ('in 0..180', lambda x: 0 <= x <= 180),
-  ('augment', 'scale'): ('in 0..1, without 1', lambda x: 0 <= x < 1),
-  ('augment', 'stretch'): ('in 0..1, without 1', lambda x: 0 <= x < 1),
-  **{
-    ('augment', name): ('in 0..1', lambda x: 0 <= x <= 1)
-    for name in (
-      'shift',
-      'brightness',
-      'contrast',
-      'saturation',
-      'hue',
-      'gray',
-      'repaint',
-    )
-  },
-  ('eval', 'smooth'): ('at least 0', lambda x: x >= 0),
-  ('eval', 'threshold'): ('between 0 and 1', lambda x: 0 < x < 1),
-}
+# Where `RANGES` has, beside the code that uses a field, {field: (words, test)}.
+_MODULES = (steps, stopping, validation, optimizer, augment)
 
 
 def check(config: ConfigDict) -> None:
-  """Raises a `UserError` that names the field, its value and the remedy."""
+  """Refuses a config that can't be run.
+
+  Args:
+    config: as in configs/default.py.
+
+  Raises:
+    UserError: a field has a value that it can't have, or that does not go with
+      another's or with the devices. It names field, value and remedy.
+  """
   config_fields.check_fields(config)
   if not 0 <= config.seed < 2**32:
     raise UserError(
       f'config.seed={config.seed} must be at least 0, and below 2**32.'
     )
-  for (section, name), (words, holds) in _RANGES.items():
-    value = config[section][name]
-    if not holds(value):
-      raise UserError(f'config.{section}.{name}={value} must be {words}.')
+  for module in _MODULES:
+    for field, (words, holds) in module.RANGES.items():
+      section, name = field.split('.')
+      value = config[section][name]
+      if not holds(value):
+        raise UserError(f'config.{field}={value} must be {words}.')
   losses.by_name(config.train.loss)
   models.build(config.model)
   if config.data.coarse:
     _check_coarse(config)
-  make_optimizer(config.optimizer, total_steps=100)
+  optimizer.make_optimizer(config.optimizer, total_steps=100)
   _check_folds(config.data.validation_folds)
   _check_pseudo_labels(config.data)
   _check_sizes(config)

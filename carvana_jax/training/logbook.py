@@ -1,4 +1,4 @@
-"""A run's records: metrics.jsonl, TensorBoard, sample pictures."""
+"""A run's records: metrics.jsonl, TensorBoard and sample pictures."""
 
 import json
 import os
@@ -13,10 +13,85 @@ from carvana_jax.system.host_tensorflow import tf
 from carvana_jax.training.run_folder import read_metrics
 
 
-class Logbook:
-  """Writes scalars to `metrics.jsonl` and TensorBoard, pictures to both.
+class Writer:
+  """One kind of record. A writer does what it overrides."""
 
-  Of several processes only the first one does.
+  def __init__(self, workdir: pathlib.Path, last_step: int):
+    """Opens the records of a run that starts or goes on.
+
+    Args:
+      workdir: the run's folder.
+      last_step: of the records to keep. Later ones, from a run that was cut
+        off after its last checkpoint, will be made again.
+    """
+
+  def scalars(self, step: int, values: dict[str, float]) -> None:
+    """Records numbers, such as {'train/loss': 0.1}."""
+
+  def pictures(self, step: int, epoch: int, strips: np.ndarray) -> None:
+    """Records sample predictions, see `Logbook.pictures`."""
+
+  def close(self) -> None:
+    """Ends the records."""
+
+
+class JsonLines(Writer):
+  """Writes scalars to metrics.jsonl, a line a step."""
+
+  def __init__(self, workdir, last_step):
+    self._path = workdir / 'metrics.jsonl'
+    if self._path.exists():
+      rows = [row for row in read_metrics(workdir) if row['step'] <= last_step]
+      files.write(self._path, ''.join(map(_line, rows)))
+
+  def scalars(self, step, values):
+    with self._path.open('a') as file:
+      file.write(_line({'step': step, **values}))
+
+
+class TensorBoard(Writer):
+  """Writes scalars and pictures to the folder tensorboard."""
+
+  def __init__(self, workdir, last_step):
+    folder = workdir / 'tensorboard'
+    for path in folder.glob('*.tfevents.*'):
+      _drop_events_after(path, last_step)
+    self._board = tf.summary.create_file_writer(str(folder))
+
+  def scalars(self, step, values):
+    with self._board.as_default(step):
+      for name, value in values.items():
+        tf.summary.scalar(name, value)
+    self._board.flush()
+
+  def pictures(self, step, epoch, strips):
+    with self._board.as_default(step):
+      tf.summary.image('input, target, prediction', strips, max_outputs=99)
+
+  def close(self):
+    self._board.close()
+
+
+class PictureFiles(Writer):
+  """Writes pictures to the folder pictures, a file an epoch."""
+
+  def __init__(self, workdir, last_step):
+    self._folder = workdir / 'pictures'
+
+  def pictures(self, step, epoch, strips):
+    self._folder.mkdir(exist_ok=True)
+    sheet = images.encode_png(np.concatenate(strips))
+    files.write(self._folder / f'epoch_{epoch:03d}.png', sheet)
+
+
+# Another log is another class in here.
+WRITERS = (JsonLines, TensorBoard, PictureFiles)
+
+
+class Logbook:
+  """Hands a run's records to all writers.
+
+  Of several processes only the first one does. Use it as a context manager.
   """
 
   def __init__(self, workdir: pathlib.Path, last_step: int):
@@ -24,54 +99,42 @@ class Logbook:
 
     Args:
       workdir: the run's folder.
-      last_step: of the lines and events to keep. Later ones, from a run that
-        was cut off after its last checkpoint, will be made again.
+      last_step: of the records to keep, see `Writer`.
+
+    Raises:
+      UserError: a line of metrics.jsonl is damaged.
     """
-    self._pictures = workdir / 'pictures'
-    self._path = workdir / 'metrics.jsonl'
-    self._board = None
-    if not processes.is_first():
-      return
-    if self._path.exists():
-      rows = [row for row in read_metrics(workdir) if row['step'] <= last_step]
-      files.write(self._path, ''.join(map(_line, rows)))
-    for path in (workdir / 'tensorboard').glob('*.tfevents.*'):
-      _drop_events_after(path, last_step)
-    self._board = tf.summary.create_file_writer(str(workdir / 'tensorboard'))
+    self._writers = []
+    if processes.is_first():
+      self._writers = [writer(workdir, last_step) for writer in WRITERS]
 
   def __enter__(self):
     return self
 
   def __exit__(self, *_):
-    if self._board:
-      self._board.close()
+    for writer in self._writers:
+      writer.close()
 
   def scalars(self, step: int, values: dict[str, float]) -> None:
-    """Records numbers, such as {'train/loss': 0.1}."""
-    if not self._board:
-      return
-    with self._path.open('a') as file:
-      file.write(_line({'step': step, **values}))
-    with self._board.as_default(step):
-      for name, value in values.items():
-        tf.summary.scalar(name, value)
-    self._board.flush()
+    """Records numbers.
+
+    Args:
+      step: of the run.
+      values: the numbers by name, such as {'train/loss': 0.1}.
+    """
+    for writer in self._writers:
+      writer.scalars(step, values)
 
   def pictures(self, step: int, epoch: int, strips: np.ndarray) -> None:
     """Records sample predictions.
 
     Args:
       step: of the run.
-      epoch: of the run, names the file.
+      epoch: of the run, counted from 1.
       strips: uint8 [N, H, W, 3], one a sample: input, target, prediction.
     """
-    if not self._board:
-      return
-    with self._board.as_default(step):
-      tf.summary.image('input, target, prediction', strips, max_outputs=99)
-    self._pictures.mkdir(exist_ok=True)
-    sheet = images.encode_png(np.concatenate(strips))
-    files.write(self._pictures / f'epoch_{epoch:03d}.png', sheet)
+    for writer in self._writers:
+      writer.pictures(step, epoch, strips)
 
 
 def _line(row):
@@ -97,21 +160,3 @@ def _drop_events_after(path, step):
     for record in kept:
       writer.write(record)
   os.replace(aside, path)
-
-
-def strips(
-  image: np.ndarray, mask: np.ndarray, probability: np.ndarray
-) -> np.ndarray:
-  """Input, target and prediction side by side.
-
-  Args:
-    image: uint8 [N, H, W, 3].
-    mask: uint8 [N, H, W].
-    probability: float [N, H, W], 0..1.
-
-  Returns:
-    uint8 [N, H, 3 W, 3].
-  """
-  colour = lambda x: np.repeat(x[..., None], 3, axis=-1)
-  predicted = np.round(probability * 255).astype(np.uint8)
-  return np.concatenate([image, colour(mask), colour(predicted)], axis=2)

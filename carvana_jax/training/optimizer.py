@@ -3,12 +3,29 @@
 import jax
 import jax.numpy as jnp
 import optax
+from ml_collections import ConfigDict
 
 from carvana_jax.system.errors import UserError
 
+# What the values of fields must be, see `check_config`.
+RANGES = {
+  'optimizer.learning_rate': ('above 0', lambda x: x > 0),
+  'optimizer.warmup': ('between 0 and 1', lambda x: 0 < x < 1),
+  'optimizer.weight_decay': ('at least 0', lambda x: x >= 0),
+  'optimizer.clip_norm': ('at least 0', lambda x: x >= 0),
+}
 
-def schedule(config, total_steps: int) -> optax.Schedule:
-  """The learning rate as a function of the step, from `config.optimizer`."""
+
+def schedule(config: ConfigDict, total_steps: int) -> optax.Schedule:
+  """Returns the learning rate as a function of the step.
+
+  Args:
+    config: `config.optimizer`.
+    total_steps: of the whole run.
+
+  Raises:
+    UserError: the schedule is unknown.
+  """
   peak = config.learning_rate
   match config.schedule:
     case 'constant':
@@ -23,8 +40,18 @@ def schedule(config, total_steps: int) -> optax.Schedule:
   )
 
 
-def make_optimizer(config, total_steps: int) -> optax.GradientTransformation:
-  """The optax chain of `config.optimizer`."""
+def make_optimizer(
+  config: ConfigDict, total_steps: int
+) -> optax.GradientTransformation:
+  """Makes the optimizer of a run, which clips gradients if asked to.
+
+  Args:
+    config: `config.optimizer`.
+    total_steps: of the whole run, which the schedule spreads over.
+
+  Raises:
+    UserError: the optimizer or its schedule is unknown.
+  """
   rate = schedule(config, total_steps)
   match config.name:
     case 'adam':
@@ -52,6 +79,6 @@ def make_optimizer(config, total_steps: int) -> optax.GradientTransformation:
 
 
 def _matrices(params):
-  """What Muon makes orthogonal: kernels [h, w, I, O] as [h * w * I, O]."""
+  """Tells Muon to orthogonalise kernels [h, w, I, O] as [h * w * I, O]."""
   kernel = optax.contrib.MuonDimensionNumbers((0, 1, 2), 3)
   return jax.tree.map(lambda x: kernel if jnp.ndim(x) == 4 else None, params)

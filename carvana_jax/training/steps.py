@@ -12,6 +12,14 @@ from carvana_jax.metrics import overlap
 from carvana_jax.parallel.devices import AXIS
 from carvana_jax.training import augment, losses
 
+# What the values of fields must be, see `check_config`.
+RANGES = {
+  'train.accumulate': ('at least 1', lambda x: x >= 1),
+  'train.average_decay': ('in 0..1, without 1', lambda x: 0 <= x < 1),
+  'eval.smooth': ('at least 0', lambda x: x >= 0),
+  'eval.threshold': ('between 0 and 1', lambda x: 0 < x < 1),
+}
+
 
 def unit(pixels: jax.Array) -> jax.Array:
   """uint8 0..255 -> float32 0..1."""

@@ -1,61 +1,114 @@
-"""Ends a run gently at a signal, and where too many steps fail."""
+"""When a run ends: after its epochs or its time, early, or at a signal."""
 
 import os
 import signal
 
+from ml_collections import ConfigDict
+
 from carvana_jax.datasets.input_pipeline import RunData
 from carvana_jax.system.errors import UserError
 
+# What the values of fields must be, see `check_config`.
+RANGES = {
+  # Steps are counted in 32 bits.
+  'train.epochs': (
+    'at least 1 and at most 100000',
+    lambda x: 1 <= x <= 100_000,
+  ),
+  'train.max_minutes': ('at least 0', lambda x: x >= 0),
+  'train.patience': ('at least 0', lambda x: x >= 0),
+  'train.max_skipped': ('at least 1', lambda x: x >= 1),
+}
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class Interrupt:
-  """Notes the first signal in `wished`; a second one ends the process at once.
+def reason_to_stop_early(
+  config: ConfigDict, data: RunData, step: int, seconds: float, best: int | None
+) -> str | None:
+  """Returns why training stops at a step, or None where it goes on.
 
-  What is on the disk is whole at any moment, so nothing is lost but the steps
+  Args:
+    config: as in configs/default.py.
+    data: the run's data.
+    step: how many steps are done.
+    seconds: how long they took, validation not counted.
+    best: the saved step of the highest score; None before the first.
+
+  Returns:
+    The reason in words. After the last step there is none: training does not
+    stop early.
+  """
+  if step >= data.total_steps:
+    return None
+  minutes, patience = config.train.max_minutes, config.train.patience
+  if minutes and seconds >= 60 * minutes:
+    return f'{minutes} minutes are over'
+  if patience and best and step - best >= patience * data.steps_per_epoch:
+    return (
+      f'{patience} epochs without a better validation '
+      f'{config.train.monitor}; step {best} is the best'
+    )
+  return None
+
+
+class StopSignal:
+  """Notes SIGINT or SIGTERM, so that a run can save before it ends.
+
+  The first signal sets `received`; a second one ends the process at once. What
+  is on the disk is whole at any moment, so nothing is lost then but the steps
   since the latest checkpoint. Use it as a context manager, in the main thread.
   """
 
   def __init__(self):
-    self.wished = False
-    self._before = {}
+    self.received = False
+    self._handlers_before = {}
 
   def __enter__(self):
     for number in _SIGNALS:
-      self._before[number] = signal.signal(number, self._note)
+      self._handlers_before[number] = signal.signal(number, self._handle)
     return self
 
   def __exit__(self, *_):
-    for number, handler in self._before.items():
+    for number, handler in self._handlers_before.items():
       signal.signal(number, handler)
 
-  def _note(self, number, _):
-    if self.wished:
-      os._exit(128 + number)  # as shells have it
-    self.wished = True
+  def _handle(self, number, _):
+    if self.received:
+      os._exit(128 + number)  # the exit status that shells give a signal
+    self.received = True
 
 
 class SkippedSteps:
-  """Ends a run that skips too many steps in a row."""
+  """Counts skipped steps, and ends a run that skips too many in a row.
 
-  def __init__(self, data: RunData, limit: int):
-    """`limit`: how many steps in a row end the run."""
+  Attributes:
+    in_a_row: how many were skipped just before the next step.
+  """
+
+  def __init__(self, data: RunData, limit: int, in_a_row: int = 0):
+    """Starts to count.
+
+    Args:
+      data: the run's data, to name the photos of a step.
+      limit: how many skipped steps in a row end the run.
+      in_a_row: how many were skipped just before the next step.
+    """
     self._data = data
     self._limit = limit
-    self.row = 0  # how many were skipped just before the next
+    self.in_a_row = in_a_row
 
   def add(self, step: int, skipped: bool) -> None:
-    """Takes note of a step; call it for every one, in their order.
+    """Takes note of a step. Call it for every step, in their order.
 
     Args:
       step: counted from 1 over all epochs.
-      skipped: whether it was.
+      skipped: whether the step was skipped.
 
     Raises:
       UserError: the limit is reached.
     """
-    self.row = self.row + 1 if skipped else 0
-    if self.row < self._limit:
+    self.in_a_row = self.in_a_row + 1 if skipped else 0
+    if self.in_a_row < self._limit:
       return
     files = ', '.join(self._data.training_files(step - 1))
     raise UserError(

@@ -1,12 +1,17 @@
-"""What training changes, and the optimizer that changes it."""
+"""The state of a run: what training changes, and what it needs to go on."""
 
+from collections.abc import Callable
 from typing import Any
 
 import flax
 import jax
 import jax.numpy as jnp
+import optax
+from flax import linen as nn
+from ml_collections import ConfigDict
 
 from carvana_jax import models
+from carvana_jax.datasets import prepare
 
 
 @flax.struct.dataclass
@@ -39,23 +44,40 @@ class TrainState:
     return _join(self.average or self.trained, self.frozen)
 
 
-def _join(trained, frozen):
-  """Two trees {collection: {layer: ...}} in one."""
-  return {
-    name: {**trained.get(name, {}), **frozen.get(name, {})}
-    for name in trained | frozen
-  }
+def creator(
+  config: ConfigDict, model: nn.Module, optimizer: optax.GradientTransformation
+) -> Callable[[], TrainState]:
+  """Returns a function without arguments that makes a run's first state.
+
+  Args:
+    config: as in configs/default.py.
+    model: the network of `config.model`.
+    optimizer: that of `config.optimizer`.
+  """
+  shape = prepare.input_shape(config.data)
+  averaged = config.train.average_decay > 0
+  return lambda: create(model, optimizer, shape, config.seed, averaged)
 
 
-def create(model, optimizer, image_shape, seed: int, averaged: bool):
-  """A new state.
+def create(
+  model: nn.Module,
+  optimizer: optax.GradientTransformation,
+  image_shape: tuple[int, int, int],
+  seed: int,
+  averaged: bool,
+) -> TrainState:
+  """Creates a new state.
 
   Args:
     model: a Linen network.
     optimizer: an optax transformation.
-    image_shape: (height, width, channels) of its input.
+    image_shape: (height, width, channels) of the network's input.
     seed: of everything random in the run.
     averaged: whether a moving average of what training changes is kept.
+
+  Returns:
+    The state before the first step. Its frozen variables are start values, see
+    `frozen_variables.values`.
   """
   init_key, key = jax.random.split(jax.random.key(seed))
   variables = model.init(init_key, jnp.zeros((1, *image_shape)), train=False)
@@ -80,3 +102,11 @@ def create(model, optimizer, image_shape, seed: int, averaged: bool):
     # Copies, as the step donates both and a buffer can be donated once only.
     state = state.replace(average=jax.tree.map(jnp.copy, state.trained))
   return state
+
+
+def _join(trained, frozen):
+  """Merges two trees {collection: {layer: ...}}."""
+  return {
+    name: {**trained.get(name, {}), **frozen.get(name, {})}
+    for name in trained | frozen
+  }

@@ -14,7 +14,7 @@ from carvana_jax import models
 from carvana_jax.parallel import devices, processes
 from carvana_jax.system import config_fields
 from carvana_jax.system.errors import UserError
-from carvana_jax.training import checkpoint
+from carvana_jax.training import checkpoint, saved_steps, train_state
 from carvana_jax.training.optimizer import make_optimizer
 
 
@@ -65,7 +65,7 @@ def load(workdir: pathlib.Path, of_tiles: bool = False) -> Run:
   except Exception as error:  # Orbax raises all kinds
     reason = ' '.join(str(error).split())[:200]
     raise UserError(
-      f'the checkpoints in {checkpoint.folder_of(workdir)} cannot be read '
+      f'the checkpoints in {saved_steps.folder_of(workdir)} cannot be read '
       f'({reason}); bring back a copy of that folder, or train again in '
       'another --workdir.'
     ) from error
@@ -78,17 +78,19 @@ def load(workdir: pathlib.Path, of_tiles: bool = False) -> Run:
 
 
 def _load(workdir):
-  step = processes.broadcast_result(lambda: checkpoint.best_whole_step(workdir))
+  step = processes.broadcast_result(
+    lambda: saved_steps.best_whole_step(workdir)
+  )
   notes = checkpoint.read_notes(workdir, step)
   config = config_fields.complete(ConfigDict(notes['config']))
   model = models.build(config.model)
+  # Only its shapes are needed, to tell whether the code still fits the run.
   optimizer = make_optimizer(config.optimizer, total_steps=1)
-  create = checkpoint.state_creator(config, model, optimizer)
-  state = checkpoint.read_state(workdir, step, devices.abstract(create))
-  variables = state.best_variables
+  like = devices.abstract(train_state.creator(config, model, optimizer))
+  variables = checkpoint.read_best_variables(workdir, step, like)
   if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(variables)):
     raise UserError(
-      f'the network in {checkpoint.folder_of(workdir) / str(step)} has weights '
-      'that are NaN or infinite; train again in another --workdir.'
+      f'the network in {saved_steps.folder_of(workdir) / str(step)} has '
+      'weights that are NaN or infinite; train again in another --workdir.'
     )
   return Run(config, model, variables, step, notes['data'])

@@ -1,37 +1,57 @@
-"""Scores and sample pictures at the network's size, for use while training.
-
-Every process looks at its part of the split.
-"""
+"""Scores and sample pictures at the network's size, for use while training."""
 
 import collections
+import math
 from typing import Any
 
 import numpy as np
+from flax import linen as nn
 from ml_collections import ConfigDict
 
 from carvana_jax.datasets.input_pipeline import RunData
 from carvana_jax.parallel import devices, processes
-from carvana_jax.training import logbook, steps
+from carvana_jax.training import steps
+
+# What the values of fields must be, see `check_config`.
+RANGES = {
+  'train.monitor': ('dice or loss', lambda x: x in ('dice', 'loss')),
+  'train.picture_epochs': ('at least 0', lambda x: x >= 0),
+}
+# Photos that are pictured.
+_SAMPLES = 4
 
 
 class Validation:
-  """One network on one split, as often as wanted."""
-
-  SAMPLES = 4
+  """Scores a network on a split, of which each process looks at its part."""
 
   def __init__(
     self,
     config: ConfigDict,
-    model: Any,
+    model: nn.Module,
     data: RunData,
     split: str = 'validation',
   ):
+    """Prepares to score, but reads nothing yet.
+
+    Args:
+      config: as in configs/default.py.
+      model: the network of `config.model`.
+      data: the run's data.
+      split: of the data.
+    """
     self._batches = lambda: data.once(split)
     self._score = devices.eval_step(steps.make_validation_step(model, config))
     self._predict = devices.eval_step(steps.make_probability_step(model))
 
   def scores(self, variables: Any) -> dict[str, float]:
-    """Means over the split's images of loss, dice, iou and accuracy."""
+    """Scores the whole split. All processes must call it together.
+
+    Args:
+      variables: of the network, replicated over the devices.
+
+    Returns:
+      Means over the split's images of loss, dice, iou and accuracy.
+    """
     sums = collections.Counter()
     for batch in devices.to_devices(self._batches()):
       values = devices.to_host(self._score(variables, batch))
@@ -45,14 +65,52 @@ class Validation:
     return {name: value / images for name, value in totals.items()}
 
   def pictures(self, variables: Any) -> np.ndarray:
-    """Strips of a few photos, spread evenly over this process's first batch."""
+    """Predicts a few photos, spread evenly over this process's first batch.
+
+    Args:
+      variables: of the network, replicated over the devices.
+
+    Returns:
+      uint8 [N, H, 3 W, 3], one strip a photo: input, target, prediction.
+    """
     batch = next(iter(devices.to_devices(self._batches(), ahead=0)))
     probability = devices.to_host(self._predict(variables, batch))
     batch = devices.to_host(batch)
     real = int(batch['weight'].sum())
-    chosen = np.linspace(0, real - 1, self.SAMPLES).astype(int)
-    return logbook.strips(
+    chosen = np.linspace(0, real - 1, _SAMPLES).astype(int)
+    return _strips(
       batch['image'][chosen, ..., :3],
       batch['mask'][chosen],
       probability[chosen],
     )
+
+
+def score(scores: dict[str, float], config: ConfigDict) -> float:
+  """Returns the number that makes a checkpoint the best, the highest.
+
+  Args:
+    scores: as of `Validation.scores`.
+    config: as in configs/default.py; `train.monitor` names the score.
+
+  Returns:
+    The score, negative for a loss; -inf where it is not finite.
+  """
+  sign = -1 if config.train.monitor == 'loss' else 1
+  monitored = sign * scores[config.train.monitor]
+  return monitored if math.isfinite(monitored) else -math.inf
+
+
+def _strips(image, mask, probability):
+  """Puts input, target and prediction side by side.
+
+  Args:
+    image: uint8 [N, H, W, 3].
+    mask: uint8 [N, H, W].
+    probability: float [N, H, W], 0..1.
+
+  Returns:
+    uint8 [N, H, 3 W, 3].
+  """
+  colour = lambda x: np.repeat(x[..., None], 3, axis=-1)
+  predicted = np.round(probability * 255).astype(np.uint8)
+  return np.concatenate([image, colour(mask), colour(predicted)], axis=2)

@@ -25,7 +25,7 @@ from carvana_jax.datasets.studio.studio_dataset_builder import Builder
 from carvana_jax.parallel import devices
 from carvana_jax.system.errors import UserError
 from carvana_jax.system.host_tensorflow import tf
-from carvana_jax.training import checkpoint, logbook, run_folder
+from carvana_jax.training import checkpoint, logbook, run_folder, train_state
 from carvana_jax.training.optimizer import make_optimizer
 from tests.helpers import saved_run
 
@@ -212,10 +212,9 @@ class RemainsTest(chex.TestCase):
     config = debug.get_config()
     model = models.build(config.model)
     optimizer = make_optimizer(config.optimizer, 1)
-    create = checkpoint.state_creator(config, model, optimizer)
-    with checkpoint.Checkpoints(self.one) as checkpoints:
-      state = checkpoints.state(0, devices.abstract(create))
-      notes = checkpoints.notes(0)
+    create = train_state.creator(config, model, optimizer)
+    state = checkpoint.read_state(self.one, 0, devices.abstract(create))
+    notes = checkpoint.read_notes(self.one, 0)
 
     def changed(path, leaf):
       here = jax.tree_util.keystr(path, simple=True, separator='/')

@@ -290,7 +290,7 @@ class GoingOnTest(RunTest):
     self.assertEqual([line['step'] % 45 for line in lines], [0] * len(lines))
     with checkpoint.Checkpoints(workdir) as checkpoints:
       self.assertBetween(
-        checkpoints.latest, lines[-1]['step'], lines[-1]['step'] + 44
+        checkpoints.latest_step(), lines[-1]['step'], lines[-1]['step'] + 44
       )
 
   def test_a_cut_off_line_of_the_records_is_dropped(self):

@@ -22,10 +22,13 @@ def main(device_count: int, workdir: str, path: str) -> None:
   chex.set_n_cpu_devices(device_count)
   create, train_step = steps_on_devices.make_training()
   with checkpoint.Checkpoints(pathlib.Path(workdir)) as checkpoints:
-    if checkpoints.latest is None:
+    step = checkpoints.latest_step()
+    if step is None:
       state = devices.create(create)
     else:
-      state = checkpoints.state(checkpoints.latest, devices.abstract(create))
+      state = checkpoint.read_state(
+        pathlib.Path(workdir), step, devices.abstract(create)
+      )
     before = steps_on_devices.arrays_of(state)
     batch = steps_on_devices.batch_of(int(state.step))
     for placed in devices.to_devices([batch]):

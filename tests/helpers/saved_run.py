@@ -8,7 +8,7 @@ import numpy as np
 from carvana_jax import models
 from carvana_jax.configs import debug
 from carvana_jax.parallel import devices
-from carvana_jax.training import checkpoint
+from carvana_jax.training import checkpoint, train_state
 from carvana_jax.training.optimizer import make_optimizer
 
 
@@ -17,7 +17,7 @@ def save(workdir: pathlib.Path, seed: int = 0) -> None:
   config = debug.get_config()
   optimizer = make_optimizer(config.optimizer, 1)
   model = models.build(config.model)
-  create = checkpoint.state_creator(config, model, optimizer)
+  create = train_state.creator(config, model, optimizer)
   rng = np.random.default_rng(seed)
 
   def value(path, leaf):

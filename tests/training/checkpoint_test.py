@@ -25,7 +25,12 @@ from carvana_jax.configs import debug
 from carvana_jax.parallel import devices
 from carvana_jax.system import checksums
 from carvana_jax.system.errors import UserError
-from carvana_jax.training import checkpoint, trained_run
+from carvana_jax.training import (
+  checkpoint,
+  saved_steps,
+  train_state,
+  trained_run,
+)
 from carvana_jax.training.optimizer import make_optimizer
 from tests.helpers import steps_on_devices
 
@@ -33,7 +38,7 @@ from tests.helpers import steps_on_devices
 def creator(config):
   model = models.build(config.model)
   optimizer = make_optimizer(config.optimizer, 10)
-  return checkpoint.state_creator(config, model, optimizer)
+  return train_state.creator(config, model, optimizer)
 
 
 def plain(state):
@@ -71,9 +76,12 @@ class CheckpointTest(SavingTest):
   def test_restores_bit_by_bit(self):
     self.save({7: 0.5})
     with checkpoint.Checkpoints(self.workdir) as checkpoints:
-      self.assertEqual(checkpoints.latest, 7)
-      restored = checkpoints.state(7, devices.abstract(self.create))
-      self.assertEqual(checkpoints.notes(7)['train_seconds'], 1.5)
+      self.assertEqual(checkpoints.latest_step(), 7)
+    restored = checkpoint.read_state(
+      self.workdir, 7, devices.abstract(self.create)
+    )
+    notes = checkpoint.read_notes(self.workdir, 7)
+    self.assertEqual(notes['train_seconds'], 1.5)
     expected = self.state.replace(
       step=jnp.int32(7),
       params=jax.tree.map(lambda p: p + 7, self.state.params),
@@ -86,14 +94,16 @@ class CheckpointTest(SavingTest):
   def test_keeps_the_last_two_and_the_best(self):
     self.save({1: 0.5, 2: 0.9, 3: 0.6, 4: 0.7, 5: 0.8})
     with checkpoint.Checkpoints(self.workdir) as checkpoints:
-      self.assertEqual((checkpoints.latest, checkpoints.best), (5, 2))
+      self.assertEqual(
+        (checkpoints.latest_step(), checkpoints.best_step()), (5, 2)
+      )
     kept = {path.name for path in (self.workdir / 'checkpoints').iterdir()}
     self.assertEqual(kept, {'2', '4', '5'})
 
   def test_of_equal_scores_the_first_is_the_best(self):
     self.save({1: 0.0, 2: 0.7, 3: 0.7, 4: 0.7, 5: 0.0})
     with checkpoint.Checkpoints(self.workdir) as checkpoints:
-      self.assertEqual(checkpoints.best, 2)
+      self.assertEqual(checkpoints.best_step(), 2)
     kept = {path.name for path in (self.workdir / 'checkpoints').iterdir()}
     self.assertEqual(kept, {'2', '4', '5'})
 
@@ -136,12 +146,12 @@ class CheckpointTest(SavingTest):
     self.assertEqual(run.config.optimizer.warmup, 0.3)
 
   def test_exists_when_one_is_whole(self):
-    self.assertFalse(checkpoint.exists(self.workdir))
+    self.assertFalse(saved_steps.exists(self.workdir))
     folder = self.workdir / 'checkpoints'
     (folder / '3.orbax-checkpoint-tmp').mkdir(parents=True)
-    self.assertFalse(checkpoint.exists(self.workdir))
+    self.assertFalse(saved_steps.exists(self.workdir))
     self.save({7: 0.5})
-    self.assertTrue(checkpoint.exists(self.workdir))
+    self.assertTrue(saved_steps.exists(self.workdir))
 
   def test_folder_without_checkpoints(self):
     with self.assertRaisesRegex(UserError, 'holds no checkpoint'):
@@ -159,11 +169,8 @@ class OtherCodeTest(SavingTest):
     self.save({7: 0.5})
 
   def message(self, like):
-    with (
-      checkpoint.Checkpoints(self.workdir) as checkpoints,
-      self.assertRaises(UserError) as caught,
-    ):
-      checkpoints.state(7, like)
+    with self.assertRaises(UserError) as caught:
+      checkpoint.read_state(self.workdir, 7, like)
     text = str(caught.exception)
     self.assertNotIn('\n', text)
     self.assertStartsWith(text, f'{self.workdir}/checkpoints/7 is not what ')
@@ -263,9 +270,8 @@ class PickleTest(SavingTest):
     sys.addaudithook(listen)
     listening = True
     trained_run.load(self.workdir)
-    with checkpoint.Checkpoints(self.workdir) as checkpoints:
-      checkpoints.state(7, devices.abstract(self.create))
-      checkpoints.notes(7)
+    checkpoint.read_state(self.workdir, 7, devices.abstract(self.create))
+    checkpoint.read_notes(self.workdir, 7)
     self.assertEqual(found, [])
     pickle.loads(pickle.dumps(collections.OrderedDict()))
     self.assertEqual(found, [('collections', 'OrderedDict')])
@@ -286,7 +292,9 @@ class KilledTest(SavingTest):
     shutil.copytree(folder / '3', folder / 'superseded' / '0')
     (folder / 'superseded' / '0' / 'metrics' / 'metrics').unlink()
     with checkpoint.Checkpoints(self.workdir) as checkpoints:
-      self.assertEqual((checkpoints.latest, checkpoints.best), (4, 2))
+      self.assertEqual(
+        (checkpoints.latest_step(), checkpoints.best_step()), (4, 2)
+      )
     self.assertEqual(self.names('checkpoints'), {'2', '3', '4'})
 
   def test_no_checkpoint_is_deleted_file_by_file(self):
@@ -360,16 +368,16 @@ class DamageTest(SavingTest):
   def test_the_one_before_is_the_latest(self):
     flip_a_bit(max(self.files('3'), key=lambda path: path.stat().st_size))
     with self.assertLogs('absl', 'WARNING') as logs:
-      checkpoint.set_aside_damaged(self.workdir)
+      saved_steps.set_aside_damaged(self.workdir)
     self.assertRegex(logs.output[0], 'checkpoints/3 is not used: state/.* is')
     self.assertIn(str(self.workdir / 'damaged' / '3'), logs.output[1])
     self.assertTrue((self.workdir / 'damaged' / '3' / 'state').is_dir())
     with checkpoint.Checkpoints(self.workdir) as checkpoints:
-      self.assertEqual(checkpoints.latest, 2)
-      checkpoints.state(2, devices.abstract(self.create))
+      self.assertEqual(checkpoints.latest_step(), 2)
+    checkpoint.read_state(self.workdir, 2, devices.abstract(self.create))
     self.save({3: 0.7})  # made again, and whole
     with self.assertNoLogs('absl', 'WARNING'):
-      checkpoint.set_aside_damaged(self.workdir)
+      saved_steps.set_aside_damaged(self.workdir)
 
   @parameterized.parameters(flip_a_bit, empty)
   def test_load_uses_the_best_of_the_others(self, hurt):
@@ -384,7 +392,7 @@ class DamageTest(SavingTest):
     for step in ('2', '3'):
       shutil.rmtree(self.workdir / 'checkpoints' / step)
       (self.workdir / 'checkpoints' / step).mkdir()
-    for use in (trained_run.load, checkpoint.set_aside_damaged):
+    for use in (trained_run.load, saved_steps.set_aside_damaged):
       with self.assertRaisesRegex(UserError, 'all checkpoints in .* damaged'):
         use(self.workdir)
     self.assertEqual(self.steps(), {'2', '3'})

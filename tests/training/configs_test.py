@@ -16,7 +16,7 @@ from carvana_jax.configs import default
 from carvana_jax.datasets import prepare, spec
 from carvana_jax.parallel import devices
 from carvana_jax.system.errors import UserError
-from carvana_jax.training import checkpoint, losses
+from carvana_jax.training import losses, train_state
 from carvana_jax.training.optimizer import make_optimizer, schedule
 
 FILES = sorted(
@@ -41,7 +41,7 @@ class ConfigsTest(chex.TestCase):
     config = module.get_config()
     model = models.build(config.model)
     optimizer = make_optimizer(config.optimizer, 100)
-    create = checkpoint.state_creator(config, model, optimizer)
+    create = train_state.creator(config, model, optimizer)
     state = devices.abstract(create)
     self.assertEqual(state.step.dtype, np.int32)
     losses.by_name(config.train.loss)

@@ -21,7 +21,15 @@ from carvana_jax.datasets import input_pipeline, prepare
 from carvana_jax.models import frozen_variables
 from carvana_jax.parallel import devices, processes
 from carvana_jax.system.errors import UserError
-from carvana_jax.training import checkpoint, loop, losses, stopping, trained_run
+from carvana_jax.training import (
+  checkpoint,
+  epoch,
+  loop,
+  losses,
+  saved_steps,
+  stopping,
+  trained_run,
+)
 from carvana_jax.training.validation import Validation
 from tests.helpers import numbered
 
@@ -147,7 +155,7 @@ class FolderTest(LoopTest):
         self.assertRaises(BlockingIOError),
       ):
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-      if checkpoint.exists(self.workdir):
+      if saved_steps.exists(self.workdir):
         seen.append(trained_run.load(self.workdir).step)
       return original(validation, variables)
 
@@ -178,8 +186,10 @@ class InterruptedTest(LoopTest):
   def interrupted(self, looks):
     """A signal comes after so many looks for one; each step has one."""
     count = itertools.count()
-    wished = property(lambda _: next(count) >= looks, lambda *_: None)
-    return mock.patch.object(stopping.Interrupt, 'wished', wished, create=True)
+    received = property(lambda _: next(count) >= looks, lambda *_: None)
+    return mock.patch.object(
+      stopping.StopSignal, 'received', received, create=True
+    )
 
   def found(self):
     """All that a run leaves but for times."""
@@ -190,7 +200,7 @@ class InterruptedTest(LoopTest):
         del record[name]
     pictures = sorted((self.workdir / 'pictures').iterdir())
     with checkpoint.Checkpoints(self.workdir) as checkpoints:
-      best = checkpoints.best
+      best = checkpoints.best_step()
     return {
       'records': records,
       'pictures': [path.read_bytes() for path in pictures],
@@ -209,7 +219,7 @@ class InterruptedTest(LoopTest):
       with self.interrupted(looks):
         self.train()
       with checkpoint.Checkpoints(self.workdir) as checkpoints:
-        self.assertEqual(checkpoints.latest, step)
+        self.assertEqual(checkpoints.latest_step(), step)
     self.train()
     chex.assert_trees_all_equal(self.found(), whole)
 
@@ -236,7 +246,8 @@ class InterruptedTest(LoopTest):
 
       return run
 
-    self.enterContext(mock.patch.object(loop, 'time', clock))
+    for module in (loop, epoch):
+      self.enterContext(mock.patch.object(module, 'time', clock))
     self.enterContext(mock.patch.object(devices, 'to_devices', slow_batches))
     self.enterContext(mock.patch.object(devices, 'train_step', slow_step))
     with self.interrupted(0):  # after the first step

@@ -1,4 +1,4 @@
-"""A signal is a wish; a second one is an end."""
+"""A signal is noted; a second one is an end."""
 
 import os
 import pathlib
@@ -10,31 +10,31 @@ import time
 import chex
 from absl.testing import parameterized
 
-from carvana_jax.training.stopping import Interrupt
+from carvana_jax.training.stopping import StopSignal
 
 ROOT = pathlib.Path(__file__).parents[2]
 
 
-class InterruptTest(chex.TestCase):
+class StopSignalTest(chex.TestCase):
   @parameterized.parameters(signal.SIGINT, signal.SIGTERM)
   def test_the_first_signal_is_noted(self, number):
     before = signal.getsignal(number)
-    with Interrupt() as interrupt:
-      self.assertFalse(interrupt.wished)
+    with StopSignal() as stop_signal:
+      self.assertFalse(stop_signal.received)
       os.kill(os.getpid(), number)
-      self.assertTrue(interrupt.wished)
+      self.assertTrue(stop_signal.received)
     self.assertEqual(signal.getsignal(number), before)
 
   @parameterized.parameters(signal.SIGINT, signal.SIGTERM)
   def test_the_second_ends_the_process_at_once(self, number):
     code = """
-from carvana_jax.training.stopping import Interrupt
+from carvana_jax.training.stopping import StopSignal
 import time
-with Interrupt() as interrupt:
+with StopSignal() as stop_signal:
   print('ready', flush=True)
-  while not interrupt.wished:
+  while not stop_signal.received:
     time.sleep(0.01)
-  print('wished', flush=True)
+  print('received', flush=True)
   try:
     time.sleep(60)
   finally:
@@ -43,7 +43,7 @@ with Interrupt() as interrupt:
     with subprocess.Popen(
       [sys.executable, '-c', code], cwd=ROOT, stdout=subprocess.PIPE, text=True
     ) as process:
-      for expected in ('ready', 'wished'):
+      for expected in ('ready', 'received'):
         self.assertEqual(process.stdout.readline().strip(), expected)
         process.send_signal(number)
       began = time.monotonic()

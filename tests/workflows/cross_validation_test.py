@@ -23,7 +23,7 @@ from carvana_jax.evaluation import evaluate_run, scoring
 from carvana_jax.inference import networks
 from carvana_jax.masks import from_logits
 from carvana_jax.system.errors import UserError
-from carvana_jax.training import loop, stopping, trained_run
+from carvana_jax.training import epoch, stopping, trained_run
 from carvana_jax.workflows import cross_validation, ensemble_scores, out_of_fold
 from tests.helpers import folded
 
@@ -224,7 +224,9 @@ class CrossvalTest(chex.TestCase):
   def test_what_is_done_is_not_repeated(self):
     before = (self.whole / 'crossval.json').read_bytes()
     with (
-      mock.patch.object(loop, '_train_epoch', side_effect=AssertionError),
+      mock.patch.object(
+        epoch.EpochTrainer, 'train', side_effect=AssertionError
+      ),
       mock.patch.object(scoring, 'map_predictions', side_effect=AssertionError),
     ):
       found = self.crossval(self.whole, labelled=False)
@@ -236,12 +238,12 @@ class CrossvalTest(chex.TestCase):
     once = lambda: self.crossval(folder, labelled=False)
     count = itertools.count()
     looks = property(lambda _: next(count) >= 1, lambda *_: None)
-    with mock.patch.object(stopping.Interrupt, 'wished', looks, create=True):
+    with mock.patch.object(stopping.StopSignal, 'received', looks, create=True):
       self.assertEqual(once(), [])  # within the first fold
     self.assertFalse((folder / 'fold_2').exists())
     for module, name in (
       (evaluate_run, 'evaluate'),
-      (out_of_fold, 'measure'),
+      (out_of_fold, 'measure_dice'),
       (out_of_fold, 'measure_cleaning'),
     ):
       original, calls = getattr(module, name), itertools.count()
