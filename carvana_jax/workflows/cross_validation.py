@@ -1,5 +1,6 @@
 """Trains a network per fold and chooses on photos of cars it never saw."""
 
+import dataclasses
 import io
 import pathlib
 from collections.abc import Sequence
@@ -30,42 +31,19 @@ from carvana_jax.training import (
 from carvana_jax.workflows import ensemble_scores, out_of_fold
 
 
+@dataclasses.dataclass(frozen=True)
 class Stage:
-  """A cross-validation in a folder."""
+  """A cross-validation in a folder, as `prepare_stage` makes it.
 
-  def __init__(self, config: ConfigDict, folder: pathlib.Path, count: int):
-    """Prepares the data, if need be, and refuses what would fail late.
+  Attributes:
+    folder: for its results.
+    folders: of the runs, one a fold.
+    configs: of the runs, which differ in `data.validation_folds`.
+  """
 
-    Args:
-      config: of every run, but for `data.validation_folds`.
-      folder: for its results.
-      count: of folds.
-
-    Raises:
-      UserError: the config can't be run, a fold would have no car, or the
-        folder holds something else, such as runs of another config.
-    """
-    check_config.check(config)
-    check_config.refuse_tiles(config)
-    if tuple(config.data.validation_folds) != folds.DEFAULT:
-      raise UserError(
-        f'config.data.validation_folds={tuple(config.data.validation_folds)} '
-        'is set by --folds; leave it out.'
-      )
-    files.check_folder(folder, '--workdir')
-    if (folder / 'config.json').exists():
-      raise UserError(
-        f'{folder} holds a run of its own; choose another --workdir.'
-      )
-    self.folder = folder
-    self.folders = crossval_folder.run_folders(folder, count)
-    present = folds.folds_with_cars(prepare.for_network(config.data))
-    self.configs = []
-    for group, place in zip(groups(count, present), self.folders, strict=True):
-      own = config.copy_and_resolve_references()
-      own.data.validation_folds = group
-      run_folder.refuse_other_config(own, place)
-      self.configs.append(own)
+  folder: pathlib.Path
+  folders: list[pathlib.Path]
+  configs: list[ConfigDict]
 
   def finish(self, save_probabilities: bool) -> dict | None:
     """Trains, chooses and scores; or does what of it is left to do.
@@ -136,6 +114,71 @@ class Stage:
     return choice, rows
 
 
+def prepare_stage(
+  config: ConfigDict, folder: pathlib.Path, count: int
+) -> Stage:
+  """Prepares the data, if need be, and refuses what would fail late.
+
+  Args:
+    config: of every run, but for `data.validation_folds`.
+    folder: for the results.
+    count: of folds.
+
+  Returns:
+    A stage that is ready to train.
+
+  Raises:
+    UserError: the config can't be run, a fold would have no car, or the folder
+      holds something else, such as runs of another config.
+  """
+  check_config.check(config)
+  check_config.refuse_tiles(config)
+  if tuple(config.data.validation_folds) != folds.DEFAULT:
+    raise UserError(
+      f'config.data.validation_folds={tuple(config.data.validation_folds)} '
+      'is set by --folds; leave it out.'
+    )
+  files.check_folder(folder, '--workdir')
+  if (folder / 'config.json').exists():
+    raise UserError(
+      f'{folder} holds a run of its own; choose another --workdir.'
+    )
+  folders = crossval_folder.run_folders(folder, count)
+  present = folds.folds_with_cars(prepare.for_network(config.data))
+  configs = []
+  for group, place in zip(group_folds(count, present), folders, strict=True):
+    own = config.copy_and_resolve_references()
+    own.data.validation_folds = group
+    run_folder.refuse_other_config(own, place)
+    configs.append(own)
+  return Stage(folder, folders, configs)
+
+
+def group_folds(count: int, present: Sequence[int]) -> list[tuple[int, ...]]:
+  """Shares the cars' folds among the runs that validate on them.
+
+  Args:
+    count: how many runs there are, 2 to 9.
+    present: the cars' folds that have a car, see `folds.folds_with_cars`.
+
+  Returns:
+    The `config.data.validation_folds` of run 1 to `count`.
+
+  Raises:
+    UserError: a run would validate on no car.
+  """
+  groups = [
+    tuple(range(start, spec.FOLDS, count)) for start in range(1, count + 1)
+  ]
+  for number, group in enumerate(groups, 1):
+    if not set(group) & set(present):
+      raise UserError(
+        f'--folds={count}: no car is in fold {number}, which follows from the '
+        "cars' ids; choose fewer folds or add cars to the folder."
+      )
+  return groups
+
+
 def label(
   nets: networks.Networks,
   builder: tfds.core.DatasetBuilder,
@@ -190,12 +233,12 @@ def crossval(
     What the crossval.json of each stage holds; of fewer stages where training
     was interrupted.
   """
-  stages = [Stage(config, folder, count)]
+  stages = [prepare_stage(config, folder, count)]
   output = folder / 'pseudo_labels'
   if labelled:
     config = config.copy_and_resolve_references()
     config.data.pseudo_labels = str(output)
-    stages.append(Stage(config, folder / 'stage2', count))
+    stages.append(prepare_stage(config, folder / 'stage2', count))
     pseudo_labels.refuse_none(prepare.for_scoring(config.data))
   results = []
   for stage in stages:
@@ -222,28 +265,3 @@ def results_text(results: Sequence[dict]) -> str:
     f'{stage["size"]}{title}\n{ensemble_scores.gains_table(stage)}'
     for title, stage in zip(titles, results, strict=False)
   )
-
-
-def groups(count: int, present: Sequence[int]) -> list[tuple[int, ...]]:
-  """Which of the cars' folds each run validates on.
-
-  Args:
-    count: of runs, 2 to 9.
-    present: the cars' folds that have a car, see `folds.folds_with_cars`.
-
-  Returns:
-    For run 1 to `count`, as `config.data.validation_folds`.
-
-  Raises:
-    UserError: a run would validate on no car.
-  """
-  found = [
-    tuple(range(start, spec.FOLDS, count)) for start in range(1, count + 1)
-  ]
-  for number, group in enumerate(found, 1):
-    if not set(group) & set(present):
-      raise UserError(
-        f'--folds={count}: no car is in fold {number}, which follows from the '
-        "cars' ids; choose fewer folds or add cars to the folder."
-      )
-  return found

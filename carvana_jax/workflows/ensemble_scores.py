@@ -65,7 +65,7 @@ def measure_ensemble(
       dice(cleaning.clean(mask, choice.cleaning)),
     ]
 
-  def make():
+  def compute():
     rows = scoring.map_predictions(
       score, [*plain, *flipped], builder, part, 'test'
     )
@@ -74,7 +74,7 @@ def measure_ensemble(
     return Scores(np.array(cars), columns[:-4], *columns[-4:])._asdict()
 
   origin = out_of_fold.origin_of(plain, builder) | choice._asdict()
-  return Scores(**out_of_fold.load_or_compute(path, origin, make))
+  return Scores(**out_of_fold.load_or_compute(path, origin, compute))
 
 
 def gains_out_of_fold(

@@ -1,12 +1,16 @@
-"""Scores of every photo by the one network that never saw its car.
+"""Scores every photo by the one network that never saw its car.
 
-Of these follow flip or no flip, threshold and cleaning. What has been measured
-is kept in a folder, so that it is measured once.
+From these scores follow the flip, the threshold and the cleaning. They are kept
+in files, so that nothing is measured twice.
 """
 
 import io
 import json
+import lzma
 import pathlib
+import tokenize
+import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -21,9 +25,22 @@ from carvana_jax.metrics import overlap
 from carvana_jax.system import files
 from carvana_jax.training import trained_run
 
+# What NumPy and the libraries beneath it raise where an .npz is damaged.
+_DAMAGE = (
+  EOFError,
+  OSError,
+  RuntimeError,
+  TypeError,
+  ValueError,
+  lzma.LZMAError,
+  tokenize.TokenError,
+  zipfile.BadZipFile,
+  zlib.error,
+)
+
 
 class Scores(NamedTuple):
-  """Dice of photos, N of them, without (0) and with (1) their mirror images."""
+  """Dice of N photos, without (0) and with (1) their mirror images."""
 
   filename: np.ndarray  # str [N]
   car_id: np.ndarray  # str [N]
@@ -52,6 +69,9 @@ def measure_dice(
     builder: the prepared data set of the full size.
     part: its photos.
     path: of the file that keeps the scores.
+
+  Returns:
+    The scores, of the photos in the order of `part`.
   """
 
   def score(truth, prediction):
@@ -64,7 +84,7 @@ def measure_dice(
     label = truth.label
     return label['filename'], label['car_id'], label['view'], dice
 
-  def make():
+  def compute():
     runs = [run.with_flip(flip) for flip in (False, True)]
     rows = scoring.map_predictions(score, runs, builder, part, 'out of fold')
     names, cars, views, dice = zip(*rows, strict=True)
@@ -75,11 +95,18 @@ def measure_dice(
       np.moveaxis(np.array(dice), 1, 0),
     )._asdict()
 
-  return Scores(**load_or_compute(path, origin_of([run], builder), make))
+  return Scores(**load_or_compute(path, origin_of([run], builder), compute))
 
 
 def best_flip(scores: Sequence[Scores]) -> tuple[bool, float]:
-  """Whether to flip, and the threshold, of the best mean over all photos."""
+  """Chooses flip and threshold by the highest mean Dice over all photos.
+
+  Args:
+    scores: of every fold.
+
+  Returns:
+    Whether to flip, and the threshold, 0..1.
+  """
   plain, flipped = [
     overlap.best_threshold(dice)
     for dice in np.concatenate([fold.dice for fold in scores], axis=1)
@@ -95,23 +122,23 @@ def measure_cleaning(
   threshold: float,
   path: pathlib.Path,
 ) -> np.ndarray:
-  """Dice of photos for every way in `cleaning.WAYS`.
+  """Scores photos for every way of cleaning in `cleaning.WAYS`.
 
   Args:
     run: a network that has not seen these cars, with the flip that is wanted.
     builder: the prepared data set of the full size.
     part: its photos.
-    threshold: from which probability, 0..1, a pixel is car.
+    threshold: the probability, 0..1, from which on a pixel is car.
     path: of the file that keeps the scores.
 
   Returns:
     float64 [N, ways], of the photos in the order of `measure_dice`.
   """
   origin = origin_of([run], builder) | {'threshold': threshold}
-  make = lambda: {
+  compute = lambda: {
     'dice': np.array(scoring.dice_by_cleaning(run, builder, part, threshold))
   }
-  return load_or_compute(path, origin, make)['dice']
+  return load_or_compute(path, origin, compute)['dice']
 
 
 def save_probabilities(
@@ -126,7 +153,7 @@ def save_probabilities(
     run: a network that has not seen these cars, with the flip that is wanted.
     builder: the prepared data set of the full size.
     part: its photos.
-    path: of the file that is there when all are; they are written beside it.
+    path: of a file that is written when all are done; they go beside it.
   """
 
   def save(truth, prediction):
@@ -137,27 +164,28 @@ def save_probabilities(
       images.encode_png(pixels),
     )
 
-  def make():
+  def compute():
     scoring.map_predictions(save, [run], builder, part, 'probabilities')
     return {}
 
-  load_or_compute(path, origin_of([run], builder), make)
+  load_or_compute(path, origin_of([run], builder), compute)
 
 
 def rows(
   scores: Sequence[Scores], threshold: float, chosen: np.ndarray
 ) -> list[dict[str, Any]]:
-  """A row a photo, the worst first.
+  """Makes the table of all photos, the worst first.
 
   Args:
     scores: of every fold.
-    threshold: that was chosen, 0..1.
+    threshold: the threshold that was chosen, 0..1.
     chosen: Dice [N] of all folds' photos with all that was chosen.
 
   Returns:
-    `fold` is the number of the run that has not seen the car. `dice` and
-    `dice_flip` are at 0.5, `dice_threshold` and `dice_flip_threshold` at the
-    threshold that was chosen, and `dice_chosen` is with all that was chosen.
+    A row for every photo. `fold` is the number of the run that has not seen the
+    car. `dice` and `dice_flip` are at 0.5, `dice_threshold` and
+    `dice_flip_threshold` at the threshold that was chosen, and `dice_chosen` is
+    with all that was chosen.
   """
   half, level = map(from_logits.level_of, (0.5, threshold))
   best = iter(chosen.tolist())
@@ -182,37 +210,61 @@ def rows(
 def load_or_compute(
   path: pathlib.Path,
   origin: dict[str, Any],
-  make: Callable[[], dict[str, np.ndarray]],
+  compute: Callable[[], dict[str, np.ndarray]],
 ) -> dict[str, np.ndarray]:
-  """Arrays from a file, which are made and written unless they are there.
+  """Reads arrays from a file; computes and writes them unless they are there.
+
+  A file that is there but damaged, or of another origin, is named and replaced.
 
   Args:
     path: of the file, .npz.
     origin: what the arrays follow from, as for JSON.
-    make: makes them.
+    compute: makes the arrays, by name.
+
+  Returns:
+    The arrays, by name.
   """
   text = json.dumps(origin, sort_keys=True)
-  try:
-    with np.load(path, allow_pickle=False) as file:
-      found = dict(file)
-  except Exception:  # missing, or damaged in any way: it is made again
-    found = {}
-  if str(found.pop('origin', '')) == text:
-    return found
+  saved = _read_arrays(path)
+  if saved is not None:
+    if str(saved.pop('origin', '')) == text:
+      return saved
+    _say_unused(path, 'is of other networks, data or settings')
   path.parent.mkdir(parents=True, exist_ok=True)
-  found = make()
+  arrays = compute()
   stream = io.BytesIO()
-  np.savez_compressed(stream, origin=text, **found)
+  np.savez_compressed(stream, origin=text, **arrays)
   files.write(path, stream.getvalue())
-  return found
+  return arrays
 
 
 def origin_of(
   runs: Sequence[trained_run.Run], builder: tfds.core.DatasetBuilder
 ) -> dict[str, Any]:
-  """What scores of networks follow from, see `load_or_compute`."""
+  """Returns what scores follow from, see `load_or_compute`.
+
+  Args:
+    runs: the networks that are scored.
+    builder: the prepared data set that they are scored on.
+  """
   return {
     'networks': [run.digest() for run in runs],
     'flip': [run.config.eval.flip for run in runs],
     'data': str(builder.data_path),
   }
+
+
+def _read_arrays(path):
+  """Returns the arrays in a file, None where it is missing or damaged."""
+  try:
+    with np.load(path, allow_pickle=False) as file:
+      return dict(file)
+  except FileNotFoundError:
+    return None
+  except _DAMAGE as error:
+    _say_unused(path, f'is damaged ({" ".join(str(error).split())})')
+    return None
+
+
+def _say_unused(path, reason):
+  print(f'{path} {reason}; it is made again', flush=True)

@@ -55,7 +55,7 @@ class FoldsTest(chex.TestCase):
   @parameterized.parameters(*range(2, 10))
   def test_runs_share_the_cars_but_those_of_the_test_split(self, count):
     seen = []
-    for group in cross_validation.groups(count, range(1, 10)):
+    for group in cross_validation.group_folds(count, range(1, 10)):
       validation = self.names('validation', group)
       training = self.names('train', group, seed=3)
       self.assertCountEqual(validation, self.photos(group))

@@ -1,4 +1,4 @@
-"""A cross-validation's folder: who validates on what, and what is refused."""
+"""A cross-validation's folder: what it tells, and what is refused."""
 
 import pathlib
 import tempfile
@@ -8,30 +8,14 @@ from absl.testing import parameterized
 
 from carvana_jax.system.errors import UserError
 from carvana_jax.training import crossval_folder, run_folder, trained_run
-from carvana_jax.workflows import cross_validation
 
 FOUND = {'folds': 2, 'networks': ['a', 'b'], 'flip': True}
 
 
-class CrossfoldsTest(chex.TestCase):
+class CrossvalFolderTest(chex.TestCase):
   def setUp(self):
     super().setUp()
     self.root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
-
-  def test_groups(self):
-    self.assertEqual(
-      cross_validation.groups(5, range(1, 10)),
-      [(1, 6), (2, 7), (3, 8), (4, 9), (5,)],
-    )
-    self.assertEqual(
-      cross_validation.groups(2, [2, 7]), [(1, 3, 5, 7, 9), (2, 4, 6, 8)]
-    )
-
-  def test_a_run_without_car(self):
-    with self.assertRaisesRegex(
-      UserError, '--folds=3: no car is in fold 2.*choose fewer folds'
-    ):
-      cross_validation.groups(3, [1, 3, 4, 6, 7, 9])
 
   def test_is_in(self):
     self.assertFalse(crossval_folder.is_crossval(self.root))

@@ -36,6 +36,23 @@ def rows(path):
     return list(csv.DictReader(file))
 
 
+class GroupFoldsTest(chex.TestCase):
+  def test_all_folds_but_the_test_splits(self):
+    self.assertEqual(
+      cross_validation.group_folds(5, range(1, 10)),
+      [(1, 6), (2, 7), (3, 8), (4, 9), (5,)],
+    )
+    self.assertEqual(
+      cross_validation.group_folds(2, [2, 7]), [(1, 3, 5, 7, 9), (2, 4, 6, 8)]
+    )
+
+  def test_a_run_without_car(self):
+    with self.assertRaisesRegex(
+      UserError, '--folds=3: no car is in fold 2.*choose fewer folds'
+    ):
+      cross_validation.group_folds(3, [1, 3, 4, 6, 7, 9])
+
+
 class CrossvalTest(chex.TestCase):
   @classmethod
   def setUpClass(cls):
@@ -282,13 +299,13 @@ class CrossvalTest(chex.TestCase):
     with self.assertRaisesRegex(
       UserError, r'fold_1 .*validation_folds \(\[1, 3, 5, 7, 9\] there, \[1, 4'
     ):
-      cross_validation.Stage(self.config(), folder, COUNT + 1)
+      cross_validation.prepare_stage(self.config(), folder, COUNT + 1)
     with self.assertRaisesRegex(UserError, 'fold_1 holds a run of its own'):
-      cross_validation.Stage(self.config(), folder / 'fold_1', COUNT)
+      cross_validation.prepare_stage(self.config(), folder / 'fold_1', COUNT)
     config = self.config()
     config.data.validation_folds = (2, 3)
     with self.assertRaisesRegex(UserError, 'is set by --folds; leave it out'):
-      cross_validation.Stage(config, folder, COUNT)
+      cross_validation.prepare_stage(config, folder, COUNT)
     config = self.config()
     config.data.unlabeled = False
     new = self.root / 'new'

@@ -1,7 +1,10 @@
 """Choices worked out by hand; scores are measured once."""
 
+import contextlib
+import io
 import pathlib
 import tempfile
+from unittest import mock
 
 import chex
 import numpy as np
@@ -76,32 +79,56 @@ class ChoiceTest(chex.TestCase):
     np.testing.assert_allclose(table[0]['dice_interval'], (0, 0.55))
 
 
-class KeptTest(chex.TestCase):
-  def test_is_made_once_for_an_origin_and_again_if_damaged(self):
+class LoadOrComputeTest(chex.TestCase):
+  def setUp(self):
+    super().setUp()
     root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
-    path = root / 'new' / 'x.npz'
-    made = []
+    self.path = root / 'new' / 'x.npz'
+    self.computed = []
 
-    def kept(origin):
-      def make():
-        made.append(origin)
-        return {'x': np.arange(3) + origin['step']}
+  def get(self, step):
+    """The array of an origin; what is printed is kept."""
 
-      return out_of_fold.load_or_compute(path, origin, make)['x'].tolist()
+    def compute():
+      self.computed.append(step)
+      return {'x': np.arange(3) + step}
 
-    self.assertEqual(kept({'step': 1}), [1, 2, 3])
-    self.assertEqual(kept({'step': 1}), [1, 2, 3])
-    self.assertEqual(kept({'step': 5}), [5, 6, 7])
-    path.write_bytes(path.read_bytes()[:-20])
-    self.assertEqual(kept({'step': 5}), [5, 6, 7])
-    path.write_bytes(b'')
-    self.assertEqual(kept({'step': 5}), [5, 6, 7])
-    self.assertEqual([x['step'] for x in made], [1, 5, 5, 5])
-    whole = path.read_bytes()
-    for position in range(0, len(whole) - 22, 7):  # after it counts of files
-      path.write_bytes(
-        whole[:position]
-        + bytes([whole[position] ^ 255])
-        + whole[position + 1 :]
-      )
-      self.assertEqual(kept({'step': 5}), [5, 6, 7])
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+      arrays = out_of_fold.load_or_compute(self.path, {'step': step}, compute)
+    self.printed = printed.getvalue()
+    return arrays['x'].tolist()
+
+  def test_is_computed_once_for_an_origin(self):
+    for _ in range(2):
+      self.assertEqual(self.get(1), [1, 2, 3])
+      self.assertEqual(self.printed, '')
+    self.assertEqual(self.get(5), [5, 6, 7])
+    self.assertEqual(
+      self.printed,
+      f'{self.path} is of other networks, data or settings; it is made again\n',
+    )
+    self.assertEqual(self.computed, [1, 5])
+
+  def test_is_computed_again_if_damaged(self):
+    self.get(5)
+    whole = self.path.read_bytes()
+    damaged = [b'', b'text', whole[:-20]]
+    for position in range(0, len(whole) - 22, 7):  # the end counts the files
+      other = bytes([whole[position] ^ 255])
+      damaged.append(whole[:position] + other + whole[position + 1 :])
+    for content in damaged:
+      self.path.write_bytes(content)
+      self.assertEqual(self.get(5), [5, 6, 7])
+    for content in damaged[:3]:
+      self.path.write_bytes(content)
+      self.get(5)
+      self.assertStartsWith(self.printed, f'{self.path} is damaged (')
+    self.assertGreater(len(self.computed), 4)
+
+  def test_other_errors_are_raised(self):
+    self.get(5)
+    with (
+      mock.patch.object(np, 'load', side_effect=AttributeError('a mistake')),
+      self.assertRaisesRegex(AttributeError, 'a mistake'),
+    ):
+      self.get(5)
