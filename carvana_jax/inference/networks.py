@@ -15,16 +15,14 @@ from carvana_jax.training import crossval_folder, run_folder, trained_run
 
 
 class Networks(NamedTuple):
-  """Networks whose logits are averaged, and how masks are made of these."""
+  """Networks whose logits are averaged, and how masks are made of the mean."""
 
   runs: list[trained_run.Run]
-  masking: (
-    ConfigDict  # `config.eval` that threshold and cleaning are taken from
-  )
+  masking: ConfigDict  # a `config.eval`, for its threshold and its cleaning
 
   @property
   def multiview(self) -> bool:
-    """Whether one of them is given all views of a car together."""
+    """Whether one of the networks is given all views of a car together."""
     return any(run.config.data.multiview for run in self.runs)
 
   @property
@@ -34,11 +32,11 @@ class Networks(NamedTuple):
 
   @property
   def data_configs(self) -> list[ConfigDict]:
-    """`config.data` of each."""
+    """The `config.data` of each network."""
     return [run.config.data for run in self.runs]
 
   def identity(self) -> dict[str, Any]:
-    """What tells their masks from those of others, as for JSON."""
+    """Returns what tells their masks from those of others, as for JSON."""
     return {
       'networks': [run.digest() for run in self.runs],
       'flip': [run.config.eval.flip for run in self.runs],
@@ -48,7 +46,7 @@ class Networks(NamedTuple):
 
 
 def load(workdirs: Sequence[str], tuned: bool, fine: bool = False) -> Networks:
-  """The best networks of one or more runs, from their workdirs alone.
+  """Loads the best networks of one or more runs, from their workdirs alone.
 
   Args:
     workdirs: folders of runs, or of cross-validations for all of their runs.
@@ -57,6 +55,9 @@ def load(workdirs: Sequence[str], tuned: bool, fine: bool = False) -> Networks:
       photos out of fold, with flips or without; else they are the first run's
       `config.eval`.
     fine: whether each run's second network is used, too.
+
+  Returns:
+    The networks, in the order of the folders.
 
   Raises:
     UserError: a folder holds no checkpoint, or what was best isn't known.
@@ -71,11 +72,11 @@ def load(workdirs: Sequence[str], tuned: bool, fine: bool = False) -> Networks:
       'evaluated on validation images.'
     )
   if crossval_folder.is_crossval(folders[0]):
-    found = crossval_folder.read(folders[0])
+    summary = crossval_folder.read(folders[0])
     masking = tuned_config(
-      crossval_folder.summary_path(folders[0]), found, runs[0].config.eval
+      crossval_folder.summary_path(folders[0]), summary, runs[0].config.eval
     )
-    return Networks([run.with_flip(found['flip']) for run in runs], masking)
+    return Networks([run.with_flip(summary['flip']) for run in runs], masking)
   masking = validation_settings(folders[0], runs[0])
   if masking is None:
     raise UserError(
@@ -86,37 +87,13 @@ def load(workdirs: Sequence[str], tuned: bool, fine: bool = False) -> Networks:
   return Networks(runs, masking)
 
 
-def _runs(folder, fine):
-  """The run in a folder, or those of a cross-validation."""
-  if not crossval_folder.is_crossval(folder):
-    run = trained_run.load(folder)
-    return [second_network.with_second_network(folder, run) if fine else run]
-  if fine:
-    raise UserError(
-      f'{folder} is a cross-validation, whose networks have no second ones; '
-      'leave out --fine.'
-    )
-  found = crossval_folder.read(folder)
-  runs = [
-    trained_run.load(x)
-    for x in crossval_folder.run_folders(folder, found['folds'])
-  ]
-  if found['networks'] != [run.digest() for run in runs]:
-    raise UserError(
-      f'{folder} holds other networks than '
-      f'{crossval_folder.summary_path(folder)} is of; give '
-      'carvana_jax.crossval the same command again.'
-    )
-  return runs
-
-
 def validation_settings(
   folder: pathlib.Path, run: trained_run.Run
 ) -> ConfigDict | None:
-  """What was best in the evaluation of a run's validation images.
+  """Returns what was best in the evaluation of a run's validation images.
 
   Args:
-    folder: of the run.
+    folder: the run's folder.
     run: its network.
 
   Returns:
@@ -138,15 +115,15 @@ def validation_settings(
 def tuned_by_evaluation(
   validation: pathlib.Path, eval_config: ConfigDict, same: dict[str, Any]
 ) -> ConfigDict | None:
-  """`config.eval` with what was best on validation.
+  """Returns a `config.eval` with what was best on validation.
 
   Args:
     validation: the folder of the evaluation of the validation split.
     eval_config: `config.eval` of the run.
-    same: entries of its summary.json that must have these values.
+    same: the entries of its summary.json that must have these values.
 
   Returns:
-    A copy with other threshold, fill_holes and keep_largest; None where there
+    A copy with another threshold, fill_holes and keep_largest; None where there
     is no such evaluation.
 
   Raises:
@@ -162,16 +139,19 @@ def tuned_by_evaluation(
 
 
 def tuned_config(
-  path: pathlib.Path, found: dict[str, Any], eval_config: ConfigDict
+  path: pathlib.Path, summary: dict[str, Any], eval_config: ConfigDict
 ) -> ConfigDict:
-  """`config.eval` with the `best_threshold` and `best_cleaning` of a file.
+  """Returns a `config.eval` with a file's `best_threshold`, `best_cleaning`.
 
   Args:
     path: of the file, which is named if it is damaged.
-    found: what it holds.
+    summary: what the file holds.
     eval_config: `config.eval` of the run; it is copied.
+
+  Raises:
+    UserError: the file does not tell what was best.
   """
-  threshold, way = found.get('best_threshold'), found.get('best_cleaning')
+  threshold, way = summary.get('best_threshold'), summary.get('best_cleaning')
   known = isinstance(threshold, float) and way in tuple(cleaning.WAYS)
   if not known or not 0 < threshold < 1:
     raise UserError(
@@ -183,3 +163,27 @@ def tuned_config(
   filled, largest = cleaning.WAYS[way]
   chosen.fill_holes, chosen.keep_largest = filled, largest
   return chosen
+
+
+def _runs(folder, fine):
+  """Loads the run in a folder, or those of a cross-validation."""
+  if not crossval_folder.is_crossval(folder):
+    run = trained_run.load(folder)
+    return [second_network.with_second_network(folder, run) if fine else run]
+  if fine:
+    raise UserError(
+      f'{folder} is a cross-validation, whose networks have no second ones; '
+      'leave out --fine.'
+    )
+  summary = crossval_folder.read(folder)
+  runs = [
+    trained_run.load(x)
+    for x in crossval_folder.run_folders(folder, summary['folds'])
+  ]
+  if summary['networks'] != [run.digest() for run in runs]:
+    raise UserError(
+      f'{folder} holds other networks than '
+      f'{crossval_folder.summary_path(folder)} is of; give '
+      'carvana_jax.crossval the same command again.'
+    )
+  return runs

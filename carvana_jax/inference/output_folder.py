@@ -1,8 +1,4 @@
-"""What the commands that predict many photos have in common.
-
-Which photos are looked at together or by which process, and whose results a
-folder holds.
-"""
+"""An output folder: the settings of its results, and photos that failed."""
 
 import contextlib
 import json
@@ -15,14 +11,15 @@ from carvana_jax.system.errors import UserError
 
 
 def claim(folder: pathlib.Path, settings: dict[str, Any]) -> None:
-  """Makes a folder for what is made with some settings, if it is not there.
+  """Makes a folder that holds results of some settings only.
 
   Args:
-    folder: its settings.json says what the other files were made with.
+    folder: the folder, whose settings.json tells what its other files were made
+      with. It need not exist.
     settings: as for JSON; those that are not in the file yet are added.
 
   Raises:
-    UserError: it holds what was made with others.
+    UserError: the folder holds results of other settings.
   """
   path = folder / 'settings.json'
   there = files.read_json(path) if path.exists() else {}
@@ -38,11 +35,12 @@ def claim(folder: pathlib.Path, settings: dict[str, Any]) -> None:
 
 @contextlib.contextmanager
 def unclaimed_if_empty(folder: pathlib.Path, is_shared: bool) -> Iterator[None]:
-  """Takes back a `claim` where an exception comes before anything was made.
+  """Undoes a `claim` where an exception is raised before anything was made.
 
   Args:
-    folder: the one that is claimed.
-    is_shared: whether other processes write into it, too, and may need it.
+    folder: the one to be claimed, before it is.
+    is_shared: whether other processes write into it as well; then the claim
+      stays, as they may need it.
   """
   path = folder / 'settings.json'
   was_folder, was_claimed = folder.exists(), path.exists()
@@ -62,7 +60,7 @@ def refuse_all_failed(failed: dict[str, str], count: int) -> None:
   """Raises a `UserError` where all of `count` photos failed.
 
   Args:
-    failed: {photo: reason}.
+    failed: the reasons by photo.
     count: how many photos there are.
   """
   if not failed or len(failed) < count:
@@ -74,9 +72,13 @@ def refuse_all_failed(failed: dict[str, str], count: int) -> None:
 
 
 def write_failures(path: pathlib.Path, failed: dict[str, str]) -> None:
-  """Writes {photo: reason} as CSV with the columns photo and reason.
+  """Writes a CSV with the columns photo and reason.
 
-  Without any, there is no such file, and an older one is removed.
+  Without any failures no file is written, and an older one is removed.
+
+  Args:
+    path: of the file.
+    failed: the reasons by photo.
   """
   if not failed:
     path.unlink(missing_ok=True)

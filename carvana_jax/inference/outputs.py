@@ -1,4 +1,4 @@
-"""The files that are made of a photo: its mask, and what needs the mask."""
+"""Makes the files of a photo: its mask, and what is made with the mask."""
 
 import pathlib
 from typing import Any, NamedTuple
@@ -23,7 +23,7 @@ class Wanted(NamedTuple):
 
   probability: bool = False
   cutout: str | None = None  # png or webp
-  trim: bool = False  # the cut-out to the car
+  trim: bool = False  # whether the cut-out is cropped to the car
   background: np.ndarray | None = None  # uint8 [h, w, 3], of a composite
   shadow: str = 'own'  # of the composite, one of `names.SHADOWS`
   background_name: str | None = None  # the background, as the user gave it
@@ -70,13 +70,16 @@ def parse_wanted(
 
 
 def background(text: str | None) -> np.ndarray | None:
-  """A composite's background, uint8 [h, w, 3].
+  """Reads the background of composites.
 
   Args:
-    text: a colour, or an image's file; None: no composite.
+    text: a colour, or the path of an image; None where none is wanted.
+
+  Returns:
+    The pixels, uint8 [h, w, 3], of a colour a single one; or None.
 
   Raises:
-    UserError: it is neither.
+    UserError: the text is neither a colour nor an image.
   """
   if text is None:
     return None
@@ -97,7 +100,13 @@ def background(text: str | None) -> np.ndarray | None:
 def paths(
   name: str, output: pathlib.Path, wanted: Wanted
 ) -> list[pathlib.Path]:
-  """Where the products of a photo go, in the order of `make`."""
+  """Returns where the files of a photo go, in the order of `make`.
+
+  Args:
+    name: the photo's file name without its ending.
+    output: the folder for the files.
+    wanted: which files.
+  """
   endings = [names.MASK_ENDING]
   if wanted.probability:
     endings.append(names.PROBABILITY_ENDING)
@@ -111,15 +120,19 @@ def paths(
 def make(
   prediction: Prediction, masking: ConfigDict, wanted: Wanted
 ) -> list[bytes]:
-  """The products' bytes.
+  """Makes the files of a photo.
 
   Args:
-    prediction: with the photo's pixels, where they are needed.
+    prediction: of the photo, with its pixels if `wanted.photo`.
     masking: `config.eval`, see `from_logits.mask_of`.
-    wanted: which ones.
+    wanted: which files.
+
+  Returns:
+    The files' bytes, in the order of `paths`.
 
   Raises:
-    UserError: the photo is too large for one, to be put after its name.
+    UserError: the photo is too large for a format. The message is to follow the
+      photo's name.
   """
   levels = prediction.levels()
   mask = from_logits.mask_of(levels, masking)

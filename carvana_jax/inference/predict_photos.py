@@ -29,14 +29,14 @@ def predict(
     nets: the networks.
     cars: lists of photos that are looked at together.
     output: the folder.
-    wanted: what to write of each photo.
-    strict: whether a photo that can't be read is an error.
+    wanted: what to write for each photo.
+    strict: whether a photo that can't be used is an error.
 
   Returns:
-    {photo's label: reason} of those that could not be read.
+    The reasons, by label, of the photos that could not be used.
 
   Raises:
-    UserError: one could not be read, if strict.
+    UserError: a photo could not be used, if strict.
   """
   paths = {
     photo.name: outputs.paths(photo.name, output, wanted)
@@ -135,11 +135,16 @@ def refuse_folder(
   found: Sequence[photos.Photo],
   wanted: outputs.Wanted,
 ) -> None:
-  """Refuses a folder whose files could be lost, or taken for photos.
+  """Refuses an output folder whose files could be lost, or taken for photos.
+
+  Args:
+    output: the folder, absolute.
+    found: the photos to predict.
+    wanted: what to write for each photo.
 
   Raises:
-    UserError: it is a folder of the photos, or files that are wanted were made
-      nobody knows how.
+    UserError: the photos are in that folder, or it holds files of these names
+      of which no settings.json tells how they were made.
   """
   if str(output) in {os.path.dirname(os.path.abspath(x.label)) for x in found}:
     raise UserError(

@@ -1,4 +1,4 @@
-"""What networks are given of a photo, and what they say of it."""
+"""What networks are given of a photo, and what they answer."""
 
 from typing import NamedTuple
 
@@ -11,13 +11,12 @@ class Input(NamedTuple):
   """What a network is given of a photo."""
 
   image: np.ndarray  # uint8 [h, w, C]
-  box: (
-    np.ndarray | None
-  )  # int32 [4], see `cropping.View`; None: the whole photo
+  # Of the photo, int32 [4], see `cropping.View`; None: the whole photo.
+  box: np.ndarray | None
 
 
 class Given(NamedTuple):
-  """What the networks are given of a photo."""
+  """What all networks are given of a photo."""
 
   inputs: tuple[Input, ...]  # one a network
   size: tuple[int, int]  # (H, W) of the photo
@@ -25,27 +24,31 @@ class Given(NamedTuple):
 
 
 class Prediction(NamedTuple):
-  """What the networks say of a photo, at their own sizes.
+  """The networks' answers for a photo, at their own sizes.
 
-  Where a second network looked at tiles, at the photo's size.
+  Where a second network looked at tiles, the answer has the photo's size.
   """
 
   logits: tuple[np.ndarray, ...]  # float32 [h, w], one a network
   given: Given
 
   def select(self, networks: slice) -> 'Prediction':
-    """What some of the networks say, in the order of the runs."""
+    """Returns the answers of some networks only.
+
+    Args:
+      networks: which ones, in the order of the runs.
+    """
     given = self.given._replace(inputs=self.given.inputs[networks])
     return Prediction(self.logits[networks], given)
 
   def levels(self) -> np.ndarray:
-    """The mean logit at the photo's size as levels, see `masks.from_logits`.
+    """Averages the logits at the photo's size, see `masks.from_logits`.
 
-    What is outside the crop that one network was given is background, whatever
-    the others say: the crop comes from all views of the car.
+    What lies outside the crop that one network was given is background,
+    whatever the others say: the crop comes from all views of the car.
 
     Returns:
-      uint8 [H, W].
+      Levels, uint8 [H, W].
     """
     enlarged = [
       from_logits.enlarge(logits, self.given.size, given.box)

@@ -1,7 +1,9 @@
-"""Photos -> masks at the photos' own size, with one or more trained networks.
+"""Photos -> logits of one or more trained networks, in three stages.
 
-Evaluation, prediction and submission share these, so a predicted mask is
-exactly the one that is scored.
+`inputs` reduces photos to the networks' sizes, `predictions` asks the networks
+batch by batch, and where there are second networks these look at tiles along
+the border. Evaluation, prediction and submission share them, so a predicted
+mask is exactly the one that is scored.
 """
 
 import collections
@@ -11,6 +13,7 @@ from typing import TypeVar
 
 import jax
 import numpy as np
+from flax import linen as nn
 
 from carvana_jax.datasets import images, spec
 from carvana_jax.datasets.multiview import cropping
@@ -35,28 +38,33 @@ def inputs(
 
   Args:
     cars: the photos of one car after the other, in any form.
-    load: gives a photo's pixels, uint8 [H, W, 3]; a `UserError` if it can't.
+    load: returns a photo's pixels, uint8 [H, W, 3], or raises a `UserError`.
     data_configs: `config.data` of each network: its size, and whether it is
       given differences between the views of a car. If one is, a whole car at a
       time is held in memory, else a few photos.
-    failed: told of photos that could not be loaded, which are left out; None:
-      the error is raised.
+    failed: called with each photo that could not be loaded and its error; the
+      photo is left out. None: the error is raised.
     keep_photos: whether the photos' own pixels are wanted, too.
 
   Yields:
     Every photo, as it came, and what the networks are given of it.
+
+  Raises:
+    UserError: a photo could not be loaded, if `failed` is None.
   """
 
-  def tried(use):
-    def try_(photo):
+  def load_and(use):
+    """The function photo -> (photo, result, error), to run in threads."""
+
+    def attempt(photo):
       try:
         return photo, use(load(photo)), None
       except UserError as error:
         return photo, None, error
 
-    return try_
+    return attempt
 
-  def whole(results):
+  def without_failures(results):
     for photo, result, error in results:
       if error is None:
         yield photo, result
@@ -66,55 +74,51 @@ def inputs(
         failed(photo, error)
 
   if not any(config.multiview for config in data_configs):
-    reduced = tried(lambda x: _reduced(x, data_configs, keep_photos))
+    reduce = load_and(lambda x: _reduce(x, data_configs, keep_photos))
     photos = itertools.chain.from_iterable(cars)
-    yield from whole(threads.ordered_map(reduced, photos))
+    yield from without_failures(threads.ordered_map(reduce, photos))
     return
   for car in cars:
-    loaded = list(threads.ordered_map(tried(lambda x: x), car))
-    photos = list(whole(_of_one_size(loaded)))
+    loaded = list(threads.ordered_map(load_and(lambda x: x), car))
+    photos = list(without_failures(_fail_other_sizes(loaded)))
     if photos:
-      yield from _compared(photos, data_configs, keep_photos)
+      yield from _compare_views(photos, data_configs, keep_photos)
 
 
-def _of_one_size(results):
-  """Makes errors of a car's photos that differ in size from the first."""
+def _fail_other_sizes(results):
+  """Adds an error to a car's photos that differ in size from its first."""
   sizes = [pixels.shape[:2] for _, pixels, _ in results if pixels is not None]
   for photo, pixels, error in results:
     if pixels is not None and pixels.shape[:2] != sizes[0]:
-      yield (
-        photo,
-        None,
-        UserError(
-          f'{photo} is {_by(pixels.shape)}, but other photos of its car are '
-          f'{_by(sizes[0])}; remove one or the other.'
-        ),
+      error = UserError(
+        f'{photo} is {_size_text(pixels.shape)}, but other photos of its car '
+        f'are {_size_text(sizes[0])}; remove one or the other.'
       )
-    else:
-      yield photo, pixels, error
+      pixels = None
+    yield photo, pixels, error
 
 
-def _by(shape):
+def _size_text(shape):
   return f'{shape[0]}x{shape[1]}'
 
 
-def _reduced(pixels, data_configs, keep):
-  """A photo at every network's size, computed once for equal ones."""
+def _reduce(pixels, data_configs, keep):
+  """Reduces a photo to every network's size, once for equal sizes."""
   sizes = [spec.parse_size(config.size) for config in data_configs]
   small = {size: Input(images.reduce(pixels, *size), None) for size in sizes}
   chosen = tuple(small[size] for size in sizes)
   return Given(chosen, pixels.shape[:2], pixels if keep else None)
 
 
-def _compared(photos, data_configs, keep):
-  """Yields the photos of a car and what is given, differences where asked."""
+def _compare_views(photos, data_configs, keep):
+  """As `inputs`, for one car's loaded photos, with differences where asked."""
   names, pixels = zip(*photos, strict=True)
   crops = {
     config.size: _crops(pixels, spec.parse_size(config.size))
     for config in data_configs
     if config.multiview
   }
-  plain = threads.ordered_map(lambda x: _reduced(x, data_configs, keep), pixels)
+  plain = threads.ordered_map(lambda x: _reduce(x, data_configs, keep), pixels)
   for number, (name, given) in enumerate(zip(names, plain, strict=True)):
     chosen = tuple(
       crops[config.size][number] if config.multiview else whole
@@ -124,6 +128,7 @@ def _compared(photos, data_configs, keep):
 
 
 def _crops(pixels, size):
+  """Crops all views of a car, with their differences: six channels each."""
   return [
     Input(np.concatenate([view.image, view.difference], axis=-1), view.box)
     for view in cropping.views(pixels, *size)
@@ -133,27 +138,28 @@ def _crops(pixels, size):
 def predictions(
   runs: Sequence[trained_run.Run], given: Iterable[tuple[T, Given]]
 ) -> Iterator[tuple[T, Prediction]]:
-  """Asks the networks.
+  """Asks the networks, and their second networks where they have any.
 
-  The answers are the same for any `eval.batch_size` and number of devices, but
-  for a CPU with more devices than cores, whose threads split sums otherwise.
+  The answers are the same for any `eval.batch_size` and number of devices,
+  except on a CPU with more devices than cores, whose threads split sums
+  otherwise.
 
   Args:
     runs: trained networks.
-    given: photos of any sizes and what the networks are given of them, as from
-      `inputs`, with the photos themselves where a run has a second network.
+    given: photos of any sizes and what the networks are given of them, as of
+      `inputs`, with `keep_photos` where a run has a second network.
 
   Returns:
-    Yields every photo, as it came, and what the networks say of it.
+    An iterator over every photo, as it came, and the networks' answers.
   """
-  predicted = _predictions(runs, given)
+  predicted = _first_predictions(runs, given)
   for number, run in enumerate(runs):
     if run.fine:
-      predicted = _refined(predicted, number, run.fine)
+      predicted = _refine(predicted, number, run.fine)
   return predicted
 
 
-def _predictions(runs, given):
+def _first_predictions(runs, given):
   """As `predictions`, without second networks."""
   # One image at a time keeps a core busy, but no accelerator.
   chunk = 1 if jax.default_backend() == 'cpu' else 8
@@ -176,32 +182,32 @@ def _predictions(runs, given):
       waiting.append(chunk)
       yield _batch([item.inputs for _, item in chunk], batch_size)
 
-  def answers(found):
-    logits = devices.to_host(found)
+  def answers(results):
+    logits = devices.to_host(results)
     for number, (photo, item) in enumerate(waiting.popleft()):
       yield photo, Prediction(tuple(x[number] for x in logits), item)
 
   # One batch is computed while the one before is looked at.
   before = None
   for batch in devices.to_devices(batches(), ahead=1):
-    found = step(variables, batch)
+    results = step(variables, batch)
     if before is not None:
       yield from answers(before)
-    before = found
+    before = results
   if before is not None:
     yield from answers(before)
 
 
-def _refined(predicted, number, fine):
+def _refine(predicted, number, fine):
   """Asks a second network wherever the first one is in doubt.
 
   Args:
-    predicted: as from `_predictions`.
-    number: of the first network.
-    fine: the second one.
+    predicted: as of `_first_predictions`.
+    number: which of the networks the second one is for.
+    fine: the run of the second network.
 
   Yields:
-    As `predictions`, the network's logits at the photo's size.
+    As `predictions`; that network's logits have the photo's size.
   """
   size = spec.parse_size(fine.config.data.size)
   waiting = collections.deque()
@@ -217,8 +223,8 @@ def _refined(predicted, number, fine):
     while waiting and not waiting[0].left:
       yield waiting.popleft().result()
 
-  for (item, cell), found in _predictions([fine], tiles()):
-    item.replace(cell, found.logits[0])
+  for (item, cell), answer in _first_predictions([fine], tiles()):
+    item.replace(cell, answer.logits[0])
     yield from done()
 
 
@@ -231,17 +237,23 @@ def _batch(items, size):
   )
 
 
-def make_logit_step(models, flips, chunk: int):
-  """The function `(variables, batches) -> logits`, a tuple of [b, h, w].
+def make_logit_step(
+  models: Sequence[nn.Module], flips: Sequence[bool], chunk: int
+) -> Callable[..., tuple[jax.Array, ...]]:
+  """Makes the function that asks all networks about a batch, to run by pmap.
 
   However many images there are, the networks see `chunk` at a time. So the
   same program computes each, and a sum is taken in the same order and has the
   same last bits whatever the size of the batch and the number of devices.
 
   Args:
-    models: Linen networks; `variables` and `batches` have an item for each.
+    models: Linen networks.
     flips: for each, whether to average with the logits of the mirrored image.
-    chunk: images, a divisor of b.
+    chunk: how many images at a time, a divisor of b.
+
+  Returns:
+    A function `(variables, batches) -> logits` of tuples with an item for each
+    network: batches uint8 [b, h, w, C], logits [b, h, w].
   """
 
   def step(variables, batches):
@@ -256,13 +268,14 @@ def make_logit_step(models, flips, chunk: int):
 
 
 def _chunked(function, images, chunk):
-  """`function` of [b, ...], applied to [chunk, ...] after [chunk, ...]."""
+  """Applies a function to [b, ...] in pieces of [chunk, ...]."""
   chunks = images.reshape(-1, chunk, *images.shape[1:])
   result = jax.lax.map(function, chunks)
   return result.reshape(-1, *result.shape[2:])
 
 
 def _logits(model, flip, variables, image):
+  """Asks one network, on demand about the mirrored image as well."""
   image = steps.unit(image)
   logits = model.apply(variables, image, train=False)
   if flip:

@@ -1,4 +1,4 @@
-"""A run's second network: where it is, and that it goes with the first."""
+"""A run's second network: where it is, and which first network it is for."""
 
 import dataclasses
 import json
@@ -11,42 +11,48 @@ from carvana_jax.training import saved_steps, trained_run
 
 
 def folder_of(workdir: pathlib.Path) -> pathlib.Path:
-  """Where the second network of a run is, a run of its own."""
+  """Returns the folder of a run's second network, which is a run of its own."""
   return workdir / 'fine'
 
 
 def probabilities_folder(workdir: pathlib.Path) -> pathlib.Path:
-  """Where the first network's probabilities are, for the second one."""
+  """Returns the folder of the first network's probabilities, for the second."""
   return workdir / 'coarse'
 
 
-def record_first_network(workdir: pathlib.Path, run: trained_run.Run) -> None:
-  """Notes in the second network's folder which first one it is for.
+def claim_for_first_network(
+  workdir: pathlib.Path, run: trained_run.Run
+) -> None:
+  """Records in the second network's folder which first network it is for.
 
   Args:
-    workdir: of the first network.
-    run: that network.
+    workdir: the first network's folder.
+    run: the first network.
 
   Raises:
-    UserError: the second one was trained for another.
+    UserError: the second network there was trained for another first one.
   """
   if saved_steps.exists(folder_of(workdir)):
     _refuse_other(workdir, run)
   folder_of(workdir).mkdir(exist_ok=True)
-  files.write(_record(workdir), json.dumps(_named(run)) + '\n')
+  files.write(_record_path(workdir), json.dumps(_record_of(run)) + '\n')
 
 
 def with_second_network(
   workdir: pathlib.Path, run: trained_run.Run
 ) -> trained_run.Run:
-  """The first network with its second one.
+  """Loads the second network of a run.
 
   Args:
-    workdir: of the first network.
-    run: that network.
+    workdir: the first network's folder.
+    run: the first network.
+
+  Returns:
+    The first network with its second one.
 
   Raises:
-    UserError: there is no second one, or it was trained for another.
+    UserError: there is no second network, or it was trained for another first
+      one.
   """
   if not processes.broadcast_result(
     lambda: saved_steps.exists(folder_of(workdir))
@@ -61,10 +67,10 @@ def with_second_network(
 
 
 def _refuse_other(workdir, run):
-  path = _record(workdir)
+  path = _record_path(workdir)
   if not path.exists():
     reason = f'does not say in {path.name} which network it is for'
-  elif files.read_json(path) != _named(run):
+  elif files.read_json(path) != _record_of(run):
     reason = f'is for another network than is the best of {workdir} now'
   else:
     return
@@ -74,9 +80,9 @@ def _refuse_other(workdir, run):
   )
 
 
-def _record(workdir):
+def _record_path(workdir):
   return folder_of(workdir) / 'first.json'
 
 
-def _named(run):
+def _record_of(run):
   return {'network': run.digest()}

@@ -1,16 +1,41 @@
 """A photo whose border a second network looks at, tile by tile."""
 
+from typing import Any
+
 import numpy as np
 
 from carvana_jax.datasets.borders import tile_places
-from carvana_jax.inference.prediction import Given, Input
+from carvana_jax.inference.prediction import Given, Input, Prediction
 from carvana_jax.masks import from_logits
+
+# (top, left) of the part of the photo that is replaced, and of its tile.
+_Cell = tuple[np.ndarray, np.ndarray]
 
 
 class TiledPhoto:
-  """A photo that a second network looks at."""
+  """A photo that a second network looks at, tile by tile.
 
-  def __init__(self, photo, prediction, number, tile):
+  Attributes:
+    photo: as it came.
+    cells: the places to look at; [None], an empty tile, where there are none.
+    left: how many cells have no answer yet.
+  """
+
+  def __init__(
+    self,
+    photo: Any,
+    prediction: Prediction,
+    number: int,
+    tile: tuple[int, int],
+  ):
+    """Finds the tiles along the border of the first network's mask.
+
+    Args:
+      photo: anything, to be given back with the result.
+      prediction: of the first networks, with the photo's pixels.
+      number: which of them the second network is for.
+      tile: height and width of a tile.
+    """
     self.photo = photo
     self._prediction = prediction
     self._number = number
@@ -25,21 +50,25 @@ class TiledPhoto:
     cells = ()
     if tile_places.fits(given.size, tile):
       cells = tile_places.places_along_border(self._coarse, tile)
-    # None: an empty tile. A photo leaves with its last answer, so those without
-    # any would pile up.
+    # A photo leaves with its last answer, so one without any would stay.
     self.cells = list(cells) or [None]
     self.left = len(self.cells)
 
-  def given(self, cell):
-    """What the second network is given of a cell of the border."""
+  def given(self, cell: _Cell | None) -> Given:
+    """Returns what the second network is given of one of the `cells`."""
     tile = np.zeros((*self._tile, 4), np.uint8)
     if cell is not None:
       part = self._part(cell[1], self._tile)
       tile[..., :3], tile[..., 3] = self._pixels[part], self._coarse[part]
     return Given((Input(tile, None),), self._tile, None)
 
-  def replace(self, cell, logits):
-    """Takes over what the second network says of a cell."""
+  def replace(self, cell: _Cell | None, logits: np.ndarray) -> None:
+    """Takes over the inner part of a tile from the second network.
+
+    Args:
+      cell: one of the `cells`.
+      logits: float32 [h, w], the second network's answer for the whole tile.
+    """
     self.left -= 1
     if cell is None:
       return
@@ -49,8 +78,8 @@ class TiledPhoto:
     inner = self._logits[self._part(place, size)]
     inner[:] = logits[self._part(place - tile, inner.shape)]
 
-  def result(self):
-    """The photo and what both networks say of it."""
+  def result(self) -> tuple[Any, Prediction]:
+    """Returns the photo, and the prediction that both networks make of it."""
     logits = list(self._prediction.logits)
     logits[self._number] = self._logits
     return self.photo, self._prediction._replace(logits=tuple(logits))

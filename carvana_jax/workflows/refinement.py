@@ -15,15 +15,19 @@ from carvana_jax.workflows import out_of_fold
 def config_of(
   run: trained_run.Run, given: ConfigDict, folder: pathlib.Path
 ) -> ConfigDict:
-  """The config of a second network.
+  """Makes the config of a second network.
 
   Args:
-    run: the first one.
+    run: the first network.
     given: the config that was asked for.
-    folder: of the first one's probabilities.
+    folder: where the first network's probabilities are.
+
+  Returns:
+    The given config with the first network's data, cut into tiles.
 
   Raises:
-    UserError: the first one can't have a second, or other data were asked for.
+    UserError: the first network can't have a second one, or other data were
+      asked for.
   """
   if run.config.data.multiview or run.config.data.coarse:
     raise UserError(
@@ -50,25 +54,25 @@ def config_of(
 def refine(
   run: trained_run.Run, config: ConfigDict, workdir: pathlib.Path
 ) -> bool:
-  """Trains, or does what of it is left to do.
+  """Trains a second network, or does what is left of that.
 
   Args:
     run: the first network.
-    config: of the second one, see `config_of`.
-    workdir: of the first one.
+    config: of the second network, see `config_of`.
+    workdir: the first network's folder.
 
   Returns:
-    Whether training is over.
+    Whether training is over; False after SIGINT or SIGTERM.
 
   Raises:
-    UserError: there is a second network of another first one, or as of
-      `loop.train`.
+    UserError: there is a second network for another first one, or
+      `loop.train` refuses to train.
   """
   # Before the probabilities of all photos, which take minutes.
   check_config.check(config)
   fine = second_network.folder_of(workdir)
   run_folder.refuse_other_config(config, fine)
-  second_network.record_first_network(workdir, run)
+  second_network.claim_for_first_network(workdir, run)
   builder = prepare.for_scoring(config.data)
   out_of_fold.save_probabilities(
     run,
