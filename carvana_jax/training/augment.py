@@ -1,8 +1,8 @@
-"""Random changes of images and masks, on the device, from one key.
+"""Changes images and masks at random, on the device.
 
-Positions change image and mask together, colours the image alone. What is
-turned or shifted into the picture from outside is the picture mirrored at its
-edge, so that no black corners appear.
+Changes of position concern image and mask, changes of colour the image alone.
+Where a picture is turned or shifted, what comes in from outside is the picture
+mirrored at its edge, so that no black corners appear.
 """
 
 import dm_pix
@@ -33,10 +33,10 @@ def augment(
   """Changes every example in its own way.
 
   Args:
-    keys: random keys [B]; the same key gives the same result.
+    keys: random keys [B]; the same key gives the same changes.
     image: [B, H, W, C], 0..1; of its channels the first three are colours.
     mask: [B, H, W], 0..1.
-    config: `config.augment`, see configs/default.py for its fields.
+    config: `config.augment`; configs/default.py describes its fields.
 
   Returns:
     Image and mask, of the same shapes and ranges.
@@ -44,22 +44,22 @@ def augment(
   place_keys, colour_keys = jax.vmap(jax.random.split, out_axes=1)(keys)
   if config.repaint:
     paint_keys = jax.vmap(lambda key: jax.random.fold_in(key, 2))(keys)
-    painted = lambda *one: _repainted(*one, config.repaint)
-    image = jax.vmap(painted)(paint_keys, image, mask)
+    repaint = lambda *one: _repaint(*one, config.repaint)
+    image = jax.vmap(repaint)(paint_keys, image, mask)
   layers = jnp.concatenate([image, mask[..., None]], axis=-1)
-  # One by one on a CPU: joined with what stands around it, gathering pixels
-  # takes XLA's code there three times as long.
+  # One by one on a CPU: together with the code around it, XLA's gathering of
+  # pixels takes three times as long there.
   at_once = 1 if jax.default_backend() == 'cpu' else len(keys)
   layers = jax.lax.map(
-    lambda one: _place(*one, config), (place_keys, layers), batch_size=at_once
+    lambda one: _move(*one, config), (place_keys, layers), batch_size=at_once
   )
-  coloured = lambda *one: _colour(*one, config)
-  colour = jax.vmap(coloured)(colour_keys, layers[..., :3])
+  change_colour = lambda *one: _change_colour(*one, config)
+  colour = jax.vmap(change_colour)(colour_keys, layers[..., :3])
   image = jnp.concatenate([colour, layers[..., 3:-1]], axis=-1)
   return image, layers[..., -1]
 
 
-def _place(key, layers, config):
+def _move(key, layers, config):
   """Flips, turns, scales and shifts [H, W, C]."""
   keys = jax.random.split(key, 5)
   stretch_key = jax.random.fold_in(key, 5)
@@ -78,6 +78,7 @@ def _place(key, layers, config):
 
 
 def _within(key, limit, shape=()):
+  """Draws numbers from -limit to limit."""
   return jax.random.uniform(key, shape, minval=-limit, maxval=limit)
 
 
@@ -91,7 +92,7 @@ def warp(layers: jax.Array, angle, scales, shift) -> jax.Array:
     shift: [2], down and right, in shares of height and width.
 
   Returns:
-    [H, W, C]; angle 0, scales 1 and shift 0 change nothing.
+    The moved picture, [H, W, C]; angle 0, scales 1 and shift 0 change nothing.
   """
   height, width = layers.shape[:2]
   size = jnp.array([height, width], jnp.float32)
@@ -113,8 +114,8 @@ def warp(layers: jax.Array, angle, scales, shift) -> jax.Array:
   return jax.vmap(sample, in_axes=-1, out_axes=-1)(layers)
 
 
-def _repainted(key, image, mask, probability):
-  """The car, and it alone, in another paint: darker or lighter, tinted."""
+def _repaint(key, image, mask, probability):
+  """Paints the car, and it alone, darker or lighter, and tinted."""
   chosen_key, gamma_key, gain_key = jax.random.split(key, 3)
   gamma = 3 ** _within(gamma_key, 1.0)
   gain = 1.3 ** _within(gain_key, 1.0, (3,))
@@ -125,8 +126,8 @@ def _repainted(key, image, mask, probability):
   return jnp.concatenate([colour, image[..., 3:]], axis=-1)
 
 
-def _colour(key, image, config):
-  """Brightness, contrast, saturation, hue and loss of colour: [H, W, 3]."""
+def _change_colour(key, image, config):
+  """Changes brightness, contrast, saturation and hue, or makes grey."""
   keys = jax.random.split(key, 5)
   amount = lambda i, limit: _within(keys[i], limit)
   if config.brightness:

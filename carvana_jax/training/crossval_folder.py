@@ -1,4 +1,4 @@
-"""What a cross-validation's folder holds: a run a fold, and what was chosen.
+"""The folder of a cross-validation: a run a fold, and what was chosen.
 
 Its folds group those of the cars (0 to 9, see `spec.fold_of`). Fold 0, the test
 split, is in none of them.
@@ -11,22 +11,22 @@ from typing import Any
 from carvana_jax.system import files
 from carvana_jax.system.errors import UserError
 
-# Of crossval.json, what others need.
+# The entries of crossval.json that other commands need.
 _NEEDED = {'folds': int, 'networks': list, 'flip': bool}
 
 
 def run_folders(workdir: pathlib.Path, count: int) -> list[pathlib.Path]:
-  """The folders of the runs, the first one's first."""
+  """Returns the folders of the runs, the first run's first."""
   return [workdir / f'fold_{number}' for number in range(1, count + 1)]
 
 
 def summary_path(workdir: pathlib.Path) -> pathlib.Path:
-  """Where what was chosen and measured is; it is there when all is done."""
+  """Returns the path of crossval.json, which is written when all is done."""
   return workdir / 'crossval.json'
 
 
 def is_crossval(folder: pathlib.Path) -> bool:
-  """Whether a folder is that of a cross-validation, be it unfinished."""
+  """Returns whether a folder is a cross-validation's, finished or not."""
   return summary_path(folder).exists() or run_folders(folder, 1)[0].is_dir()
 
 
@@ -39,13 +39,21 @@ def refuse_crossval(folder: pathlib.Path) -> None:
     )
 
 
-def write(workdir: pathlib.Path, found: dict[str, Any]) -> None:
-  """Writes what `read` gives."""
-  files.write(summary_path(workdir), json.dumps(found, indent=2) + '\n')
+def write(workdir: pathlib.Path, summary: dict[str, Any]) -> None:
+  """Writes crossval.json.
+
+  Args:
+    workdir: the cross-validation's folder.
+    summary: what was chosen and measured, see `read`.
+  """
+  files.write(summary_path(workdir), json.dumps(summary, indent=2) + '\n')
 
 
 def read(workdir: pathlib.Path) -> dict[str, Any]:
-  """What was chosen and measured.
+  """Reads crossval.json.
+
+  Args:
+    workdir: the cross-validation's folder.
 
   Returns:
     `folds`, their number; `networks`, a digest of each; `flip`,
@@ -61,11 +69,11 @@ def read(workdir: pathlib.Path) -> dict[str, Any]:
       'carvana_jax.crossval the same command again, or name its folders fold_1 '
       'and so on one by one.'
     )
-  found = files.read_json(path)
+  summary = files.read_json(path)
   for name, kind in _NEEDED.items():
-    if not isinstance(found.get(name), kind):
+    if not isinstance(summary.get(name), kind):
       raise UserError(
         f'{path} does not tell its {name}; remove it and give '
         'carvana_jax.crossval the same command again.'
       )
-  return found
+  return summary

@@ -1,4 +1,4 @@
-"""Losses of one image each, from logits and soft masks."""
+"""Losses from logits and soft masks, one value an image."""
 
 from collections.abc import Callable
 
@@ -8,12 +8,12 @@ import optax
 
 from carvana_jax.system.errors import UserError
 
-_NEAR = 3.0  # times the weight of the other pixels
+_NEAR_WEIGHT = 3.0  # of pixels near the border; that of the others is 1
 _ROUNDING = 2e-3  # of masks that were moved
 
 
 def bce(logits: jax.Array, target: jax.Array, weight=1.0) -> jax.Array:
-  """Binary cross-entropy, mean over pixels.
+  """Computes the binary cross-entropy, the mean over the pixels.
 
   Args:
     logits: [B, H, W].
@@ -21,14 +21,16 @@ def bce(logits: jax.Array, target: jax.Array, weight=1.0) -> jax.Array:
     weight: [B, H, W] of the pixels, 1 on average.
 
   Returns:
-    [B].
+    [B], 0 or more.
   """
   values = optax.sigmoid_binary_cross_entropy(logits, target)
   return (weight * values).mean((1, 2))
 
 
 def dice(logits: jax.Array, target: jax.Array, weight=1.0) -> jax.Array:
-  """1 - soft Dice (Milletari et al. 2016, without squares), smooth = 1.
+  """Computes 1 - soft Dice, smoothed by 1.
+
+  As Milletari et al. 2016 (V-Net), but without squares.
 
   Args:
     logits: [B, H, W].
@@ -45,21 +47,22 @@ def dice(logits: jax.Array, target: jax.Array, weight=1.0) -> jax.Array:
 
 
 def bce_dice(logits: jax.Array, target: jax.Array) -> jax.Array:
-  """`bce` + `dice`: [B, H, W] twice -> [B]."""
+  """Adds `bce` and `dice`: [B, H, W] twice -> [B]."""
   return bce(logits, target) + dice(logits, target)
 
 
 def border_bce_dice(logits: jax.Array, target: jax.Array) -> jax.Array:
-  """`bce_dice` with `border_weight`: [B, H, W] twice -> [B]."""
+  """Adds `bce` and `dice` by `border_weight`: [B, H, W] twice -> [B]."""
   weight = border_weight(target)
   return bce(logits, target, weight) + dice(logits, target, weight)
 
 
 def border_weight(target: jax.Array) -> jax.Array:
-  """Three times as much near the border, as the challenge's winners had it.
+  """Weighs pixels near the border three times as much as the others.
 
-  Near it are pixels around which a window holds both, car and background: of
-  11x11 in images of up to 128 rows, of 21x21 up to 512, else of 41x41.
+  So did the challenge's winners. A pixel is near the border if the window
+  around it holds both car and background; the window is 11x11 in images of up
+  to 128 rows, 21x21 up to 512, else 41x41.
 
   Args:
     target: [B, H, W], share of the pixel that is car, 0..1.
@@ -71,15 +74,15 @@ def border_weight(target: jax.Array) -> jax.Array:
   size = 11 if height <= 128 else 21 if height <= 512 else 41
   most, least = (_window(target, size, x) for x in (jnp.maximum, jnp.minimum))
   near = (most > _ROUNDING) & (least < 1 - _ROUNDING)
-  weight = jnp.where(near, _NEAR, 1.0)
+  weight = jnp.where(near, _NEAR_WEIGHT, 1.0)
   return weight / weight.mean((1, 2), keepdims=True)
 
 
 def _window(values, size, combine):
-  """`combine` over size x size pixels around each: [B, H, W] -> [B, H, W].
+  """Combines the size x size pixels around each: [B, H, W] -> [B, H, W].
 
-  By shifted copies that reach twice as far every time: XLA's own windows take
-  longer on a CPU than the network does.
+  It does so by shifted copies that reach twice as far every time: XLA's own
+  windows take longer on a CPU than the network does.
   """
   reach = size // 2
   for axis in (1, 2):
@@ -106,7 +109,17 @@ _LOSSES = {
 
 
 def by_name(name: str) -> Callable[[jax.Array, jax.Array], jax.Array]:
-  """The loss that `config.train.loss` names, or a `UserError`."""
+  """Returns the loss that `config.train.loss` names.
+
+  Args:
+    name: one of bce, dice, bce_dice and border_bce_dice.
+
+  Returns:
+    A function of logits and targets, [B, H, W] each, to [B].
+
+  Raises:
+    UserError: there is no loss of that name.
+  """
   if name not in _LOSSES:
     raise UserError(
       f'config.train.loss={name!r} is unknown; '

@@ -1,4 +1,4 @@
-"""What a run was started with: command, commit, versions, devices."""
+"""Collects what a run was started with: command, commit, versions, devices."""
 
 import importlib.metadata
 import pathlib
@@ -14,7 +14,11 @@ _PACKAGES = ('jax', 'flax', 'optax', 'orbax-checkpoint', 'tensorflow')
 
 
 def facts(workdir: pathlib.Path) -> dict[str, str]:
-  """Time, command, commit, versions and devices."""
+  """Returns time, command, commit, versions, devices and workdir.
+
+  Args:
+    workdir: the run's folder.
+  """
   devices = jax.devices()
   versions = (
     f'{name} {importlib.metadata.version(name)}' for name in _PACKAGES
@@ -32,17 +36,17 @@ def facts(workdir: pathlib.Path) -> dict[str, str]:
   }
 
 
-def describe(found: dict[str, str], config: ConfigDict) -> str:
-  """The facts and the config, a line each."""
-  lines = found | {'config': config.to_json()}
+def describe(start: dict[str, str], config: ConfigDict) -> str:
+  """Returns the `facts` of a start and the config, a line each."""
+  lines = start | {'config': config.to_json()}
   return '\n'.join(f'{name:9} {text}' for name, text in lines.items())
 
 
 def commit() -> str:
-  """The checked-out git commit, with '+' where files were changed since.
+  """Returns the git commit, with a '+' where files were changed since.
 
-  Installed elsewhere, the package may lie in a folder of another repository:
-  that one's commit says nothing of it.
+  Installed elsewhere, the package may lie in a folder of another repository,
+  whose commit says nothing about it.
   """
   file = pathlib.Path(__file__)
 

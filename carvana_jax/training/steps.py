@@ -1,16 +1,21 @@
-"""The training and the evaluation step: pure, for one device of several.
+"""The training and the validation step: pure, for one device of several.
 
 Batches are dicts: image uint8 [b, h, w, C], mask uint8 [b, h, w], weight
 float32 [b] (1: real, 0: padding), with b = batch / devices.
 """
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import optax
+from flax import linen as nn
+from ml_collections import ConfigDict
 
 from carvana_jax.metrics import overlap
 from carvana_jax.parallel.devices import AXIS
 from carvana_jax.training import augment, losses
+from carvana_jax.training.train_state import TrainState
 
 # What the values of fields must be, see `check_config`.
 RANGES = {
@@ -22,12 +27,14 @@ RANGES = {
 
 
 def unit(pixels: jax.Array) -> jax.Array:
-  """uint8 0..255 -> float32 0..1."""
+  """Converts uint8 0..255 to float32 0..1."""
   return pixels.astype(jnp.float32) / 255
 
 
-def make_train_step(model, optimizer, config):
-  """The function `(state, batch) -> (state, metrics)`, to run under a pmap.
+def make_train_step(
+  model: nn.Module, optimizer: optax.GradientTransformation, config: ConfigDict
+) -> Callable[..., tuple[TrainState, dict[str, jax.Array]]]:
+  """Makes a training step, to run by `devices.train_step`.
 
   A step whose loss or gradient is not finite changes nothing but the number
   of steps; its metric `skipped` is 1, that of all others 0.
@@ -36,6 +43,10 @@ def make_train_step(model, optimizer, config):
     model: a Linen network.
     optimizer: the optax transformation that the state was created with.
     config: as in configs/default.py.
+
+  Returns:
+    A function `(state, batch) -> (state, metrics)`. The metrics are means over
+    the images on all devices, except `images`, their number, and `skipped`.
   """
   measure = _make_measure(model, config)
 
@@ -76,10 +87,10 @@ def make_train_step(model, optimizer, config):
       )
     norm = optax.global_norm(gradient)
     finite = jnp.isfinite(value) & jnp.isfinite(norm)
-    measured = {
+    metrics = {
       name: jax.lax.psum(total, AXIS) / count for name, total in sums.items()
     }
-    measured |= {
+    metrics |= {
       'loss': value,
       'gradient_norm': norm,
       'images': count,
@@ -89,13 +100,13 @@ def make_train_step(model, optimizer, config):
     new_state = jax.lax.cond(
       finite, lambda: new_state, lambda: state.replace(step=new_state.step)
     )
-    return new_state, measured
+    return new_state, metrics
 
   return step
 
 
 def _make_measure(model, config):
-  """The function that `_accumulated` takes, with more arguments."""
+  """Makes the function that measures a micro-batch, see `_accumulated`."""
   loss_function = losses.by_name(config.train.loss)
 
   def measure(state, batch_stats, key, part, count):
@@ -127,14 +138,17 @@ def _make_measure(model, config):
 
 
 def _accumulated(measure, batch_stats, key, batch, count):
-  """`measure` of a device's batch, or its sum over `count` micro-batches.
+  """Measures a device's batch, in one go or in micro-batches.
 
   Args:
-    measure: `(batch_stats, key, part) -> (batch_stats, tree to add up)`.
-    batch_stats: those before the batch.
-    key: of the batch.
+    measure: a function `(batch_stats, key, part) -> (batch_stats, values)`.
+    batch_stats: the statistics before the batch.
+    key: the random key of the batch.
     batch: image, mask and weight, arrays [b, ...].
-    count: micro-batches, a divisor of b.
+    count: how many micro-batches, a divisor of b.
+
+  Returns:
+    The statistics after the batch, and the sum of the values.
   """
   if count == 1:
     return measure(batch_stats, key, batch)
@@ -160,7 +174,7 @@ def _accumulated(measure, batch_stats, key, batch, count):
 
 
 def _averaged(average, state, decay):
-  """The moving average after the state's step.
+  """Updates the moving average with a new state.
 
   The window grows with the number of steps until `decay` holds, so that the
   random values of the start are soon forgotten.
@@ -170,10 +184,18 @@ def _averaged(average, state, decay):
   return optax.incremental_update(state.trained, average, 1 - decay)
 
 
-def make_validation_step(model, config):
-  """The function `(variables, batch) -> scores` [b] at the network's size.
+def make_validation_step(
+  model: nn.Module, config: ConfigDict
+) -> Callable[..., dict[str, jax.Array]]:
+  """Makes a step that scores a batch at the network's size.
 
-  The scores are those of `overlap.scores`, and the loss.
+  Args:
+    model: a Linen network.
+    config: as in configs/default.py.
+
+  Returns:
+    A function `(variables, batch) -> scores`, [b] each: those of
+    `overlap.scores`, and `loss`.
   """
   loss_function = losses.by_name(config.train.loss)
 
@@ -190,8 +212,15 @@ def make_validation_step(model, config):
   return step
 
 
-def make_probability_step(model):
-  """The function `(variables, batch) -> probabilities` [b, h, w]."""
+def make_probability_step(model: nn.Module) -> Callable[..., jax.Array]:
+  """Makes a step that predicts a batch at the network's size.
+
+  Args:
+    model: a Linen network.
+
+  Returns:
+    A function `(variables, batch) -> probabilities`, float32 [b, h, w].
+  """
 
   def step(variables, batch):
     image = unit(batch['image'])
