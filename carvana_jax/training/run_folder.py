@@ -1,4 +1,4 @@
-"""A run's folder: which config it belongs to, and which process."""
+"""A run's folder: its config, its records, and the process that has it."""
 
 import contextlib
 import json
@@ -29,15 +29,18 @@ _FREE_FIELDS = (
 def lock(workdir: pathlib.Path) -> Iterator[None]:
   """Makes the folder, and keeps other processes from training in it.
 
-  Files that a process which was killed has left half-written are removed.
-  The lock ends with the process, however that ends, so none is left behind.
-  Processes that only read the folder need none. Of a run's several processes
-  the first takes it. A folder in which nothing but the lock was made before an
-  exception is removed.
+  Half-written files of a process that was killed are removed. The lock ends
+  with the process, however that ends, so none is left behind. Processes that
+  only read the folder need no lock; of a run's several processes the first
+  takes it. If an exception is raised before anything else was made in a new
+  folder, the folder is removed.
+
+  Args:
+    workdir: the folder, absolute. It need not exist.
 
   Raises:
-    UserError: another process holds it, the disk knows no locks, or the folder
-      can't be written to.
+    UserError: another process holds the lock, the disk knows no locks, or the
+      folder can't be written to.
   """
   with contextlib.ExitStack() as stack:
     is_new = processes.broadcast_result(lambda: _lock(workdir, stack))
@@ -52,7 +55,7 @@ def lock(workdir: pathlib.Path) -> Iterator[None]:
 
 
 def _lock(workdir, stack):
-  """Locks the folder until the stack ends; whether it was not there before."""
+  """Locks the folder until the stack ends; returns whether it is new."""
   files.check_folder(workdir, '--workdir')
   is_new = not workdir.exists()
   workdir.mkdir(parents=True, exist_ok=True)
@@ -95,18 +98,24 @@ def refuse_other_config(config: ConfigDict, workdir: pathlib.Path) -> None:
 
 
 def compared(config: ConfigDict) -> dict[str, Any]:
-  """{'train.epochs': 20}: the fields that may not differ within a run."""
+  """Returns {'train.epochs': 20} of all fields that a run may not change."""
   flat = _flat(json.loads(config.to_json()))
   return {x: flat[x] for x in flat if x not in _FREE_FIELDS}
 
 
 def write_config(config: ConfigDict, workdir: pathlib.Path) -> None:
-  """Makes the folder the config's own."""
+  """Records the config that the folder belongs to."""
   files.write(_config_file(workdir), config.to_json(indent=2) + '\n')
 
 
 def read_config(workdir: pathlib.Path) -> ConfigDict:
-  """The config of the run in the folder.
+  """Reads the config of the run in a folder.
+
+  Args:
+    workdir: the folder.
+
+  Returns:
+    The config, with all fields of configs/default.py.
 
   Raises:
     UserError: there is no run.
@@ -122,7 +131,12 @@ def read_config(workdir: pathlib.Path) -> ConfigDict:
 
 
 def add_start(workdir: pathlib.Path, start: dict[str, str]) -> None:
-  """Records with what the run was started, or started again."""
+  """Records with what the run was started, or started again.
+
+  Args:
+    workdir: the run's folder.
+    start: as of `provenance.facts`.
+  """
   path = workdir / 'starts.jsonl'
   before = path.read_text() if path.exists() else ''
   whole = before[: before.rfind('\n') + 1]  # the rest was cut off
@@ -130,15 +144,21 @@ def add_start(workdir: pathlib.Path, start: dict[str, str]) -> None:
 
 
 def read_starts(workdir: pathlib.Path) -> list[dict[str, str]]:
-  """What `add_start` recorded."""
+  """Reads what `add_start` recorded, the first start first."""
   return [record for _, record in _records(workdir / 'starts.jsonl')]
 
 
 def read_metrics(workdir: pathlib.Path) -> list[dict[str, float]]:
-  """The lines of metrics.jsonl: `step`, from 1 on, and other numbers.
+  """Reads metrics.jsonl, if it is there.
+
+  Args:
+    workdir: the run's folder.
+
+  Returns:
+    The numbers of each line, by name; each has its `step`, from 1 on.
 
   Raises:
-    UserError: one is something else.
+    UserError: a line is damaged.
   """
   path = workdir / 'metrics.jsonl'
   rows = []
@@ -150,7 +170,7 @@ def read_metrics(workdir: pathlib.Path) -> list[dict[str, float]]:
 
 
 def _records(path):
-  """Yields number and object of every line of a .jsonl."""
+  """Yields the number and the object of every line of a .jsonl."""
   text = path.read_bytes() if path.exists() else b''
   # A line without its end was cut off, or is just being written.
   for number, line in enumerate(text.split(b'\n')[:-1], 1):
@@ -168,7 +188,7 @@ def _damaged(path, number):
 
 
 def _is_number(value):
-  """Whether it is one that can be drawn, or NaN."""
+  """Returns whether a value is a number that can be drawn, or NaN."""
   return type(value) in (int, float) and not abs(value) > 1e300
 
 

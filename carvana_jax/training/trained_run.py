@@ -1,4 +1,4 @@
-"""A trained network, read back from the folder of its run."""
+"""A trained network, as it is read from the folder of its run."""
 
 import dataclasses
 import hashlib
@@ -20,7 +20,7 @@ from carvana_jax.training.optimizer import make_optimizer
 
 @dataclasses.dataclass
 class Run:
-  """What is needed to use a trained network."""
+  """A trained network and all that is needed to use it."""
 
   config: ConfigDict
   model: Any
@@ -31,13 +31,13 @@ class Run:
   fine: 'Run | None' = None
 
   def with_flip(self, flip: bool) -> 'Run':
-    """The same network with another `config.eval.flip`."""
+    """Returns the same network with another `config.eval.flip`."""
     config = self.config.copy_and_resolve_references()
     config.eval.flip = flip
     return dataclasses.replace(self, config=config)
 
   def digest(self) -> str:
-    """16 hexadecimal digits that follow from model and variables."""
+    """Returns 16 hexadecimal digits that follow from model and variables."""
     found = hashlib.sha256(self.config.model.to_json(sort_keys=True).encode())
     found.update(json.dumps([self.config.data.size, self.step]).encode())
     for leaf in jax.tree.leaves(self.variables):
@@ -48,15 +48,19 @@ class Run:
 
 
 def load(workdir: pathlib.Path, of_tiles: bool = False) -> Run:
-  """The best network of a run, from its workdir alone.
+  """Loads the best network of a run, from its workdir alone.
 
   Args:
-    workdir: of the run.
+    workdir: the run's folder.
     of_tiles: whether it may be a second network, which is given tiles.
 
+  Returns:
+    The network, on all devices of this process.
+
   Raises:
-    UserError: there is no checkpoint in the folder, no whole one, or one whose
-      numbers are not finite; or it is that of a second network.
+    UserError: the folder holds no checkpoint that is whole, the code makes
+      other arrays of its config than were saved, the weights are not finite, or
+      it is a second network's folder though `of_tiles` is False.
   """
   try:
     run = _load(workdir)

@@ -1,4 +1,4 @@
-"""Trains a network per fold and chooses on photos of cars it never saw."""
+"""Trains a network a fold, and chooses on photos of cars that it never saw."""
 
 import dataclasses
 import io
@@ -46,10 +46,13 @@ class Stage:
   configs: list[ConfigDict]
 
   def finish(self, save_probabilities: bool) -> dict | None:
-    """Trains, chooses and scores; or does what of it is left to do.
+    """Trains, chooses and scores, or does what is left of that.
+
+    Args:
+      save_probabilities: whether to write those of the photos out of fold.
 
     Returns:
-      What crossval.json holds then; None: training was interrupted.
+      What crossval.json holds; None where training was interrupted.
     """
     runs = []
     for config, folder in zip(self.configs, self.folders, strict=True):
@@ -67,7 +70,7 @@ class Stage:
     scores = ensemble_scores.measure_ensemble(
       runs, choice, builder, part, place
     )
-    found = {
+    summary = {
       'folds': len(runs),
       'validation_folds': [x.data.validation_folds for x in self.configs],
       'networks': [run.digest() for run in runs],
@@ -79,11 +82,11 @@ class Stage:
       'out_of_fold': ensemble_scores.gains_out_of_fold(rows, choice),
       'test': ensemble_scores.gains_on_test(scores, choice),
     }
-    crossval_folder.write(self.folder, found)
-    return found
+    crossval_folder.write(self.folder, summary)
+    return summary
 
   def _choose(self, runs, builder, save_probabilities):
-    """The choice and the rows of images.csv, which are written."""
+    """Returns the choice and the rows of images.csv, which it writes."""
     place = self.folder / 'out_of_fold'
     parts = [
       folds.select(builder, 'validation', config.data.validation_folds)
@@ -179,7 +182,7 @@ def group_folds(count: int, present: Sequence[int]) -> list[tuple[int, ...]]:
   return groups
 
 
-def label(
+def label_photos(
   nets: networks.Networks,
   builder: tfds.core.DatasetBuilder,
   origin: str,
@@ -190,8 +193,11 @@ def label(
   Args:
     nets: the networks.
     builder: the prepared data set of the full size.
-    origin: its `prepare.identity`.
+    origin: the `prepare.identity` of the data set.
     output: a folder; what is there already is kept.
+
+  Raises:
+    UserError: the folder holds results of other networks or data.
   """
   source = reading.undecoded_examples(builder, pseudo_labels.SPLIT)
 
@@ -200,8 +206,9 @@ def label(
     open_ = lambda: io.BytesIO(source[position]['image'])
     return photos.Photo(name, f'{builder.data_path}: {name}', open_)
 
-  found = [photo(*pair) for pair in enumerate(source)]
-  by_file = {photo.file: photo for photo in found}
+  by_file = {
+    found.file: found for found in (photo(*pair) for pair in enumerate(source))
+  }
   cars = photos.group_by_car(list(by_file), nets.multiview)
   output_folder.claim(output, nets.identity() | {'data': origin})
   predict_photos.predict(
@@ -220,7 +227,7 @@ def crossval(
   labelled: bool,
   save_probabilities: bool,
 ) -> list[dict]:
-  """Cross-validates, or does what of it is left to do.
+  """Cross-validates, or does what is left of that.
 
   Args:
     config: of every run.
@@ -230,8 +237,11 @@ def crossval(
     save_probabilities: whether to write those of the photos out of fold.
 
   Returns:
-    What the crossval.json of each stage holds; of fewer stages where training
-    was interrupted.
+    What the crossval.json of each stage holds, of the finished stages only if
+    training was interrupted.
+
+  Raises:
+    UserError: a stage can't be trained, see `prepare_stage`.
   """
   stages = [prepare_stage(config, folder, count)]
   output = folder / 'pseudo_labels'
@@ -245,11 +255,13 @@ def crossval(
     if results:
       builder = prepare.for_scoring(config.data)
       origin = prepare.identity(config.data, builder)
-      label(networks.load([str(folder)], tuned=True), builder, origin, output)
-    found = stage.finish(save_probabilities)
-    if found is None:
+      label_photos(
+        networks.load([str(folder)], tuned=True), builder, origin, output
+      )
+    summary = stage.finish(save_probabilities)
+    if summary is None:
       break
-    results.append(found)
+    results.append(summary)
   return results
 
 

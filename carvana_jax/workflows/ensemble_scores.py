@@ -1,4 +1,4 @@
-"""Scores of the mean of several networks, and what each step adds."""
+"""Scores the mean of several networks, and shows what each step adds."""
 
 import pathlib
 from collections.abc import Sequence
@@ -16,12 +16,12 @@ from carvana_jax.workflows import out_of_fold
 
 
 class Scores(NamedTuple):
-  """Dice of N photos by K networks; each adds to what stands before it."""
+  """Dice of N photos by K networks; each field adds a step to those before."""
 
   car_id: np.ndarray  # str [N]
   single: np.ndarray  # float64 [K, N], of each network, at 0.5, without flips
-  mean: np.ndarray  # float64 [N], of their mean
-  flip: np.ndarray  # float64 [N], with flips, if these were chosen
+  mean: np.ndarray  # float64 [N], of the mean of their logits
+  flip: np.ndarray  # float64 [N], with flips, if flips were chosen
   threshold: np.ndarray  # float64 [N], at the threshold that was chosen
   cleaning: np.ndarray  # float64 [N], with the cleaning that was chosen
 
@@ -41,6 +41,9 @@ def measure_ensemble(
     builder: the prepared data set of the full size.
     part: its photos.
     path: of the file that keeps the scores, see `out_of_fold.load_or_compute`.
+
+  Returns:
+    The scores, of the photos in the order of `part`.
   """
   plain = [run.with_flip(False) for run in runs]
   flipped = [run.with_flip(True) for run in runs] if choice.flip else []
@@ -80,15 +83,15 @@ def measure_ensemble(
 def gains_out_of_fold(
   rows: Sequence[dict[str, Any]], choice: out_of_fold.Choice
 ) -> list[dict[str, Any]]:
-  """What each step adds on the photos out of fold.
+  """Shows what each step adds on the photos out of fold.
 
   Args:
-    rows: from `out_of_fold.rows`.
-    choice: what was chosen on them.
+    rows: as of `out_of_fold.rows`.
+    choice: what was chosen on these photos.
 
   Returns:
-    Rows of the table, each of which adds to the one before, but for a flip that
-    was not chosen.
+    Rows of `gains_table`. Each adds a step to the row before, except that a
+    flip that was not chosen is left out again in the rows after its own.
   """
   cars = [row['car_id'] for row in rows]
   dice = lambda name: [np.array([row[name] for row in rows])]
@@ -105,33 +108,33 @@ def gains_out_of_fold(
 def gains_on_test(
   scores: Scores, choice: out_of_fold.Choice
 ) -> list[dict[str, Any]]:
-  """What each step adds on the test split, the first one being to average.
+  """Shows what each step adds on the test split. Averaging is the first step.
 
   Args:
     scores: of the test split's photos.
     choice: what was chosen on other photos.
 
   Returns:
-    Rows of the table; the first has the networks' mean mean, mean median and
-    mean worst Dice.
+    Rows of `gains_table`. The first is that of a single network: mean, median
+    and worst Dice of each network, averaged over the networks.
   """
   row = lambda name, dice: _row(name, [dice], scores.car_id)
-  found = [
+  rows = [
     _row(f'one network, mean of {len(scores.single)}', scores.single,
          scores.car_id),
     row('their ensemble', scores.mean),
   ]  # fmt: skip
   if choice.flip:
-    found.append(row('flip', scores.flip))
+    rows.append(row('flip', scores.flip))
   return [
-    *found,
+    *rows,
     row(f'threshold {choice.threshold:.3f}', scores.threshold),
     row(f'cleaning: {choice.cleaning}', scores.cleaning),
   ]
 
 
 def _row(name, by_network, cars):
-  """What is told of the Dice [N] of one network, or the mean over several."""
+  """Makes a row of the Dice [N] of one network, or the mean over several."""
   mean = lambda function: float(np.mean([function(x) for x in by_network]))
   return {
     'name': name,
@@ -144,17 +147,17 @@ def _row(name, by_network, cars):
   }
 
 
-def gains_table(found: dict) -> str:
-  """What each step adds, in lines of at most 80 columns.
+def gains_table(summary: dict[str, Any]) -> str:
+  """Formats what each step adds, in lines of at most 80 columns.
 
   Args:
-    found: what crossval.json holds.
+    summary: what crossval.json holds.
   """
   lines = [f'{"":31}{"mean":>9}{"median":>9}{"worst":>9}{"95 % by car":>21}']
   for name, title in ('out_of_fold', 'out of fold'), ('test', 'test'):
-    images, cars = found[name][0]['images'], found[name][0]['cars']
+    images, cars = summary[name][0]['images'], summary[name][0]['cars']
     lines.append(f'{title}: {images} photos of {cars} cars')
-    for row in found[name]:
+    for row in summary[name]:
       low, high = row['dice_interval']
       lines.append(
         f'  {row["name"]:29}{row["dice_mean"]:9.5f}{row["dice_median"]:9.5f}'
