@@ -201,14 +201,13 @@ def label_photos(
   """
   source = reading.undecoded_examples(builder, pseudo_labels.SPLIT)
 
-  def photo(position, row):
+  def as_photo(position, row):
     name = row['filename'].decode()
     open_ = lambda: io.BytesIO(source[position]['image'])
     return photos.Photo(name, f'{builder.data_path}: {name}', open_)
 
-  by_file = {
-    found.file: found for found in (photo(*pair) for pair in enumerate(source))
-  }
+  unlabeled = [as_photo(*pair) for pair in enumerate(source)]
+  by_file = {photo.file: photo for photo in unlabeled}
   cars = photos.group_by_car(list(by_file), nets.multiview)
   output_folder.claim(output, nets.identity() | {'data': origin})
   predict_photos.predict(
