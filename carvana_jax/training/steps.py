@@ -51,15 +51,7 @@ def make_train_step(
   measure = _make_measure(model, config)
 
   def step(state, batch):
-    key = jax.random.wrap_key_data(state.key)
-    key = jax.random.fold_in(key, state.step)
-    augment_key, dropout_key = jax.random.split(key)
-    # An example is augmented in the same way on any number of devices.
-    device, images = jax.lax.axis_index(AXIS), batch['weight'].size
-    keys = jax.vmap(jax.random.fold_in, (None, 0))(
-      augment_key, device * images + jnp.arange(images)
-    )
-    dropout_key = jax.random.fold_in(dropout_key, device)
+    keys, dropout_key = _random_keys(state, batch['weight'].size)
     image, mask = unit(batch['image']), unit(batch['mask'])
     weight = batch['weight']
     image, mask = augment.augment(keys, image, mask, config.augment)
@@ -72,19 +64,9 @@ def make_train_step(
       config.train.accumulate,
     )
     value, gradient = jax.lax.psum((value, gradient), AXIS)
-    change, opt_state = optimizer.update(
-      gradient, state.opt_state, state.params
+    new_state = _updated(
+      state, optimizer, gradient, batch_stats, config.train.average_decay
     )
-    new_state = state.replace(
-      step=state.step + 1,
-      params=optax.apply_updates(state.params, change),
-      batch_stats=batch_stats,
-      opt_state=opt_state,
-    )
-    if decay := config.train.average_decay:
-      new_state = new_state.replace(
-        average=_averaged(state.average, new_state, decay)
-      )
     norm = optax.global_norm(gradient)
     finite = jnp.isfinite(value) & jnp.isfinite(norm)
     metrics = {
@@ -103,6 +85,35 @@ def make_train_step(
     return new_state, metrics
 
   return step
+
+
+def _random_keys(state, images):
+  """Returns keys [images] for a device's augmentation, and one for dropout."""
+  key = jax.random.wrap_key_data(state.key)
+  key = jax.random.fold_in(key, state.step)
+  augment_key, dropout_key = jax.random.split(key)
+  # An example is augmented in the same way on any number of devices.
+  device = jax.lax.axis_index(AXIS)
+  keys = jax.vmap(jax.random.fold_in, (None, 0))(
+    augment_key, device * images + jnp.arange(images)
+  )
+  return keys, jax.random.fold_in(dropout_key, device)
+
+
+def _updated(state, optimizer, gradient, batch_stats, decay):
+  """Returns the state after a step, with its average where there is one."""
+  change, opt_state = optimizer.update(gradient, state.opt_state, state.params)
+  new_state = state.replace(
+    step=state.step + 1,
+    params=optax.apply_updates(state.params, change),
+    batch_stats=batch_stats,
+    opt_state=opt_state,
+  )
+  if decay:
+    new_state = new_state.replace(
+      average=_averaged(state.average, new_state, decay)
+    )
+  return new_state
 
 
 def _make_measure(model, config):
