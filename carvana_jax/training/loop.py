@@ -232,22 +232,7 @@ def _first_or_latest(workdir, checkpoints, create, config, data):
   step = checkpoints.latest_step()
   like = devices.abstract(create)
   if step is None:
-    state = processes.broadcast_arrays(lambda: devices.create(create), like)
-    values, origin = frozen_variables.values(
-      state.frozen, config.model, data.whole('train')
-    )
-    values = processes.broadcast_arrays(
-      lambda: devices.replicate(values), like.frozen
-    )
-    state = state.replace(frozen=values)
-    notes = {
-      'data': data.identity,
-      'train_seconds': 0.0,
-      'frozen': origin,
-      'sums': {},  # of an epoch that is not over, see `EpochTrainer.train`
-      'skipped': 0,  # steps in a row, just before the next one
-    }
-    return state, notes
+    return _first(create, like, config, data)
   notes = checkpoint.read_notes(workdir, step)
   if notes['data'] != data.identity:
     raise UserError(
@@ -256,6 +241,26 @@ def _first_or_latest(workdir, checkpoints, create, config, data):
     )
   print(f'going on from step {step}', flush=True)
   return checkpoint.read_state(workdir, step, like), notes
+
+
+def _first(create, like, config, data):
+  """Returns the state and the notes that a run starts with."""
+  state = processes.broadcast_arrays(lambda: devices.create(create), like)
+  values, origin = frozen_variables.values(
+    state.frozen, config.model, data.whole('train')
+  )
+  values = processes.broadcast_arrays(
+    lambda: devices.replicate(values), like.frozen
+  )
+  state = state.replace(frozen=values)
+  notes = {
+    'data': data.identity,
+    'train_seconds': 0.0,
+    'frozen': origin,
+    'sums': {},  # of an epoch that is not over, see `EpochTrainer.train`
+    'skipped': 0,  # steps in a row, just before the next one
+  }
+  return state, notes
 
 
 def _record(book, step, number, sums, scores, rate, seconds):

@@ -38,13 +38,13 @@ class Run:
 
   def digest(self) -> str:
     """Returns 16 hexadecimal digits that follow from model and variables."""
-    found = hashlib.sha256(self.config.model.to_json(sort_keys=True).encode())
-    found.update(json.dumps([self.config.data.size, self.step]).encode())
+    digest = hashlib.sha256(self.config.model.to_json(sort_keys=True).encode())
+    digest.update(json.dumps([self.config.data.size, self.step]).encode())
     for leaf in jax.tree.leaves(self.variables):
-      found.update(np.ascontiguousarray(leaf))
+      digest.update(np.ascontiguousarray(leaf))
     if self.fine:
-      found.update(self.fine.digest().encode())
-    return found.hexdigest()[:16]
+      digest.update(self.fine.digest().encode())
+    return digest.hexdigest()[:16]
 
 
 def load(workdir: pathlib.Path, of_tiles: bool = False) -> Run:

@@ -189,7 +189,7 @@ def rows(
   """
   half, level = map(from_logits.level_of, (0.5, threshold))
   best = iter(chosen.tolist())
-  found = [
+  table = [
     {
       'filename': str(fold.filename[i]),
       'car_id': str(fold.car_id[i]),
@@ -204,7 +204,7 @@ def rows(
     for number, fold in enumerate(scores, 1)
     for i in range(len(fold.filename))
   ]
-  return sorted(found, key=lambda row: row['dice_chosen'])
+  return sorted(table, key=lambda row: row['dice_chosen'])
 
 
 def load_or_compute(

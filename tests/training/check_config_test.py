@@ -55,6 +55,19 @@ class CheckTest(chex.TestCase):
       check_config.check(config)
     self.assertIn(str(value).strip('(,)'), str(caught.exception))
 
+  def test_every_number_of_these_sections_has_a_range(self):
+    config = default.get_config()
+    numbers = {
+      f'{section}.{name}'
+      for section in ('augment', 'optimizer', 'train', 'eval')
+      for name, value in config[section].items()
+      if type(value) in (int, float)
+    }
+    ranges = [x for module in check_config._MODULES for x in module.RANGES]
+    self.assertLen(ranges, len(set(ranges)))
+    batches = {'train.batch_size', 'eval.batch_size'}  # see `_check_batches`
+    self.assertEqual(set(ranges) - {'train.monitor'}, numbers - batches)
+
   def test_seed(self):
     config = default.get_config()
     config.seed = -1

@@ -126,6 +126,19 @@ class CheckpointTest(SavingTest):
     logits = run.model.apply(run.variables, image, train=False)
     chex.assert_shape(logits, (2, 64, 96))
 
+  @parameterized.parameters(0.0, 0.98)
+  def test_best_variables_are_those_of_the_whole_state(self, decay):
+    self.config.train.average_decay = decay
+    self.create = creator(self.config)
+    self.state = devices.create(self.create)
+    self.save({7: 0.5})
+    like = devices.abstract(self.create)
+    whole = checkpoint.read_state(self.workdir, 7, like).best_variables
+    found = checkpoint.read_best_variables(self.workdir, 7, like)
+    chex.assert_trees_all_equal(plain(found), plain(whole))
+    for leaf in jax.tree.leaves(found):
+      self.assertEqual(leaf.sharding, devices.replicated())
+
   def test_run_of_an_older_version(self):
     self.save({1: 0.5})
     path = self.workdir / 'checkpoints' / '1' / 'metrics' / 'metrics'
@@ -209,8 +222,11 @@ class OtherCodeTest(SavingTest):
     text = self.message(self.like(**{'optimizer.name': 'sgd'}))
     self.assertIn('opt_state/', text)
 
-  def test_load(self):
-    self.notes['config']['model']['first_width'] = 8
+  @parameterized.parameters(
+    ('model', 'first_width', 8), ('optimizer', 'name', 'sgd')
+  )
+  def test_load(self, section, field, value):
+    self.notes['config'][section][field] = value
     self.save({8: 0.6})
     with self.assertRaisesRegex(UserError, 'checkpoints/8 is not what .* more'):
       trained_run.load(self.workdir)

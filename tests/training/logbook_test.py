@@ -2,6 +2,7 @@
 
 import pathlib
 import tempfile
+from unittest import mock
 
 import chex
 import numpy as np
@@ -52,6 +53,18 @@ class GoingOnTest(chex.TestCase):
     self.write(3, [6], loss=2.0)
     losses = [(s, loss) for s, tag, loss in self.events() if tag == 'loss']
     self.assertEqual(losses, [(3, 1.0), (6, 2.0)])
+
+  def test_another_log_is_another_writer(self):
+    calls = []
+
+    class Other(logbook.Writer):
+      def scalars(self, step, values):
+        calls.append((step, values))
+
+    writers = (*logbook.WRITERS, Other)
+    with mock.patch.object(logbook, 'WRITERS', writers):
+      self.write(0, [3, 6], loss=1.0)
+    self.assertEqual(calls, [(3, {'loss': 1.0}), (6, {'loss': 1.0})])
 
   def test_a_damaged_line_is_named(self):
     self.write(0, [3], loss=1.0)
