@@ -21,7 +21,7 @@ from benchmarks.peers.marks import Marks
 from carvana_jax.datasets import images
 from carvana_jax.inference import predictor
 from carvana_jax.system.errors import UserError
-from carvana_jax.training import loop, trained_run, validation
+from carvana_jax.training import trained_run, validation
 
 
 def marking(marks: Marks) -> type[validation.Validation]:
@@ -60,5 +60,5 @@ def marking(marks: Marks) -> type[validation.Validation]:
 
 
 if __name__ == '__main__':
-  loop.Validation = marking(Marks(sys.argv.pop(1)))
+  validation.Validation = marking(Marks(sys.argv.pop(1)))
   runpy.run_module('carvana_jax.main', run_name='__main__', alter_sys=True)

@@ -50,12 +50,12 @@ def run(main: Callable[..., None]) -> None:
   Args:
     main: the command; it is called with the arguments that `parse` names.
   """
-  # Here, as --help need not wait for them.
-  from carvana_jax.system import image_libraries
-
-  image_libraries.configure()
 
   def guarded(argv):
+    # Imported here, as --help and wrong flags need not wait for OpenCV.
+    from carvana_jax.system import image_libraries
+
+    image_libraries.configure()
     if not flags.FLAGS['verbosity'].present:
       logging.set_verbosity(logging.WARNING)
     signal.signal(signal.SIGTERM, _interrupted)
@@ -138,9 +138,10 @@ def _parse(argv, words):
   except SystemExit:  # of --help, which absl ends with 1
     sys.exit(0)
   except Exception as error:  # a config file may raise anything
+    reason = wrong_flags.explain(argv, error)
     if '--debug' in argv:
-      raise
-    _fail(wrong_flags.explain(argv, error))
+      raise UserError(reason) from error
+    _fail(reason)
   if not words and rest:
     _fail(f'{rest[0]!r} is not a flag; flags look like --name=value.')
   if len(rest) != len(words):
