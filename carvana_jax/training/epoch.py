@@ -3,13 +3,12 @@
 import collections
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
 
-from carvana_jax.datasets.input_pipeline import RunData
-from carvana_jax.parallel import devices, processes
+from carvana_jax.parallel import processes
 from carvana_jax.system import cli, progress
 from carvana_jax.training.stopping import SkippedSteps, StopSignal
 from carvana_jax.training.train_state import TrainState
@@ -18,104 +17,72 @@ from carvana_jax.training.train_state import TrainState
 _STEPS_AHEAD = 2
 
 
-class EpochTrainer:
-  """Trains epoch after epoch on a run's batches, which it reads in order.
+def train(
+  train_step: Callable[..., tuple[TrainState, dict[str, jax.Array]]],
+  batches: Iterator[dict[str, jax.Array]],
+  count: int,
+  state: TrainState,
+  sums: dict[str, float],
+  deadline: float,
+  skipped: SkippedSteps,
+  stop_signal: StopSignal,
+) -> tuple[TrainState, dict[str, float]]:
+  """Trains to the end of an epoch, unless a process has to stop before.
 
-  Attributes:
-    skipped: counts the steps that were skipped.
+  Args:
+    train_step: as of `devices.train_step`.
+    batches: those of the run from this step on, on the devices.
+    count: how many steps an epoch has.
+    state: the state after the steps before; it is given away.
+    sums: of the epoch's steps before this one, {} at its start.
+    deadline: when to stop, on the clock `time.monotonic`.
+    skipped: told of every step.
+    stop_signal: looked at after every step.
+
+  Returns:
+    The new state and the new sums: of each metric over the images in the
+    steps that were not skipped; of `images` and `skipped` their numbers; and
+    the `seconds` that all took, with those in which the host `waited` for
+    batches.
+
+  Raises:
+    UserError: too many steps in a row were skipped.
   """
-
-  def __init__(
-    self,
-    train_step: Callable[..., tuple[TrainState, dict[str, jax.Array]]],
-    data: RunData,
-    first_step: int,
-    skipped: SkippedSteps,
-    stop_signal: StopSignal,
-  ):
-    """Starts to read batches.
-
-    Args:
-      train_step: as of `devices.train_step`.
-      data: the run's data.
-      first_step: how many steps are done already.
-      skipped: told of every step.
-      stop_signal: looked at after every step.
-    """
-    self._train_step = _announcing_first(train_step)
-    self._batches = devices.to_devices(data.training(first_step))
-    self._steps_per_epoch = data.steps_per_epoch
-    self.skipped = skipped
-    self._stop_signal = stop_signal
-
-  def train(
-    self, state: TrainState, sums: dict[str, float], deadline: float
-  ) -> tuple[TrainState, dict[str, float]]:
-    """Trains to the end of an epoch, unless a process has to stop before.
-
-    Args:
-      state: the state after the steps before; it is given away.
-      sums: of the epoch's steps before this one, {} at its start.
-      deadline: when to stop, on the clock `time.monotonic`.
-
-    Returns:
-      The new state and the new sums: of each metric over the images in the
-      steps that were not skipped; of `images` and `skipped` their numbers; and
-      the `seconds` that all took, with those in which the host `waited` for
-      batches.
-
-    Raises:
-      UserError: too many steps in a row were skipped.
-    """
-    started = time.monotonic()
-    sums = collections.Counter(sums)
-    # Numbers are fetched some steps late, so that the devices never wait for
-    # the host; steps skipped in a row are still noticed at once.
-    pending = collections.deque()
-    count = self._steps_per_epoch
-    epoch, done = divmod(int(state.step), count)
-    with progress.bar(
-      total=count, initial=done, title=f'epoch {epoch + 1}', unit='step'
-    ) as bar:
-      wish = stop = False
-      for position in range(done, count):
-        asked = time.monotonic()
-        batch = next(self._batches)
-        sums['waited'] += time.monotonic() - asked
-        state, values = self._train_step(state, batch, wish)
-        pending.append((epoch * count + position + 1, values))
-        if len(pending) > _STEPS_AHEAD:
-          stop = self._add(*pending.popleft(), sums, bar)
-        bar.update()
-        # The processes' clocks differ; that of the first counts.
-        late = processes.is_first() and time.monotonic() > deadline
-        wish = self._stop_signal.received or late
-        if stop or (wish and processes.is_only()):
-          break
-      while pending:
-        self._add(*pending.popleft(), sums, bar)
-    sums['seconds'] += time.monotonic() - started
-    return state, dict(sums)
-
-  def _add(self, step, values, sums, bar):
-    """Adds a step's values; returns whether a process wants to stop."""
-    values = {name: float(value) for name, value in values.items()}
-    images, skipped = values.pop('images'), values.pop('skipped')
-    wishes = values.pop('wishes')  # of all processes, which all learn here
-    self.skipped.add(step, skipped > 0)
-    sums['skipped'] += skipped
-    sums['images'] += 0 if skipped else images
-    for name, value in values.items():
-      sums[name] += 0 if skipped else value * images
-    bar.set_postfix(loss=f'{values["loss"]:.4f}', refresh=False)
-    return wishes > 0
+  started = time.monotonic()
+  sums = collections.Counter(sums)
+  # Numbers are fetched some steps late, so that the devices never wait for
+  # the host; steps skipped in a row are still noticed at once.
+  pending = collections.deque()
+  epoch, done = divmod(int(state.step), count)
+  with progress.bar(
+    total=count, initial=done, title=f'epoch {epoch + 1}', unit='step'
+  ) as bar:
+    wish = stop = False
+    for position in range(done, count):
+      asked = time.monotonic()
+      batch = next(batches)
+      sums['waited'] += time.monotonic() - asked
+      state, values = train_step(state, batch, wish)
+      pending.append((epoch * count + position + 1, values))
+      if len(pending) > _STEPS_AHEAD:
+        stop = _add(*pending.popleft(), sums, skipped, bar)
+      bar.update()
+      # The processes' clocks differ; that of the first counts.
+      late = processes.is_first() and time.monotonic() > deadline
+      wish = stop_signal.received or late
+      if stop or (wish and processes.is_only()):
+        break
+    while pending:
+      _add(*pending.popleft(), sums, skipped, bar)
+  sums['seconds'] += time.monotonic() - started
+  return state, dict(sums)
 
 
 def means(sums: dict[str, float]) -> dict[str, float]:
   """Turns an epoch's sums into means over its images.
 
   Args:
-    sums: as of `EpochTrainer.train`.
+    sums: as of `train`.
 
   Returns:
     The mean of each metric; of `skipped` the number of steps.
@@ -129,8 +96,15 @@ def means(sums: dict[str, float]) -> dict[str, float]:
   return averages | {'skipped': sums['skipped']}
 
 
-def _announcing_first(train_step: Callable[..., Any]) -> Callable[..., Any]:
-  """Wraps a step so that its first call prints how long the start took."""
+def announce_first(train_step: Callable[..., Any]) -> Callable[..., Any]:
+  """Wraps a step so that its first call prints how long the start took.
+
+  Args:
+    train_step: as of `devices.train_step`.
+
+  Returns:
+    A function of the same arguments and results.
+  """
   is_announced = not processes.is_first()
 
   def step(*arguments):
@@ -144,3 +118,17 @@ def _announcing_first(train_step: Callable[..., Any]) -> Callable[..., Any]:
     return results
 
   return step
+
+
+def _add(step, values, sums, skipped_steps, bar):
+  """Adds a step's values; returns whether a process wants to stop."""
+  values = {name: float(value) for name, value in values.items()}
+  images, skipped = values.pop('images'), values.pop('skipped')
+  wishes = values.pop('wishes')  # of all processes, which all learn here
+  skipped_steps.add(step, skipped > 0)
+  sums['skipped'] += skipped
+  sums['images'] += 0 if skipped else images
+  for name, value in values.items():
+    sums[name] += 0 if skipped else value * images
+  bar.set_postfix(loss=f'{values["loss"]:.4f}', refresh=False)
+  return wishes > 0

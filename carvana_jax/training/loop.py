@@ -1,6 +1,5 @@
 """The training loop: resume, step, validate, log, save, stop."""
 
-import dataclasses
 import math
 import pathlib
 import time
@@ -90,13 +89,6 @@ def _train(config, workdir):
   print(provenance.describe(start, config), flush=True)
   data = processes.run_in_all(lambda: _prepare_data(config))
   _refuse_differing(config, data)
-  model = models.build(config.model)
-  optimizer = make_optimizer(config.optimizer, data.total_steps)
-  create = train_state.creator(config, model, optimizer)
-  train_step = devices.train_step(
-    steps.make_train_step(model, optimizer, config)
-  )
-  validator = validation.Validation(config, model, data)
   if processes.is_first():
     run_folder.write_config(config, workdir)
     run_folder.add_start(workdir, start)
@@ -104,95 +96,68 @@ def _train(config, workdir):
     stopping.StopSignal() as signal,
     checkpoint.Checkpoints(workdir) as checkpoints,
   ):
-    state, notes = _first_or_latest(workdir, checkpoints, create, config, data)
-    skipped = stopping.SkippedSteps(
-      data, config.train.max_skipped, notes['skipped']
-    )
-    trainer = epoch.EpochTrainer(
-      train_step, data, int(state.step), skipped, signal
-    )
-    run = _Run(config, workdir, data, trainer, validator, checkpoints, signal)
-    return run.train(state, notes)
+    return _train_epochs(config, workdir, data, signal, checkpoints)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Run:
-  """What a run works with, and the order in which it is used."""
-
-  config: ConfigDict
-  workdir: pathlib.Path
-  data: input_pipeline.RunData
-  trainer: epoch.EpochTrainer
-  validator: validation.Validation
-  checkpoints: checkpoint.Checkpoints
-  signal: stopping.StopSignal
-
-  def train(self, state, notes):
-    """Trains from a state on; returns whether training is over."""
-    config, data = self.config, self.data
-    step = recorded = int(state.step)
-    reason = self.reason_to_stop(step, notes)
-    if step < data.total_steps and not reason:
-      print(_HEAD + '  *network size', flush=True)
-      # What there is of the epoch under way is recorded when it ends.
-      recorded -= step % data.steps_per_epoch
-      if recorded < step:
-        self.checkpoints.forget_score(step)
-    limit = 60 * config.train.max_minutes or math.inf
-    with logbook.Logbook(self.workdir, recorded) as book:
-      while step < data.total_steps and not reason:
-        # Whatever happens in an epoch happens in this order.
-        first_step, started = step, time.monotonic()
-        state, sums = self.trainer.train(
-          state, notes['sums'], started + limit - notes['train_seconds']
-        )
-        step = int(state.step)
-        seconds = processes.gather(time.monotonic() - started)[0]
-        is_partial = step % data.steps_per_epoch > 0
-        notes |= {
-          'config': config.to_dict(),
-          'train_seconds': notes['train_seconds'] + seconds,
-          'sums': sums if is_partial else {},
-          'skipped': self.trainer.skipped.in_a_row,
-        }
-        out_of_time = notes['train_seconds'] >= limit
-        if is_partial and not out_of_time and self.is_interrupted():
-          # Neither scored nor recorded: it ends as if never interrupted.
-          self.checkpoints.save(state, notes, -math.inf)
-          return False
-        scores = self.validator.scores(state.best_variables)
-        number = first_step // data.steps_per_epoch + 1
-        rate = (step - first_step) * config.train.batch_size / seconds
-        _record(book, step, number, sums, scores, rate, notes['train_seconds'])
-        if self.is_picture_due(step, number):
-          strips = self.validator.pictures(state.best_variables)
-          book.pictures(step, number, strips)
-        self.checkpoints.save(state, notes, validation.score(scores, config))
-        if self.is_interrupted():
-          return False
-        reason = self.reason_to_stop(step, notes)
-      if reason:
-        print(f'stopped: {reason}')
-    return not self.is_interrupted()
-
-  def is_interrupted(self):
-    """Returns whether any process got a signal; all must call it together."""
-    return any(processes.gather(self.signal.received))
-
-  def is_picture_due(self, step, number):
-    """Returns whether the epoch of a number, which ends here, is pictured."""
-    every = self.config.train.picture_epochs
-    return every and (number % every == 0 or step == self.data.total_steps)
-
-  def reason_to_stop(self, step, notes):
-    """As `stopping.reason_to_stop_early`; all must call it together."""
-    return stopping.reason_to_stop_early(
-      self.config,
-      self.data,
-      step,
-      notes['train_seconds'],
-      self.checkpoints.best_step(),
-    )
+def _train_epochs(config, workdir, data, signal, checkpoints):
+  """Trains from the latest step on; returns whether training is over."""
+  model = models.build(config.model)
+  optimizer = make_optimizer(config.optimizer, data.total_steps)
+  create = train_state.creator(config, model, optimizer)
+  train_step = epoch.announce_first(
+    devices.train_step(steps.make_train_step(model, optimizer, config))
+  )
+  validator = validation.Validation(config, model, data)
+  state, notes = _first_or_latest(workdir, checkpoints, create, config, data)
+  step = recorded = int(state.step)
+  batches = devices.to_devices(data.training(step))
+  skipped = stopping.SkippedSteps(
+    data, config.train.max_skipped, notes['skipped']
+  )
+  limit = 60 * config.train.max_minutes or math.inf
+  is_over = lambda: stopping.is_over(
+    config, data, step, notes['train_seconds'], checkpoints.best_step()
+  )
+  over = is_over()
+  if not over:
+    print(_HEAD + '  *network size', flush=True)
+    # What there is of the epoch under way is recorded when it ends.
+    recorded -= step % data.steps_per_epoch
+    if recorded < step:
+      checkpoints.forget_score(step)
+  with logbook.Logbook(workdir, recorded) as book:
+    while not over:
+      # Whatever happens in an epoch happens in this order.
+      number, first_step = step // data.steps_per_epoch + 1, step
+      started = time.monotonic()
+      state, sums = epoch.train(
+        train_step, batches, data.steps_per_epoch, state, notes['sums'],
+        started + limit - notes['train_seconds'], skipped, signal,
+      )  # fmt: skip
+      step = int(state.step)
+      seconds = processes.gather(time.monotonic() - started)[0]
+      partial = step % data.steps_per_epoch > 0
+      notes |= {
+        'config': config.to_dict(),
+        'train_seconds': notes['train_seconds'] + seconds,
+        'sums': sums if partial else {},
+        'skipped': skipped.in_a_row,
+      }
+      if partial and notes['train_seconds'] < limit and signal.any_received():
+        # Neither scored nor recorded: it ends as if never interrupted.
+        checkpoints.save(state, notes, -math.inf)
+        return False
+      scores = validator.scores(state.best_variables)
+      rate = (step - first_step) * config.train.batch_size / seconds
+      _record(book, step, number, sums, scores, rate, notes['train_seconds'])
+      every = config.train.picture_epochs
+      if every and (number % every == 0 or step == data.total_steps):
+        book.pictures(step, number, validator.pictures(state.best_variables))
+      checkpoints.save(state, notes, validation.score(scores, config))
+      if signal.any_received():
+        return False
+      over = is_over()
+  return not signal.any_received()
 
 
 def _prepare_data(config):
@@ -257,7 +222,7 @@ def _first(create, like, config, data):
     'data': data.identity,
     'train_seconds': 0.0,
     'frozen': origin,
-    'sums': {},  # of an epoch that is not over, see `EpochTrainer.train`
+    'sums': {},  # of an epoch that is not over, see `epoch.train`
     'skipped': 0,  # steps in a row, just before the next one
   }
   return state, notes

@@ -6,6 +6,7 @@ import signal
 from ml_collections import ConfigDict
 
 from carvana_jax.datasets.input_pipeline import RunData
+from carvana_jax.parallel import processes
 from carvana_jax.system.errors import UserError
 
 # What the values of fields must be, see `check_config`.
@@ -22,10 +23,10 @@ RANGES = {
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-def reason_to_stop_early(
+def is_over(
   config: ConfigDict, data: RunData, step: int, seconds: float, best: int | None
-) -> str | None:
-  """Returns why training stops at a step, or None where it goes on.
+) -> bool:
+  """Returns whether training ends at a step; prints why where it ends early.
 
   Args:
     config: as in configs/default.py.
@@ -33,22 +34,20 @@ def reason_to_stop_early(
     step: how many steps are done.
     seconds: how long they took, validation not counted.
     best: the saved step of the highest score; None before the first.
-
-  Returns:
-    The reason in words. After the last step there is none: training does not
-    stop early.
   """
   if step >= data.total_steps:
-    return None
+    return True
   minutes, patience = config.train.max_minutes, config.train.patience
   if minutes and seconds >= 60 * minutes:
-    return f'{minutes} minutes are over'
+    print(f'stopped: {minutes} minutes are over')
+    return True
   if patience and best and step - best >= patience * data.steps_per_epoch:
-    return (
-      f'{patience} epochs without a better validation '
+    print(
+      f'stopped: {patience} epochs without a better validation '
       f'{config.train.monitor}; step {best} is the best'
     )
-  return None
+    return True
+  return False
 
 
 class StopSignal:
@@ -72,6 +71,10 @@ class StopSignal:
     for number, handler in self._handlers_before.items():
       signal.signal(number, handler)
 
+  def any_received(self) -> bool:
+    """Returns whether any process got a signal; all must call it together."""
+    return any(processes.gather(self.received))
+
   def _handle(self, number, _):
     if self.received:
       os._exit(128 + number)  # the exit status that shells give a signal
@@ -85,7 +88,7 @@ class SkippedSteps:
     in_a_row: how many were skipped just before the next step.
   """
 
-  def __init__(self, data: RunData, limit: int, in_a_row: int = 0):
+  def __init__(self, data: RunData, limit: int, in_a_row: int):
     """Starts to count.
 
     Args:

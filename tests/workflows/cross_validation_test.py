@@ -241,9 +241,7 @@ class CrossvalTest(chex.TestCase):
   def test_what_is_done_is_not_repeated(self):
     before = (self.whole / 'crossval.json').read_bytes()
     with (
-      mock.patch.object(
-        epoch.EpochTrainer, 'train', side_effect=AssertionError
-      ),
+      mock.patch.object(epoch, 'train', side_effect=AssertionError),
       mock.patch.object(scoring, 'map_predictions', side_effect=AssertionError),
     ):
       found = self.crossval(self.whole, labelled=False)
