@@ -339,7 +339,7 @@ def main() -> None:
   if args.images < _FEWEST:
     raise UserError(f'--images={args.images} must be at least {_FEWEST}.')
   found = photos.find(str(folder))
-  size = photos.size_of(found[0])
+  size = found[0].pixels().shape[:2]
   for made in (output, report.parent):
     made.mkdir(parents=True, exist_ok=True)
   with tempfile.TemporaryDirectory() as temporary:

@@ -7,7 +7,6 @@ grey, animated, of 16 bits, of printers' inks or not whole.
 
 import io
 import struct
-from typing import IO
 
 import cv2
 import numpy as np
@@ -19,14 +18,7 @@ _FORMATS = ('JPEG', 'PNG', 'WEBP')  # Pillow's names
 _PNG_BITS = 24  # where a PNG tells the bits of a sample
 
 # What Pillow raises for damaged files.
-_DAMAGED = (
-  OSError,
-  EOFError,
-  ValueError,
-  SyntaxError,
-  struct.error,
-  cv2.error,
-)
+_DAMAGED = (OSError, EOFError, ValueError, SyntaxError, struct.error, cv2.error)
 
 # From the stored pixels to the upright ones, by Exif's tag 274 (Exif 2.32,
 # section 4.6.4); 1 and what is not in the standard leave them as they are.
@@ -40,7 +32,6 @@ _UPRIGHT = {
   7: lambda pixels: cv2.flip(cv2.transpose(pixels), -1),
   8: lambda pixels: cv2.rotate(pixels, cv2.ROTATE_90_COUNTERCLOCKWISE),
 }
-_LYING = (5, 6, 7, 8)
 
 
 def decode(data: bytes) -> np.ndarray:
@@ -60,7 +51,7 @@ def decode(data: bytes) -> np.ndarray:
     ValueError: the photo is damaged, too large or of another format; the
       message, such as 'is damaged', is to be put after the photo's name.
   """
-  image = _open(io.BytesIO(data))
+  image = _open(data)
   orientation = _orientation(image)
   try:
     pixels = _stored(image, data)
@@ -69,25 +60,9 @@ def decode(data: bytes) -> np.ndarray:
   return _UPRIGHT[orientation](pixels) if orientation in _UPRIGHT else pixels
 
 
-def size_of(stream: IO[bytes]) -> tuple[int, int]:
-  """Returns (H, W) of the upright photo, of which only the header is read.
-
-  Args:
-    stream: the photo's file.
-
-  Raises:
-    ValueError: as for `decode`.
-  """
-  image = _open(stream)
-  if _orientation(image) in _LYING:
-    return image.width, image.height
-  return image.height, image.width
-
-
-def _open(stream: IO[bytes]) -> Image.Image:
-  """Opens a photo, of which only the header is read."""
+def _open(data: bytes) -> Image.Image:
   try:
-    return images.opened(stream, _FORMATS)
+    return images.opened(io.BytesIO(data), _FORMATS)
   except UnidentifiedImageError as error:
     raise ValueError('is no JPG, PNG or WebP image') from error
   except images.TooLargeError:

@@ -160,8 +160,7 @@ def tuned_config(
     )
   chosen = ConfigDict(eval_config.to_dict())
   chosen.threshold = threshold
-  filled, largest = cleaning.WAYS[way]
-  chosen.fill_holes, chosen.keep_largest = filled, largest
+  chosen.fill_holes, chosen.keep_largest = cleaning.WAYS[way]
   return chosen
 
 

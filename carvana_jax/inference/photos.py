@@ -7,25 +7,24 @@ A ZIP is read member by member and never unpacked: a member's path is only
 looked at. Several threads may read at once.
 """
 
-import contextlib
 import dataclasses
 import functools
 import glob
-import io
 import itertools
 import os
 import re
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import IO
+from collections.abc import Callable, Iterable, Sequence
+from typing import IO, TypeVar
 
 import numpy as np
 
 from carvana_jax.datasets import spec
-from carvana_jax.inference import decoding
 from carvana_jax.inference.decoding import decode
 from carvana_jax.system import zip_archives
 from carvana_jax.system.errors import UserError
+
+T = TypeVar('T')
 
 _ENDINGS = ('.jpg', '.jpeg', '.png', '.webp')
 
@@ -63,8 +62,13 @@ class Photo:
     Raises:
       UserError: they can't be read.
     """
-    with _readable(self) as stream:
-      return stream.read()
+    try:
+      with self.open() as stream:
+        return stream.read()
+    except zip_archives.READ_ERRORS as error:
+      raise UserError(
+        f'{self.label} cannot be read ({error}); replace or remove it.'
+      ) from error
 
   def pixels(self) -> np.ndarray:
     """Decodes the photo, see `decoding.decode`.
@@ -76,8 +80,10 @@ class Photo:
       UserError: the file can't be read, is damaged or no photo.
     """
     data = self.read()
-    with _decodable(self):
+    try:
       return decode(data)
+    except ValueError as error:
+      raise UserError(f'{self.label} {error}; replace or remove it.') from error
 
 
 def find(text: str) -> list[Photo]:
@@ -118,42 +124,6 @@ def find(text: str) -> list[Photo]:
 def on_disk(path: str) -> Photo:
   """Returns the photo in a file, whatever the file's name."""
   return Photo(os.path.basename(path), path, functools.partial(_open, path))
-
-
-def size_of(photo: Photo | bytes) -> tuple[int, int]:
-  """Returns (H, W) of the upright photo, of which only the header is read.
-
-  Args:
-    photo: the photo, or its file's bytes.
-
-  Raises:
-    UserError: a `Photo` can't be read, is damaged or is none.
-    ValueError: bytes are damaged or no photo; the message is to be put after
-      the photo's name.
-  """
-  if isinstance(photo, bytes):
-    return decoding.size_of(io.BytesIO(photo))
-  with _readable(photo) as stream, _decodable(photo):
-    return decoding.size_of(stream)
-
-
-@contextlib.contextmanager
-def _readable(photo: Photo) -> Iterator[IO[bytes]]:
-  try:
-    with photo.open() as stream:
-      yield stream
-  except zip_archives.READ_ERRORS as error:
-    raise UserError(
-      f'{photo.label} cannot be read ({error}); replace or remove it.'
-    ) from error
-
-
-@contextlib.contextmanager
-def _decodable(photo: Photo) -> Iterator[None]:
-  try:
-    yield
-  except ValueError as error:
-    raise UserError(f'{photo.label} {error}; replace or remove it.') from error
 
 
 def _in_folder(folder: str) -> list[Photo]:
@@ -247,25 +217,28 @@ def _refuse_unusable_name(photo: Photo) -> None:
     )
 
 
-def group_by_car(names: Sequence[str], together: bool) -> list[list[str]]:
+def group_by_car(
+  photos: Sequence[T], together: bool, file_of: Callable[[T], str] = str
+) -> list[list[T]]:
   """Groups photos that are looked at together.
 
   Args:
-    names: the names of photos' files, CAR_VIEW.jpg.
+    photos: the photos in any form, such as the names of their files.
     together: whether a network compares the views of a car.
+    file_of: returns the name of a photo's file, CAR_VIEW.jpg.
 
   Returns:
-    A list of names for each car if together, else for each photo.
+    A list of photos for each car if together, else for each photo.
 
   Raises:
     UserError: a car has more views than there can be.
   """
   if not together:
-    return [[name] for name in names]
+    return [[photo] for photo in photos]
   cars = {}
-  for name in names:
-    stem = os.path.splitext(name)[0]
-    cars.setdefault(stem.rpartition('_')[0] or stem, []).append(name)
+  for photo in photos:
+    stem = os.path.splitext(file_of(photo))[0]
+    cars.setdefault(stem.rpartition('_')[0] or stem, []).append(photo)
   for car, views in cars.items():
     if len(views) > spec.VIEWS:
       raise UserError(

@@ -64,9 +64,7 @@ def predict(
     return photo, None
 
   with progress.bar(
-    total=len(paths),
-    initial=len(paths) - sum(map(len, todo)),
-    unit='photo',
+    total=len(paths), initial=len(paths) - sum(map(len, todo)), unit='photo'
   ) as bar:
     keep = wanted.photo or nets.fine
     given = predictor.inputs(
@@ -111,11 +109,8 @@ def predict_share(
       or one could not be, if strict.
   """
   index, count = share
-  by_file = {photo.file: photo for photo in found}
-  cars = [
-    [by_file[file] for file in car]
-    for car in photos.group_by_car(list(by_file), nets.multiview)[index::count]
-  ]
+  cars = photos.group_by_car(found, nets.multiview, lambda x: x.file)
+  cars = cars[index::count]
   refuse_folder(output, found, wanted)
   with output_folder.unclaimed_if_empty(output, is_shared=count > 1):
     output_folder.claim(output, nets.identity() | settings | wanted.settings)
@@ -131,9 +126,7 @@ def predict_share(
 
 
 def refuse_folder(
-  output: pathlib.Path,
-  found: Sequence[photos.Photo],
-  wanted: outputs.Wanted,
+  output: pathlib.Path, found: Sequence[photos.Photo], wanted: outputs.Wanted
 ) -> None:
   """Refuses an output folder whose files could be lost, or taken for photos.
 

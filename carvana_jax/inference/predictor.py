@@ -53,16 +53,12 @@ def inputs(
     UserError: a photo could not be loaded, if `failed` is None.
   """
 
-  def load_and(use):
-    """The function photo -> (photo, result, error), to run in threads."""
-
-    def attempt(photo):
-      try:
-        return photo, use(load(photo)), None
-      except UserError as error:
-        return photo, None, error
-
-    return attempt
+  def attempt(photo, use=lambda pixels: pixels):
+    """Returns (photo, result, error), to run in threads."""
+    try:
+      return photo, use(load(photo)), None
+    except UserError as error:
+      return photo, None, error
 
   def without_failures(results):
     for photo, result, error in results:
@@ -74,12 +70,13 @@ def inputs(
         failed(photo, error)
 
   if not any(config.multiview for config in data_configs):
-    reduce = load_and(lambda x: _reduce(x, data_configs, keep_photos))
+    reduce = lambda pixels: _reduce(pixels, data_configs, keep_photos)
     photos = itertools.chain.from_iterable(cars)
-    yield from without_failures(threads.ordered_map(reduce, photos))
+    results = threads.ordered_map(lambda x: attempt(x, reduce), photos)
+    yield from without_failures(results)
     return
   for car in cars:
-    loaded = list(threads.ordered_map(load_and(lambda x: x), car))
+    loaded = list(threads.ordered_map(attempt, car))
     photos = list(without_failures(_fail_other_sizes(loaded)))
     if photos:
       yield from _compare_views(photos, data_configs, keep_photos)

@@ -22,11 +22,7 @@ class TiledPhoto:
   """
 
   def __init__(
-    self,
-    photo: Any,
-    prediction: Prediction,
-    number: int,
-    tile: tuple[int, int],
+    self, photo: Any, prediction: Prediction, number: int, tile: tuple[int, int]
   ):
     """Finds the tiles along the border of the first network's mask.
 

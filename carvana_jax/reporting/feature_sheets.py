@@ -71,10 +71,9 @@ def _input(path, data_config):
 
 def _car(photo, path):
   """The views of the photo's car, which are beside it."""
-  beside = {x.file: x for x in photos.find(str(path.parent))}
-  cars = photos.group_by_car(list(beside), together=True)
-  car = next(car for car in cars if photo.file in car)
-  return [beside[file] for file in car]
+  beside = photos.find(str(path.parent))
+  cars = photos.group_by_car(beside, True, lambda x: x.file)
+  return next(car for car in cars if photo.file in {x.file for x in car})
 
 
 def _refuse_not_finite(outputs, step):

@@ -45,8 +45,7 @@ def check(config: ConfigDict) -> None:
         raise UserError(f'config.{field}={value} must be {words}.')
   losses.by_name(config.train.loss)
   models.build(config.model)
-  if config.data.coarse:
-    _check_coarse(config)
+  _check_coarse(config.data)
   optimizer.make_optimizer(config.optimizer, total_steps=100)
   _check_folds(config.data.validation_folds)
   _check_pseudo_labels(config.data)
@@ -87,9 +86,9 @@ def _check_pseudo_labels(data_config):
     )
 
 
-def _check_coarse(config):
-  folder = config.data.coarse
-  if config.data.multiview or config.data.pseudo_labels:
+def _check_coarse(data_config):
+  folder = data_config.coarse
+  if folder and (data_config.multiview or data_config.pseudo_labels):
     raise UserError(
       f'config.data.coarse={folder} makes tiles of labelled photos as they '
       'are; unset config.data.multiview and config.data.pseudo_labels.'

@@ -238,12 +238,7 @@ def read_state(workdir: pathlib.Path, step: int, like: Any) -> Any:
     UserError: the saved state has other arrays than `like`.
   """
   args = ocp.args.StandardRestore(like)
-
-  def read():
-    _refuse_other_state(workdir, step, like)
-    return _restore(workdir, step, state=args)['state']
-
-  return processes.broadcast_arrays(read, like)
+  return _restore_state(workdir, step, like, args, like)
 
 
 def read_best_variables(workdir: pathlib.Path, step: int, like: Any) -> Any:
@@ -269,11 +264,8 @@ def read_best_variables(workdir: pathlib.Path, step: int, like: Any) -> Any:
     partial_restore=True,
   )
 
-  def read():
-    _refuse_other_state(workdir, step, like)
-    return _restore(workdir, step, state=args)['state']
-
-  return like.replace(**processes.broadcast_arrays(read, wanted)).best_variables
+  arrays = _restore_state(workdir, step, like, args, wanted)
+  return like.replace(**arrays).best_variables
 
 
 class _Policy(checkpoint_managers.PreservationPolicy):
@@ -327,6 +319,16 @@ def _array_types(tree):
     )
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
   }
+
+
+def _restore_state(workdir, step, like, args, wanted):
+  """Reads those arrays of a saved state that are wanted."""
+
+  def read():
+    _refuse_other_state(workdir, step, like)
+    return _restore(workdir, step, state=args)['state']
+
+  return processes.broadcast_arrays(read, wanted)
 
 
 def _restore(workdir, step, **items):

@@ -78,11 +78,10 @@ class Validation:
     batch = devices.to_host(batch)
     real = int(batch['weight'].sum())
     chosen = np.linspace(0, real - 1, _SAMPLES).astype(int)
-    return _strips(
-      batch['image'][chosen, ..., :3],
-      batch['mask'][chosen],
-      probability[chosen],
-    )
+    predicted = np.round(probability[chosen] * 255).astype(np.uint8)
+    colour = lambda x: np.repeat(x[..., None], 3, axis=-1)
+    image, mask = batch['image'][chosen, ..., :3], batch['mask'][chosen]
+    return np.concatenate([image, colour(mask), colour(predicted)], axis=2)
 
 
 def score(scores: dict[str, float], config: ConfigDict) -> float:
@@ -98,19 +97,3 @@ def score(scores: dict[str, float], config: ConfigDict) -> float:
   sign = -1 if config.train.monitor == 'loss' else 1
   monitored = sign * scores[config.train.monitor]
   return monitored if math.isfinite(monitored) else -math.inf
-
-
-def _strips(image, mask, probability):
-  """Puts input, target and prediction side by side.
-
-  Args:
-    image: uint8 [N, H, W, 3].
-    mask: uint8 [N, H, W].
-    probability: float [N, H, W], 0..1.
-
-  Returns:
-    uint8 [N, H, 3 W, 3].
-  """
-  colour = lambda x: np.repeat(x[..., None], 3, axis=-1)
-  predicted = np.round(probability * 255).astype(np.uint8)
-  return np.concatenate([image, colour(mask), colour(predicted)], axis=2)

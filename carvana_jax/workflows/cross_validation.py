@@ -207,16 +207,10 @@ def label_photos(
     return photos.Photo(name, f'{builder.data_path}: {name}', open_)
 
   unlabeled = [as_photo(*pair) for pair in enumerate(source)]
-  by_file = {photo.file: photo for photo in unlabeled}
-  cars = photos.group_by_car(list(by_file), nets.multiview)
+  cars = photos.group_by_car(unlabeled, nets.multiview, lambda x: x.file)
   output_folder.claim(output, nets.identity() | {'data': origin})
-  predict_photos.predict(
-    nets,
-    [[by_file[file] for file in car] for car in cars],
-    output,
-    outputs.Wanted(probability=True),
-    strict=True,
-  )
+  wanted = outputs.Wanted(probability=True)
+  predict_photos.predict(nets, cars, output, wanted, strict=True)
 
 
 def crossval(

@@ -87,13 +87,8 @@ def measure_dice(
   def compute():
     runs = [run.with_flip(flip) for flip in (False, True)]
     rows = scoring.map_predictions(score, runs, builder, part, 'out of fold')
-    names, cars, views, dice = zip(*rows, strict=True)
-    return Scores(
-      np.array(names),
-      np.array(cars),
-      np.array(views),
-      np.moveaxis(np.array(dice), 1, 0),
-    )._asdict()
+    *columns, dice = map(np.array, zip(*rows, strict=True))
+    return Scores(*columns, np.moveaxis(dice, 1, 0))._asdict()
 
   return Scores(**load_or_compute(path, origin_of([run], builder), compute))
 
@@ -160,8 +155,7 @@ def save_probabilities(
     name = pathlib.Path(truth.label['filename']).stem
     pixels = from_logits.probabilities(prediction.levels())
     files.write(
-      path.with_name(f'{name}{PROBABILITY_ENDING}'),
-      images.encode_png(pixels),
+      path.with_name(f'{name}{PROBABILITY_ENDING}'), images.encode_png(pixels)
     )
 
   def compute():

@@ -37,13 +37,10 @@ class PredictTest(chex.TestCase):
   def predict(self, strict=False, **wanted):
     """Returns the photos that failed."""
     nets = networks.Networks([self.run_], self.run_.config.eval)
-    found = {photo.file: photo for photo in photos.find(str(self.photos))}
-    cars = [
-      [found[file] for file in car]
-      for car in photos.group_by_car(list(found), nets.multiview)
-    ]
+    found = photos.find(str(self.photos))
+    cars = photos.group_by_car(found, nets.multiview, lambda x: x.file)
     wanted = outputs.Wanted(**wanted)
-    predict_photos.refuse_folder(self.output, list(found.values()), wanted)
+    predict_photos.refuse_folder(self.output, found, wanted)
     output_folder.claim(self.output, {'step': self.run_.step})
     return predict_photos.predict(nets, cars, self.output, wanted, strict)
 
