@@ -1,6 +1,5 @@
 """Trains a network a fold, and chooses on photos of cars that it never saw."""
 
-import dataclasses
 import io
 import pathlib
 from collections.abc import Sequence
@@ -31,95 +30,9 @@ from carvana_jax.training import (
 from carvana_jax.workflows import ensemble_scores, out_of_fold
 
 
-@dataclasses.dataclass(frozen=True)
-class Stage:
-  """A cross-validation in a folder, as `prepare_stage` makes it.
-
-  Attributes:
-    folder: for its results.
-    folders: of the runs, one a fold.
-    configs: of the runs, which differ in `data.validation_folds`.
-  """
-
-  folder: pathlib.Path
-  folders: list[pathlib.Path]
-  configs: list[ConfigDict]
-
-  def finish(self, save_probabilities: bool) -> dict | None:
-    """Trains, chooses and scores, or does what is left of that.
-
-    Args:
-      save_probabilities: whether to write those of the photos out of fold.
-
-    Returns:
-      What crossval.json holds; None where training was interrupted.
-    """
-    runs = []
-    for config, folder in zip(self.configs, self.folders, strict=True):
-      print(f'\n{folder.name} of {len(self.folders)}', flush=True)
-      if not loop.train(config, folder):
-        return None
-      run = trained_run.load(folder)
-      if networks.validation_settings(folder, run) is None:
-        evaluate_run.evaluate(run, config.data, 'validation', folder)
-      runs.append(run)
-    builder = prepare.for_scoring(self.configs[0].data)
-    choice, rows = self._choose(runs, builder, save_probabilities)
-    part = folds.select(builder, 'test')
-    place = self.folder / 'ensemble' / 'test.npz'
-    scores = ensemble_scores.measure_ensemble(
-      runs, choice, builder, part, place
-    )
-    summary = {
-      'folds': len(runs),
-      'validation_folds': [x.data.validation_folds for x in self.configs],
-      'networks': [run.digest() for run in runs],
-      'flip': choice.flip,
-      'best_threshold': choice.threshold,
-      'best_cleaning': choice.cleaning,
-      'dataset': builder.info.full_name,
-      'size': prepare.full_size(self.configs[0].data),
-      'out_of_fold': ensemble_scores.gains_out_of_fold(rows, choice),
-      'test': ensemble_scores.gains_on_test(scores, choice),
-    }
-    crossval_folder.write(self.folder, summary)
-    return summary
-
-  def _choose(self, runs, builder, save_probabilities):
-    """Returns the choice and the rows of images.csv, which it writes."""
-    place = self.folder / 'out_of_fold'
-    parts = [
-      folds.select(builder, 'validation', config.data.validation_folds)
-      for config in self.configs
-    ]
-    numbered = list(enumerate(zip(runs, parts, strict=True), 1))
-    scores = [
-      out_of_fold.measure_dice(run, builder, part, place / f'dice_{number}.npz')
-      for number, (run, part) in numbered
-    ]
-    flip, threshold = out_of_fold.best_flip(scores)
-    by_way = np.concatenate([
-      out_of_fold.measure_cleaning(
-        run.with_flip(flip), builder, part, threshold,
-        place / f'cleaning_{number}.npz',
-      )
-      for number, (run, part) in numbered
-    ])  # fmt: skip
-    way = int(by_way.mean(0).argmax())  # of equally good ones the least
-    choice = out_of_fold.Choice(flip, threshold, list(cleaning.WAYS)[way])
-    rows = out_of_fold.rows(scores, threshold, by_way[:, way])
-    files.write(place / 'images.csv', files.csv_text(rows))
-    if save_probabilities:
-      for number, (run, part) in numbered:
-        out_of_fold.save_probabilities(
-          run.with_flip(flip), builder, part, place / f'saved_{number}.npz'
-        )
-    return choice, rows
-
-
 def prepare_stage(
   config: ConfigDict, folder: pathlib.Path, count: int
-) -> Stage:
+) -> list[ConfigDict]:
   """Prepares the data, if need be, and refuses what would fail late.
 
   Args:
@@ -128,7 +41,7 @@ def prepare_stage(
     count: of folds.
 
   Returns:
-    A stage that is ready to train.
+    The configs of the runs, which differ in `data.validation_folds`.
 
   Raises:
     UserError: the config can't be run, a fold would have no car, or the folder
@@ -154,7 +67,7 @@ def prepare_stage(
     own.data.validation_folds = group
     run_folder.refuse_other_config(own, place)
     configs.append(own)
-  return Stage(folder, folders, configs)
+  return configs
 
 
 def group_folds(count: int, present: Sequence[int]) -> list[tuple[int, ...]]:
@@ -180,6 +93,52 @@ def group_folds(count: int, present: Sequence[int]) -> list[tuple[int, ...]]:
         "cars' ids; choose fewer folds or add cars to the folder."
       )
   return groups
+
+
+def finish_stage(
+  configs: Sequence[ConfigDict], folder: pathlib.Path, save_probabilities: bool
+) -> dict | None:
+  """Trains, chooses and scores, or does what is left of that.
+
+  Args:
+    configs: of the runs, as of `prepare_stage`.
+    folder: for the results.
+    save_probabilities: whether to write those of the photos out of fold.
+
+  Returns:
+    What crossval.json holds; None where training was interrupted.
+  """
+  runs = []
+  workdirs = crossval_folder.run_folders(folder, len(configs))
+  for config, workdir in zip(configs, workdirs, strict=True):
+    print(f'\n{workdir.name} of {len(configs)}', flush=True)
+    if not loop.train(config, workdir):
+      return None
+    run = trained_run.load(workdir)
+    if networks.validation_settings(workdir, run) is None:
+      evaluate_run.evaluate(run, config.data, 'validation', workdir)
+    runs.append(run)
+  builder = prepare.for_scoring(configs[0].data)
+  choice, rows = _choose(
+    runs, configs, builder, folder / 'out_of_fold', save_probabilities
+  )
+  part = folds.select(builder, 'test')
+  place = folder / 'ensemble' / 'test.npz'
+  scores = ensemble_scores.measure_ensemble(runs, choice, builder, part, place)
+  summary = {
+    'folds': len(runs),
+    'validation_folds': [x.data.validation_folds for x in configs],
+    'networks': [run.digest() for run in runs],
+    'flip': choice.flip,
+    'best_threshold': choice.threshold,
+    'best_cleaning': choice.cleaning,
+    'dataset': builder.info.full_name,
+    'size': prepare.full_size(configs[0].data),
+    'out_of_fold': ensemble_scores.gains_out_of_fold(rows, choice),
+    'test': ensemble_scores.gains_on_test(scores, choice),
+  }
+  crossval_folder.write(folder, summary)
+  return summary
 
 
 def label_photos(
@@ -236,22 +195,23 @@ def crossval(
   Raises:
     UserError: a stage can't be trained, see `prepare_stage`.
   """
-  stages = [prepare_stage(config, folder, count)]
+  stages = {folder: prepare_stage(config, folder, count)}
   output = folder / 'pseudo_labels'
   if labelled:
     config = config.copy_and_resolve_references()
     config.data.pseudo_labels = str(output)
-    stages.append(prepare_stage(config, folder / 'stage2', count))
+    second = folder / 'stage2'
+    stages[second] = prepare_stage(config, second, count)
     pseudo_labels.refuse_none(prepare.for_scoring(config.data))
   results = []
-  for stage in stages:
+  for place, configs in stages.items():
     if results:
       builder = prepare.for_scoring(config.data)
       origin = prepare.identity(config.data, builder)
       label_photos(
         networks.load([str(folder)], tuned=True), builder, origin, output
       )
-    summary = stage.finish(save_probabilities)
+    summary = finish_stage(configs, place, save_probabilities)
     if summary is None:
       break
     results.append(summary)
@@ -270,3 +230,34 @@ def results_text(results: Sequence[dict]) -> str:
     f'{stage["size"]}{title}\n{ensemble_scores.gains_table(stage)}'
     for title, stage in zip(titles, results, strict=False)
   )
+
+
+def _choose(runs, configs, builder, place, save_probabilities):
+  """Returns the choice and the rows of images.csv, which it writes."""
+  parts = [
+    folds.select(builder, 'validation', config.data.validation_folds)
+    for config in configs
+  ]
+  numbered = list(enumerate(zip(runs, parts, strict=True), 1))
+  scores = [
+    out_of_fold.measure_dice(run, builder, part, place / f'dice_{number}.npz')
+    for number, (run, part) in numbered
+  ]
+  flip, threshold = out_of_fold.best_flip(scores)
+  by_way = np.concatenate([
+    out_of_fold.measure_cleaning(
+      run.with_flip(flip), builder, part, threshold,
+      place / f'cleaning_{number}.npz',
+    )
+    for number, (run, part) in numbered
+  ])  # fmt: skip
+  way = int(by_way.mean(0).argmax())  # of equally good ones the least
+  choice = out_of_fold.Choice(flip, threshold, list(cleaning.WAYS)[way])
+  rows = out_of_fold.rows(scores, threshold, by_way[:, way])
+  files.write(place / 'images.csv', files.csv_text(rows))
+  if save_probabilities:
+    for number, (run, part) in numbered:
+      out_of_fold.save_probabilities(
+        run.with_flip(flip), builder, part, place / f'saved_{number}.npz'
+      )
+  return choice, rows
