@@ -115,18 +115,18 @@ def _train_epochs(config, workdir, data, signal, checkpoints):
     data, config.train.max_skipped, notes['skipped']
   )
   limit = 60 * config.train.max_minutes or math.inf
-  is_over = lambda: stopping.is_over(
+  find_reason = lambda: stopping.reason_to_stop_early(
     config, data, step, notes['train_seconds'], checkpoints.best_step()
   )
-  over = is_over()
-  if not over:
+  reason = find_reason()
+  if step < data.total_steps and not reason:
     print(_HEAD + '  *network size', flush=True)
     # What there is of the epoch under way is recorded when it ends.
     recorded -= step % data.steps_per_epoch
     if recorded < step:
       checkpoints.forget_score(step)
   with logbook.Logbook(workdir, recorded) as book:
-    while not over:
+    while step < data.total_steps and not reason:
       # Whatever happens in an epoch happens in this order.
       number, first_step = step // data.steps_per_epoch + 1, step
       started = time.monotonic()
@@ -156,7 +156,9 @@ def _train_epochs(config, workdir, data, signal, checkpoints):
       checkpoints.save(state, notes, validation.score(scores, config))
       if signal.any_received():
         return False
-      over = is_over()
+      reason = find_reason()
+  if reason:
+    print(f'stopped: {reason}')
   return not signal.any_received()
 
 

@@ -23,10 +23,10 @@ RANGES = {
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-def is_over(
+def reason_to_stop_early(
   config: ConfigDict, data: RunData, step: int, seconds: float, best: int | None
-) -> bool:
-  """Returns whether training ends at a step; prints why where it ends early.
+) -> str | None:
+  """Returns why training stops at a step, or None where it goes on.
 
   Args:
     config: as in configs/default.py.
@@ -34,20 +34,22 @@ def is_over(
     step: how many steps are done.
     seconds: how long they took, validation not counted.
     best: the saved step of the highest score; None before the first.
+
+  Returns:
+    The reason in words. After the last step there is none: training does not
+    stop early.
   """
   if step >= data.total_steps:
-    return True
+    return None
   minutes, patience = config.train.max_minutes, config.train.patience
   if minutes and seconds >= 60 * minutes:
-    print(f'stopped: {minutes} minutes are over')
-    return True
+    return f'{minutes} minutes are over'
   if patience and best and step - best >= patience * data.steps_per_epoch:
-    print(
-      f'stopped: {patience} epochs without a better validation '
+    return (
+      f'{patience} epochs without a better validation '
       f'{config.train.monitor}; step {best} is the best'
     )
-    return True
-  return False
+  return None
 
 
 class StopSignal:
