@@ -38,9 +38,7 @@ def main(first: str, second: str) -> None:
   """Runs the command."""
   args = flags.FLAGS
   folders = comparison.evaluation_folders(
-    [files.absolute(name) for name in (first, second)],
-    args.dataset,
-    args.split,
+    [files.absolute(name) for name in (first, second)], args.dataset, args.split
   )
   rows, summaries = zip(*map(comparison.read, folders), strict=True)
   comparison.refuse_other_images(*rows)

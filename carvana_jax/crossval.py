@@ -69,11 +69,7 @@ def main() -> None:
   loop.use_cores(args.config)
   compilation_cache.use()
   results = cross_validation.crossval(
-    args.config,
-    folder,
-    args.folds,
-    args.pseudo_labels,
-    args.save_probabilities,
+    args.config, folder, args.folds, args.pseudo_labels, args.save_probabilities
   )
   if len(results) < 1 + args.pseudo_labels:
     return  # interrupted

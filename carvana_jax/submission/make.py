@@ -153,9 +153,7 @@ def write_parts(
 
   rows = lambda numbers: sum(len(store.names_of(x)) for x in numbers)
   with progress.bar(
-    total=rows(mine),
-    initial=rows(mine) - rows(todo),
-    unit='photo',
+    total=rows(mine), initial=rows(mine) - rows(todo), unit='photo'
   ) as bar:
     cars = itertools.chain.from_iterable(map(store.cars_of, todo))
     given = predictor.inputs(cars, pixels, nets.data_configs, fail, nets.fine)

@@ -51,8 +51,7 @@ def _worst_first(checks):
   """Returns (check, finding), what is wrong and deviates most first."""
   found = [(check, finding) for check in checks for finding in check.findings]
   return sorted(
-    found,
-    key=lambda x: (x[0].severity != findings.WRONG, -x[1].deviation),
+    found, key=lambda x: (x[0].severity != findings.WRONG, -x[1].deviation)
   )
 
 
