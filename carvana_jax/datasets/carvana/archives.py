@@ -17,7 +17,7 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 from etils import epath
 
@@ -87,11 +87,11 @@ def find(manual_dir: epath.PathLike, unlabeled: bool) -> Source:
   layers = [files]
   for archive in _nearest(_named(files, f'{COMPETITION}.zip')):
     layers.append(list(file_listing.files_in_archive(archive)))
-  photos = _group(layers, PHOTOS, _photo_stem)
-  masks = _group(layers, MASKS, _mask_stem)
+  photos = _group(layers, PHOTOS, _PHOTO_NAME)
+  masks = _group(layers, MASKS, _MASK_NAME)
   if not photos or not masks:
     raise _missing(folder, bool(photos), bool(masks))
-  test = _group(layers, TEST, _photo_stem) if unlabeled else {}
+  test = _group(layers, TEST, _PHOTO_NAME) if unlabeled else {}
   return Source(photos, masks, test, _metadata(layers))
 
 
@@ -110,9 +110,8 @@ def fingerprint(source: Source) -> str:
 
 
 def _missing(folder: epath.Path, photos: bool, masks: bool) -> UserError:
-  lacking = [
-    name for name, there in (('photos', photos), ('masks', masks)) if not there
-  ]
+  there = {'photos': photos, 'masks': masks}
+  lacking = [name for name in there if not there[name]]
   return MissingFilesError(
     f'{folder} has no {" and no ".join(lacking)} of the Carvana challenge: it'
     ' must hold train/ and train_masks/ (or train_hq/), or train.zip and'
@@ -124,15 +123,13 @@ def _missing(folder: epath.Path, photos: bool, masks: bool) -> UserError:
 
 
 def _group(
-  layers: list[list[File]],
-  names: tuple[str, ...],
-  stem_of: Callable[[File], str | None],
+  layers: list[list[File]], names: tuple[str, ...], pattern: re.Pattern[str]
 ) -> dict[str, File]:
   """Returns the files of the first of the names that any layer has, by stem."""
   for name in names:
     for files in layers:
-      found = _by_stem(_unpacked(files, name), stem_of)
-      found = found or _by_stem(_zipped(files, name), stem_of)
+      found = _by_stem(_unpacked(files, name), pattern)
+      found = found or _by_stem(_zipped(files, name), pattern)
       if found:
         return found
   return {}
@@ -174,33 +171,18 @@ def _twice(first: File, second: File) -> UserError:
 
 
 def _by_stem(
-  files: Iterable[File], stem_of: Callable[[File], str | None]
+  files: Iterable[File], pattern: re.Pattern[str]
 ) -> dict[str, File]:
   """Keys files by stem, and drops those whose names have another pattern."""
   found = {}
   for file in files:
-    stem = stem_of(file)
-    if stem is None:
+    match = pattern.fullmatch(file.path.name)
+    if not match or not spec.parse_photo(stem := match['stem']):
       continue
     if stem in found:
       raise _twice(found[stem], file)
     found[stem] = file
   return found
-
-
-def _photo_stem(file: File) -> str | None:
-  return _stem(_PHOTO_NAME, file)
-
-
-def _mask_stem(file: File) -> str | None:
-  return _stem(_MASK_NAME, file)
-
-
-def _stem(pattern: re.Pattern[str], file: File) -> str | None:
-  match = pattern.fullmatch(file.path.name)
-  if match and spec.parse_photo(match['stem']):
-    return match['stem']
-  return None
 
 
 # Metadata.

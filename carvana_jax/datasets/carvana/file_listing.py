@@ -6,6 +6,7 @@ looked at, and no file is ever written under it.
 
 import dataclasses
 import errno
+import functools
 import os
 import pathlib
 import shutil
@@ -90,7 +91,9 @@ def files_in_folder(
       if not inside or (path.name in groups and len(inside) < 3):
         yield from files_in_folder(path, groups, parts)
     elif path.exists() and _is_regular(path):  # no link to nowhere
-      yield _file_in_folder(path, pathlib.PurePosixPath(*parts))
+      relative = pathlib.PurePosixPath(*parts)
+      opener = functools.partial(path.open, 'rb')
+      yield File(str(relative), relative, path.stat().length, opener)
 
 
 def files_in_archive(archive: File) -> Iterator[File]:
@@ -116,7 +119,8 @@ def files_in_archive(archive: File) -> Iterator[File]:
     path = pathlib.PurePosixPath(info.filename)
     # A damaged directory may have members without a name.
     if path.name and not info.is_dir() and not _is_hidden(path.parts):
-      yield _file_in_archive(archive, opened, info, path)
+      opener = functools.partial(opened.open, info)
+      yield File(f'{archive}:{path}', path, info.file_size, opener)
 
 
 def _is_hidden(parts: tuple[str, ...]) -> bool:
@@ -128,29 +132,6 @@ def _is_regular(path: epath.Path) -> bool:
   """Returns whether it is no pipe or device, which might never end."""
   mode = path.stat().mode  # None in the cloud
   return mode is None or stat.S_ISREG(mode)
-
-
-def _file_in_folder(path: epath.Path, relative: pathlib.PurePosixPath) -> File:
-  return File(
-    label=str(relative),
-    path=relative,
-    size=path.stat().length,
-    open=lambda: path.open('rb'),
-  )
-
-
-def _file_in_archive(
-  archive: File,
-  opened: zipfile.ZipFile,
-  info: zipfile.ZipInfo,
-  path: pathlib.PurePosixPath,
-) -> File:
-  return File(
-    label=f'{archive}:{path}',
-    path=path,
-    size=info.file_size,
-    open=lambda: opened.open(info),
-  )
 
 
 def _seekable(archive: File) -> IO[bytes]:

@@ -92,11 +92,10 @@ def nature(file: File) -> str:
 
 
 def _raise_first(problems: list[str]) -> None:
-  if not problems:
-    return
-  others = len(problems) - 1
-  more = f' ({others} more with problems)' if others else ''
-  raise UserError(problems[0] + more)
+  if problems:
+    others = len(problems) - 1
+    more = f' ({others} more with problems)' if others else ''
+    raise UserError(problems[0] + more)
 
 
 def _unpaired(source: Source) -> list[str]:
@@ -111,16 +110,12 @@ def _unpaired(source: Source) -> list[str]:
 
 
 def _broken(source: Source, height: int, width: int) -> list[str]:
-  def photo(file: File) -> str | None:
-    return _problem(file, _check_photo, height, width)
-
-  def mask(file: File) -> str | None:
-    return _problem(file, _check_mask, height, width)
-
-  jobs = [(photo, file) for file in source.photos.values()]
-  jobs += [(mask, file) for file in source.masks.values()]
-  jobs += [(photo, file) for file in source.test.values()]
-  problems = threads.ordered_map(lambda job: job[0](job[1]), jobs)
+  jobs = [(file, _check_photo) for file in source.photos.values()]
+  jobs += [(file, _check_mask) for file in source.masks.values()]
+  jobs += [(file, _check_photo) for file in source.test.values()]
+  problems = threads.ordered_map(
+    lambda job: _problem(*job, height, width), jobs
+  )
   seen = progress.bar(
     problems, total=len(jobs), unit=' images', title='checking images'
   )
