@@ -3,6 +3,7 @@
 import hashlib
 import pathlib
 import re
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,6 +33,9 @@ RELEASE_NOTES = {
   '1.0.0': 'Initial release.',
   '1.0.1': 'The same pixels in PNG without filters, which decode faster.',
 }
+
+# What TFDS writes: names, each with the features of its example.
+Examples = Iterator[tuple[str, dict[str, Any]]]
 
 _PHOTO = re.compile(r'(?P<car>[0-9a-f]{12})_(?P<view>[0-9]{2})')
 
@@ -113,15 +117,13 @@ def features(size: str) -> tfds.features.FeaturesDict:
     size: HEIGHTxWIDTH of the pictures.
   """
   height, width = parse_size(size)
-  encoding = 'jpeg' if size == ORIGINAL_SIZE else 'png'
+  kind = 'jpeg' if size == ORIGINAL_SIZE else 'png'
+  photo = tfds.features.Image(shape=(height, width, 3), encoding_format=kind)
+  mask = tfds.features.Image(shape=(height, width, 1), encoding_format='png')
   return tfds.features.FeaturesDict(
     {
-      'image': tfds.features.Image(
-        shape=(height, width, 3), encoding_format=encoding
-      ),
-      'mask': tfds.features.Image(
-        shape=(height, width, 1), encoding_format='png'
-      ),
+      'image': photo,
+      'mask': mask,
       'filename': tfds.features.Text(),  # '<car>_<view>.jpg'
       'car_id': tfds.features.Text(),
       'view': tfds.features.Scalar(np.int32),  # 1..16

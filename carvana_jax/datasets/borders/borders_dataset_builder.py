@@ -2,7 +2,7 @@
 
 import hashlib
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -60,21 +60,15 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     super().__init__(**kwargs)
 
   def _info(self) -> tfds.core.DatasetInfo:
+    coarse = tfds.features.Image(shape=(*self._size, 1), encoding_format='png')
+    features = {**spec.features(self.builder_config.name), 'coarse': coarse}
     return self.dataset_info_from_configs(
-      description=_DESCRIPTION,
-      features=tfds.features.FeaturesDict(
-        {
-          **spec.features(self.builder_config.name),
-          'coarse': tfds.features.Image(
-            shape=(*self._size, 1), encoding_format='png'
-          ),
-        }
-      ),
+      description=_DESCRIPTION, features=tfds.features.FeaturesDict(features)
     )
 
   def _split_generators(
     self, dl_manager: tfds.download.DownloadManager
-  ) -> dict[str, Iterator[tuple[str, dict[str, Any]]]]:
+  ) -> dict[str, spec.Examples]:
     del dl_manager  # nothing to download
     return {
       split: self._generate_examples(split)
@@ -82,18 +76,14 @@ class Builder(tfds.core.GeneratorBasedBuilder):
       if split != 'unlabeled'
     }
 
-  def _generate_examples(
-    self, split: str
-  ) -> Iterator[tuple[str, dict[str, Any]]]:
+  def _generate_examples(self, split: str) -> spec.Examples:
     """Yields (name, example) for the tiles of a photo, then of the next."""
     source = reading.undecoded_examples(self._source, split)
     cut = lambda position: list(self._cut(source[position]))
     for examples in threads.ordered_map(cut, range(len(source))):
       yield from examples
 
-  def _cut(
-    self, example: Mapping[str, Any]
-  ) -> Iterator[tuple[str, dict[str, Any]]]:
+  def _cut(self, example: Mapping[str, Any]) -> spec.Examples:
     """Yields (name, example) for the tiles of one photo."""
     name = spec.photo_name(example['car_id'].decode(), int(example['view']))
     layers = {
@@ -108,10 +98,9 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     )
     height, width = self._size
     for number, (top, left) in enumerate(corners):
+      place = slice(top, top + height), slice(left, left + width)
       tile = {
-        layer: images.encode_png(
-          pixels[top : top + height, left : left + width]
-        )
+        layer: images.encode_png(pixels[place])
         for layer, pixels in layers.items()
       }
       yield f'{name}_{number:02d}', {**example, **tile}

@@ -51,9 +51,8 @@ def views(photos: Sequence[np.ndarray], height: int, width: int) -> list[View]:
   Returns:
     As many views as photos, in their order.
   """
-  frames = np.stack(
-    list(threads.ordered_map(lambda photo: resize(photo, *FRAME), photos))
-  )
+  reduced = threads.ordered_map(lambda photo: resize(photo, *FRAME), photos)
+  frames = np.stack(list(reduced))
   mean, median = mean_of(frames), median_of(frames)
 
   def view(number: int) -> View:
@@ -61,9 +60,8 @@ def views(photos: Sequence[np.ndarray], height: int, width: int) -> list[View]:
     box = place(find_car(frame, mean, len(frames)), *photo.shape[:2])
     # At the photo's size the box is whole pixels for both.
     difference = resize(difference_of(frame, median), *photo.shape[:2])
-    return View(
-      cut(photo, box, height, width), cut(difference, box, height, width), box
-    )
+    crops = (cut(x, box, height, width) for x in (photo, difference))
+    return View(*crops, box)
 
   return list(threads.ordered_map(view, range(len(photos))))
 
@@ -156,9 +154,8 @@ def find_car(frame: np.ndarray, mean: np.ndarray, count: int) -> np.ndarray:
   rows, columns = (np.flatnonzero(is_car.any(axis)) for axis in (1, 0))
   first = np.array([rows[0], columns[0]]) - _MARGIN
   last = np.array([rows[-1], columns[-1]]) + 1 + _MARGIN
-  return np.concatenate(
-    [np.maximum(first, 0), np.minimum(last, is_car.shape)]
-  ).astype(np.int32)
+  box = [np.maximum(first, 0), np.minimum(last, is_car.shape)]
+  return np.concatenate(box).astype(np.int32)
 
 
 def place(box: np.ndarray, height: int, width: int) -> np.ndarray:

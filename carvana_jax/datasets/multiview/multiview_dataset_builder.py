@@ -1,12 +1,12 @@
 """Another data set's photos, cropped to the car, as a TFDS data set."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
 
-from carvana_jax.datasets import folds, images, spec
+from carvana_jax.datasets import folds, images, reading, spec
 from carvana_jax.datasets.multiview import cropping
 from carvana_jax.system import threads
 
@@ -49,52 +49,39 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     super().__init__(**kwargs)
 
   def _info(self) -> tfds.core.DatasetInfo:
-    height, width = self._size
+    shape = (*self._size, 3)
+    features = {
+      **spec.features(self.builder_config.name),
+      'difference': tfds.features.Image(shape=shape, encoding_format='png'),
+      'box': tfds.features.Tensor(shape=(4,), dtype=np.int32),
+    }
     return self.dataset_info_from_configs(
-      description=_DESCRIPTION,
-      features=tfds.features.FeaturesDict(
-        {
-          **spec.features(self.builder_config.name),
-          'difference': tfds.features.Image(
-            shape=(height, width, 3), encoding_format='png'
-          ),
-          'box': tfds.features.Tensor(shape=(4,), dtype=np.int32),
-        }
-      ),
+      description=_DESCRIPTION, features=tfds.features.FeaturesDict(features)
     )
 
   def _split_generators(
     self, dl_manager: tfds.download.DownloadManager
-  ) -> dict[str, Iterator[tuple[str, dict[str, Any]]]]:
+  ) -> dict[str, spec.Examples]:
     del dl_manager  # nothing to download
     return {
       split: self._generate_examples(split)
       for split in self._source.info.splits
     }
 
-  def _generate_examples(
-    self, split: str
-  ) -> Iterator[tuple[str, dict[str, Any]]]:
+  def _generate_examples(self, split: str) -> spec.Examples:
     """Yields (name, example) for all views of a car, then of the next."""
-    skip = tfds.decode.SkipDecoding()
-    source = self._source.as_data_source(
-      split, decoders={'image': skip, 'mask': skip}
-    )
+    source = reading.undecoded_examples(self._source, split)
     for positions in folds.cars_of(source).values():
       yield from self._crop_car([source[position] for position in positions])
 
-  def _crop_car(
-    self, examples: list[Mapping[str, Any]]
-  ) -> Iterator[tuple[str, dict[str, Any]]]:
+  def _crop_car(self, examples: list[Mapping[str, Any]]) -> spec.Examples:
     """Yields (name, example), in their order, for the views of one car."""
     photos = threads.ordered_map(
       lambda example: images.decode_photo(example['image']), examples
     )
     crops = cropping.views(list(photos), *self._size)
 
-    def crop(
-      pair: tuple[Mapping[str, Any], cropping.View],
-    ) -> tuple[str, dict[str, Any]]:
+    def crop(pair):
       example, view = pair
       mask = images.decode_mask(example['mask'])
       # The source's own keys, and so its order.
