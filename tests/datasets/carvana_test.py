@@ -17,7 +17,7 @@ from absl.testing import absltest, parameterized
 from PIL import Image, ImageDraw
 
 from carvana_jax.datasets import spec
-from carvana_jax.datasets.carvana import archives, verify
+from carvana_jax.datasets.carvana import archives, kaggle, verify
 from carvana_jax.datasets.carvana.carvana_dataset_builder import Builder
 from carvana_jax.system.errors import UserError
 
@@ -197,7 +197,9 @@ FORMS = (
 )
 
 
-def prepare(manual_dir, data_dir, config='128x192', **options):
+def prepare(manual_dir, data_dir, config='128x192', fetch=False, **options):
+  if fetch:
+    kaggle.fetch_if_missing(manual_dir)
   builder = Builder(
     config=config, data_dir=data_dir, file_format='array_record', **options
   )
@@ -672,7 +674,7 @@ class KaggleTest(FolderTest):
       folder.mkdir()
       (folder / 'kaggle.json').write_text('{}')
     with mock.patch.dict(os.environ, variables):
-      builder = prepare(self.manual, self.data, kaggle=True)
+      builder = prepare(self.manual, self.data, fetch=True)
     self.assertEqual(list(read(builder)['train']), stems(TRAIN, (1,)))
     self.assertEqual(
       self.log.read_text(),
@@ -688,27 +690,27 @@ class KaggleTest(FolderTest):
   def test_nothing_is_fetched_twice(self):
     os.environ['KAGGLE_API_TOKEN'] = 'secret'
     write_folders(compete(stems(TRAIN, (1,))), self.manual)
-    prepare(self.manual, self.data, kaggle=True)
+    prepare(self.manual, self.data, fetch=True)
     self.assertFalse(self.log.exists())
 
   def test_without_credentials(self):
     os.environ['KAGGLE_USERNAME'] = 'me'  # but no key
-    self.assert_refused('credentials', 'kaggle.json', '/rules', kaggle=True)
+    self.assert_refused('credentials', 'kaggle.json', '/rules', fetch=True)
     self.assertFalse(self.log.exists())
 
   def test_without_the_client(self):
     self.client.unlink()
-    self.assert_refused('pip install kaggle', '/rules', kaggle=True)
+    self.assert_refused('pip install kaggle', '/rules', fetch=True)
 
   def test_client_fails(self):
     os.environ['KAGGLE_API_TOKEN'] = 'secret'
     self.install('exit 3')
-    self.assert_refused('code 3', '/rules', kaggle=True)
+    self.assert_refused('code 3', '/rules', fetch=True)
 
   def test_client_brings_something_else(self):
     os.environ['KAGGLE_API_TOKEN'] = 'secret'
     self.install('echo > "$6/readme.txt"')
-    self.assert_refused('has no photos and no masks', kaggle=True)
+    self.assert_refused('has no photos and no masks', fetch=True)
 
 
 @unittest.skipUnless(REAL.is_dir(), f'{REAL} is absent')

@@ -151,7 +151,7 @@ def _zipped(files: list[File], name: str) -> Iterator[File]:
     yield from file_listing.files_in_archive(archive)
 
 
-def _named(files: list[File], name: str) -> list[File]:
+def _named(files: Iterable[File], name: str) -> list[File]:
   return [file for file in files if file.path.name == name]
 
 
@@ -190,12 +190,10 @@ def _by_stem(
 
 def _metadata(layers: list[list[File]]) -> dict[str, dict[str, str]]:
   for files in layers:
-    for file in _nearest(_named(files, 'metadata.csv')):
-      return _parse_metadata(file)
-    for archive in _nearest(_named(files, 'metadata.csv.zip')):
-      members = list(file_listing.files_in_archive(archive))
-      for file in _named(members, 'metadata.csv'):
-        return _parse_metadata(file)
+    found = _nearest(_named(files, 'metadata.csv'))
+    found = found or _named(_zipped(files, 'metadata.csv'), 'metadata.csv')
+    if found:
+      return _parse_metadata(found[0])
   return {}
 
 

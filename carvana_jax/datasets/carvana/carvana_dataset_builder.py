@@ -1,7 +1,6 @@
 """The Carvana Image Masking Challenge as a TFDS data set."""
 
 import pathlib
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -83,20 +82,15 @@ class Builder(tfds.core.GeneratorBasedBuilder):
   # What every photo must measure, as (height, width).
   PHOTO_SIZE = spec.parse_size(spec.ORIGINAL_SIZE)
 
-  def __init__(
-    self, *, unlabeled: bool = True, kaggle: bool = False, **kwargs: Any
-  ):
+  def __init__(self, *, unlabeled: bool = True, **kwargs: Any):
     """Constructs the builder.
 
     Args:
       unlabeled: whether to package the challenge's test images, too, where
         there are any.
-      kaggle: whether to fetch the files with the Kaggle client where they are
-        missing.
       **kwargs: arguments of `tfds.core.GeneratorBasedBuilder`.
     """
     self._unlabeled = unlabeled
-    self._kaggle = kaggle
     self._source = None  # what was checked and is being packaged
     super().__init__(**kwargs)
 
@@ -115,18 +109,10 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     Raises:
       UserError: the files are missing or damaged.
     """
-    if self._kaggle and not self.data_path.exists():
-      if not download_config or not download_config.manual_dir:
-        raise UserError('kaggle needs a manual_dir to download to: set it.')
-      # Here and not later, because TFDS refuses an empty manual folder.
-      kaggle.fetch_if_missing(download_config.manual_dir)
-    if (
-      download_config
-      and download_config.manual_dir
-      and not self.data_path.exists()
-    ):
+    manual_dir = download_config and download_config.manual_dir
+    if manual_dir and not self.data_path.exists():
       # Before TFDS makes folders.
-      self._source = self._checked(download_config.manual_dir)
+      self._source = self._checked(manual_dir)
     try:
       super().download_and_prepare(download_config=download_config, **kwargs)
     finally:
@@ -142,7 +128,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
 
   def _split_generators(
     self, dl_manager: tfds.download.DownloadManager
-  ) -> dict[str, Iterator[tuple[str, dict[str, Any]]]]:
+  ) -> dict[str, spec.Examples]:
     source = self._source or self._checked(_manual_dir(dl_manager))
     splits = {'train': {}, 'validation': {}, 'test': {}}
     for stem, photo in sorted(source.photos.items()):
@@ -151,9 +137,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     # TFDS cannot write a split without examples.
     return {
       split: self._generate_examples(
-        photos,
-        masks={} if split == 'unlabeled' else source.masks,
-        metadata=source.metadata,
+        photos, {} if split == 'unlabeled' else source.masks, source.metadata
       )
       for split, photos in splits.items()
       if photos
@@ -169,7 +153,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     photos: dict[str, File],
     masks: dict[str, File],
     metadata: dict[str, dict[str, str]],
-  ) -> Iterator[tuple[str, dict[str, Any]]]:
+  ) -> spec.Examples:
     """Yields (stem, example) with encoded images, computed on all cores."""
 
     def example(stem: str) -> tuple[str, dict[str, Any]]:

@@ -63,12 +63,9 @@ def _client() -> str | None:
 
 def _has_credentials() -> bool:
   """Returns whether the client would find a token in a variable or a file."""
-  if 'KAGGLE_API_TOKEN' in os.environ:
-    return True
-  if {'KAGGLE_USERNAME', 'KAGGLE_KEY'} <= os.environ.keys():
-    return True
+  for names in ({'KAGGLE_API_TOKEN'}, {'KAGGLE_USERNAME', 'KAGGLE_KEY'}):
+    if names <= os.environ.keys():
+      return True
   folder = os.environ.get('KAGGLE_CONFIG_DIR', '~/.kaggle')
-  names = ('kaggle.json', 'access_token')
-  return any(
-    (epath.Path(folder).expanduser() / name).exists() for name in names
-  )
+  folder = epath.Path(folder).expanduser()
+  return any((folder / x).exists() for x in ('kaggle.json', 'access_token'))
