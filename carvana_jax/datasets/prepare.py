@@ -4,6 +4,7 @@
 """
 
 import contextlib
+import functools
 import importlib
 import pathlib
 import sys
@@ -68,7 +69,6 @@ def refuse_unknown_sizes(data_config) -> None:
   Raises:
     UserError: the data set or one of the sizes is unknown.
   """
-  _refuse_unknown_name(data_config)
   single = network_class = _module(data_config).Builder
   if data_config.multiview:
     network_class = multiview_dataset_builder.Builder
@@ -137,37 +137,23 @@ def dataset(data_config, size: str) -> tfds.core.DatasetBuilder:
     UserError: the data set or the size is unknown, or files are missing or
       damaged: those that it is made from, or those that were prepared earlier.
   """
-  _refuse_unknown_name(data_config)
   module = _module(data_config)
   _refuse_unknown_size(data_config.dataset, module.Builder, size)
   folder, options, download_config = module.preparation(
     data_config, _root(data_config)
   )
-  return _prepare(
-    data_config,
-    folder,
-    lambda: module.Builder(
-      config=size, data_dir=folder, file_format=_FORMAT, **options
-    ),
-    download_config,
-  )
+  create = functools.partial(module.Builder, config=size, **options)
+  return _prepare(data_config, folder, create, download_config)
 
 
 def _multiview(data_config):
   """Returns the data set of crops and differences, made from the full size."""
   source = for_scoring(data_config)
-  return _prepare(
-    data_config,
-    source.data_path,
-    lambda: multiview_dataset_builder.Builder(
-      source=source,
-      config=data_config.size,
-      # Within its source, on whose size and version the crops depend.
-      data_dir=source.data_path,
-      file_format=_FORMAT,
-    ),
-    download_config=None,
+  create = functools.partial(
+    multiview_dataset_builder.Builder, source=source, config=data_config.size
   )
+  # Within its source, on whose size and version the crops depend.
+  return _prepare(data_config, source.data_path, create)
 
 
 def _borders(data_config):
@@ -176,22 +162,18 @@ def _borders(data_config):
   probabilities = files.expand(data_config.coarse)
   pictures = sorted(probabilities.glob(f'*{PROBABILITY_ENDING}'))
   folder = source.data_path / f'coarse-{pseudo_labels.fingerprint_of(pictures)}'
-  return _prepare(
-    data_config,
-    folder,
-    lambda: borders_dataset_builder.Builder(
-      source=source,
-      probabilities=probabilities,
-      config=data_config.size,
-      data_dir=folder,
-      file_format=_FORMAT,
-    ),
-    download_config=None,
+  create = functools.partial(
+    borders_dataset_builder.Builder,
+    source=source,
+    probabilities=probabilities,
+    config=data_config.size,
   )
+  return _prepare(data_config, folder, create)
 
 
-def _prepare(data_config, folder, create, download_config):
+def _prepare(data_config, folder, create, download_config=None):
   """Returns the builder that `create` makes, once its files are in a folder."""
+  create = functools.partial(create, data_dir=folder, file_format=_FORMAT)
   with reading.readable_errors(folder):
     builder = create()
   if builder.data_path.exists():
@@ -258,5 +240,6 @@ def _root(data_config):
 
 
 def _module(data_config):
-  """Returns the builder's module of a data set."""
+  """Returns the builder's module of a data set, unless that is unknown."""
+  _refuse_unknown_name(data_config)
   return importlib.import_module(_MODULES[data_config.dataset])

@@ -25,8 +25,8 @@ class TogetherTest(chex.TestCase):
     config.data_dir = folder
     looked, found = threading.Event(), []
 
-    def create():
-      builder = numbered.Numbered(data_dir=folder, file_format='array_record')
+    def create(**options):
+      builder = numbered.Numbered(**options)
       looked.set()
       return builder
 
@@ -34,9 +34,7 @@ class TogetherTest(chex.TestCase):
     # A folder that is opened again is locked as by another process.
     fcntl.flock(number, fcntl.LOCK_EX)
     second = threading.Thread(
-      target=lambda: found.append(
-        prepare._prepare(config, folder, create, None)
-      )
+      target=lambda: found.append(prepare._prepare(config, folder, create))
     )
     second.start()
     self.assertTrue(looked.wait(60))
