@@ -23,13 +23,10 @@ def equal_photos(facts: Sequence[Facts]) -> Iterator[Finding]:
   """Yields the photos that are the same file as an earlier one."""
   for first, later in duplicates.equal([_digest(x.photo) for x in facts]):
     pair, other = facts[later].pair, facts[first].pair
+    value = f'the same file as {other.photo}'
+    remedy = 'remove one of them, with its mask'
     yield Finding(
-      pair,
-      str(pair.photo),
-      f'the same file as {other.photo}',
-      'another photo',
-      'remove one of them, with its mask',
-      other=other,
+      pair, str(pair.photo), value, 'another photo', remedy, other=other
     )
 
 
@@ -41,14 +38,10 @@ def equal_masks(facts: Sequence[Facts]) -> Iterator[Finding]:
     if photo is not None and photo == _digest(facts[first].photo):
       continue
     pair, other = facts[later].pair, facts[first].pair
-    yield Finding(
-      pair,
-      str(pair.mask),
-      f'the same pixels as {other.mask}',
-      'a mask of its own photo',
-      'look at both; remove the wrong mask, with its photo',
-      other=other,
-    )
+    value = f'the same pixels as {other.mask}'
+    expected = 'a mask of its own photo'
+    remedy = 'look at both; remove the wrong mask, with its photo'
+    yield Finding(pair, str(pair.mask), value, expected, remedy, other=other)
 
 
 def near_photos(facts: Sequence[Facts]) -> Iterator[Finding]:
@@ -83,13 +76,10 @@ def split_cars(facts: Sequence[Facts]) -> Iterator[Finding]:
     splits = {pair.split: pair for pair in reversed(car)}
     if len(splits) > 1:
       first, other, *_ = splits.values()
+      value = f'in {" and ".join(sorted(splits))}'
+      remedy = 'prepare the data again, with splits by car'
       yield Finding(
-        first,
-        first.car_id,
-        f'in {" and ".join(sorted(splits))}',
-        'one split a car',
-        'prepare the data again, with splits by car',
-        other=other,
+        first, first.car_id, value, 'one split a car', remedy, other=other
       )
 
 
@@ -97,15 +87,11 @@ def incomplete_cars(facts: Sequence[Facts]) -> Iterator[Finding]:
   """Yields a finding for each car that lacks views."""
   for car in _cars(facts):
     views = {pair.view for pair in car}
-    missing = sorted(set(range(1, spec.VIEWS + 1)) - views)
+    missing = [str(x) for x in range(1, spec.VIEWS + 1) if x not in views]
     if missing:
-      yield Finding(
-        car[0],
-        car[0].car_id,
-        f'no view {", ".join(map(str, missing))}',
-        f'{spec.VIEWS} views',
-        'add them if you can; training does without',
-      )
+      value, expected = f'no view {", ".join(missing)}', f'{spec.VIEWS} views'
+      remedy = 'add them if you can; training does without'
+      yield Finding(car[0], car[0].car_id, value, expected, remedy)
 
 
 def odd_masks(
@@ -139,15 +125,11 @@ def odd_masks(
   findings = []
   for oddity in oddities:
     pair, _, mask = sound[oddity.position]
-    finding = Finding(
-      pair,
-      str(pair.mask),
-      _measure(oddity.measure, oddity.value, mask.size),
-      f'{_measure(oddity.measure, oddity.expected, mask.size)}, as {reference}',
-      CORRECT,
-      oddity.deviation,
-    )
-    findings.append(finding)
+    value = _measure(oddity.measure, oddity.value, mask.size)
+    expected = _measure(oddity.measure, oddity.expected, mask.size)
+    expected += f', as {reference}'
+    file, deviation = str(pair.mask), oddity.deviation
+    findings.append(Finding(pair, file, value, expected, CORRECT, deviation))
   return findings, count
 
 

@@ -63,11 +63,9 @@ def examine(pair: Pair, soft: bool) -> Facts:
   Returns:
     What is kept of them.
   """
-  return Facts(
-    pair,
-    _try(_photo, pair.photo),
-    _try(lambda data: _mask(data, soft), pair.mask),
-  )
+  photo = _try(_photo, pair.photo)
+  mask = _try(lambda data: _mask(data, soft), pair.mask)
+  return Facts(pair, photo, mask)
 
 
 def _try(read: Callable[[bytes], T], file: File | None) -> T | str | None:
@@ -89,9 +87,8 @@ def _photo(data):
     # JPEG decodes an eighth of the pixels much faster, and to the file's end.
     image.draft('L', (4 * THUMBNAIL[1], 4 * THUMBNAIL[0]))
     thumbnail = image.convert('L').resize(THUMBNAIL[::-1], Image.Resampling.BOX)
-  return PhotoFacts(
-    hashlib.sha256(data).digest(), kind, size, np.asarray(thumbnail)
-  )
+  digest = hashlib.sha256(data).digest()
+  return PhotoFacts(digest, kind, size, np.asarray(thumbnail))
 
 
 def _mask(data, soft):
@@ -104,13 +101,8 @@ def _mask(data, soft):
     if image.mode in verify.MASK_MODES and (soft or verify.is_binary(image)):
       is_car = (pixels >= _CAR) if soft else (pixels != 0)
       area, box = _shape(is_car.view(np.uint8))
-  return MaskFacts(
-    hashlib.sha256(np.ascontiguousarray(pixels)).digest(),
-    image.mode,
-    size,
-    area,
-    box,
-  )
+  digest = hashlib.sha256(np.ascontiguousarray(pixels)).digest()
+  return MaskFacts(digest, image.mode, size, area, box)
 
 
 def _shape(is_car):

@@ -102,12 +102,9 @@ def disagreeing(shapes: Sequence[Shape]) -> tuple[list[Oddity], int]:
   found = []
   for car, scale, car_positions in zip(values, own, positions, strict=True):
     tolerated = spread * scale * _DISAGREEING
-    for view, measure, expected, score in _worst_first(car, usual, tolerated):
-      found.append(
-        _oddity(
-          car_positions[view], measure, car[view, measure], expected, score
-        )
-      )
+    for view, measure, *scores in _worst_first(car, usual, tolerated):
+      value = car[view, measure]
+      found.append(_oddity(car_positions[view], measure, value, *scores))
   return found, int(np.isfinite(rest).all(-1).sum())
 
 
@@ -194,6 +191,4 @@ def _oddity(position, measure, value, expected, score):
   name = MEASURES[measure]
   if name in _LOGARITHMIC:
     value, expected = np.exp([value, expected])
-  return Oddity(
-    int(position), name, float(value), float(expected), float(score)
-  )
+  return Oddity(int(position), name, *map(float, (value, expected, score)))

@@ -108,10 +108,8 @@ def _reader(
 ) -> Callable[[str, int], dict[str, Any]]:
   """Returns a function that reads an example, given its split and position."""
   folder = builder.data_path
-  skip = tfds.decode.SkipDecoding()
-  decoders = {'image': skip, 'mask': skip}
   try:
-    examples = {x: builder.as_data_source(x, decoders=decoders) for x in splits}
+    examples = {x: reading.undecoded_examples(builder, x) for x in splits}
   except NotImplementedError as error:  # other files than ArrayRecord
     raise UserError(
       f'{folder} cannot be read in any order; prepare it with '
@@ -138,17 +136,10 @@ def _pair(read, split, position):
   label = pathlib.PurePosixPath(split, example['filename'].decode())
 
   def file(feature: str, path: pathlib.PurePosixPath) -> File:
-    return File(
-      str(path),
-      path,
-      len(example[feature]),
-      lambda: io.BytesIO(read(split, position)[feature]),
-    )
+    opener = lambda: io.BytesIO(read(split, position)[feature])
+    return File(str(path), path, len(example[feature]), opener)
 
-  return Pair(
-    example['car_id'].decode(),
-    int(example['view']),
-    split,
-    file('image', label),
-    file('mask', label.with_name(f'{label.stem}_mask.png')),
-  )
+  car_id, view = example['car_id'].decode(), int(example['view'])
+  photo = file('image', label)
+  mask = file('mask', label.with_name(f'{label.stem}_mask.png'))
+  return Pair(car_id, view, split, photo, mask)
