@@ -47,11 +47,8 @@ def rows_of(
   if sample is None:
     return {photo.file: photo for photo in found}
   by_name = {photo.name: photo for photo in found}
-  names = table.names_of(files.expand(sample))
-  return {
-    name: by_name.get(pathlib.PurePosixPath(name).stem)
-    for name in sorted(names)
-  }
+  names = sorted(table.names_of(files.expand(sample)))
+  return {x: by_name.get(pathlib.PurePosixPath(x).stem) for x in names}
 
 
 def submit(
@@ -81,11 +78,10 @@ def submit(
     UserError: the file exists, parts of another submission do, all photos
       failed, or one did, if strict.
   """
-  if output.exists() and not parts.folder_of(output).exists():
+  folder = parts.folder_of(output)
+  if output.exists() and not folder.exists():
     raise UserError(f'{output} exists; choose another --output.')
-  with output_folder.unclaimed_if_empty(
-    parts.folder_of(output), is_shared=share[1] > 1
-  ):
+  with output_folder.unclaimed_if_empty(folder, is_shared=share[1] > 1):
     cars = photos.group_by_car(list(rows), nets.multiview)
     store = parts.Parts.open(output, cars, nets.identity() | settings)
     if not output.exists():  # else killed when all but the parts' end was done
@@ -152,9 +148,8 @@ def write_parts(
     return name, rle.encode(mask)
 
   rows = lambda numbers: sum(len(store.names_of(x)) for x in numbers)
-  with progress.bar(
-    total=rows(mine), initial=rows(mine) - rows(todo), unit='photo'
-  ) as bar:
+  done = rows(mine) - rows(todo)
+  with progress.bar(total=rows(mine), initial=done, unit='photo') as bar:
     cars = itertools.chain.from_iterable(map(store.cars_of, todo))
     given = predictor.inputs(cars, pixels, nets.data_configs, fail, nets.fine)
     predicted = predictor.predictions(nets.runs, given)
@@ -194,7 +189,6 @@ def print_problems(
       print(problem)
   if problems > _SHOWN:
     print(f'and {problems - _SHOWN} more')
-  print(
-    f'{path}: {f"problems: {problems}" if problems else "as Kaggle wants it"}'
-  )
+  verdict = f'problems: {problems}' if problems else 'as Kaggle wants it'
+  print(f'{path}: {verdict}')
   return not problems

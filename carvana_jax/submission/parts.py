@@ -9,6 +9,7 @@ A part is renamed into place when it is whole, so a process that is killed
 leaves whole parts only. The rows of a part do not depend on the other parts.
 """
 
+import collections
 import contextlib
 import gzip
 import hashlib
@@ -197,12 +198,8 @@ class Collector:
       numbers: of the parts whose rows will come.
     """
     self._store = store
-    self._missing = {}  # how many rows, by part
-    self._part_of = {}
-    for number in numbers:
-      names = store.names_of(number)
-      self._missing[number] = len(names)
-      self._part_of |= dict.fromkeys(names, number)
+    self._part_of = {x: n for n in numbers for x in store.names_of(n)}
+    self._missing = collections.Counter(self._part_of.values())  # rows, by part
     self._runs = {number: {} for number in self._missing}
     self._failed = {number: {} for number in self._missing}
 
