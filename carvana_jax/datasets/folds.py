@@ -53,9 +53,8 @@ def select(
   moved = split in _MOVABLE and tuple(validation_folds) != DEFAULT
   names = [x for x in there if split in ('all', x) or (moved and x in _MOVABLE)]
   joined = '+'.join(names)
-  positions = np.arange(
-    sum(builder.info.splits[name].num_examples for name in names)
-  )
+  count = sum(builder.info.splits[name].num_examples for name in names)
+  positions = np.arange(count)
   if moved and names:
     folds = _folds(builder.data_path, joined)
     chosen = np.isin(folds, validation_folds) == (split == 'validation')

@@ -63,20 +63,19 @@ class RunData:
     identity = prepare.identity(config.data, builder)
     labels = None
     if config.data.pseudo_labels:
-      labels = _find_pseudo_labels(config.data.pseudo_labels, builder)
+      labels = pseudo_labels.find(config.data.pseudo_labels, builder)
+      unlabeled = builder.info.splits[pseudo_labels.SPLIT].num_examples
+      count = f'{len(labels)} of {unlabeled}'
+      print(f'{count} unlabeled photos have pseudo labels', flush=True)
       identity += f' with pseudo labels {labels.fingerprint}'
     steps = {}
     # Better now than after the first epoch, or the last.
     for split in ('train', 'validation', 'test'):
-      _, chosen = _examples(
-        builder,
-        split,
-        labels if split == 'train' else None,
-        config.data.validation_folds,
-      )
-      steps[split] = steps_per_epoch(
-        len(chosen.positions), config.train.batch_size
-      )
+      part = folds.select(builder, split, config.data.validation_folds)
+      count = len(part.positions)
+      if labels and split == 'train':
+        count += len(labels)
+      steps[split] = steps_per_epoch(count, config.train.batch_size)
     return cls(builder, config, identity, steps, labels)
 
   @property
@@ -247,22 +246,13 @@ def steps_per_epoch(examples: int, batch_size: int) -> int:
   return -(-examples // batch_size)
 
 
-def _find_pseudo_labels(folder, builder):
-  labels = pseudo_labels.find(folder, builder)
-  unlabeled = builder.info.splits[pseudo_labels.SPLIT].num_examples
-  print(
-    f'{len(labels)} of {unlabeled} unlabeled photos have pseudo labels',
-    flush=True,
-  )
-  return labels
-
-
 class _Reader:
   """Decodes the examples of a split into the arrays of batches."""
 
   def __init__(self, builder, split, labels, validation_folds):
     self._labelled, chosen = _examples(builder, split, labels, validation_folds)
     self._positions = chosen.positions
+    self.count = len(chosen.positions)
     self._labels = labels
     self._source = reading.undecoded_examples(builder, chosen.split)
     features = builder.info.features
@@ -271,11 +261,6 @@ class _Reader:
       (name, features[name].shape[-1]) for name in _LAYERS if name in features
     ]
     self._size = features['mask'].shape[:2]
-
-  @property
-  def count(self):
-    """How many examples there are."""
-    return len(self._positions)
 
   def new_batch(self, weights):
     """Returns a batch of weights [b]; its other arrays are yet to be filled."""

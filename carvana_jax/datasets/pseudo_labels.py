@@ -104,13 +104,10 @@ def refuse_none(builder: tfds.core.DatasetBuilder) -> None:
 
 
 def _file_names(builder):
-  """Returns the names of the photos' files, in the order of the split."""
+  """Yields the names of the photos' files, in the order of the split."""
   refuse_none(builder)
-  source = reading.undecoded_examples(builder, SPLIT)
-  return [
-    pathlib.Path(row['filename'].decode()).stem + PROBABILITY_ENDING
-    for row in source
-  ]
+  for row in reading.undecoded_examples(builder, SPLIT):
+    yield pathlib.Path(row['filename'].decode()).stem + PROBABILITY_ENDING
 
 
 def _check(paths, network_size):
