@@ -73,12 +73,12 @@ def _leave(code):
   os._exit(code)  # an ordinary end would wait for the others
 
 
-def _initialize(*values):
+def _initialize(coordinator, num_processes, process_id):
   # JAX's preemption service would take SIGTERM from `stopping.StopSignal`.
   jax.config.update('jax_enable_preemption_service', False)
-  given = dict(zip(_NAMES, values, strict=True))
-  missing = [f'--{name}' for name, value in given.items() if value is None]
-  if len(missing) == len(given):
+  values = zip(_NAMES, (coordinator, num_processes, process_id), strict=True)
+  missing = [f'--{name}' for name, value in values if value is None]
+  if len(missing) == len(_NAMES):
     _find_others()
     return
   if missing:
@@ -86,16 +86,16 @@ def _initialize(*values):
       f'{" and ".join(missing)} must be given, too: --coordinator, '
       '--num_processes and --process_id belong together.'
     )
-  common_flags.check_process_id(given['process_id'], given['num_processes'])
-  if not re.fullmatch(r'.+:\d+', given['coordinator']):
+  common_flags.check_process_id(process_id, num_processes)
+  if not re.fullmatch(r'.+:\d+', coordinator):
     raise UserError(
-      f'--coordinator={given["coordinator"]} must be HOST:PORT, with a free '
+      f'--coordinator={coordinator} must be HOST:PORT, with a free '
       'port of the machine of process 0.'
     )
   _join(
-    coordinator_address=given['coordinator'],
-    num_processes=given['num_processes'],
-    process_id=given['process_id'],
+    coordinator_address=coordinator,
+    num_processes=num_processes,
+    process_id=process_id,
     cluster_detection_method='deactivate',
   )
 
