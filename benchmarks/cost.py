@@ -16,9 +16,7 @@ from ml_collections import config_flags
 from carvana_jax.system import cli, malloc
 
 if __name__ == '__main__':
-  config_flags.DEFINE_config_file(
-    'config', None, 'A file of configs/.', lock_config=True
-  )
+  config_flags.DEFINE_config_file('config', None, 'A file of configs/.')
   flags.DEFINE_integer('steps', 20, 'In a round.', lower_bound=1)
   flags.DEFINE_integer('rounds', 5, 'Of steps.', lower_bound=1)
   flags.DEFINE_string('json', '', "File for the figures; '': none.")

@@ -33,9 +33,7 @@ from ml_collections import config_flags
 from carvana_jax.system import cli, malloc
 
 if __name__ == '__main__':
-  config_flags.DEFINE_config_file(
-    'config', None, 'A file of configs/.', lock_config=True
-  )
+  config_flags.DEFINE_config_file('config', None, 'A file of configs/.')
   flags.DEFINE_string(
     'workdir', None, 'Where the runs are kept.', required=True
   )
