@@ -43,11 +43,8 @@ def main(first: str, second: str) -> None:
   rows, summaries = zip(*map(comparison.read, folders), strict=True)
   comparison.refuse_other_images(*rows)
   comparison.refuse_other_sizes(*summaries, (first, second))
-  print(
-    comparison.table(
-      comparison.compare(*rows), (first[-40:], second[-40:]), summaries
-    )
-  )
+  names = first[-40:], second[-40:]
+  print(comparison.table(comparison.compare(*rows), names, summaries))
 
 
 if __name__ == '__main__':

@@ -152,9 +152,8 @@ def csv_text(
   """
   rows = list(rows)
   table = io.StringIO()
-  writer = csv.DictWriter(
-    table, columns or list(rows[0]), lineterminator=line_end
-  )
+  columns = columns or list(rows[0])
+  writer = csv.DictWriter(table, columns, lineterminator=line_end)
   writer.writeheader()
   writer.writerows(rows)
   return table.getvalue()
