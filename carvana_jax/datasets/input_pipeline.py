@@ -5,7 +5,6 @@ So a run that starts at step 1000 reads nothing of the steps before, and
 several processes read disjoint parts of the same global batch.
 """
 
-import collections
 import dataclasses
 import functools
 from collections.abc import Iterator, Mapping, Sequence
@@ -175,13 +174,10 @@ def batches(
     return batch, [pool.submit(reader.fill, *place) for place in places]
 
   with futures.ThreadPoolExecutor(threads.core_count()) as pool:
-    waiting = collections.deque()
-    for step in steps:
-      waiting.append(begin(step))
-      if len(waiting) > _AHEAD:
-        yield _filled(*waiting.popleft())
-    while waiting:
-      yield _filled(*waiting.popleft())
+    for batch, work in threads.read_ahead(map(begin, steps), _AHEAD):
+      for example in work:
+        example.result()  # raises what its thread did
+      yield batch
 
 
 def batch_files(
@@ -285,13 +281,6 @@ class _Reader:
       mask[:] = images.decode_mask(example['mask'])
     else:
       mask[:] = self._labels.mask(index - self._labelled)
-
-
-def _filled(batch, work):
-  """Waits for the work that fills a batch, and returns the batch."""
-  for example in work:
-    example.result()  # raises what its thread did
-  return batch
 
 
 def _examples(builder, split, labels, validation_folds):

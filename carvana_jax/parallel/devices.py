@@ -8,7 +8,6 @@ state on each of them, and its part of every batch; a training step runs on the
 devices of all processes.
 """
 
-import collections
 import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -158,17 +157,13 @@ def to_devices(batches: Iterable[Any], ahead: int = 2) -> Iterator[Any]:
     batches: trees of arrays [B, ...]; the number of local devices divides B.
     ahead: how many batches are sent before the first one is needed.
 
-  Yields:
-    The same trees of arrays [devices, B / devices, ...].
+  Returns:
+    An iterator of the same trees of arrays [devices, B / devices, ...].
   """
   devices = jax.local_device_count()
   split = lambda x: x.reshape(devices, -1, *x.shape[1:])
-  waiting = collections.deque()
-  for batch in batches:
-    waiting.append(jax.device_put(jax.tree.map(split, batch), _split()))
-    if len(waiting) > ahead:
-      yield waiting.popleft()
-  yield from waiting
+  send = lambda batch: jax.device_put(jax.tree.map(split, batch), _split())
+  return threads.read_ahead(map(send, batches), ahead)
 
 
 def to_host(values: Any) -> Any:

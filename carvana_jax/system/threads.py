@@ -29,13 +29,28 @@ def ordered_map(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
   """
   workers = core_count()
   with futures.ThreadPoolExecutor(workers) as pool:
-    waiting = collections.deque()
-    for item in items:
-      waiting.append(pool.submit(function, item))
-      if len(waiting) > 2 * workers:
-        yield waiting.popleft().result()
-    while waiting:
-      yield waiting.popleft().result()
+    tasks = (pool.submit(function, item) for item in items)
+    for task in read_ahead(tasks, 2 * workers):
+      yield task.result()
+
+
+def read_ahead(items: Iterable[T], count: int) -> Iterator[T]:
+  """Yields items, and takes some in advance, so that work on them can begin.
+
+  Args:
+    items: the items; they are taken in the caller's thread.
+    count: how many are taken before the first one is needed.
+
+  Yields:
+    The items in their order.
+  """
+  waiting = collections.deque()
+  for item in items:
+    waiting.append(item)
+    if len(waiting) > count:
+      yield waiting.popleft()
+  while waiting:
+    yield waiting.popleft()
 
 
 def core_count() -> int:

@@ -57,6 +57,18 @@ class OrderedMapTest(absltest.TestCase):
       next(results)
 
 
+class ReadAheadTest(absltest.TestCase):
+  def test_takes_so_many_in_advance(self):
+    left = iter(range(9))
+    read = threads.read_ahead(left, 2)
+    self.assertEqual(next(read), 0)
+    self.assertEqual(next(left), 3)
+    self.assertEqual(list(read), [1, 2, *range(4, 9)])
+
+  def test_fewer_items_than_that(self):
+    self.assertEqual(list(threads.read_ahead('ab', 5)), ['a', 'b'])
+
+
 _CODE = (
   'import os; from carvana_jax.system import threads; '
   'before = threads.core_count(); '
