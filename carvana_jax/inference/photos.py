@@ -13,6 +13,7 @@ import glob
 import itertools
 import os
 import re
+import stat
 import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from typing import IO, TypeVar
@@ -167,7 +168,7 @@ def _in_zip(path: str) -> list[Photo]:
     if (
       _is_photo(inside)
       and not zip_archives.is_litter(inside.split('/'))
-      and not zip_archives.is_link(member)
+      and not stat.S_ISLNK(member.external_attr >> 16)  # its bytes are a path
     ):
       label = f'{path}:{inside}'
       _refuse_unreadable_member(member, label)
@@ -182,7 +183,7 @@ def _is_photo(path: str) -> bool:
 
 
 def _refuse_unreadable_member(member: zipfile.ZipInfo, label: str) -> None:
-  if zip_archives.is_encrypted(member):
+  if member.flag_bits & 1:
     raise UserError(
       f'{label} is encrypted; unpack the ZIP and give --input the folder.'
     )

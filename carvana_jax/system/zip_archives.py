@@ -5,7 +5,6 @@ looked at, and no file is ever written under it.
 """
 
 import lzma
-import stat
 import struct
 import zipfile
 import zlib
@@ -44,13 +43,3 @@ def is_litter(parts: Iterable[str]) -> bool:
     part == MACOS_FOLDER or (part.startswith('.') and part not in ('.', '..'))
     for part in parts
   )
-
-
-def is_link(member: zipfile.ZipInfo) -> bool:
-  """Returns whether a member is a symbolic link, whose bytes are a path."""
-  return stat.S_ISLNK(member.external_attr >> 16)
-
-
-def is_encrypted(member: zipfile.ZipInfo) -> bool:
-  """Returns whether a member can only be read with a password."""
-  return bool(member.flag_bits & 1)
