@@ -104,6 +104,5 @@ def _check(name, actual, expected):
 
 def _is(value, kind):
   """Returns what `isinstance` does, except that a bool is no number."""
-  return isinstance(value, kind) and (
-    kind is bool or not isinstance(value, bool)
-  )
+  is_bool = isinstance(value, bool)
+  return is_bool if kind is bool else isinstance(value, kind) and not is_bool
