@@ -15,6 +15,8 @@ _FIRST = (
   'training/steps_test.py::TrainStepTest',
   'models/unet_test.py::UNetTest',
   'training/loop_test.py::EarlyStoppingTest',
+  'training/hosts_test.py::HostsTest',
+  'benchmarks/kill_test.py::ShortTest',
   'commands/main_test.py::GoingOnTest',
   'benchmarks/systems_test.py::SystemsTest',
   'training/steps_test.py::DevicesTest',
