@@ -35,8 +35,8 @@ class CNN(nn.Module):
       x = self._standardized(x)
     layers = zip(self.widths, self.kernels, strict=True)
     for i, (width, size) in enumerate(layers):
-      x = nn.relu(self._conv(x, width, size, f'conv{i}'))
-    x = self._conv(x, 1, self.head_kernel, 'logits')[..., 0]
+      x = nn.relu(conv.layer(width, size, self.dtype, f'conv{i}')(x))
+    x = conv.layer(1, self.head_kernel, self.dtype, 'logits')(x)[..., 0]
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
   def _standardized(self, x):
@@ -45,6 +45,3 @@ class CNN(nn.Module):
     mean = self.variable('input', 'mean', jnp.zeros, shape)
     std = self.variable('input', 'std', jnp.ones, shape)
     return ((x - mean.value) / std.value).astype(x.dtype)
-
-  def _conv(self, x, width, size, name):
-    return conv.layer(width, size, self.dtype, name)(x)

@@ -22,8 +22,18 @@ class BatchNorm(nn.Module):
   epsilon: float = 1e-5
 
   @nn.compact
-  def __call__(self, x: jax.Array, weight: jax.Array) -> jax.Array:
-    """x [B, H, W, C], weight [B] (0: padding, 1: real) -> [B, H, W, C]."""
+  def __call__(
+    self, x: jax.Array, weight: jax.Array | None = None
+  ) -> jax.Array:
+    """Normalises each channel.
+
+    Args:
+      x: [B, H, W, C].
+      weight: [B], 1 for a real example, 0 for padding; None: all are real.
+
+    Returns:
+      [B, H, W, C], in the dtype of x.
+    """
     shape = x.shape[-1:]
     scale = self.param('scale', nn.initializers.ones, shape)
     bias = self.param('bias', nn.initializers.zeros, shape)
@@ -44,6 +54,8 @@ class BatchNorm(nn.Module):
 
   def _statistics(self, x, weight):
     """Mean and (biased) variance, each [C], over the pixels of all devices."""
+    if weight is None:
+      weight = jnp.ones(x.shape[0])
     pixels = x.shape[1] * x.shape[2]
     # Accelerators would round the factors of a product of matrices.
     add = functools.partial(jnp.einsum, 'bhwc,b->c', precision='highest')

@@ -73,28 +73,22 @@ def build(model_config) -> nn.Module:
       )
   network = _NETWORKS[fields.pop('name')].network
   _check_fields(fields, network)
+  fields['dtype'] = jnp.dtype(fields.get('dtype', 'float32'))
+  model = network(**fields)
   for field, (least, most) in _RANGES.items():
-    value = fields.get(field, least)
+    value = getattr(model, field, least)
     if not least <= value <= most:
       bound = f'at least {least}' if value < least else f'at most {most}'
       raise UserError(f'config.model.{field}={value} must be {bound}.')
-  if network is unet.UNet and not fields.get('widths'):
-    _check_width(fields)
-  dropout = fields.get('dropout', 0)
+  dropout = getattr(model, 'dropout', 0)
   if not 0 <= dropout < 1:
     raise UserError(
       f'config.model.dropout={dropout} must be in 0..1, without 1.'
     )
-  _check_widths(fields, network)
-  for level in fields.get('dropout_levels', ()):
-    levels = fields.get('levels', unet.UNet.levels)
-    if not 0 <= level < levels:
-      raise UserError(
-        f'config.model.dropout_levels names level {level}; '
-        f'levels are 0 to {levels - 1}.'
-      )
-  fields['dtype'] = jnp.dtype(fields.get('dtype', 'float32'))
-  return network(**fields)
+  if isinstance(model, unet.UNet):
+    _check_levels(model)
+  _check_widths(model)
+  return model
 
 
 def _check_fields(fields, network):
@@ -121,16 +115,34 @@ def _check_fields(fields, network):
       check_kind(f'config.model.{name}', value, kind)
 
 
-def _check_widths(fields, network):
-  """Refuses lists of widths, and of kernels, that make no network."""
-  widths, kernels = fields.get('widths', ()), fields.get('kernels', ())
-  levels = fields.get('levels', unet.UNet.levels)
-  if network is unet.UNet and len(widths) not in (0, levels):
+def _check_levels(model):
+  """Refuses a U-Net whose fields do not fit its number of levels."""
+  levels, widths, first = model.levels, model.widths, model.first_width
+  lowest = first * 2 ** (levels - 1)
+  if not widths and lowest > _LARGEST_WIDTH:
+    raise UserError(
+      f'config.model.first_width={first} with levels={levels} makes '
+      f'{lowest} channels at the lowest; choose fewer, at most '
+      f'{_LARGEST_WIDTH}.'
+    )
+  if len(widths) not in (0, levels):
     raise UserError(
       f'config.model.widths={widths} must be as many as '
       f'config.model.levels={levels}, or ().'
     )
-  if network is cnn.CNN and len(widths) != len(kernels):
+  for level in model.dropout_levels:
+    if not 0 <= level < levels:
+      raise UserError(
+        f'config.model.dropout_levels names level {level}; '
+        f'levels are 0 to {levels - 1}.'
+      )
+
+
+def _check_widths(model):
+  """Refuses lists of widths, and of kernels, that make no network."""
+  widths = getattr(model, 'widths', ())
+  kernels = getattr(model, 'kernels', ())
+  if isinstance(model, cnn.CNN) and len(widths) != len(kernels):
     raise UserError(
       f'config.model.widths={widths} and kernels={kernels} must be as many.'
     )
@@ -144,19 +156,6 @@ def _check_widths(fields, network):
     raise UserError(
       f'config.model.widths={widths} must be at most {_LARGEST_WIDTH}, and '
       f'kernels={kernels} at most {_LARGEST_KERNEL}.'
-    )
-
-
-def _check_width(fields):
-  """Refuses a U-Net whose lowest level is too wide."""
-  first = fields.get('first_width', unet.UNet.first_width)
-  levels = fields.get('levels', unet.UNet.levels)
-  width = first * 2 ** (levels - 1)
-  if width > _LARGEST_WIDTH:
-    raise UserError(
-      f'config.model.first_width={first} with levels={levels} makes '
-      f'{width} channels at the lowest; choose fewer, at most '
-      f'{_LARGEST_WIDTH}.'
     )
 
 

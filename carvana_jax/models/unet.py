@@ -62,8 +62,6 @@ class UNet(nn.Module):
       [B, H, W], float32 or better.
     """
     height, width = x.shape[1:3]
-    if weight is None:
-      weight = jnp.ones(x.shape[0])
 
     def convs(x, name, level, count):
       for i in range(count):

@@ -67,15 +67,7 @@ def read_zip(file: pathlib.Path) -> dict[str, Any]:
 def read_legacy(file: pathlib.Path) -> dict[str, Any]:
   """Reads what torch.save wrote before 1.6: pickles, then storages in a row.
 
-  Args:
-    file: a state dict of torchvision's vgg19.
-
-  Returns:
-    The parameters, see `vgg_weights.read`.
-
-  Raises:
-    UserError: the file holds something else. Other exceptions are raised where
-      it is damaged.
+  The argument, the result and the errors are those of `read_zip`.
   """
   size = file.stat().st_size
   with file.open('rb') as stream:

@@ -1,5 +1,7 @@
 """A U-Net whose encoder is the VGG19 of Simonyan & Zisserman (2015)."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
@@ -87,30 +89,22 @@ class VGGUNet(nn.Module):
       [B, H, W], float32 or better.
     """
     height, width = x.shape[1:3]
-    if weight is None:
-      weight = jnp.ones(x.shape[0])
     x = pad_to(x.astype(self.dtype), 16)
     *taps, x = VGG19(self.dtype, name='encoder')(x)
+    up = functools.partial(
+      conv.transposed,
+      size=3,
+      dtype=self.dtype,
+      kernel_init=nn.initializers.normal(0.02),
+    )
     for i, (channels, stride) in enumerate(_DECODER):
-      x = self._up(x, channels, stride, f'up{i}_conv', use_bias=False)
+      name = f'up{i}_conv'
+      x = up(channels, stride=stride, name=name, use_bias=False)(x)
       x = BatchNorm(train, self.axis_name, name=f'up{i}_norm')(x, weight)
       x = nn.relu(nn.Dropout(self.dropout, deterministic=not train)(x))
       # Each block has a tap beside it, but those at stride 1 leave it unused.
       tap = taps.pop()
       if stride == 2:
         x = jnp.concatenate([tap, x], axis=-1)
-    x = self._up(x, 1, 2, 'logits')[:, :height, :width, 0]
+    x = up(1, stride=2, name='logits')(x)[:, :height, :width, 0]
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
-
-  def _up(self, x, channels, stride, name, use_bias=True):
-    """[B, H, W, C] -> [B, stride * H, stride * W, channels]."""
-    layer = conv.transposed(
-      channels,
-      3,
-      stride,
-      self.dtype,
-      name,
-      use_bias=use_bias,
-      kernel_init=nn.initializers.normal(0.02),
-    )
-    return layer(x)

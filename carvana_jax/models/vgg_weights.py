@@ -95,10 +95,9 @@ def _read_hdf5(file):
 
 def _group(parent, name):
   """The group of that name, None where there is none in the file itself."""
-  if isinstance(parent.get(name, getlink=True), h5py.HardLink):
-    item = parent[name]
-    return item if isinstance(item, h5py.Group) else None
-  return None
+  if not isinstance(parent.get(name, getlink=True), h5py.HardLink):
+    return None
+  return parent[name] if isinstance(parent[name], h5py.Group) else None
 
 
 def _datasets(group):
