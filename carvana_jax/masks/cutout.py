@@ -84,7 +84,7 @@ def decontaminate(photo: np.ndarray, alpha: np.ndarray) -> np.ndarray:
 
 
 def _unmixed(photo, alpha):
-  inner = cv2.erode(_bits(alpha == 255), _SQUARE)
+  inner = cv2.erode((alpha == 255).view(np.uint8), _SQUARE)
   mixed = (alpha > 0) & (inner == 0)
   car = _mean_near(photo, alpha == 255, mixed)
   background = _mean_near(photo, alpha == 0, mixed)
@@ -111,7 +111,7 @@ def _mean_near(photo, pure, places):
     float32 [N, 3]; a place without any pure pixel around keeps its own colour.
   """
   found = photo[places].astype(np.float32)
-  pure = _bits(pure)
+  pure = pure.view(np.uint8)
   for pixels in (pure, cv2.erode(pure, _SQUARE)):
     count = _sum_near(pixels)[places, None]
     total = _sum_near(cv2.copyTo(photo, pixels))[places]
@@ -120,12 +120,9 @@ def _mean_near(photo, pure, places):
 
 
 def _sum_near(pixels):
+  window = (2 * _REACH + 1,) * 2
   return cv2.boxFilter(
-    pixels,
-    cv2.CV_32F,
-    (2 * _REACH + 1,) * 2,
-    normalize=False,
-    borderType=cv2.BORDER_CONSTANT,
+    pixels, cv2.CV_32F, window, normalize=False, borderType=cv2.BORDER_CONSTANT
   )
 
 
@@ -143,10 +140,10 @@ def cut_out(photo: np.ndarray, alpha: np.ndarray, trim: bool) -> np.ndarray:
     as viewers that scale a picture mix these pixels in.
   """
   seen = alpha > 0
-  beside = cv2.dilate(_bits(seen), _SQUARE)
+  beside = cv2.dilate(seen.view(np.uint8), _SQUARE)
   found = cv2.merge([*cv2.split(cv2.copyTo(photo, beside)), alpha])
   if trim and seen.any():
-    found = found[_around(cleaning.keep_largest(seen), 0)]
+    return found[_around(cleaning.keep_largest(seen), 0)]
   return found
 
 
@@ -174,12 +171,8 @@ def encode_webp(cut: np.ndarray, quality: int) -> bytes:
 
 def _around(mask, margin):
   """The slices of bool [H, W] that hold all that is true, and a margin."""
-  left, top, width, height = cv2.boundingRect(_bits(mask))
+  left, top, width, height = cv2.boundingRect(mask.view(np.uint8))
   return (
     slice(max(top - margin, 0), top + height + margin),
     slice(max(left - margin, 0), left + width + margin),
   )
-
-
-def _bits(pixels):
-  return pixels.view(np.uint8)

@@ -63,7 +63,7 @@ def scores(pair: MaskPair) -> dict[str, float]:
     car, and the picture's diagonal where only one of them has a border.
   """
   borders = border_pixels(pair.predicted), border_pixels(pair.actual)
-  return {**_band_scores(pair), **_distances(*borders, pair.diagonal)}
+  return _band_scores(pair) | _distances(*borders, pair.diagonal)
 
 
 def border_pixels(mask: np.ndarray) -> np.ndarray:

@@ -91,10 +91,7 @@ def near_and_far(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
   """
   near = [row['share'] for row in rows if row['over'] < NEAR]
   far = [row['share'] for row in rows if row['over'] >= FAR]
-  return {
-    f'wrong_within_{NEAR}': sum(near),
-    f'wrong_beyond_{FAR}': sum(far),
-  }
+  return {f'wrong_within_{NEAR}': sum(near), f'wrong_beyond_{FAR}': sum(far)}
 
 
 def count_far(errors: Sequence[Sequence[float]]) -> int:

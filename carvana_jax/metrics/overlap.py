@@ -67,9 +67,8 @@ def dice_by_level(levels: np.ndarray, actual: np.ndarray) -> np.ndarray:
     float64 [256]; the k-th is the Dice of the mask `levels >= k`.
   """
   # Pixels at or above each level, of the car and of all.
-  above = lambda x: np.bincount(x, minlength=from_logits.LEVELS)[::-1].cumsum()[
-    ::-1
-  ]
+  counts = lambda x: np.bincount(x, minlength=from_logits.LEVELS)
+  above = lambda x: counts(x)[::-1].cumsum()[::-1]
   overlap, predicted = above(levels[actual]), above(levels.ravel())
   size = predicted + np.count_nonzero(actual)
   return np.where(size == 0, 1.0, 2 * overlap / np.maximum(size, 1))
