@@ -8,7 +8,6 @@ from ml_collections import ConfigDict
 
 from carvana_jax.evaluation import results
 from carvana_jax.metrics import bootstrap
-from carvana_jax.system import files
 from carvana_jax.system.errors import UserError
 from carvana_jax.training import run_folder
 
@@ -55,50 +54,6 @@ def _summary(dice):
   return [float(f(dice)) for f in (np.mean, np.median, np.min)]
 
 
-def dataset_of(workdir: pathlib.Path) -> str:
-  """Returns the name of the data set that a run trained on.
-
-  Args:
-    workdir: the folder of the run.
-
-  Raises:
-    UserError: there is no run, or its config names no data set.
-  """
-  data = run_folder.read_config(workdir).get('data')
-  name = data.get('dataset') if isinstance(data, ConfigDict) else None
-  if not isinstance(name, str):
-    raise UserError(
-      f'{workdir / "config.json"} names no data set; give --dataset.'
-    )
-  return name
-
-
-def is_evaluation(folder: pathlib.Path) -> bool:
-  """Returns whether a folder is that of an evaluation, not that of a run."""
-  return (folder / 'images.csv').exists()
-
-
-def find(run: pathlib.Path, dataset: str, split: str) -> pathlib.Path:
-  """Returns the folder of a run's plain evaluation.
-
-  Args:
-    run: the folder of the run.
-    dataset: the name of the data set that was scored.
-    split: train, validation, test or all.
-
-  Raises:
-    UserError: the run was not scored on that.
-  """
-  folder = run_folder.evaluation_folder(run, dataset, split)
-  if not is_evaluation(folder):
-    raise UserError(
-      f'{folder / "images.csv"} is missing; make it with python -m '
-      f'carvana_jax.evaluate --workdir={run} --dataset={dataset} '
-      f'--split={split}'
-    )
-  return folder
-
-
 def evaluation_folders(
   folders: Sequence[pathlib.Path], dataset: str | None, split: str
 ) -> list[pathlib.Path]:
@@ -111,15 +66,38 @@ def evaluation_folders(
     split: train, validation, test or all.
 
   Raises:
-    UserError: a run was not scored on that.
+    UserError: a run was not scored on that, or the data set is not known.
   """
-  runs = [folder for folder in folders if not is_evaluation(folder)]
-  if runs and not dataset:
-    dataset = dataset_of(runs[0])
-  return [
-    find(folder, dataset, split) if folder in runs else folder
-    for folder in folders
-  ]
+  evaluations = []
+  for folder in folders:
+    if not (folder / 'images.csv').exists():  # that of a run
+      dataset = dataset or _dataset_of(folder)
+      folder = _evaluation_of(folder, dataset, split)
+    evaluations.append(folder)
+  return evaluations
+
+
+def _dataset_of(workdir):
+  """The name of the data set that a run trained on."""
+  data = run_folder.read_config(workdir).get('data')
+  name = data.get('dataset') if isinstance(data, ConfigDict) else None
+  if not isinstance(name, str):
+    raise UserError(
+      f'{workdir / "config.json"} names no data set; give --dataset.'
+    )
+  return name
+
+
+def _evaluation_of(run, dataset, split):
+  """The folder of a run's evaluation, which must be there."""
+  folder = run_folder.evaluation_folder(run, dataset, split)
+  path = folder / 'images.csv'
+  if not path.exists():
+    raise UserError(
+      f'{path} is missing; make it with python -m carvana_jax.evaluate '
+      f'--workdir={run} --dataset={dataset} --split={split}'
+    )
+  return folder
 
 
 def read(folder: pathlib.Path) -> tuple[dict[str, dict], dict]:
@@ -139,14 +117,8 @@ def read(folder: pathlib.Path) -> tuple[dict[str, dict], dict]:
   rows = {row['filename']: row for row in listed}
   if not rows or len(rows) < len(listed):
     raise UserError(f'{path} has no rows, or two of one image; evaluate again.')
-  summary = files.read_json(path.with_name('summary.json'))
-  for name, kind in (('size', str), ('threshold', float)):
-    if not isinstance(summary.get(name), kind):
-      raise UserError(
-        f'{path.with_name("summary.json")} does not tell its {name}; evaluate '
-        'again.'
-      )
-  return rows, summary
+  needed = {'size': str, 'threshold': float}
+  return rows, results.summary(path.with_name('summary.json'), needed)
 
 
 def refuse_other_images(first: dict, second: dict) -> None:

@@ -3,6 +3,7 @@
 import csv
 import math
 import pathlib
+import types
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -66,20 +67,31 @@ def _evaluation(path):
   counted = ('wrong_far',) if errors else ()
   return Evaluation(
     path.parent.name,
-    _summary(path, _NEEDED | (_NEEDED_TOO if errors else {})),
+    summary(path, _NEEDED | (_NEEDED_TOO if errors else {})),
     rows(path.with_name('images.csv'), _IMAGES[0], _IMAGES[1] + counted),
     rows(path.with_name('groups.csv'), *_GROUPS),
     errors,
   )
 
 
-def _summary(path, needed):
+def summary(
+  path: pathlib.Path, needed: dict[str, type | types.UnionType]
+) -> dict[str, Any]:
+  """Reads what an evaluation says of all its images.
+
+  Args:
+    path: summary.json.
+    needed: the entries that it must hold, and of which type each must be.
+
+  Raises:
+    UserError: the file is damaged, or lacks one of them.
+  """
   # Runs older than that field have validated on the data set's own folds.
-  summary = {'validation_folds': list(folds.DEFAULT), **files.read_json(path)}
+  entries = {'validation_folds': list(folds.DEFAULT), **files.read_json(path)}
   for name, kind in needed.items():
-    if not isinstance(summary.get(name), kind):
+    if not isinstance(entries.get(name), kind):
       raise UserError(f'{path} does not tell its {name}; evaluate again.')
-  return summary
+  return entries
 
 
 def rows(
