@@ -5,14 +5,12 @@ lower its resolution, the smaller and lower it is; the more channels, the wider.
 All lengths are inches, y points up.
 """
 
-from __future__ import annotations
-
 import io
 import itertools
 import math
 import pathlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -20,11 +18,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import FancyArrowPatch, Patch, Rectangle
 from matplotlib.path import Path
 
+from carvana_jax.models.layer_table import Layer
 from carvana_jax.system import files
 from carvana_jax.system.errors import UserError
-
-if TYPE_CHECKING:  # which imports this file
-  from carvana_jax.models.layer_table import Layer
 
 # Of a layer that is trained, and the paler one of a layer that is frozen.
 _COLOURS = {
@@ -40,6 +36,7 @@ _WORDS = {
   'other': 'other',
 }
 _INK, _SKIP = '#333333', '#b0486a'
+_OUTLINE = {'edgecolor': _INK, 'linewidth': 0.6}  # of boxes
 _FONT = 9.0  # points
 _MARGIN = 0.25
 _GAP = 0.13  # between two boxes
@@ -67,19 +64,19 @@ class Box(NamedTuple):
 
 
 def draw(
-  found: Sequence[Layer], title: str, skips: Sequence[tuple[str, str]] = ()
+  layers: Sequence[Layer], title: str, skips: Sequence[tuple[str, str]] = ()
 ) -> Figure:
   """Draws a network as boxes, the levels of a U-Net one below the other.
 
   Args:
-    found: the layers, in the order in which they are called.
+    layers: the layers, in the order in which they are called.
     title: the line above the picture.
     skips: the names of the layers that each skip connection leads from and to.
 
   Returns:
     A figure with `savefig`. The rectangle of a box has the layer's name as gid.
   """
-  boxes = _boxes(found)
+  boxes = _boxes(layers)
   figure, axes = _canvas(boxes)
   for box in boxes:
     _draw_box(axes, box)
@@ -92,8 +89,8 @@ def draw(
     _draw_names(axes, boxes)
   else:
     _draw_stages(axes, boxes)
-  _draw_header(axes, found, title)
-  _draw_legend(figure, found, skips)
+  _draw_header(axes, layers, title)
+  _draw_legend(figure, layers, skips)
   return figure
 
 
@@ -121,10 +118,10 @@ def write(path: pathlib.Path, figure: Figure) -> None:
   files.write(path, stream.getvalue())
 
 
-def _boxes(found):
+def _boxes(layers):
   """Pairs every norm with the layer before it and finds places for all."""
   pairs = []
-  for layer in found:
+  for layer in layers:
     if layer.kind == 'norm' and pairs and not pairs[-1][1]:
       pairs[-1] = (pairs[-1][0], layer)
     else:
@@ -208,37 +205,19 @@ def _canvas(boxes):
 
 
 def _draw_box(axes, box):
-  layer = box.layer
-  corner = (box.left, box.middle - box.height / 2)
-  style = {'edgecolor': _INK, 'linewidth': 0.6}
-  if not layer.trainable:
-    style |= {'hatch': '////', 'hatch_linewidth': 0.3}
-  axes.add_patch(
-    Rectangle(
-      corner,
-      box.width,
-      box.height,
-      facecolor=_colour(layer),
-      gid=layer.name,
-      **style,
-    )
-  )
+  bottom = box.middle - box.height / 2
+  style = _OUTLINE
+  if not box.layer.trainable:
+    style = style | {'hatch': '////', 'hatch_linewidth': 0.3}
+  parts = [(box.layer, box.left, box.width, box.layer.name)]
   if box.norm:
-    strip = Rectangle(
-      (box.right - _STRIP, corner[1]),
-      _STRIP,
-      box.height,
-      facecolor=_colour(box.norm),
-      **style,
-    )
-    axes.add_patch(strip)
-  _text(
-    axes, box.left + box.width / 2, corner[1] - 0.04, layer.output[2], va='top'
-  )
-
-
-def _colour(layer):
-  return _COLOURS[layer.kind][0 if layer.trainable else 1]
+    parts.append((box.norm, box.right - _STRIP, _STRIP, None))
+  for layer, left, width, gid in parts:
+    style = style | {'facecolor': _COLOURS[layer.kind][not layer.trainable]}
+    corner = (left, bottom)
+    axes.add_patch(Rectangle(corner, width, box.height, gid=gid, **style))
+  centre = box.left + box.width / 2
+  _text(axes, centre, bottom - 0.04, box.layer.output[2], va='top')
 
 
 def _text(axes, x, y, text, **style):
@@ -304,11 +283,11 @@ def _draw_stages(axes, boxes):
     _text(axes, x, y, stage, va='bottom')
 
 
-def _draw_header(axes, found, title):
+def _draw_header(axes, layers, title):
   left, top = axes.get_xlim()[0] + _MARGIN, axes.get_ylim()[1] - _MARGIN
-  total = sum(layer.parameters + layer.statistics for layer in found)
-  trained = sum(layer.parameters for layer in found if layer.trainable)
-  flops = sum(layer.flops for layer in found)
+  total = sum(layer.parameters + layer.statistics for layer in layers)
+  trained = sum(layer.parameters for layer in layers if layer.trainable)
+  flops = sum(layer.flops for layer in layers)
   totals = (
     f'{total:,} parameters, {trained:,} trainable, '
     f'{flops / 1e9:,.2f} GFLOPs for one image'
@@ -318,17 +297,14 @@ def _draw_header(axes, found, title):
   _text(axes, left, top - 0.24, totals, **style)
 
 
-def _draw_legend(figure, found, skips):
-  kinds = {layer.kind: None for layer in found}
-  style = {'edgecolor': _INK, 'linewidth': 0.6}
+def _draw_legend(figure, layers, skips):
   handles = [
-    Patch(facecolor=_COLOURS[kind][0], label=_WORDS[kind], **style)
-    for kind in kinds
+    Patch(facecolor=_COLOURS[kind][0], label=_WORDS[kind], **_OUTLINE)
+    for kind in dict.fromkeys(layer.kind for layer in layers)
   ]
-  if not all(layer.trainable for layer in found):
-    handles.append(
-      Patch(facecolor='white', hatch='//////', label='frozen', **style)
-    )
+  if not all(layer.trainable for layer in layers):
+    frozen = {'facecolor': 'white', 'hatch': '//////', 'label': 'frozen'}
+    handles.append(Patch(**frozen, **_OUTLINE))
   if skips:
     handles.append(Line2D([], [], color=_SKIP, label='skip connection'))
   figure.legend(

@@ -42,7 +42,7 @@ _COLOUR_CHANGES = (
 
 
 def sentences(
-  found: Evaluation,
+  evaluation: Evaluation,
   others: Sequence[Evaluation],
   metrics: Sequence[dict[str, float]],
   config: ConfigDict,
@@ -50,7 +50,7 @@ def sentences(
   """Says what would come next after an evaluation.
 
   Args:
-    found: the evaluation.
+    evaluation: the evaluation that the sentences follow from.
     others: all evaluations of the run.
     metrics: the rows of metrics.jsonl.
     config: the config of the run.
@@ -58,44 +58,45 @@ def sentences(
   Returns:
     Sentences; none where the evaluation's errors were not counted.
   """
-  if not found.errors:
+  if not evaluation.errors:
     return []
-  lacks = 1 - found.summary['dice_mean']
+  lacks = 1 - evaluation.summary['dice_mean']
   if lacks <= 0:
     return ['Every mask is perfect: nothing is left to gain on these images.']
-  near, middle, far = _gains(found)
+  near, middle, far = _gains(evaluation)
+  total = max(near + middle + far, 1e-12)
   return [
     f'Dice lacks {lacks:.5f} of 1. With all pixels right within '
     f'{error_bands.NEAR} pixels of the border it would gain {near:.5f}, '
     f'between {error_bands.NEAR} and {error_bands.FAR} pixels {middle:.5f}, '
     f'beyond {far:.5f}.',
-    *_without_training(found, others, lacks),
-    *_resolution(found, config, lacks, near / max(near + middle + far, 1e-12)),
-    *_far(found, config, far / max(near + middle + far, 1e-12)),
-    *_fit(found, metrics),
-    *_weakest(found, lacks),
+    *_without_training(evaluation, others, lacks),
+    *_resolution(evaluation, config, lacks, near / total),
+    *_far(evaluation, config, far / total),
+    *_fit(evaluation, metrics),
+    *_weakest(evaluation, lacks),
   ]
 
 
-def _gains(found):
+def _gains(evaluation):
   """What Dice would gain near the border, farther away, and far from it."""
   gains = [0.0, 0.0, 0.0]
-  for row in found.errors:
+  for row in evaluation.errors:
     over = float(row['over'])
     place = (over >= error_bands.NEAR) + (over >= error_bands.FAR)
     gains[place] += float(row['dice_gain'])
   return gains
 
 
-def _without_training(found, others, lacks) -> Iterator[str]:
-  summary = found.summary
+def _without_training(evaluation, others, lacks) -> Iterator[str]:
+  summary = evaluation.summary
   tuned = summary.get('tuned_dice_mean')
   if isinstance(tuned, float):
     yield (
       f'Threshold and cleaning that were best on validation: '
       f'{_gain(tuned - summary["dice_mean"], lacks, "use --tuned")}'
     )
-  elif found.of_test:
+  elif evaluation.of_test:
     yield (
       'Threshold and cleaning are untried: evaluate the validation split, then '
       'this one again.'
@@ -132,20 +133,17 @@ def _gain(gain, lacks, advice):
   return f'{gain:+.5f} Dice; {advice if notable else "not worth it here"}.'
 
 
-def _resolution(found, config, lacks, near_share) -> Iterator[str]:
-  size, ceiling = (
-    found.summary[name] for name in ('network_size', 'ceiling_soft_mean')
-  )
-  full, small = (
-    spec.parse_size(one)[0] for one in (found.summary['size'], size)
-  )
-  pixel = full / small  # of the photo's
+def _resolution(evaluation, config, lacks, near_share) -> Iterator[str]:
+  summary = evaluation.summary
+  size, ceiling = summary['network_size'], summary['ceiling_soft_mean']
+  # The height of a pixel of the network, in pixels of the photo.
+  pixel = spec.parse_size(summary['size'])[0] / spec.parse_size(size)[0]
   share = (1 - ceiling) / lacks
   near = (
     f'{_percent(near_share)} of the loss is within {error_bands.NEAR} pixels '
     'of the border'
   )
-  if 'fine_step' in found.summary:  # which saw the photo's own pixels
+  if 'fine_step' in summary:  # which saw the photo's own pixels
     yield (
       f'{near}, with a second network along it. Next: longer training, then a '
       'larger network.'
@@ -180,19 +178,17 @@ def _resolution(found, config, lacks, near_share) -> Iterator[str]:
     )
 
 
-def _far(found, config, share) -> Iterator[str]:
-  counts = sorted(float(row['wrong_far']) for row in found.images)[::-1]
+def _far(evaluation, config, share) -> Iterator[str]:
+  counts = sorted(float(row['wrong_far']) for row in evaluation.images)[::-1]
   total = sum(counts)
   if share < _COSTLY or not total:
     return
   half = 1 + int(np.searchsorted(np.cumsum(counts), total / 2))
+  far = [
+    row for row in evaluation.errors if float(row['over']) >= error_bands.FAR
+  ]
   missed, added = (
-    sum(
-      float(row[name])
-      for row in found.errors
-      if float(row['over']) >= error_bands.FAR
-    )
-    for name in ('missed', 'added')
+    sum(float(row[name]) for row in far) for name in ('missed', 'added')
   )
   text = (
     f'{_percent(share)} of the loss is beyond {error_bands.FAR} pixels, where '
@@ -206,7 +202,7 @@ def _far(found, config, share) -> Iterator[str]:
       'network that sees more around each pixel (config.model.levels).'
     )
     return
-  car, its = _worst_car(found)
+  car, its = _worst_car(evaluation)
   augment = config.get('augment', {})
   colour = any(augment.get(name) for name in _COLOUR_CHANGES)
   yield (
@@ -218,10 +214,10 @@ def _far(found, config, share) -> Iterator[str]:
   )
 
 
-def _worst_car(found):
+def _worst_car(evaluation):
   """The car with the most far errors, in words, and how many."""
   totals, words = {}, {}
-  for row in found.images:
+  for row in evaluation.images:
     car = row['car_id']
     totals[car] = totals.get(car, 0) + float(row['wrong_far'])
     words[car] = f'{car}, {row["colour"]} {row["make"]} {row["model"]}'
@@ -229,17 +225,17 @@ def _worst_car(found):
   return words[worst], totals[worst]
 
 
-def _fit(found, metrics) -> Iterator[str]:
-  if 'fine_step' in found.summary:  # the losses are the first network's
+def _fit(evaluation, metrics) -> Iterator[str]:
+  if 'fine_step' in evaluation.summary:  # the losses are the first network's
     return
   losses = {
     row['step']: (row['train/loss'], row['validation/loss'])
     for row in metrics
     if row.get('train/loss', 0) > 0 and 'validation/loss' in row
   }
-  if found.summary['step'] not in losses:
+  if evaluation.summary['step'] not in losses:
     return
-  train, validation = losses[found.summary['step']]
+  train, validation = losses[evaluation.summary['step']]
   both = (
     f'the loss is {train:.4f} on the training cars and {validation:.4f} on '
     f'those of validation, {validation / train:.2f} times as much'
@@ -256,14 +252,14 @@ def _fit(found, metrics) -> Iterator[str]:
     )
 
 
-def _weakest(found, lacks) -> Iterator[str]:
+def _weakest(evaluation, lacks) -> Iterator[str]:
   weak = []
   for by in ('view', 'colour', 'body'):
-    groups = [row for row in found.groups if row['by'] == by]
+    groups = [row for row in evaluation.groups if row['by'] == by]
     worst = min(groups, key=lambda row: float(row['dice_mean']), default=None)
     if worst is None or len(groups) == 1:
       continue
-    below = found.summary['dice_mean'] - float(worst['dice_mean'])
+    below = evaluation.summary['dice_mean'] - float(worst['dice_mean'])
     if below >= _WEAK * lacks:
       cars = '1 car' if worst['cars'] == '1' else f'{worst["cars"]} cars'
       weak.append(f'{by} {worst["group"]}, {below:.5f} below the mean ({cars})')

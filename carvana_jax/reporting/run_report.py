@@ -19,11 +19,7 @@ from carvana_jax.reporting import (
   score_tables,
 )
 from carvana_jax.system.errors import UserError
-from carvana_jax.training.run_folder import (
-  read_config,
-  read_metrics,
-  read_starts,
-)
+from carvana_jax.training import run_folder
 
 _SHOWN = 10  # of the best images, and of the worst, of an evaluation
 _PICTURED = 3  # evaluations whose images are shown, a megabyte each
@@ -49,18 +45,19 @@ def report(workdir: pathlib.Path) -> str:
   Raises:
     UserError: the folder holds no run, or a file in it is damaged.
   """
-  config = read_config(workdir)
-  found = results.read(workdir)
+  config = run_folder.read_config(workdir)
+  evaluations = results.read(workdir)
   # Pictures take most of the page, so those of the test cars come first.
-  pictured = ([one for one in found if one.of_test] or found)[:_PICTURED]
-  metrics = read_metrics(workdir)
+  tests = [one for one in evaluations if one.of_test]
+  pictured = (tests or evaluations)[:_PICTURED]
+  metrics = run_folder.read_metrics(workdir)
   sections = [
-    ('Scores at full size', score_tables.summary_table(found)),
+    ('Scores at full size', score_tables.summary_table(evaluations)),
     ('Learning curves', _curves(workdir, metrics)),
   ]
-  for one in found:
+  for one in evaluations:
     shown = _SHOWN if one in pictured else 0
-    ideas = next_steps.sentences(one, found, metrics, config)
+    ideas = next_steps.sentences(one, evaluations, metrics, config)
     sections.append((f'{one.name}: where the error sits', _where(one, ideas)))
     sections += _evaluation(workdir, one, shown)
   sections += [
@@ -81,14 +78,12 @@ def _curves(workdir, rows):
       )
   epochs = _epochs(rows)
   values = lambda name: [row.get(name, math.nan) for row in rows]
-  return page.grid(
-    (
-      plots.curves(title, epochs, {name: values(name) for name in names})
-      for title, names in _CURVES.items()
-      if rows
-    ),
-    'plots',
+  curves = (
+    plots.curves(title, epochs, {name: values(name) for name in names})
+    for title, names in _CURVES.items()
+    if rows
   )
+  return page.grid(curves, 'plots')
 
 
 def _epochs(rows):
@@ -103,14 +98,14 @@ def _epochs(rows):
   return [row['step'] / steps_per_epoch for row in rows]
 
 
-def _where(found, ideas):
+def _where(evaluation, ideas):
   """Wrong pixels by their distance from the border, and what follows."""
-  if not found.errors:
+  if not evaluation.errors:
     return ''
-  counts = lambda name: [float(row[name]) for row in found.errors]
+  counts = lambda name: [float(row[name]) for row in evaluation.errors]
   plot = plots.bars(
     'wrong pixels by distance from the border, in pixels',
-    score_tables.band_names(found),
+    score_tables.band_names(evaluation),
     {
       'added: background taken for car': counts('added'),
       'missed: car taken for background': counts('missed'),
@@ -118,38 +113,35 @@ def _where(found, ideas):
     (overlays.ADDED, overlays.MISSED),
   )
   return (
-    page.grid([plot, score_tables.error_table(found)], 'plots')
+    page.grid([plot, score_tables.error_table(evaluation)], 'plots')
     + '<h3>What would come next</h3>\n'
     + page.bullets(ideas)
   )
 
 
-def _evaluation(workdir, found, shown):
+def _evaluation(workdir, evaluation, shown):
   """Sections on the images of one evaluation.
 
   Args:
     workdir: the folder of the run.
-    found: the evaluation.
+    evaluation: the evaluation, from `results.read`.
     shown: how many of the best images, and of the worst, get pictures.
   """
-  rows = found.images
+  rows = evaluation.images
   dice = [float(row['dice']) for row in rows]
   plot = [plots.histogram('Dice of the images', dice)] if dice else []
   worst, best = rows[:shown], rows[shown:][-shown:][::-1] if shown else []
-  made = cards.cards(workdir, found.summary, worst + best)
+  made = cards.cards(workdir, evaluation.summary, worst + best)
+  worst_shown = score_tables.image_table(rows[:_SHOWN])
+  if made:
+    worst_shown = page.legend() + page.grid(made[: len(worst)], 'cards')
+  groups = score_tables.group_tables(evaluation)
+  name = evaluation.name
   return [
-    (f'{found.name}: distribution', page.grid(plot, 'plots')),
-    (
-      f'{found.name}: worst',
-      page.legend() + page.grid(made[: len(worst)], 'cards')
-      if made
-      else score_tables.image_table(rows[:_SHOWN]),
-    ),
-    (f'{found.name}: best', page.grid(made[len(worst) :], 'cards')),
-    (
-      f'{found.name}: groups',
-      page.grid(score_tables.group_tables(found), 'cards'),
-    ),
+    (f'{name}: distribution', page.grid(plot, 'plots')),
+    (f'{name}: worst', worst_shown),
+    (f'{name}: best', page.grid(made[len(worst) :], 'cards')),
+    (f'{name}: groups', page.grid(groups, 'cards')),
   ]
 
 
@@ -158,10 +150,7 @@ def _sheets(folder):
   # By length first: epoch 1000 comes after 999.
   paths = sorted(folder.glob('epoch_*.png'), key=lambda p: (len(p.name), p))
   chosen = np.linspace(0, len(paths) - 1, min(len(paths), _SHEETS)).round()
-  return page.grid(
-    (_sheet(paths[i]) for i in chosen.astype(int)),
-    'cards',
-  )
+  return page.grid((_sheet(paths[i]) for i in chosen.astype(int)), 'cards')
 
 
 def _sheet(path):
@@ -184,16 +173,14 @@ def _layers(config, workdir):
       f'{workdir / "config.json"} does not tell the network ({error}); remove '
       'it, and start the run again with its config.'
     ) from error
-  found = layer_table.layers(model, shape)
-  drawing = plots.svg(
-    diagram.draw(found, config.model.name, models.skips(model))
-  )
-  text = f'{layer_table.table(found)}\n{layer_table.totals(found)}'
-  return f'{page.drawing(drawing)}{page.preformatted(text)}'
+  layers = layer_table.layers(model, shape)
+  drawn = diagram.draw(layers, config.model.name, models.skips(model))
+  text = f'{layer_table.table(layers)}\n{layer_table.totals(layers)}'
+  return page.drawing(plots.svg(drawn)) + page.preformatted(text)
 
 
 def _starts(workdir):
   lines = []
-  for start in read_starts(workdir):
+  for start in run_folder.read_starts(workdir):
     lines += [f'{name:9} {text}' for name, text in start.items()] + ['']
   return page.preformatted('\n'.join(lines).strip()) if lines else ''

@@ -15,10 +15,6 @@ def _fraction(value):
   return f'{float(value):.5f}'
 
 
-def _threshold(value):
-  return f'{value:.3f}'
-
-
 def _percent(value):
   return f'{100 * float(value):.1f}\N{NO-BREAK SPACE}%'
 
@@ -35,6 +31,7 @@ def _means(metrics):
   return {metric.mean_key: (metric.label, metric.text) for metric in metrics}
 
 
+_threshold = '{:.3f}'.format
 # Keys of summary.json: what they are in words, and how they are written.
 _SUMMARY = {
   'images': ('images', str),
@@ -121,6 +118,7 @@ def group_tables(evaluation: results.Evaluation) -> list[str]:
 
 def error_table(evaluation: results.Evaluation) -> str:
   """Returns a table of the wrong pixels by their distance from the border."""
+  bands = band_names(evaluation)
   return page.table(
     [
       {
@@ -130,9 +128,7 @@ def error_table(evaluation: results.Evaluation) -> str:
         'share': _percent(row['share']),
         'Dice to gain': _fraction(row['dice_gain']),
       }
-      for band, row in zip(
-        band_names(evaluation), evaluation.errors, strict=True
-      )
+      for band, row in zip(bands, evaluation.errors, strict=True)
     ]
   )
 
