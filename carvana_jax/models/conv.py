@@ -29,13 +29,9 @@ def layer(width: int, size: int, dtype: jnp.dtype, name: str) -> nn.Conv:
     dtype: of the computation; parameters are float32.
     name: of the layer.
   """
-  plain = jax.default_backend() != 'cpu'
+  general = _general if jax.default_backend() == 'cpu' else None
   return nn.Conv(
-    width,
-    (size, size),
-    dtype=dtype,
-    name=name,
-    conv_general_dilated=None if plain else _general,
+    width, (size, size), dtype=dtype, name=name, conv_general_dilated=general
   )
 
 
@@ -121,10 +117,8 @@ def _doubled_backward(saved, change):
     return jnp.einsum('bhwi,bhwo->io', x, padded[:, rows, columns])
 
   taps = range(last + 1)
-  kernel_change = jnp.stack(
-    [jnp.stack([tap(i, j) for j in taps]) for i in taps]
-  )
-  return x_change, kernel_change
+  rows = [jnp.stack([tap(i, j) for j in taps]) for i in taps]
+  return x_change, jnp.stack(rows)
 
 
 doubled.defvjp(_doubled_forward, _doubled_backward)
@@ -175,9 +169,8 @@ def _folded(x, kernel, padding):
   batch, height, width, inputs = x.shape
   outputs = kernel.shape[3]
   count = 1  # pixels of a group
-  while (
-    2 * count * max(inputs, outputs) <= _CHANNELS and width % (2 * count) == 0
-  ):
+  most = _CHANNELS // max(inputs, outputs)
+  while 2 * count <= most and width % (2 * count) == 0:
     count *= 2
   if count == 1 or kernel.shape[1] == 1:
     return _conv(x, kernel, padding)
@@ -204,18 +197,10 @@ def _wide(kernel, count, before, groups):
   reach = sum(groups) + 1
   # Pixel j of a group takes the first column from pixel `start + j`.
   start = groups[0] * count - before
-  rows = [
-    jnp.pad(
-      kernel,
-      (
-        (0, 0),
-        (start + j, reach * count - width - start - j),
-        (0, 0),
-        (0, 0),
-      ),
-    )
-    for j in range(count)
-  ]
+  rows = []
+  for first in range(start, start + count):
+    last = reach * count - width - first
+    rows.append(jnp.pad(kernel, ((0, 0), (first, last), (0, 0), (0, 0))))
   wide = jnp.stack(rows, axis=3)  # [h, reach * count, I, count, O]
   return wide.reshape(height, reach, count * inputs, count * outputs)
 

@@ -51,9 +51,8 @@ def values(
     print('the encoder starts at random and is trained from scratch')
   if 'params' in like:
     file = model_config.encoder_weights
-    weights, origin['encoder'] = registry.encoder_weights(
-      model_config.name
-    ).read(file)
+    reader = registry.encoder_weights(model_config.name)
+    weights, origin['encoder'] = reader.read(file)
     print(f'the encoder is that of {file}, SHA-256 {origin["encoder"]}')
     found['params'] = {'encoder': weights}
   if 'input' in like:

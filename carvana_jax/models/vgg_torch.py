@@ -11,8 +11,7 @@ import pickle
 import pickletools
 import struct
 import zipfile
-from collections.abc import Callable
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -152,7 +151,7 @@ class _Unpickler(pickle.Unpickler):
     return _Storage(key, count)
 
 
-def _unpickle(file: pathlib.Path, stream: BinaryIO) -> Any:
+def _unpickle(file, stream):
   """The next object of a stream that holds a few pickles."""
   start = stream.tell()
   # The unpickler allocates what a number in the pickle says. Parsing first
@@ -173,9 +172,7 @@ def _unpickle(file: pathlib.Path, stream: BinaryIO) -> Any:
   return _Unpickler(io.BytesIO(stream.read(end - start)), file).load()
 
 
-def _from_state_dict(
-  file, state: Any, floats: Callable[[_Storage], np.ndarray]
-):
+def _from_state_dict(file, state, floats):
   """Parameters from an unpickled object and the numbers of its storages."""
   if not isinstance(state, dict):
     raise UserError(f'{file} holds no state dict; {OTHER}')

@@ -59,8 +59,8 @@ def _cards(run, data, summary, rows):
   name = lambda index: source[index]['filename'].decode()
   photo = lambda index: images.decode_photo(source[index]['image'])
   shown = {row['car_id'] for row in rows}
-  found = folds.cars_of(source, part.positions)
-  by_car = [car for id_, car in found.items() if id_ in shown]
+  cars = folds.cars_of(source, part.positions)
+  by_car = [car for id_, car in cars.items() if id_ in shown]
   if not run.config.data.multiview:  # then the other views are not needed
     by_car = [[i for i in car if name(i) in by_name] for car in by_car]
   given = predictor.inputs(

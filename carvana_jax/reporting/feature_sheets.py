@@ -1,7 +1,6 @@
 """Sheets of what a network computes: its layers, channels and saliency."""
 
 import pathlib
-from collections.abc import Iterator, Mapping
 
 import jax
 import numpy as np
@@ -86,13 +85,8 @@ def _refuse_not_finite(outputs, step):
       )
 
 
-def _sheets(
-  run: trained_run.Run,
-  image: np.ndarray,
-  outputs: Mapping[str, np.ndarray],
-  logits: np.ndarray,
-) -> Iterator[np.ndarray]:
-  """The pictures of an image [h, w, C] in 0..1, uint8 [H, W, 3] each."""
+def _sheets(run, image, outputs, logits):
+  """Yields the pictures of an image [h, w, C] in 0..1, uint8 [H, W, 3] each."""
   probability = np.asarray(jax.nn.sigmoid(logits))
   mask = np.asarray(overlap.hard_masks(logits, run.config.eval.threshold))
   yield _overview(image, outputs, probability, mask)
@@ -103,16 +97,11 @@ def _sheets(
     yield _channels(name, features)
 
 
-def _overview(
-  image: np.ndarray,
-  outputs: Mapping[str, np.ndarray],
-  probability: np.ndarray,
-  mask: np.ndarray,
-) -> np.ndarray:
+def _overview(image, outputs, probability, mask):
   """Input, every layer as one tile, probability and mask."""
-  shown = {name: _rgb(part) for name, part in _parts(image).items()}
-  labels = [f'{name}\n{_shape(image[..., :3])}' for name in shown]
-  pictures = list(shown.values())
+  parts = _parts(image)
+  labels = [f'{name}\n{_shape(part)}' for name, part in parts.items()]
+  pictures = [_rgb(part) for part in parts.values()]
   for name, features in outputs.items():
     labels.append(f'{name}\n{_shape(features)}')
     pictures.append(feature_colours.principal_components(features))
@@ -125,7 +114,7 @@ def _overview(
   return contact_sheet.sheet(pictures, labels, caption)
 
 
-def _channels(name: str, features: np.ndarray) -> np.ndarray:
+def _channels(name, features):
   """Every channel of a layer [h, w, C], or those that vary most."""
   numbers = _most_varied(features)
   caption = f'{name}, {_shape(features)}'
@@ -142,9 +131,7 @@ def _most_varied(features):
   return np.sort(falling[:_MOST_CHANNELS])
 
 
-def _saliency(
-  image: np.ndarray, border: np.ndarray, gradient: np.ndarray
-) -> np.ndarray:
+def _saliency(image, border, gradient):
   """The photo with its border, and how much each pixel matters to it."""
   photo = _rgb(image[..., :3])
   photo[border] = _BORDER
@@ -153,10 +140,8 @@ def _saliency(
   bright = max(np.percentile(list(parts.values()), 99.5), 1e-12)
   labels = [f'photo and the {border.sum()} pixels of the border']
   labels += [f'saliency of the {name}' for name in parts]
-  pictures = [
-    photo,
-    *(feature_colours.grey(part / bright) for part in parts.values()),
-  ]
+  pictures = [photo]
+  pictures += [feature_colours.grey(part / bright) for part in parts.values()]
   caption = 'How much a pixel of the input changes the logits of the border.'
   return contact_sheet.sheet(pictures, labels, caption)
 

@@ -43,11 +43,9 @@ def errors(
     uint8 [H, W, 3]: orange where background was taken for car, blue where car
     was missed; both are widened, so that a line of one pixel can be seen.
   """
-  picture = (
-    0.45 * photo
-    + 0.55
-    * cv2.cvtColor(cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-  ).astype(np.uint8)
+  grey = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)
+  grey = cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB)
+  picture = (0.45 * photo + 0.55 * grey).astype(np.uint8)
   reach = max(1, round(photo.shape[1] / WIDTH))
   square = np.ones((reach, reach), np.uint8)
   for wrong, colour in (
