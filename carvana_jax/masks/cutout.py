@@ -32,15 +32,15 @@ def alpha(levels: np.ndarray, mask: np.ndarray, threshold: float) -> np.ndarray:
     uint8 [H, W], at least 128 exactly where the mask is true; 0 or 255 where no
     neighbouring pixel is on the other side of the mask's border.
   """
-  found = np.zeros(mask.shape, np.uint8)
-  part = _around(mask, 4)  # more than the filters below reach
+  opacity = np.zeros(mask.shape, np.uint8)
+  part = around(mask, 4)  # more than the filters below reach
   mask = mask[part]
   nearest = distance.signed(mask)
   ramp = _distance_to_contour(levels[part], threshold)
   # A contour passes between two pixels, less than half a pixel from the middle.
   ramp = np.clip(ramp, nearest - 0.49, nearest + 0.49)
-  found[part] = np.rint(127.5 + 127.5 * np.clip(ramp, -1, 1))
-  return found
+  opacity[part] = np.rint(127.5 + 127.5 * np.clip(ramp, -1, 1))
+  return opacity
 
 
 def _distance_to_contour(levels, threshold):
@@ -77,13 +77,9 @@ def decontaminate(photo: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     uint8 [H, W, 3], the photo's own colours except where alpha is neither 0 nor
     255, and beside such pixels.
   """
-  found = photo.copy()
-  part = _around(alpha > 0, _REACH)
-  found[part] = _unmixed(photo[part], alpha[part])
-  return found
-
-
-def _unmixed(photo, alpha):
+  colours = photo.copy()
+  part = around(alpha > 0, _REACH)
+  photo, alpha = photo[part], alpha[part]
   inner = cv2.erode((alpha == 255).view(np.uint8), _SQUARE)
   mixed = (alpha > 0) & (inner == 0)
   car = _mean_near(photo, alpha == 255, mixed)
@@ -93,9 +89,8 @@ def _unmixed(photo, alpha):
   share = ((photo[mixed] - background) * between).sum(1, keepdims=True)
   share /= np.maximum(np.square(between).sum(1, keepdims=True), 1)
   unmixed = photo[mixed] + (1 - np.clip(share, 0, 1)) * between
-  found = photo.copy()
-  found[mixed] = np.rint(np.clip(unmixed, 0, 255))
-  return found
+  colours[part][mixed] = np.rint(np.clip(unmixed, 0, 255))
+  return colours
 
 
 def _mean_near(photo, pure, places):
@@ -110,13 +105,13 @@ def _mean_near(photo, pure, places):
   Returns:
     float32 [N, 3]; a place without any pure pixel around keeps its own colour.
   """
-  found = photo[places].astype(np.float32)
+  means = photo[places].astype(np.float32)
   pure = pure.view(np.uint8)
   for pixels in (pure, cv2.erode(pure, _SQUARE)):
     count = _sum_near(pixels)[places, None]
     total = _sum_near(cv2.copyTo(photo, pixels))[places]
-    found = np.where(count > 0, total / np.maximum(count, 1), found)
-  return found
+    means = np.where(count > 0, total / np.maximum(count, 1), means)
+  return means
 
 
 def _sum_near(pixels):
@@ -141,10 +136,10 @@ def cut_out(photo: np.ndarray, alpha: np.ndarray, trim: bool) -> np.ndarray:
   """
   seen = alpha > 0
   beside = cv2.dilate(seen.view(np.uint8), _SQUARE)
-  found = cv2.merge([*cv2.split(cv2.copyTo(photo, beside)), alpha])
+  cut = cv2.merge([*cv2.split(cv2.copyTo(photo, beside)), alpha])
   if trim and seen.any():
-    return found[_around(cleaning.keep_largest(seen), 0)]
-  return found
+    return cut[around(cleaning.keep_largest(seen), 0)]
+  return cut
 
 
 def encode_png(cut: np.ndarray) -> bytes:
@@ -169,8 +164,17 @@ def encode_webp(cut: np.ndarray, quality: int) -> bytes:
   return file.getvalue()
 
 
-def _around(mask, margin):
-  """The slices of bool [H, W] that hold all that is true, and a margin."""
+def around(mask: np.ndarray, margin: int) -> tuple[slice, slice]:
+  """Returns the part of a picture that holds a mask.
+
+  Args:
+    mask: bool [H, W].
+    margin: how many pixels the part is to reach beyond it on each side, where
+      the picture does not end before.
+
+  Returns:
+    The rows and the columns.
+  """
   left, top, width, height = cv2.boundingRect(mask.view(np.uint8))
   return (
     slice(max(top - margin, 0), top + height + margin),

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from carvana_jax.masks import distance
+from carvana_jax.masks import cutout, distance
 
 BANDS = (2, 4, 8)  # pixels on either side of the border
 _CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
@@ -40,7 +40,9 @@ def mask_pair(predicted: np.ndarray, actual: np.ndarray) -> MaskPair:
     cut off is background in both, and no distance depends on it.
   """
   diagonal = math.hypot(*actual.shape)
-  predicted, actual = _cropped(predicted, actual)
+  # Enough for all bands, and for the neighbours of their pixels.
+  part = cutout.around(predicted | actual, max(BANDS) + 1)
+  predicted, actual = predicted[part], actual[part]
   away = np.where(actual, distance.exact(~actual), distance.exact(actual))
   return MaskPair(predicted, actual, away, diagonal)
 
@@ -79,19 +81,6 @@ def border_pixels(mask: np.ndarray) -> np.ndarray:
     bool [H, W]; all false where everything is car, or nothing.
   """
   return mask & (cv2.erode(mask.view(np.uint8), _CROSS) == 0)
-
-
-def _cropped(predicted, actual):
-  """Both masks without their empty surroundings, which would take time."""
-  either = predicted | actual
-  part = []
-  for axis in (1, 0):
-    filled = np.flatnonzero(either.any(axis))
-    first, last = (filled[0], filled[-1]) if len(filled) else (0, 0)
-    # Enough for all bands, and for the neighbours of their pixels.
-    margin = max(BANDS) + 1
-    part.append(slice(max(first - margin, 0), last + margin + 1))
-  return predicted[tuple(part)], actual[tuple(part)]
 
 
 def _band_scores(pair):

@@ -43,11 +43,10 @@ def dice(
 def _to_nearest(mask, size, box):
   """Enlarges [h, w] to its box in bool [H, W]."""
   top, left, bottom, right = box
+  after = bottom - top, right - left
   rows, columns = (
-    ((np.arange(after) + 0.5) * before / after).astype(int)
-    for before, after in zip(
-      mask.shape, (bottom - top, right - left), strict=True
-    )
+    ((np.arange(large) + 0.5) * small / large).astype(int)
+    for small, large in zip(mask.shape, after, strict=True)
   )
   whole = np.zeros(size, bool)
   whole[top:bottom, left:right] = mask[rows[:, None], columns]
