@@ -1,13 +1,14 @@
 """Convolutions of few channels, in a form that suits CPUs.
 
-At full resolution a U-Net has few channels, too few to fill the vectors of a
-CPU: XLA's convolution of 16x128x128x3 to 8 channels makes 10 GFLOP/s, of
-16x64x64x32 to 16 channels 150. So neighbouring pixels of a row become channels
-first; the kernel gets zeros in between. That is more to compute, and yet up to
-eight times as fast (benchmarks/README.md, Steps). Accelerators see the plain
-convolution. Transposed ones differ in their kernel's gradient only, for which
-XLA's CPU code takes 100 to 400 times as long where there are many channels.
-Derivatives are for the backward pass only: jax.jvp fails on CPUs.
+At full resolution, a U-Net has too few channels to fill the vectors of a CPU:
+XLA's convolution of 16x128x128x3 to 8 channels reaches 10 GFLOP/s, that of
+16x64x64x32 to 16 channels reaches 150. So neighbouring pixels of a row are
+turned into channels first, and the kernel is filled up with zeros. That is more
+to compute, and yet up to eight times as fast (benchmarks/README.md, Steps).
+Accelerators run the plain convolution. Transposed convolutions differ only in
+the gradient of their kernel, for which XLA's CPU code takes 100 to 400 times as
+long where there are many channels. On CPUs, only the backward pass has
+derivatives: jax.jvp fails.
 """
 
 import jax
@@ -21,13 +22,13 @@ _LAYOUT = ('NHWC', 'HWIO', 'NHWC')
 
 
 def layer(width: int, size: int, dtype: jnp.dtype, name: str) -> nn.Conv:
-  """Linen's convolution, size x size, of stride 1 and with zeros around.
+  """Returns Linen's convolution of stride 1, padded with zeros.
 
   Args:
-    width: output channels.
-    size: of the kernel.
-    dtype: of the computation; parameters are float32.
-    name: of the layer.
+    width: the number of output channels.
+    size: the height and the width of the kernel.
+    dtype: the dtype of the computation; parameters are float32.
+    name: the name of the layer.
   """
   general = _general if jax.default_backend() == 'cpu' else None
   return nn.Conv(
@@ -44,16 +45,18 @@ def transposed(
   use_bias: bool = True,
   kernel_init: nn.initializers.Initializer = nn.linear.default_kernel_init,
 ) -> nn.ConvTranspose:
-  """Linen's transposed convolution: [B, stride * H, stride * W, width].
+  """Returns Linen's transposed convolution.
+
+  It takes [B, H, W, C] to [B, stride * H, stride * W, width].
 
   Args:
-    width: output channels.
-    size: of the kernel, size x size; 2 or 3 if the stride is 2.
+    width: the number of output channels.
+    size: the height and the width of the kernel; 2 or 3 if the stride is 2.
     stride: 1 or 2.
-    dtype: of the computation; parameters are float32.
-    name: of the layer.
+    dtype: the dtype of the computation; parameters are float32.
+    name: the name of the layer.
     use_bias: whether a bias is added.
-    kernel_init: gives the kernel's first values.
+    kernel_init: the initializer of the kernel.
   """
   assert stride == 1 or size in (2, 3)  # what `doubled` can do
   plain = jax.default_backend() != 'cpu' or stride == 1
@@ -69,7 +72,7 @@ def transposed(
 
 
 class _Doubling(nn.ConvTranspose):
-  """Linen's, by `doubled`."""
+  """Linen's transposed convolution, computed by `doubled`."""
 
   @nn.compact
   def __call__(self, x):
@@ -83,14 +86,14 @@ class _Doubling(nn.ConvTranspose):
 
 @jax.custom_vjp
 def doubled(x: jax.Array, kernel: jax.Array) -> jax.Array:
-  """`lax.conv_transpose` of stride 2, padding 'SAME'.
+  """Convolves as `lax.conv_transpose` of stride 2 and padding 'SAME'.
 
   Args:
-    x: [B, H, W, I].
-    kernel: [k, k, I, O], where k is 2 or 3.
+    x: the input, [B, H, W, I].
+    kernel: the kernel, [k, k, I, O], where k is 2 or 3.
 
   Returns:
-    [B, 2H, 2W, O].
+    The output, [B, 2H, 2W, O].
   """
   return _double(x, kernel)
 
@@ -131,14 +134,14 @@ def _general(x, kernel, strides, padding, **_):
 
 @jax.custom_vjp
 def same(x: jax.Array, kernel: jax.Array) -> jax.Array:
-  """Convolution of stride 1 whose output is as large as its input.
+  """Convolves with stride 1 and padding 'SAME'.
 
   Args:
-    x: [B, H, W, I].
-    kernel: [h, w, I, O].
+    x: the input, [B, H, W, I].
+    kernel: the kernel, [h, w, I, O].
 
   Returns:
-    [B, H, W, O].
+    The output, [B, H, W, O].
   """
   return _folded(x, kernel, _padding(kernel))
 
@@ -160,12 +163,12 @@ same.defvjp(_forward, _backward)
 
 
 def _padding(kernel):
-  """Rows and columns of zeros (before, after), as for 'SAME'."""
+  """(before, after): how many rows and columns of zeros 'SAME' adds."""
   return tuple(((size - 1) // 2, size // 2) for size in kernel.shape[:2])
 
 
 def _folded(x, kernel, padding):
-  """The convolution, on groups of pixels of a row as channels."""
+  """The convolution, with groups of pixels of a row turned into channels."""
   batch, height, width, inputs = x.shape
   outputs = kernel.shape[3]
   count = 1  # pixels of a group
@@ -175,7 +178,8 @@ def _folded(x, kernel, padding):
   if count == 1 or kernel.shape[1] == 1:
     return _conv(x, kernel, padding)
   rows, (before, after) = padding
-  groups = -(-before // count), -(-after // count)  # of other pixels in reach
+  # How many groups the kernel reaches to the left and to the right.
+  groups = -(-before // count), -(-after // count)
   grouped = x.reshape(batch, height, width // count, count * inputs)
   wide = _wide(kernel, count, before, groups)
   return _conv(grouped, wide, (rows, groups)).reshape(*x.shape[:3], outputs)
@@ -186,12 +190,13 @@ def _wide(kernel, count, before, groups):
 
   Args:
     kernel: [h, w, I, O].
-    count: pixels of a group.
-    before: columns to the left of the kernel's origin.
-    groups: that the new kernel reaches over, to the left and to the right.
+    count: how many pixels form a group.
+    before: how many columns are to the left of the kernel's origin.
+    groups: how many groups the new kernel reaches to the left and to the right
+      of its own.
 
   Returns:
-    [h, groups, count * I, count * O].
+    [h, sum(groups) + 1, count * I, count * O].
   """
   height, width, inputs, outputs = kernel.shape
   reach = sum(groups) + 1
@@ -206,7 +211,7 @@ def _wide(kernel, count, before, groups):
 
 
 def _kernel_change(x, change, padding, turned):
-  """The kernel's gradient, a convolution of images over images."""
+  """The kernel's gradient, which is a convolution of images with images."""
   inputs, outputs = x.shape[3], change.shape[3]
   if inputs == _VECTOR and outputs < _VECTOR:
     # The other way round, so that output channels fill a vector.

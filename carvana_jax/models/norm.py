@@ -11,15 +11,15 @@ class BatchNorm(nn.Module):
   """Batch normalisation over all devices (Ioffe & Szegedy 2015).
 
   Linen's own layer averages the devices' means, which is wrong as soon as the
-  devices hold different numbers of real examples, as with a padded last
-  batch. This one sums over devices first. Names and shapes of parameters
-  (`scale`, `bias`) and statistics (`mean`, `var`) are Linen's.
+  devices hold different numbers of real examples, as they do in a padded last
+  batch. This one sums over the devices first. Parameters (`scale`, `bias`) and
+  statistics (`mean`, `var`) have Linen's names and shapes.
   """
 
-  train: bool
-  axis_name: str
-  momentum: float = 0.9
-  epsilon: float = 1e-5
+  train: bool  # whether the batch's statistics are used, and averaged
+  axis_name: str  # the devices' axis
+  momentum: float = 0.9  # share of the old statistics in the new average
+  epsilon: float = 1e-5  # added to the variance
 
   @nn.compact
   def __call__(
@@ -47,7 +47,7 @@ class BatchNorm(nn.Module):
       var.value = keep * var.value + (1 - keep) * batch_var
     else:
       batch_mean, batch_var = mean.value, var.value
-    # One multiplication and one addition a pixel, in the dtype of x.
+    # One multiplication and one addition per pixel, in the dtype of x.
     factor = scale * jax.lax.rsqrt(batch_var + self.epsilon)
     offset = bias - batch_mean * factor
     return x * factor.astype(x.dtype) + offset.astype(x.dtype)
@@ -64,7 +64,7 @@ class BatchNorm(nn.Module):
     total, squares, count = jax.lax.psum(
       (total, squares, count), self.axis_name
     )
-    # A micro-batch may be all padding; without a spread it would overflow.
+    # A micro-batch may be all padding; with a variance of 0 it would overflow.
     empty = (count == 0).astype(count.dtype)
     mean, square = total / (count + empty), squares / (count + empty)
     return mean, jnp.maximum(square - mean * mean, 0.0) + empty

@@ -141,7 +141,7 @@ def _boxes(layers):
 
 
 def _middles(layers):
-  """y of every size, so far apart that labels stay clear of other levels."""
+  """The y of each size, so far apart that labels stay clear of other levels."""
   first = {_size(layer): layer for layer in reversed(layers)}
   sizes = sorted(first, key=math.prod, reverse=True)
   label = _label_height(layers)
@@ -168,29 +168,29 @@ def _height(layer):
 
 
 def _name(layer):
-  """'encoder/block1_conv2' -> 'block1_conv2'."""
+  """The last part of a name: 'encoder/block1_conv2' -> 'block1_conv2'."""
   return layer.name.rsplit('/', 1)[-1]
 
 
 def _group(layer):
-  """What the boxes of a stage share: 'block1_conv2' -> 'block1', and a size."""
+  """What the boxes of a stage share: a size, and 'block1' of 'block1_conv2'."""
   return _name(layer).split('_')[0], _size(layer)
 
 
 def _length(text):
-  """Inches, at most: 0.62 of the font's height a character."""
+  """The width of a text in inches, at most 0.62 of its height a character."""
   return 0.62 * _FONT / 72 * len(text)
 
 
 def _label_height(layers):
-  """Of what stands above a box: its name, upright, or that of its stage."""
+  """The height of the label above a box: its name, upright, or its stage's."""
   if len(layers) > _MOST_NAMES:
     return 0.15
   return max(_length(_name(layer)) for layer in layers)
 
 
 def _canvas(boxes):
-  """An empty figure, and axes that fill it and count in inches."""
+  """Returns an empty figure, and axes in inches that fill it."""
   label = _label_height([box.layer for box in boxes])
   left, right = -_SIZES - _MARGIN, boxes[-1].right + _MARGIN
   spare = max(0.0, _LEAST_WIDTH - (right - left)) / 2
@@ -226,7 +226,7 @@ def _text(axes, x, y, text, **style):
 
 
 def _draw_sizes(axes, boxes):
-  """The output size of every level, on the left, and a line to its boxes."""
+  """Writes each level's output size on the left, with a line to its boxes."""
   firsts = {_size(box.layer): box for box in reversed(boxes)}
   for size, box in firsts.items():
     text = 'x'.join(map(str, size))
@@ -238,7 +238,7 @@ def _draw_sizes(axes, boxes):
 
 
 def _draw_flow(axes, boxes):
-  """From every box to the next one, with a bend where the level changes."""
+  """Draws an arrow from each box to the next; it bends to change the level."""
   for source, target in itertools.pairwise(boxes):
     bend = target.left - _STAGE_GAP / 2
     points = [(source.right, source.middle)]
@@ -256,7 +256,7 @@ def _arrow(axes, points, **style):
 
 
 def _draw_skip(axes, source, target):
-  """Above the way through the network, and over boxes in between."""
+  """Draws a skip above the arrows of the flow, across boxes in between."""
   y = source.middle + source.height / 4
   points = [(source.right, y)]
   if target.middle != source.middle:

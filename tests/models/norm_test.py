@@ -32,6 +32,14 @@ class BatchNormTest(chex.TestCase):
     stats = jax.tree.map(lambda a: a[0], stats)
     chex.assert_trees_all_close(stats, updates['batch_stats'], rtol=1e-4)
 
+  def test_without_weights_every_example_counts(self):
+    layer = BatchNorm(train=True, axis_name='batch')
+    variables = layer.init(jax.random.key(0), X)
+    step = lambda x: layer.apply(variables, x, mutable=['batch_stats'])
+    y, updates = jax.vmap(step, axis_name='batch')(X[None])
+    expected = apply(X, ONES)
+    chex.assert_trees_all_equal((y[0], updates['batch_stats']), expected)
+
   def test_padding_counts_for_nothing(self):
     weight = np.array([1, 1, 1, 0], np.float32)
     padded = X.copy()
