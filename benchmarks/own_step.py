@@ -33,7 +33,7 @@ def main(name, height, width, batch):
     jax.block_until_ready((state, measured))
 
   def infer(count):
-    variables = state.best_variables
+    variables = state.eval_variables
     for _ in range(count):
       logits = logit_step((variables,), (batch['image'],))
     jax.block_until_ready(logits)

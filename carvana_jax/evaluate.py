@@ -72,11 +72,11 @@ def main() -> None:
     if data_config.dataset != 'carvana':
       raise UserError('--manual_dir is of no use without --dataset=carvana.')
     data_config.manual_dir = args.manual_dir
-  flip = None
+  changed_flip = None
   if args.flip not in (None, run.config.eval.flip):
     run.config.eval.flip = args.flip
-    flip = args.flip
-  evaluate_run.evaluate(run, data_config, args.split, workdir, flip)
+    changed_flip = args.flip
+  evaluate_run.evaluate(run, data_config, args.split, workdir, changed_flip)
 
 
 if __name__ == '__main__':

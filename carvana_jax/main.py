@@ -1,4 +1,4 @@
-"""Trains the network of a config, then scores it on the test split.
+"""Trains the network of a config, then scores it on validation and test.
 
     python -m carvana_jax.main --config=configs/studio.py
     python -m carvana_jax.main --config=configs/unet512.py \\

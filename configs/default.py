@@ -31,8 +31,8 @@ def get_config() -> ConfigDict:
   # Folder of NAME_probability.png of all labelled photos; the network is then
   # shown tiles of the full size along the border in there. `refine` sets it.
   data.coarse = ''
-  # The cars of these folds are for validation, those of the other ones but 0,
-  # the test split's, for training. `crossval` sets it.
+  # The cars of these folds are for validation; fold 0 is the test split, and
+  # all other folds are for training. `crossval` sets it.
   data.validation_folds = (1,)
   data.unlabeled = False  # also prepare the challenge's test photos
   # Folder of NAME_probability.png, made by predict from the unlabeled photos;
@@ -41,7 +41,7 @@ def get_config() -> ConfigDict:
   data.kaggle = False  # fetch missing files with the Kaggle client
 
   config.model = model = ConfigDict()
-  model.name = 'unet'
+  model.name = 'unet'  # unet, cnn or vgg_unet, which have other fields
   model.levels = 5  # resolutions, so levels - 1 poolings
   model.first_width = 16  # channels at full resolution, doubled a level
   model.widths = ()  # channels of all levels, () : first_width and doubled
@@ -99,10 +99,13 @@ def get_config() -> ConfigDict:
   train.picture_epochs = 5  # sample predictions every so many epochs, 0: never
 
   config.eval = ConfigDict()
-  config.eval.batch_size = 16  # on all devices together
-  config.eval.threshold = 0.5  # probability from which a pixel is car
+  # On all devices together, of predictions at full size; with several networks
+  # that of the first one counts.
+  config.eval.batch_size = 16
+  config.eval.threshold = 0.5  # pixels of at least this probability are car
   config.eval.flip = False  # average logits with those of the mirrored photo
-  # Cleaning of masks, at full size; what is best on validation is measured.
+  # Cleaning of masks, at full size. Evaluating the validation split tells which
+  # is best there; `--tuned` applies it.
   config.eval.fill_holes = False  # a hole in a car becomes car
   config.eval.keep_largest = False  # all but the largest part is background
   # Added to both sides of the fractions Dice and IoU while training, never at

@@ -19,7 +19,7 @@ from carvana_jax.datasets import folds, images, prepare, pseudo_labels, reading
 from carvana_jax.system import threads
 
 _AHEAD = 2  # batches being decoded while one is used
-_LAYERS = ('image', 'difference', 'coarse')  # of the network's input
+_CHANNEL_GROUPS = ('image', 'difference', 'coarse')  # of the network's input
 
 
 @dataclasses.dataclass(frozen=True)
@@ -253,15 +253,17 @@ class _Reader:
     self._source = reading.undecoded_examples(builder, chosen.split)
     features = builder.info.features
     # (name, channels) of what the network's input is made of.
-    self._layers = [
-      (name, features[name].shape[-1]) for name in _LAYERS if name in features
+    self._groups = [
+      (name, features[name].shape[-1])
+      for name in _CHANNEL_GROUPS
+      if name in features
     ]
     self._size = features['mask'].shape[:2]
 
   def new_batch(self, weights):
     """Returns a batch of weights [b]; its other arrays are yet to be filled."""
     shape = (len(weights), *self._size)
-    channels = sum(count for _, count in self._layers)
+    channels = sum(count for _, count in self._groups)
     return {
       'image': np.empty((*shape, channels), np.uint8),
       'mask': np.empty(shape, np.uint8),
@@ -272,7 +274,7 @@ class _Reader:
     """Decodes example `index` into its place, [h, w, C] and [h, w]."""
     example = self._source[int(self._positions[index])]
     first = 0
-    for name, count in self._layers:
+    for name, count in self._groups:
       decode = images.decode_mask if count == 1 else images.decode_photo
       pixels = decode(example[name]).reshape(*self._size, count)
       image[..., first : first + count] = pixels

@@ -25,9 +25,12 @@ def evaluate(
   data_config,
   split: str,
   folder: pathlib.Path,
-  flip: bool | None = None,
+  changed_flip: bool | None = None,
 ) -> dict:
   """Scores one split and writes the results.
+
+  To the test split, what the validation split's evaluation in the same folder
+  found best is applied as well, if there is one: evaluate that split first.
 
   Args:
     run: a trained network.
@@ -35,8 +38,8 @@ def evaluate(
     split: train, validation, test, or all (every labelled image). Which cars
       the first two hold follows from `data_config.validation_folds`.
     folder: the run's workdir.
-    flip: the run's `config.eval.flip` where that was changed for this
-      evaluation, which then gets a folder of its own.
+    changed_flip: the run's `config.eval.flip`, where that was changed for this
+      evaluation, which then gets a folder of its own; None where it was not.
 
   Returns:
     The summary, as in summary.json.
@@ -52,7 +55,7 @@ def evaluate(
   if run.fine:
     what['fine_step'] = run.fine.step
   results_of = lambda split: run_folder.evaluation_folder(
-    folder, data_config.dataset, split, run.fine is not None, flip
+    folder, data_config.dataset, split, run.fine is not None, changed_flip
   )
   tuned = None
   if split == 'test':

@@ -159,25 +159,25 @@ def predictions(
 def _first_predictions(runs, given):
   """As `predictions`, without second networks."""
   # One image at a time keeps a core busy, but no accelerator.
-  chunk = 1 if jax.default_backend() == 'cpu' else 8
+  images_at_once = 1 if jax.default_backend() == 'cpu' else 8
   step = devices.eval_step(
     make_logit_step(
       [run.model for run in runs],
       [run.config.eval.flip for run in runs],
-      chunk,
+      images_at_once,
     )
   )
   variables = tuple(run.variables for run in runs)
   # The devices of this machine may be others than the run's.
-  unit = jax.local_device_count() * chunk
-  batch_size = -(-runs[0].config.eval.batch_size // unit) * unit
+  multiple = jax.local_device_count() * images_at_once
+  batch_size = -(-runs[0].config.eval.batch_size // multiple) * multiple
   waiting = collections.deque()  # photos of the batches under way
 
   def batches():
     stream = iter(given)
-    while chunk := list(itertools.islice(stream, batch_size)):
-      waiting.append(chunk)
-      yield _batch([item.inputs for _, item in chunk], batch_size)
+    while photos := list(itertools.islice(stream, batch_size)):
+      waiting.append(photos)
+      yield _batch([item.inputs for _, item in photos], batch_size)
 
   def answers(results):
     logits = devices.to_host(results)
@@ -199,7 +199,7 @@ def _refine(predicted, number, fine):
   """Asks a second network wherever the first one is in doubt.
 
   Args:
-    predicted: as of `_first_predictions`.
+    predicted: as returned by `_first_predictions`.
     number: which of the networks the second one is for.
     fine: the run of the second network.
 
@@ -227,10 +227,10 @@ def _refine(predicted, number, fine):
 
 def _batch(items, size):
   """Stacks each network's images, the first repeated where there are few."""
-  items += items[:1] * (size - len(items))
+  padded = items + items[:1] * (size - len(items))
   return tuple(
-    np.stack([given.image for given in network])
-    for network in zip(*items, strict=True)
+    np.stack([network_input.image for network_input in network])
+    for network in zip(*padded, strict=True)
   )
 
 

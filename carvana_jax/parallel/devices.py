@@ -109,28 +109,32 @@ def train_step(step: Callable) -> Callable[..., tuple[Any, dict]]:
       be equal on all devices; JAX doesn't check that.
 
   Returns:
-    A function `(state, batch, wish=False) -> (state, metrics)`. The state is
-    replicated and donated, batches are split as by `to_devices`. The metric
-    `wishes` is above 0 if any process passed a wish, to stop for instance. It
-    is the same number in all processes, so all can act on it at the same step.
+    A function `(state, batch, stop_requested=False) -> (state, metrics)`. The
+    state is replicated and donated, batches are split as by `to_devices`. The
+    metric `stop_requests` is above 0 if any process has asked to stop. It is
+    the same number in all processes, so all can act on it at the same step.
   """
 
-  def with_wish(state, batch, wish):
+  def with_request(state, batch, stop_requested):
     state, metrics = step(state, batch)
-    return state, metrics | {'wishes': jax.lax.psum(wish, AXIS)}
+    requests = jax.lax.psum(stop_requested, AXIS)
+    return state, metrics | {'stop_requests': requests}
 
   mapped = jax.pmap(
-    with_wish,
+    with_request,
     axis_name=AXIS,
     in_axes=(None, 0, 0),
     out_axes=(None, None),
     donate_argnums=(0,),
   )
   count = jax.local_device_count()
-  wishes = [
+  # Placed once: the step is given one of the two.
+  no, yes = (
     jax.device_put(np.full(count, x, np.int32), _split()) for x in (0, 1)
-  ]
-  return lambda state, batch, wish=False: mapped(state, batch, wishes[wish])
+  )
+  return lambda state, batch, stop_requested=False: mapped(
+    state, batch, yes if stop_requested else no
+  )
 
 
 def eval_step(step: Callable) -> Callable:

@@ -46,35 +46,41 @@ def augment(
     paint_keys = jax.vmap(lambda key: jax.random.fold_in(key, 2))(keys)
     repaint = lambda *one: _repaint(*one, config.repaint)
     image = jax.vmap(repaint)(paint_keys, image, mask)
-  layers = jnp.concatenate([image, mask[..., None]], axis=-1)
+  channels = jnp.concatenate([image, mask[..., None]], axis=-1)
   # One by one on a CPU: together with the code around it, XLA's gathering of
   # pixels takes three times as long there.
   at_once = 1 if jax.default_backend() == 'cpu' else len(keys)
-  layers = jax.lax.map(
-    lambda one: _move(*one, config), (place_keys, layers), batch_size=at_once
+  channels = jax.lax.map(
+    lambda one: _move(*one, config), (place_keys, channels), batch_size=at_once
   )
   change_colour = lambda *one: _change_colour(*one, config)
-  colour = jax.vmap(change_colour)(colour_keys, layers[..., :3])
-  image = jnp.concatenate([colour, layers[..., 3:-1]], axis=-1)
-  return image, layers[..., -1]
+  colour = jax.vmap(change_colour)(colour_keys, channels[..., :3])
+  image = jnp.concatenate([colour, channels[..., 3:-1]], axis=-1)
+  return image, channels[..., -1]
 
 
-def _move(key, layers, config):
+def _move(key, channels, config):
   """Flips, turns, scales and shifts [H, W, C]."""
   keys = jax.random.split(key, 5)
+  # A change that is added later takes fold_in with the next free number, so
+  # that the draws of the others stay what they are.
   stretch_key = jax.random.fold_in(key, 5)
   if config.flip_left_right:
-    layers = jnp.where(jax.random.bernoulli(keys[0]), layers[:, ::-1], layers)
+    channels = jnp.where(
+      jax.random.bernoulli(keys[0]), channels[:, ::-1], channels
+    )
   if config.flip_up_down:
-    layers = jnp.where(jax.random.bernoulli(keys[1]), layers[::-1], layers)
+    channels = jnp.where(
+      jax.random.bernoulli(keys[1]), channels[::-1], channels
+    )
   if config.rotation or config.scale or config.stretch or config.shift:
     angle = jnp.deg2rad(_within(keys[2], config.rotation))
     stretch = 1 + _within(stretch_key, config.stretch)
     scale = 1 + _within(keys[3], config.scale)
     scales = jnp.stack([scale * stretch, scale / stretch])
     shift = _within(keys[4], config.shift, (2,))
-    layers = warp(layers, angle, scales, shift)
-  return layers
+    channels = warp(channels, angle, scales, shift)
+  return channels
 
 
 def _within(key, limit, shape=()):
@@ -82,11 +88,11 @@ def _within(key, limit, shape=()):
   return jax.random.uniform(key, shape, minval=-limit, maxval=limit)
 
 
-def warp(layers: jax.Array, angle, scales, shift) -> jax.Array:
+def warp(channels: jax.Array, angle, scales, shift) -> jax.Array:
   """Turns, scales and shifts a picture about its centre, bilinearly.
 
   Args:
-    layers: [H, W, C].
+    channels: [H, W, C].
     angle: in radians, counter-clockwise.
     scales: [2], of height and width; above 1 the content gets larger.
     shift: [2], down and right, in shares of height and width.
@@ -94,7 +100,7 @@ def warp(layers: jax.Array, angle, scales, shift) -> jax.Array:
   Returns:
     The moved picture, [H, W, C]; angle 0, scales 1 and shift 0 change nothing.
   """
-  height, width = layers.shape[:2]
+  height, width = channels.shape[:2]
   size = jnp.array([height, width], jnp.float32)
   centre = (size - 1) / 2  # of pixel centres 0..size - 1
   cos, sin = jnp.cos(angle), jnp.sin(angle)
@@ -111,7 +117,7 @@ def warp(layers: jax.Array, angle, scales, shift) -> jax.Array:
   sample = lambda layer: ndimage.map_coordinates(
     layer, source, order=1, mode='reflect'
   )
-  return jax.vmap(sample, in_axes=-1, out_axes=-1)(layers)
+  return jax.vmap(sample, in_axes=-1, out_axes=-1)(channels)
 
 
 def _repaint(key, image, mask, probability):

@@ -229,7 +229,8 @@ def read_state(workdir: pathlib.Path, step: int, like: Any) -> Any:
   Args:
     workdir: the run's folder.
     step: of a checkpoint that is there.
-    like: the state's shapes, types and placement, as of `devices.abstract`.
+    like: the state's shapes, types and placement, as returned by
+      `devices.abstract`.
 
   Returns:
     A `TrainState`, placed on the devices as `like` is.
@@ -241,8 +242,8 @@ def read_state(workdir: pathlib.Path, step: int, like: Any) -> Any:
   return _restore_state(workdir, step, like, args, like)
 
 
-def read_best_variables(workdir: pathlib.Path, step: int, like: Any) -> Any:
-  """Reads a step's `TrainState.best_variables`, without the optimizer's state.
+def read_eval_variables(workdir: pathlib.Path, step: int, like: Any) -> Any:
+  """Reads a step's `TrainState.eval_variables`, without the optimizer's state.
 
   All processes must call it together.
 
@@ -265,7 +266,7 @@ def read_best_variables(workdir: pathlib.Path, step: int, like: Any) -> Any:
   )
 
   arrays = _restore_state(workdir, step, like, args, wanted)
-  return like.replace(**arrays).best_variables
+  return like.replace(**arrays).eval_variables
 
 
 class _Policy(checkpoint_managers.PreservationPolicy):

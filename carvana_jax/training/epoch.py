@@ -30,7 +30,7 @@ def train(
   """Trains to the end of an epoch, unless a process has to stop before.
 
   Args:
-    train_step: as of `devices.train_step`.
+    train_step: as returned by `devices.train_step`.
     batches: those of the run from this step on, on the devices.
     count: how many steps an epoch has.
     state: the state after the steps before; it is given away.
@@ -40,10 +40,10 @@ def train(
     stop_signal: looked at after every step.
 
   Returns:
-    The new state and the new sums: of each metric over the images in the
-    steps that were not skipped; of `images` and `skipped` their numbers; and
-    the `seconds` that all took, with those in which the host `waited` for
-    batches.
+    The new state, and the new sums: each metric, summed over the images of the
+    steps that were not skipped; `images` and `skipped`, how many these images
+    and the skipped steps are; `seconds`, the time that all took; `waited`, the
+    seconds of it that the host spent waiting for batches.
 
   Raises:
     UserError: too many steps in a row were skipped.
@@ -57,20 +57,20 @@ def train(
   with progress.bar(
     total=count, initial=done, title=f'epoch {epoch + 1}', unit='step'
   ) as bar:
-    wish = stop = False
+    stop_requested = stop = False
     for position in range(done, count):
       asked = time.monotonic()
       batch = next(batches)
       sums['waited'] += time.monotonic() - asked
-      state, values = train_step(state, batch, wish)
+      state, values = train_step(state, batch, stop_requested)
       pending.append((epoch * count + position + 1, values))
       if len(pending) > _STEPS_AHEAD:
         stop = _add(*pending.popleft(), sums, skipped, bar)
       bar.update()
       # The processes' clocks differ; that of the first counts.
       late = processes.is_first() and time.monotonic() > deadline
-      wish = stop_signal.received or late
-      if stop or (wish and processes.is_only()):
+      stop_requested = stop_signal.received or late
+      if stop or (stop_requested and processes.is_only()):
         break
     while pending:
       _add(*pending.popleft(), sums, skipped, bar)
@@ -82,7 +82,7 @@ def means(sums: dict[str, float]) -> dict[str, float]:
   """Turns an epoch's sums into means over its images.
 
   Args:
-    sums: as of `train`.
+    sums: as returned by `train`.
 
   Returns:
     The mean of each metric; of `skipped` the number of steps.
@@ -100,7 +100,7 @@ def announce_first(train_step: Callable[..., Any]) -> Callable[..., Any]:
   """Wraps a step so that its first call prints how long the start took.
 
   Args:
-    train_step: as of `devices.train_step`.
+    train_step: as returned by `devices.train_step`.
 
   Returns:
     A function of the same arguments and results.
@@ -124,11 +124,13 @@ def _add(step, values, sums, skipped_steps, bar):
   """Adds a step's values; returns whether a process wants to stop."""
   values = {name: float(value) for name, value in values.items()}
   images, skipped = values.pop('images'), values.pop('skipped')
-  wishes = values.pop('wishes')  # of all processes, which all learn here
+  stop_requests = values.pop(
+    'stop_requests'
+  )  # of all processes, which all learn here
   skipped_steps.add(step, skipped > 0)
   sums['skipped'] += skipped
   sums['images'] += 0 if skipped else images
   for name, value in values.items():
     sums[name] += 0 if skipped else value * images
   bar.set_postfix(loss=f'{values["loss"]:.4f}', refresh=False)
-  return wishes > 0
+  return stop_requests > 0

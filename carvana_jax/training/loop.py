@@ -121,7 +121,8 @@ def _train_epochs(config, workdir, data, signal, checkpoints):
   reason = find_reason()
   if step < data.total_steps and not reason:
     print(_HEAD + '  *network size', flush=True)
-    # What there is of the epoch under way is recorded when it ends.
+    # In the middle of an epoch, the row and the score of its first part are
+    # dropped: the whole epoch is recorded and scored when it ends.
     recorded -= step % data.steps_per_epoch
     if recorded < step:
       checkpoints.forget_score(step)
@@ -144,15 +145,16 @@ def _train_epochs(config, workdir, data, signal, checkpoints):
         'skipped': skipped.in_a_row,
       }
       if partial and notes['train_seconds'] < limit and signal.any_received():
-        # Neither scored nor recorded: it ends as if never interrupted.
+        # Part of an epoch is neither scored nor recorded, so that the run, once
+        # it goes on, ends as if it had never been interrupted.
         checkpoints.save(state, notes, -math.inf)
         return False
-      scores = validator.scores(state.best_variables)
+      scores = validator.scores(state.eval_variables)
       rate = (step - first_step) * config.train.batch_size / seconds
       _record(book, step, number, sums, scores, rate, notes['train_seconds'])
       every = config.train.picture_epochs
       if every and (number % every == 0 or step == data.total_steps):
-        book.pictures(step, number, validator.pictures(state.best_variables))
+        book.pictures(step, number, validator.pictures(state.eval_variables))
       checkpoints.save(state, notes, validation.score(scores, config))
       if signal.any_received():
         return False

@@ -9,7 +9,7 @@ import optax
 from carvana_jax.system.errors import UserError
 
 _NEAR_WEIGHT = 3.0  # of pixels near the border; that of the others is 1
-_ROUNDING = 2e-3  # of masks that were moved
+_ROUNDING = 2e-3  # by which resampling a mask may miss 0 and 1
 
 
 def bce(logits: jax.Array, target: jax.Array, weight=1.0) -> jax.Array:

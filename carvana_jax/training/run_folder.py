@@ -135,7 +135,7 @@ def add_start(workdir: pathlib.Path, start: dict[str, str]) -> None:
 
   Args:
     workdir: the run's folder.
-    start: as of `provenance.facts`.
+    start: as returned by `provenance.facts`.
   """
   path = workdir / 'starts.jsonl'
   before = path.read_text() if path.exists() else ''

@@ -46,7 +46,8 @@ def make_train_step(
 
   Returns:
     A function `(state, batch) -> (state, metrics)`. The metrics are means over
-    the images on all devices, except `images`, their number, and `skipped`.
+    the images on all devices, except `images`, their number, `skipped` and
+    `gradient_norm`. Dice and its like are taken at the threshold 0.5.
   """
   measure = _make_measure(model, config)
 
@@ -78,7 +79,7 @@ def make_train_step(
       'images': count,
       'skipped': 1 - finite.astype(jnp.float32),
     }
-    # A jnp.where would be compiled into what it chooses, with other roundings.
+    # Not jnp.where: XLA would fuse it into the update, which rounds otherwise.
     new_state = jax.lax.cond(
       finite, lambda: new_state, lambda: state.replace(step=new_state.step)
     )
@@ -163,7 +164,8 @@ def _accumulated(measure, batch_stats, key, batch, count):
   """
   if count == 1:
     return measure(batch_stats, key, batch)
-  # Every count-th example, so that padding, the end of a batch, is shared.
+  # Every count-th example, so that the padding at the end of a batch is spread
+  # over the micro-batches.
   split = lambda x: x.reshape(-1, count, *x.shape[1:]).swapaxes(0, 1)
   keys, parts = jax.random.split(key, count), jax.tree.map(split, batch)
   first = jax.tree.map(lambda x: x[0], (keys, parts))

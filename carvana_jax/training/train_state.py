@@ -39,7 +39,7 @@ class TrainState:
     return _join(self.trained, self.frozen)
 
   @property
-  def best_variables(self) -> dict[str, Any]:
+  def eval_variables(self) -> dict[str, Any]:
     """The variables to evaluate: the average where there is one."""
     return _join(self.average or self.trained, self.frozen)
 

@@ -91,7 +91,7 @@ def _load(workdir):
   # Only its shapes are needed, to tell whether the code still fits the run.
   optimizer = make_optimizer(config.optimizer, total_steps=1)
   like = devices.abstract(train_state.creator(config, model, optimizer))
-  variables = checkpoint.read_best_variables(workdir, step, like)
+  variables = checkpoint.read_eval_variables(workdir, step, like)
   if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(variables)):
     raise UserError(
       f'the network in {saved_steps.folder_of(workdir) / str(step)} has '

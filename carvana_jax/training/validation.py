@@ -88,7 +88,7 @@ def score(scores: dict[str, float], config: ConfigDict) -> float:
   """Returns the number that makes a checkpoint the best, the highest.
 
   Args:
-    scores: as of `Validation.scores`.
+    scores: as returned by `Validation.scores`.
     config: as in configs/default.py; `train.monitor` names the score.
 
   Returns:

@@ -101,7 +101,7 @@ def finish_stage(
   """Trains, chooses and scores, or does what is left of that.
 
   Args:
-    configs: of the runs, as of `prepare_stage`.
+    configs: of the runs, as returned by `prepare_stage`.
     folder: for the results.
     save_probabilities: whether to write those of the photos out of fold.
 

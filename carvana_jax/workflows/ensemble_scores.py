@@ -86,7 +86,7 @@ def gains_out_of_fold(
   """Shows what each step adds on the photos out of fold.
 
   Args:
-    rows: as of `out_of_fold.rows`.
+    rows: as returned by `out_of_fold.rows`.
     choice: what was chosen on these photos.
 
   Returns:

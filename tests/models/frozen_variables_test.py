@@ -72,7 +72,7 @@ class EncoderTest(chex.TestCase):
     )
     self.assertTrue(all(jax.tree.leaves(changed)), changed)
     self.assertIn('encoder', after.variables['params'])
-    self.assertIn('encoder', after.best_variables['params'])
+    self.assertIn('encoder', after.eval_variables['params'])
 
   def test_no_gradient_of_it_is_computed(self):
     config = vgg19_unet512.get_config()

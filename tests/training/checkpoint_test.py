@@ -127,14 +127,14 @@ class CheckpointTest(SavingTest):
     chex.assert_shape(logits, (2, 64, 96))
 
   @parameterized.parameters(0.0, 0.98)
-  def test_best_variables_are_those_of_the_whole_state(self, decay):
+  def test_eval_variables_are_those_of_the_whole_state(self, decay):
     self.config.train.average_decay = decay
     self.create = creator(self.config)
     self.state = devices.create(self.create)
     self.save({7: 0.5})
     like = devices.abstract(self.create)
-    whole = checkpoint.read_state(self.workdir, 7, like).best_variables
-    found = checkpoint.read_best_variables(self.workdir, 7, like)
+    whole = checkpoint.read_state(self.workdir, 7, like).eval_variables
+    found = checkpoint.read_eval_variables(self.workdir, 7, like)
     chex.assert_trees_all_equal(plain(found), plain(whole))
     for leaf in jax.tree.leaves(found):
       self.assertEqual(leaf.sharding, devices.replicated())

@@ -161,7 +161,7 @@ class TrainStepTest(chex.TestCase):
     )
     chex.assert_trees_all_close(trainer.state.average, expected, rtol=1e-5)
     chex.assert_trees_all_equal(
-      trainer.state.best_variables, trainer.state.average
+      trainer.state.eval_variables, trainer.state.average
     )
 
   def test_without_average_the_variables_are_the_best(self):
@@ -171,7 +171,7 @@ class TrainStepTest(chex.TestCase):
     trainer(example_batch())
     self.assertEqual(trainer.state.average, {})
     chex.assert_trees_all_equal(
-      trainer.state.best_variables, trainer.state.variables
+      trainer.state.eval_variables, trainer.state.variables
     )
 
   def test_average_decay_holds_in_the_long_run(self):
