@@ -27,6 +27,7 @@ from carvana_jax.training import (
   validation,
 )
 from carvana_jax.training.optimizer import make_optimizer
+from carvana_jax.training.stopping import SkippedSteps
 
 _ROW = '{:>5} {:>7} {:>9} {:>9} {:>10} {:>9} {:>8}'
 _HEAD = _ROW.format(
@@ -111,9 +112,7 @@ def _train_epochs(config, workdir, data, signal, checkpoints):
   state, notes = _first_or_latest(workdir, checkpoints, create, config, data)
   step = recorded = int(state.step)
   batches = devices.to_devices(data.training(step))
-  skipped = stopping.SkippedSteps(
-    data, config.train.max_skipped, notes['skipped']
-  )
+  skipped = SkippedSteps(data, config.train.max_skipped, notes['skipped'])
   limit = 60 * config.train.max_minutes or math.inf
   find_reason = lambda: stopping.reason_to_stop_early(
     config, data, step, notes['train_seconds'], checkpoints.best_step()
@@ -121,8 +120,7 @@ def _train_epochs(config, workdir, data, signal, checkpoints):
   reason = find_reason()
   if step < data.total_steps and not reason:
     print(_HEAD + '  *network size', flush=True)
-    # In the middle of an epoch, the row and the score of its first part are
-    # dropped: the whole epoch is recorded and scored when it ends.
+    # Drops the row and the score of half an epoch: it will have its own.
     recorded -= step % data.steps_per_epoch
     if recorded < step:
       checkpoints.forget_score(step)
@@ -145,8 +143,7 @@ def _train_epochs(config, workdir, data, signal, checkpoints):
         'skipped': skipped.in_a_row,
       }
       if partial and notes['train_seconds'] < limit and signal.any_received():
-        # Part of an epoch is neither scored nor recorded, so that the run, once
-        # it goes on, ends as if it had never been interrupted.
+        # Not scored or recorded, so that it ends as if never interrupted.
         checkpoints.save(state, notes, -math.inf)
         return False
       scores = validator.scores(state.eval_variables)
