@@ -46,14 +46,7 @@ def evaluate(
   """
   builder = processes.run_in_all(lambda: prepare.for_scoring(data_config))
   origin = prepare.identity(data_config, builder)
-  what = {
-    'origin': origin,
-    'source': prepare.source_of(origin),
-    'step': run.step,
-    'flip': run.config.eval.flip,
-  }
-  if run.fine:
-    what['fine_step'] = run.fine.step
+  what = _identify(run, origin)
   results_of = lambda split: run_folder.evaluation_folder(
     folder, data_config.dataset, split, run.fine is not None, changed_flip
   )
@@ -103,6 +96,17 @@ def evaluate(
     _write(target, summary, rows, errors)
   print(_text(summary, target))
   return summary
+
+
+def _identify(run, origin):
+  """Returns what tells an evaluation from others of the same split."""
+  what = {
+    'origin': origin,
+    'source': prepare.source_of(origin),
+    'step': run.step,
+    'flip': run.config.eval.flip,
+  }
+  return what | ({'fine_step': run.fine.step} if run.fine else {})
 
 
 def _broadcast_config(function):

@@ -229,8 +229,7 @@ def read_state(workdir: pathlib.Path, step: int, like: Any) -> Any:
   Args:
     workdir: the run's folder.
     step: of a checkpoint that is there.
-    like: the state's shapes, types and placement, as returned by
-      `devices.abstract`.
+    like: shapes, types and placement of the state, see `devices.abstract`.
 
   Returns:
     A `TrainState`, placed on the devices as `like` is.
