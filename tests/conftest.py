@@ -33,11 +33,11 @@ if 'TESTS_FOLDER' not in os.environ:
   )
   os.environ |= {
     'TESTS_FOLDER': _folder.name,
-    # Two host devices, so that no test passes on one only. At LLVM's full
-    # optimization a network's random values take five times as long to
-    # compile; `commands/main_test.py` runs commands with it, as users do.
+    # Two host devices, so that no test passes on one only. Small programs take
+    # longer to compile than to run, with LLVM's optimization several times as
+    # long; `commands/main_test.py` runs commands with it, as users do.
     'XLA_FLAGS': '--xla_force_host_platform_device_count=2'
-    ' --xla_backend_optimization_level=1',
+    ' --xla_backend_optimization_level=0',
     # Many tests and commands compile the same small programs. Where an entry
     # is not yet written in full, JAX warns and compiles.
     'JAX_COMPILATION_CACHE_DIR': f'{_folder.name}/compiled',
