@@ -50,6 +50,9 @@ def get_config() -> ConfigDict:
   model.encoder_convs = 2  # 3x3 convolutions a level on the way down
   model.decoder_convs = 2  # and on the way up
   model.norm = 'batch'  # none, batch or group
+  # Whether convolutions before batch normalisation have a bias, as published
+  # networks do: without any effect, as the mean is taken off.
+  model.conv_bias = True
   model.upsampling = 'nearest'  # nearest, nearest_conv, projected or transposed
   model.dropout = 0.0  # rate
   model.dropout_levels = ()  # encoder levels that end in dropout, 0: the top

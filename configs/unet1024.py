@@ -20,6 +20,7 @@ def get_config():
   config.model.patch = 2
   config.model.widths = (64, 64, 128, 256, 512, 512)
   config.model.upsampling = 'projected'
+  config.model.conv_bias = False
   config.model.dtype = 'bfloat16'
   config.augment = fast.get_config().augment
   config.train.batch_size = 16

@@ -22,6 +22,7 @@ def get_config():
   config.data.size = '512x768'
   config.model.levels = 6
   config.model.first_width = 32
+  config.model.conv_bias = False
   config.model.dtype = 'bfloat16'
   config.augment = fast.get_config().augment
   config.train.batch_size = 16

@@ -21,7 +21,9 @@ _VECTOR = 16  # floats in a vector of AVX-512
 _LAYOUT = ('NHWC', 'HWIO', 'NHWC')
 
 
-def layer(width: int, size: int, dtype: jnp.dtype, name: str) -> nn.Conv:
+def layer(
+  width: int, size: int, dtype: jnp.dtype, name: str, use_bias: bool = True
+) -> nn.Conv:
   """Returns Linen's convolution of stride 1, padded with zeros.
 
   Args:
@@ -29,10 +31,16 @@ def layer(width: int, size: int, dtype: jnp.dtype, name: str) -> nn.Conv:
     size: the height and the width of the kernel.
     dtype: the dtype of the computation; parameters are float32.
     name: the name of the layer.
+    use_bias: whether a bias is added.
   """
   general = _general if jax.default_backend() == 'cpu' else None
   return nn.Conv(
-    width, (size, size), dtype=dtype, name=name, conv_general_dilated=general
+    width,
+    (size, size),
+    use_bias=use_bias,
+    dtype=dtype,
+    name=name,
+    conv_general_dilated=general,
   )
 
 

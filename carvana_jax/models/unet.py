@@ -31,6 +31,8 @@ class UNet(nn.Module):
   encoder_convs: int = 2  # 3x3 convolutions a level on the way down
   decoder_convs: int = 2  # and on the way up
   norm: str = 'batch'  # one of NORMS, after every 3x3 convolution
+  # Whether convolutions have a bias that batch normalisation takes off again.
+  conv_bias: bool = True
   upsampling: str = 'nearest'  # one of UPSAMPLINGS
   dropout: float = 0.0  # rate
   dropout_levels: tuple[int, ...] = ()  # encoder levels that end in dropout
@@ -62,10 +64,13 @@ class UNet(nn.Module):
       [B, H, W], float32 or better.
     """
     height, width = x.shape[1:3]
+    use_bias = self.conv_bias or self.norm != 'batch'
 
     def convs(x, name, level, count):
       for i in range(count):
-        x = self._conv(x, 3, self._width(level), f'{name}{level}_conv{i}')
+        x = self._conv(
+          x, 3, self._width(level), f'{name}{level}_conv{i}', use_bias
+        )
         x = self._normalize(x, f'{name}{level}_norm{i}', train, weight)
         x = nn.relu(x)
       return x
@@ -95,8 +100,8 @@ class UNet(nn.Module):
   def _width(self, level):
     return self.widths[level] if self.widths else self.first_width * 2**level
 
-  def _conv(self, x, size, width, name):
-    return conv.layer(width, size, self.dtype, name)(x)
+  def _conv(self, x, size, width, name, use_bias=True):
+    return conv.layer(width, size, self.dtype, name, use_bias)(x)
 
   def _normalize(self, x, name, train, weight):
     if self.norm == 'batch':

@@ -21,7 +21,10 @@ _KINDS = {
 _ADDED = {
   'data': {'validation_folds': (1,), 'coarse': ''},
   'optimizer': {'warmup': 0.3},
+  'model': {'conv_bias': True},  # of a unet only
 }
+# Networks that have none of the fields added to `model`.
+_BARE = ('cnn', 'vgg_unet')
 
 
 def complete(config: ConfigDict) -> ConfigDict:
@@ -34,9 +37,11 @@ def complete(config: ConfigDict) -> ConfigDict:
     The same config.
   """
   for section, added in _ADDED.items():
-    if isinstance(config.get(section), ConfigDict):
-      for name, value in added.items():
-        config[section][name] = config[section].get(name, value)
+    fields = config.get(section)
+    if not isinstance(fields, ConfigDict) or fields.get('name') in _BARE:
+      continue
+    for name, value in added.items():
+      fields[name] = fields.get(name, value)
   return config
 
 

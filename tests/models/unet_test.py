@@ -89,6 +89,39 @@ class UNetTest(chex.TestCase):
     kernel = variables['params']['down0_conv0']['kernel']
     chex.assert_shape(kernel, (3, 3, channels, 4))
 
+  @parameterized.parameters('batch', 'group', 'none')
+  def test_only_batch_normalisation_does_without_bias(self, norm):
+    model = unet.UNet(levels=2, first_width=4, norm=norm, conv_bias=False)
+    image = jnp.zeros((1, 8, 8, 3))
+    shapes = jax.eval_shape(
+      lambda: model.init(jax.random.key(0), image, train=False)
+    )['params']
+    self.assertEqual('bias' in shapes['down0_conv0'], norm != 'batch')
+    self.assertIn('bias', shapes['logits'])
+
+  def test_a_bias_before_batch_normalisation_changes_nothing(self):
+    image = random_image(2, 8, 8, 3)
+    without = unet.UNet(levels=2, first_width=4, conv_bias=False)
+    variables = variables_of(without)
+    biased = jax.tree.map(lambda x: x, variables)
+    for level, name in ((0, 'down0_conv0'), (1, 'down1_conv1')):
+      width = 4 * 2**level
+      biased['params'][name]['bias'] = jnp.arange(width, dtype=jnp.float32)
+    with_bias = unet.UNet(levels=2, first_width=4)
+    for layer in biased['params'].values():
+      if 'kernel' in layer and 'bias' not in layer:
+        layer['bias'] = jnp.zeros(layer['kernel'].shape[-1])
+    logits = [
+      jax.vmap(
+        lambda x, model=model, variables=variables: model.apply(
+          variables, x[None], train=True, mutable=['batch_stats']
+        )[0],
+        axis_name='batch',
+      )(image)
+      for model, variables in ((without, variables), (with_bias, biased))
+    ]
+    chex.assert_trees_all_close(*logits, atol=1e-4)
+
   def test_cropping_is_exact(self):
     # An image that is its own edge padding gives the same logits either way.
     model = unet.UNet(levels=3, first_width=4, norm='group')

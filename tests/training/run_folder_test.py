@@ -9,7 +9,7 @@ import tempfile
 import chex
 from absl.testing import parameterized
 
-from carvana_jax.configs import default
+from carvana_jax.configs import cnn256, default
 from carvana_jax.system.errors import UserError
 from carvana_jax.training import run_folder
 
@@ -88,6 +88,23 @@ class OtherConfigTest(chex.TestCase):
     config.data.validation_folds = (1,)
     found = run_folder.read_config(root)
     self.assertEqual(found.data.validation_folds, (1,))
+
+  def test_of_a_unet_goes_on_with_the_biases_that_it_had(self):
+    root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+    config = default.get_config()
+    older = json.loads(config.to_json())
+    del older['model']['conv_bias']
+    (root / 'config.json').write_text(json.dumps(older))
+    run_folder.refuse_other_config(config, root)
+    config.model.conv_bias = False
+    with self.assertRaisesRegex(UserError, 'model.conv_bias'):
+      run_folder.refuse_other_config(config, root)
+
+  def test_of_another_network_gets_no_field_of_a_unet(self):
+    root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+    config = cnn256.get_config()
+    (root / 'config.json').write_text(config.to_json())
+    run_folder.refuse_other_config(config, root)
 
   def test_of_tiles_goes_on_where_it_was_moved_to(self):
     root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
