@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 
-CHROMIUM = shutil.which('chromium')
+CHROMIUM = shutil.which('chromium') or shutil.which('google-chrome')
 
 # A window can't be as narrow as a phone, a frame in it can.
 _FRAME = """<!doctype html><html><body>
