@@ -53,23 +53,22 @@ if __name__ == '__main__':
   cli.parse()
   malloc.keep_freed()
 
-import os
 import sys
 
 from carvana_jax.inference import networks, outputs, photos, predict_photos
-from carvana_jax.parallel import compilation_cache, devices
+from carvana_jax.parallel import compilation_cache, devices, shares
 from carvana_jax.system import files
 
 
 def main() -> None:
   """Runs the command."""
   args = flags.FLAGS
+  shares.use_own_gpus()
   devices.use_all_cores()
   compilation_cache.use()
   output = files.absolute(args.output)
   files.check_folder(output)
-  share = args.process_id, args.num_processes
-  common_flags.check_process_id(*share)
+  share = shares.of_this_process(args.process_id, args.num_processes)
   wanted = outputs.parse_wanted(
     args.save_probabilities,
     args.cutout,
@@ -79,7 +78,7 @@ def main() -> None:
   )
   found = photos.find(args.input)
   nets = networks.load(args.workdir, args.tuned, args.fine)
-  settings = {'input': os.path.abspath(args.input)}
+  settings = photos.origin(args.input, found)
   if not predict_photos.predict_share(
     nets, found, output, wanted, settings, share, args.strict
   ):

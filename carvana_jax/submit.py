@@ -6,10 +6,12 @@
 
 There is one row per photo, img,rle_mask, in the order of the photos' names.
 While it is made, OUTPUT.parts holds finished rows, so that an interrupted
-command goes on where it stopped; of several processes (--process_id,
---num_processes) the last one to finish joins the parts. Photos that are damaged
-or missing get an empty mask, are listed in OUTPUT.failed.csv, and make the exit
-code 1; if all of them are, it is 2.
+command goes on where it stopped; of several processes (a SLURM job array, srun,
+mpirun, or --process_id and --num_processes) the last one to finish joins the
+parts, and what one that died has left is made by the same command with
+--num_processes=1. Photos that are damaged or missing get an empty mask, are
+listed in OUTPUT.failed.csv, and make the exit code 1; if all of them are, it is
+2.
 """
 
 from absl import flags
@@ -38,12 +40,11 @@ if __name__ == '__main__':
   cli.parse()
   malloc.keep_freed()
 
-import os
 import sys
 
 from carvana_jax.datasets import spec
 from carvana_jax.inference import networks, photos
-from carvana_jax.parallel import compilation_cache, devices
+from carvana_jax.parallel import compilation_cache, devices, shares
 from carvana_jax.submission import make
 from carvana_jax.system import files
 from carvana_jax.system.errors import UserError
@@ -61,14 +62,15 @@ def main() -> None:
   for name in ('workdir', 'input', 'output'):
     if not args[name].value:
       raise UserError(f'--{name} is missing; see --help.')
+  shares.use_own_gpus()
   devices.use_all_cores()
   compilation_cache.use()
   output = make.output_file(args.output)
-  share = args.process_id, args.num_processes
-  common_flags.check_process_id(*share)
-  rows = make.rows_of(photos.find(args.input), args.sample)
+  share = shares.of_this_process(args.process_id, args.num_processes)
+  found = photos.find(args.input)
+  rows = make.rows_of(found, args.sample)
   nets = networks.load(args.workdir, args.tuned, args.fine)
-  settings = {'size': args.size, 'input': os.path.abspath(args.input)}
+  settings = {'size': args.size, **photos.origin(args.input, found)}
   if not make.submit(output, nets, rows, size, settings, share, args.strict):
     sys.exit(1)
 

@@ -10,27 +10,40 @@ from carvana_jax.system import files
 from carvana_jax.system.errors import UserError
 
 
-def claim(folder: pathlib.Path, settings: dict[str, Any]) -> None:
+def claim(folder: pathlib.Path, settings: dict[str, Any]) -> dict[str, Any]:
   """Makes a folder that holds results of some settings only.
+
+  Of photos (see `photos.origin`) either path or digest must be as before: a
+  folder has other paths on other hosts, and photos are added and mended.
 
   Args:
     folder: the folder, whose settings.json tells what its other files were made
       with. It need not exist.
     settings: as for JSON; those that are not in the file yet are added.
 
+  Returns:
+    The settings as the file has them; version 0.1.0 wrote no `input_digest`.
+
   Raises:
     UserError: the folder holds results of other settings.
   """
   path = folder / 'settings.json'
   there = files.read_json(path) if path.exists() else {}
+  settings = dict(settings)
+  digest = settings.pop('input_digest', None)
+  if digest and there.get('input_digest') == digest:
+    settings['input'] = there['input']
   differing = [x for x in settings if there.get(x, settings[x]) != settings[x]]
   if differing:
     raise UserError(
       f'{folder} holds results of other settings ({", ".join(differing)}); '
       'remove it or choose another --output.'
     )
+  if digest and (not there or 'input_digest' in there):
+    settings['input_digest'] = digest
   folder.mkdir(parents=True, exist_ok=True)
   files.write(path, json.dumps(there | settings, indent=2) + '\n')
+  return settings
 
 
 @contextlib.contextmanager

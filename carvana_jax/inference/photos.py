@@ -10,7 +10,9 @@ looked at. Several threads may read at once.
 import dataclasses
 import functools
 import glob
+import hashlib
 import itertools
+import json
 import os
 import re
 import stat
@@ -43,11 +45,13 @@ class Photo:
     file: the name of its file, without folder: a.jpg.
     label: what messages call it: photos/a.jpg or photos.zip:train/a.jpg.
     open: opens the file for reading.
+    size: returns the file's bytes, without reading it.
   """
 
   file: str
   label: str
   open: Callable[[], IO[bytes]]
+  size: Callable[[], int]
 
   def __str__(self) -> str:
     return self.label
@@ -122,9 +126,31 @@ def find(text: str) -> list[Photo]:
   return _in_order(photos)
 
 
+def origin(text: str, found: Sequence[Photo]) -> dict[str, str]:
+  """Returns which photos they are, for the settings of an output folder.
+
+  Args:
+    text: what the user gave.
+    found: the photos, as `find` returns them.
+
+  Returns:
+    input, the absolute path, which may be another on each host; and
+    input_digest, which follows from the names and sizes of the files.
+  """
+  digest = hashlib.sha256()
+  for photo in found:
+    digest.update(json.dumps([photo.file, photo.size()]).encode())
+  return {
+    'input': os.path.abspath(text),
+    'input_digest': digest.hexdigest()[:16],
+  }
+
+
 def on_disk(path: str) -> Photo:
   """Returns the photo in a file, whatever the file's name."""
-  return Photo(os.path.basename(path), path, functools.partial(_open, path))
+  opener = functools.partial(_open, path)
+  size = functools.partial(os.path.getsize, path)
+  return Photo(os.path.basename(path), path, opener, size)
 
 
 def _in_folder(folder: str) -> list[Photo]:
@@ -173,7 +199,8 @@ def _in_zip(path: str) -> list[Photo]:
       label = f'{path}:{inside}'
       _refuse_unreadable_member(member, label)
       opener = functools.partial(archive.open, member)
-      photos.append(Photo(os.path.basename(inside), label, opener))
+      size = functools.partial(getattr, member, 'file_size')
+      photos.append(Photo(os.path.basename(inside), label, opener, size))
   return photos
 
 

@@ -97,7 +97,8 @@ def predict_share(
     wanted: what to write of each photo.
     settings: what else tells the folder's files from others, as for JSON.
     share: (index, count) of the processes that share the photos; this one
-      takes every `count`-th photo or car, from `index` on.
+      takes every `count`-th photo or car, from `index` on. Alone it also makes
+      what others have left, and its list of failures takes the place of theirs.
     strict: whether a photo that can't be read is an error.
 
   Returns:
@@ -120,6 +121,9 @@ def predict_share(
   print(f'{sum(map(len, cars)) - len(failed)} masks are in {output}')
   listing = output / (f'failed_{index}.csv' if count > 1 else 'failed.csv')
   output_folder.write_failures(listing, failed)
+  if count == 1:  # what shares could not read has been tried again
+    for older in output.glob('failed_*.csv'):
+      older.unlink()
   if failed:
     print(f'{len(failed)} photos could not be read, see {listing}')
   return not failed

@@ -89,7 +89,10 @@ def submit(
       write_parts(nets, store, found, size, share, strict)
   left = sum(not store.is_done(number) for number in range(store.count))
   if left and not output.exists():
-    print(f'{left} of {store.count} parts are left to other processes')
+    print(
+      f'{left} of {store.count} parts are left to other processes; if one has '
+      'died, --num_processes=1 makes what it has left'
+    )
     return True
   store.join()
   print(f'{len(rows)} rows are in {output}')

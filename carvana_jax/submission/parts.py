@@ -74,8 +74,10 @@ class Parts:
       table.row(name, '')
     names_digest = hashlib.sha256('\n'.join(names).encode()).hexdigest()
     settings = settings | {'photos': len(names), 'names': names_digest}
+    settings = output_folder.claim(folder_of(output), settings)
+    if settings.pop('input_digest', None):
+      settings.pop('input')  # another on each host
     digest = hashlib.sha256(json.dumps(settings).encode()).hexdigest()
-    output_folder.claim(folder_of(output), settings)
     return cls(output, cars, digest)
 
   @property
@@ -171,8 +173,7 @@ class Parts:
       failed = dict(header['failed'])
     except FileNotFoundError as error:
       raise UserError(
-        f'{path} is missing; run the same command again, as often and with the '
-        'same --num_processes as before.'
+        f'{path} is missing; run the same command again with --num_processes=1.'
       ) from error
     except (ValueError, KeyError, TypeError):
       good = False

@@ -13,7 +13,7 @@ def define_run_processes() -> None:
     'HOST:PORT of process 0, where several processes train one run together. '
     'SLURM, Open MPI, Kubernetes and TPU pods are asked if this is not given.',
   )
-  _define_process_numbers('train one run together', index=None, count=None)
+  _define_process_numbers('train one run together')
 
 
 def define_photos() -> None:
@@ -36,7 +36,9 @@ def define_photos() -> None:
     'strict', False, 'Stop at the first photo that cannot be read.'
   )
   _define_process_numbers(
-    'share the photos, without talking to each other', index=0, count=1
+    'share the photos, without talking to each other',
+    " Default: as a SLURM job array, srun or mpirun has it, else one. One's "
+    'missing share is made by the same command with --num_processes=1.',
   )
 
 
@@ -56,11 +58,13 @@ def check_process_id(index: int, count: int) -> None:
     )
 
 
-def _define_process_numbers(task, index, count):
-  """Defines which of how many processes this one is, with their defaults."""
-  flags.DEFINE_integer('num_processes', count, f'How many processes {task}.')
+def _define_process_numbers(task, more=''):
+  """Defines which of how many processes this one is."""
+  flags.DEFINE_integer(
+    'num_processes', None, f'How many processes {task}.{more}'
+  )
   flags.DEFINE_integer(
     'process_id',
-    index,
+    None,
     f'Which of the processes that {task}, this one is, from 0 on.',
   )

@@ -100,6 +100,9 @@ def refuse_other_config(config: ConfigDict, workdir: pathlib.Path) -> None:
 def compared(config: ConfigDict) -> dict[str, Any]:
   """Returns {'train.epochs': 20} of all fields that a run may not change."""
   flat = _flat(json.loads(config.to_json()))
+  weights = 'model.encoder_weights'
+  if weights in flat:  # its folder may be another on each host
+    flat[weights] = pathlib.PurePath(flat[weights]).name
   return {x: flat[x] for x in flat if x not in _FREE_FIELDS}
 
 

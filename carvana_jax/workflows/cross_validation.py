@@ -163,7 +163,8 @@ def label_photos(
   def as_photo(position, row):
     name = row['filename'].decode()
     open_ = lambda: io.BytesIO(source[position]['image'])
-    return photos.Photo(name, f'{builder.data_path}: {name}', open_)
+    size = lambda: len(source[position]['image'])
+    return photos.Photo(name, f'{builder.data_path}: {name}', open_, size)
 
   unlabeled = [as_photo(*pair) for pair in enumerate(source)]
   cars = photos.group_by_car(unlabeled, nets.multiview, lambda x: x.file)

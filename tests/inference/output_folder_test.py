@@ -52,6 +52,35 @@ class ClaimTest(chex.TestCase):
       with self.assertRaisesRegex(UserError, 'results of other settings'):
         output_folder.claim(self.folder, other)
 
+  def photos_at(self, path, digest):
+    settings = {'step': 1, 'input': path, 'input_digest': digest}
+    return output_folder.claim(self.folder, settings)
+
+  def recorded(self):
+    return json.loads((self.folder / 'settings.json').read_text())
+
+  def test_photos_at_another_path(self):
+    first = self.photos_at('/a/photos', '11')
+    # Of another host.
+    self.assertEqual(self.photos_at('/b/photos', '11'), first)
+    self.assertEqual(self.recorded(), first)
+    with self.assertRaisesRegex(UserError, r'other settings \(input\)'):
+      self.photos_at('/b/photos', '22')
+    # One was added or mended: other hosts see that, too.
+    self.photos_at('/a/photos', '22')
+    self.photos_at('/b/photos', '22')
+    self.assertEqual(self.recorded()['input'], '/a/photos')
+    with self.assertRaisesRegex(UserError, r'other settings \(input\)'):
+      self.photos_at('/b/photos', '11')
+
+  def test_a_folder_of_version_0_1_0_goes_by_the_path(self):
+    old = {'step': 1, 'input': '/a/photos'}
+    output_folder.claim(self.folder, old)
+    self.assertEqual(self.photos_at('/a/photos', '11'), old)
+    self.assertEqual(self.recorded(), old)
+    with self.assertRaisesRegex(UserError, r'other settings \(input\)'):
+      self.photos_at('/b/photos', '11')
+
   def test_a_damaged_file(self):
     self.folder.mkdir(parents=True)
     for text in ('', '[1]', '{"step"'):

@@ -129,6 +129,36 @@ class PredictTest(chex.TestCase):
     self.assertEmpty(self.predict())
     self.assertLen(self.sizes(), 4)
 
+  def test_one_more_makes_what_one_that_died_has_left(self):
+    for name in ('a.png', 'b.png', 'c.png', 'd.png'):
+      self.add(name)
+    (self.photos / 'e.png').write_bytes(b'no image')
+    nets = networks.Networks([self.run_], self.run_.config.eval)
+    found = photos.find(str(self.photos))
+
+    def predict(*share):
+      return predict_photos.predict_share(
+        nets,
+        found,
+        self.output,
+        outputs.Wanted(),
+        photos.origin(str(self.photos), found),
+        share,
+      )
+
+    # Process 1 of 4 has died.
+    self.assertEqual([predict(i, 4) for i in (0, 2, 3)], [False, True, True])
+    self.assertIn('e.png', (self.output / 'failed_0.csv').read_text())
+    self.assertLen(self.sizes(), 3)
+    before = (self.output / 'c_mask.png').stat().st_mtime_ns
+    self.assertFalse(predict(0, 1))
+    self.assertLen(self.sizes(), 4)
+    self.assertEqual((self.output / 'c_mask.png').stat().st_mtime_ns, before)
+    # What failed in any share is in one list, the only one.
+    listings = list(self.output.glob('failed*.csv'))
+    self.assertEqual(listings, [self.output / 'failed.csv'])
+    self.assertIn('e.png', listings[0].read_text())
+
   def test_all_products(self):
     self.add('a.png')
     self.predict(

@@ -1,6 +1,7 @@
 """Submissions: every row, whatever happens to photos and processes."""
 
 import csv
+import os
 import pathlib
 import random
 import shutil
@@ -8,13 +9,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from unittest import mock
 
 import chex
 import numpy as np
 
 from carvana_jax.datasets import images
 from carvana_jax.inference import networks, photos
-from carvana_jax.submission import make, rle
+from carvana_jax.submission import make, parts, rle
 from carvana_jax.system.errors import UserError
 from tests.helpers import saved_run
 from tests.inference.predictor_test import SIZE, photo_of, run_of
@@ -35,13 +37,19 @@ class SubmitTest(chex.TestCase):
   def add(self, name, photo):
     (self.photos / name).write_bytes(images.encode_png(photo))
 
-  def submit(self, sample=None, strict=False, multiview=False):
-    """{name: runs} of the submission."""
+  def submit(self, sample=None, strict=False, multiview=False, share=(0, 1)):
+    """{name: runs} of the submission, None if it is not made yet."""
     size = '64x96' if multiview else '32x48'
     run = run_of(size, multiview)
     nets = networks.Networks([run], run.config.eval)
-    rows = make.rows_of(photos.find(str(self.photos)), sample)
-    self.is_well = make.submit(self.output, nets, rows, SIZE, {}, strict=strict)
+    found = photos.find(str(self.photos))
+    rows = make.rows_of(found, sample)
+    settings = photos.origin(str(self.photos), found)
+    self.is_well = make.submit(
+      self.output, nets, rows, SIZE, settings, share, strict
+    )
+    if not self.output.exists():
+      return None
     with self.output.open(newline='') as file:
       return {row['img']: row['rle_mask'] for row in csv.DictReader(file)}
 
@@ -77,6 +85,21 @@ class SubmitTest(chex.TestCase):
     self.assertIn('a_02.png is no JPG', reasons['a_02.jpg'])
     self.assertIn('a_07.jpg is missing', reasons['a_07.jpg'])
 
+  def test_one_more_makes_what_one_that_died_has_left(self):
+    alone = self.submit()
+    self.output = self.root / 'shared.csv'
+    self.enterContext(mock.patch.object(parts, '_ROWS', 2))
+    # Process 1 of 3 has died. Another host sees the photos elsewhere.
+    self.assertIsNone(self.submit(share=(0, 3)))
+    shutil.copytree(self.photos, self.root / 'b' / 'photos')
+    self.photos = self.root / 'b' / 'photos'
+    self.assertIsNone(self.submit(share=(2, 3)))
+    with mock.patch.object(
+      parts.Parts, 'write', autospec=True, side_effect=parts.Parts.write
+    ) as written:
+      self.assertEqual(self.submit(), alone)
+    self.assertEqual([call.args[1] for call in written.call_args_list], [1])
+
   def test_strict_stops(self):
     (self.photos / 'a_02.png').write_bytes(b'no image')
     with self.assertRaisesRegex(UserError, 'a_02.png is no JPG'):
@@ -107,11 +130,12 @@ class CommandTest(chex.TestCase):
       f'--input={self.root}/photos', *arguments,
     ]  # fmt: skip
 
-  def submit(self, name, *arguments):
+  def submit(self, name, **environment):
     workdir, output = self.root / 'run', self.root / name
     return subprocess.Popen(
-      self.command(f'--workdir={workdir}', f'--output={output}', *arguments),
+      self.command(f'--workdir={workdir}', f'--output={output}'),
       cwd=ROOT,
+      env=os.environ | environment,
       stdout=subprocess.PIPE,
       stderr=subprocess.PIPE,
       text=True,
@@ -124,12 +148,15 @@ class CommandTest(chex.TestCase):
 
   def test_killed_and_shared_it_is_byte_identical(self):
     saved_run.save(self.root / 'run')
-    # Two processes at once; whichever ends last joins.
+    # Two tasks of srun at once; whichever ends last joins.
     two = [
-      self.submit('two.csv', '--num_processes=2', f'--process_id={i}')
+      self.submit('two.csv', SLURM_PROCID=str(i), SLURM_LOCALID=str(i),
+                  SLURM_STEP_NUM_TASKS='2', SLURM_STEP_NUM_NODES='1')
       for i in range(2)
-    ]
+    ]  # fmt: skip
     said = ''.join(map(self.finish, two))
+    for i in range(2):
+      self.assertIn(f'process {i} of 2, from 0 on, as SLURM has it', said)
     self.assertIn(f'700 rows are in {self.root}/two.csv', said)
     # One that is killed as soon as it has written something, and goes on.
     folder = self.root / 'one.csv.parts'

@@ -108,6 +108,20 @@ class PartsTest(chex.TestCase):
     with self.assertRaisesRegex(UserError, r'other settings \(photos, names\)'):
       parts.Parts.open(self.output, CARS[1:], SETTINGS)
 
+  def test_hosts_that_see_the_photos_at_other_paths(self):
+    for number, path in enumerate(('/a', '/b', '/c')):
+      store = self.open(input=path, input_digest='11')
+      self.fill(store, [number])
+    store.join()
+    self.assertTrue(self.output.exists())
+
+  def test_parts_of_version_0_1_0_are_gone_on_with(self):
+    self.fill(self.open(input='/a'), [0, 2])
+    store = self.open(input='/a', input_digest='11')
+    self.fill(store, [1])
+    store.join()
+    self.assertTrue(self.output.exists())
+
   def spoil_by_others(self, path):
     """The same rows, of another network."""
     other = self.root / 'other' / 'submission.csv'

@@ -9,7 +9,7 @@ import tempfile
 import chex
 from absl.testing import parameterized
 
-from carvana_jax.configs import cnn256, default
+from carvana_jax.configs import cnn256, default, vgg19_unet512
 from carvana_jax.system.errors import UserError
 from carvana_jax.training import run_folder
 
@@ -113,6 +113,18 @@ class OtherConfigTest(chex.TestCase):
     run_folder.write_config(config, root)
     config.data.coarse = '/new/coarse'
     run_folder.refuse_other_config(config, root)
+
+  def test_weights_of_an_encoder_may_be_in_another_folder(self):
+    root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+    config = vgg19_unet512.get_config()
+    config.model.encoder_weights = '/old/vgg19.h5'
+    run_folder.write_config(config, root)
+    config.model.encoder_weights = 'new/vgg19.h5'
+    run_folder.refuse_other_config(config, root)
+    for other in ('random', '/old/vgg19.pth'):
+      config.model.encoder_weights = other
+      with self.assertRaisesRegex(UserError, 'model.encoder_weights'):
+        run_folder.refuse_other_config(config, root)
 
 
 class EvaluationsTest(chex.TestCase):
