@@ -122,7 +122,7 @@ def predict_share(
   listing = output / (f'failed_{index}.csv' if count > 1 else 'failed.csv')
   output_folder.write_failures(listing, failed)
   if count == 1:  # what shares could not read has been tried again
-    for older in output.glob('failed_*.csv'):
+    for older in output.glob('failed_[0-9]*.csv'):
       older.unlink()
   if failed:
     print(f'{len(failed)} photos could not be read, see {listing}')
