@@ -10,10 +10,11 @@ from ml_collections import ConfigDict
 from carvana_jax import models
 from carvana_jax.datasets import input_pipeline, prepare
 from carvana_jax.models import frozen_variables
-from carvana_jax.parallel import devices, processes
+from carvana_jax.parallel import device_memory, devices, processes
 from carvana_jax.system import config_fields
 from carvana_jax.system.errors import UserError
 from carvana_jax.training import (
+  batch_fit,
   check_config,
   checkpoint,
   epoch,
@@ -55,9 +56,7 @@ def use_cores(config: ConfigDict) -> None:
   )
 
 
-def train(
-  config: ConfigDict, workdir: pathlib.Path, profile: int = 0
-) -> bool:
+def train(config: ConfigDict, workdir: pathlib.Path, profile: int = 0) -> bool:
   """Trains a network, from the start or from the latest checkpoint.
 
   Args:
@@ -71,7 +70,8 @@ def train(
   Raises:
     UserError: the config can't be run, the folder holds another run or
       another process trains in it, too many steps in a row were skipped (see
-      `stopping.SkippedSteps`), or a checkpoint could not be saved.
+      `stopping.SkippedSteps`), the devices' memory ran out, or a checkpoint
+      could not be saved.
   """
   processes.run_in_all(lambda: check_config.check(config))
   if not processes.broadcast_result(lambda: saved_steps.exists(workdir)):
@@ -98,6 +98,7 @@ def _train(config, workdir, profile):
     run_folder.write_config(config, workdir)
     run_folder.add_start(workdir, start)
   with (
+    device_memory.explained(lambda: batch_fit.remedy(config)),
     stopping.StopSignal() as signal,
     checkpoint.Checkpoints(workdir) as checkpoints,
   ):
