@@ -43,10 +43,10 @@ def remedy(config: ConfigDict) -> str:
   """
   size, parts = config.train.batch_size, config.train.accumulate
   more = _more_parts(config)
-  less = size // 2 // (jax.device_count() * parts)
+  each = jax.device_count() * parts
+  less = size // 2 // each * each
   choices = []
   if less:
-    less *= jax.device_count() * parts
     choices.append(f'--config.train.batch_size={less}')
   if more and _normalizes_batches(config.model):
     choices.append(

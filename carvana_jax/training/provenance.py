@@ -44,15 +44,14 @@ def facts(workdir: pathlib.Path) -> dict[str, str]:
 
 def describe(start: dict[str, str], config: ConfigDict) -> str:
   """Returns the `facts` of a start, the config and warnings, a line each."""
-  lines = start | {
-    'batch': batch_fit.describe(config),
-    'config': config.to_json(),
-  }
-  warnings = [*accelerator.warnings(), *batch_fit.warnings(config)]
-  return '\n'.join(
-    f'{name:9} {text}'
-    for name, text in (*lines.items(), *(('warning', x) for x in warnings))
-  )
+  warnings = accelerator.warnings() + batch_fit.warnings(config)
+  lines = [
+    *start.items(),
+    ('batch', batch_fit.describe(config)),
+    ('config', config.to_json()),
+    *[('warning', warning) for warning in warnings],
+  ]
+  return '\n'.join(f'{name:9} {text}' for name, text in lines)
 
 
 def commit() -> str:
