@@ -20,6 +20,12 @@ if __name__ == '__main__':
     None,
     'Where the run is kept. Default: runs/<name of the config>.',
   )
+  flags.DEFINE_integer(
+    'profile',
+    0,
+    'Trace so many training steps to WORKDIR/profile, for xprof or Perfetto.',
+    lower_bound=0,
+  )
   common_flags.define_run_processes()
   flags.adopt_module_key_flags(common_flags)  # shown by --help
   cli.parse()
@@ -52,7 +58,7 @@ def main() -> None:
     args.process_id,
   ):
     compilation_cache.use()
-    if not loop.train(args.config, workdir):
+    if not loop.train(args.config, workdir, args.profile):
       return
     run = trained_run.load(workdir)
     # The data may have moved since that network was saved.

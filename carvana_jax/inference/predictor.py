@@ -19,7 +19,7 @@ from carvana_jax.datasets import images, spec
 from carvana_jax.datasets.multiview import cropping
 from carvana_jax.inference.prediction import Given, Input, Prediction
 from carvana_jax.inference.tiles import TiledPhoto
-from carvana_jax.parallel import devices
+from carvana_jax.parallel import device_memory, devices
 from carvana_jax.system import threads
 from carvana_jax.system.errors import UserError
 from carvana_jax.training import steps, trained_run
@@ -186,13 +186,28 @@ def _first_predictions(runs, given):
 
   # One batch is computed while the one before is looked at.
   before = None
-  for batch in devices.to_devices(batches(), ahead=1):
-    results = step(variables, batch)
+  with device_memory.explained(lambda: _remedy(runs, images_at_once)):
+    for batch in devices.to_devices(batches(), ahead=1):
+      results = step(variables, batch)
+      if before is not None:
+        yield from answers(before)
+      before = results
     if before is not None:
       yield from answers(before)
-    before = results
-  if before is not None:
-    yield from answers(before)
+
+
+def _remedy(runs, images_at_once):
+  """Returns what to do where networks need more memory than there is."""
+  sizes = ', '.join(sorted({run.config.data.size for run in runs}))
+  choices = ['end other programs on the device']
+  if len(runs) > 1:
+    choices.append('give fewer --workdir')
+  if jax.default_backend() != 'cpu':
+    choices.append('set JAX_PLATFORMS=cpu, which takes longer')
+  return (
+    f'with {images_at_once} image(s) of {sizes} at a time; '
+    f'{", or ".join(choices)}.'
+  )
 
 
 def _refine(predicted, number, fine):

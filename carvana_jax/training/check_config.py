@@ -121,18 +121,21 @@ def _check_sizes(config):
 
 def _check_batches(config):
   devices = jax.device_count()
-  for section in ('train', 'eval'):
-    size = config[section].batch_size
-    if not 1 <= size <= _LARGEST_BATCH or size % devices:
-      raise UserError(
-        f'config.{section}.batch_size={size} cannot be split over '
-        f'{devices} devices; choose a multiple of {devices} up to '
-        f'{_LARGEST_BATCH}.'
-      )
+  size = config.eval.batch_size  # predictions pad it to what devices share
+  if not 1 <= size <= _LARGEST_BATCH:
+    raise UserError(
+      f'config.eval.batch_size={size} must be from 1 to {_LARGEST_BATCH}.'
+    )
+  size = config.train.batch_size
+  if not 1 <= size <= _LARGEST_BATCH or size % devices:
+    raise UserError(
+      f'config.train.batch_size={size} cannot be split over {devices} '
+      f'devices; choose a multiple of {devices} up to {_LARGEST_BATCH}.'
+    )
   parts = config.train.accumulate
-  if config.train.batch_size % (devices * parts):
+  if size % (devices * parts):
     raise UserError(
       f'config.train.accumulate={parts} cannot split '
-      f'config.train.batch_size={config.train.batch_size} on {devices} '
-      f'devices; choose a batch size that is a multiple of {devices * parts}.'
+      f'config.train.batch_size={size} on {devices} devices; choose '
+      f'a batch size that is a multiple of {devices * parts}.'
     )

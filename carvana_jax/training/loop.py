@@ -10,14 +10,16 @@ from ml_collections import ConfigDict
 from carvana_jax import models
 from carvana_jax.datasets import input_pipeline, prepare
 from carvana_jax.models import frozen_variables
-from carvana_jax.parallel import devices, processes
+from carvana_jax.parallel import device_memory, devices, processes
 from carvana_jax.system import config_fields
 from carvana_jax.system.errors import UserError
 from carvana_jax.training import (
+  batch_fit,
   check_config,
   checkpoint,
   epoch,
   logbook,
+  profiling,
   provenance,
   run_folder,
   saved_steps,
@@ -54,12 +56,13 @@ def use_cores(config: ConfigDict) -> None:
   )
 
 
-def train(config: ConfigDict, workdir: pathlib.Path) -> bool:
+def train(config: ConfigDict, workdir: pathlib.Path, profile: int = 0) -> bool:
   """Trains a network, from the start or from the latest checkpoint.
 
   Args:
     config: as in configs/default.py.
     workdir: where checkpoints and records go.
+    profile: how many steps are traced, see `profiling.traced`.
 
   Returns:
     Whether training is over; False after SIGINT or SIGTERM, which is said.
@@ -67,7 +70,8 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> bool:
   Raises:
     UserError: the config can't be run, the folder holds another run or
       another process trains in it, too many steps in a row were skipped (see
-      `stopping.SkippedSteps`), or a checkpoint could not be saved.
+      `stopping.SkippedSteps`), the devices' memory ran out, or a checkpoint
+      could not be saved.
   """
   processes.run_in_all(lambda: check_config.check(config))
   if not processes.broadcast_result(lambda: saved_steps.exists(workdir)):
@@ -77,13 +81,13 @@ def train(config: ConfigDict, workdir: pathlib.Path) -> bool:
     lambda: run_folder.refuse_other_config(config, workdir)
   )
   with run_folder.lock(workdir):
-    is_over = _train(config, workdir)
+    is_over = _train(config, workdir, profile)
   if not is_over:
     print('interrupted and saved; the same command goes on from here')
   return is_over
 
 
-def _train(config, workdir):
+def _train(config, workdir, profile):
   """As `train`, in a folder that is locked for this run."""
   processes.broadcast_result(lambda: saved_steps.set_aside_damaged(workdir))
   start = provenance.facts(workdir)
@@ -94,13 +98,14 @@ def _train(config, workdir):
     run_folder.write_config(config, workdir)
     run_folder.add_start(workdir, start)
   with (
+    device_memory.explained(lambda: batch_fit.remedy(config)),
     stopping.StopSignal() as signal,
     checkpoint.Checkpoints(workdir) as checkpoints,
   ):
-    return _train_epochs(config, workdir, data, signal, checkpoints)
+    return _train_epochs(config, workdir, data, signal, checkpoints, profile)
 
 
-def _train_epochs(config, workdir, data, signal, checkpoints):
+def _train_epochs(config, workdir, data, signal, checkpoints, profile):
   """Trains from the latest step on; returns whether training is over."""
   model = models.build(config.model)
   optimizer = make_optimizer(config.optimizer, data.total_steps)
@@ -124,7 +129,12 @@ def _train_epochs(config, workdir, data, signal, checkpoints):
     recorded -= step % data.steps_per_epoch
     if recorded < step:
       checkpoints.forget_score(step)
-  with logbook.Logbook(workdir, recorded) as book:
+  with (
+    logbook.Logbook(workdir, recorded) as book,
+    profiling.traced(
+      train_step, profile, workdir / 'profile', step
+    ) as train_step,
+  ):
     while step < data.total_steps and not reason:
       # Whatever happens in an epoch happens in this order.
       number, first_step = step // data.steps_per_epoch + 1, step

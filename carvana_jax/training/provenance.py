@@ -10,11 +10,16 @@ import time
 import jax
 from ml_collections import ConfigDict
 
+from carvana_jax.parallel import accelerator
+from carvana_jax.training import batch_fit
+
 _PACKAGES = ('jax', 'flax', 'optax', 'orbax-checkpoint', 'tensorflow')
 
 
 def facts(workdir: pathlib.Path) -> dict[str, str]:
   """Returns time, command, commit, versions, devices and workdir.
+
+  Of accelerators also what `accelerator.facts` tells.
 
   Args:
     workdir: the run's folder.
@@ -32,14 +37,21 @@ def facts(workdir: pathlib.Path) -> dict[str, str]:
       f'{len(devices)} x {devices[0].device_kind}, '
       f'{jax.process_count()} process(es)'
     ),
+    **accelerator.facts(),
     'workdir': str(workdir),
   }
 
 
 def describe(start: dict[str, str], config: ConfigDict) -> str:
-  """Returns the `facts` of a start and the config, a line each."""
-  lines = start | {'config': config.to_json()}
-  return '\n'.join(f'{name:9} {text}' for name, text in lines.items())
+  """Returns the `facts` of a start, the config and warnings, a line each."""
+  warnings = accelerator.warnings() + batch_fit.warnings(config)
+  lines = [
+    *start.items(),
+    ('batch', batch_fit.describe(config)),
+    ('config', config.to_json()),
+    *[('warning', warning) for warning in warnings],
+  ]
+  return '\n'.join(f'{name:9} {text}' for name, text in lines)
 
 
 def commit() -> str:

@@ -5,8 +5,10 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+from unittest import mock
 
 import chex
+import jax
 import jax.numpy as jnp
 import numpy as np
 from absl.testing import parameterized
@@ -212,6 +214,27 @@ class MasksTest(chex.TestCase):
       expected = np.clip(np.floor(16 * mean + 128), 0, 255)
       unlike = expected != both.levels()
       self.assertLess(unlike.mean(), 1e-3)  # rounding at the steps' ends
+
+  def test_without_memory_for_the_networks(self):
+    text = 'RESOURCE_EXHAUSTED: Out of memory while trying to allocate 1 byte.'
+    error = jax.errors.JaxRuntimeError(text)
+    photo = photo_of(left=8)
+    for number, advice in (
+      (1, 'end other programs on the device.'),
+      (2, 'end other programs on the device, or give fewer --workdir.'),
+    ):
+      with (
+        mock.patch.object(devices, 'to_host', side_effect=error),
+        self.assertRaisesRegex(
+          UserError,
+          r'out of device memory on cpu with 1 image\(s\) of 32x48 at a time; '
+          + advice,
+        ),
+      ):
+        runs = [run_of()] * number
+        configs = [run.config.data for run in runs]
+        given = predictor.inputs([[photo]], lambda x: x, configs)
+        list(predictor.predictions(runs, given))
 
   def test_the_same_for_any_batch_size_and_number_of_devices(self):
     """At full size, enlarged, with mirrored photos, crops and padding."""

@@ -162,7 +162,7 @@ RANGES = [
   field('train.epochs=1000000000000', 'epochs=1000000000000', 'at most 100000'),
   field('train.batch_size=-2', 'batch_size=-2', 'choose a multiple'),
   field('train.batch_size=1000000000', 'batch_size=1000000000', 'up to 65536'),
-  field('eval.batch_size=3', 'config.eval.batch_size=3', 'choose a multiple'),
+  field('eval.batch_size=0', 'config.eval.batch_size=0', 'from 1 to 65536'),
   field('seed=-1', 'config.seed=-1', 'at least 0'),
   field('seed=99999999999999999999', 'config.seed=9999', 'below 2**32'),
   field('data.size=0x0', "'0x0'", 'use for example 128x192'),

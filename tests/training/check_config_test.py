@@ -24,6 +24,8 @@ class CheckTest(chex.TestCase):
     ('train', 'patience', -1, 'at least 0'),
     ('train', 'monitor', 'iou', 'dice or loss'),
     ('train', 'batch_size', 0, 'multiple of'),
+    ('train', 'batch_size', 3, 'multiple of'),
+    ('eval', 'batch_size', 0, 'from 1 to 65536'),
     ('train', 'average_decay', 1.0, 'without 1'),
     ('augment', 'rotation', 200.0, 'in 0..180'),
     ('augment', 'scale', 1.0, 'without 1'),
@@ -67,6 +69,11 @@ class CheckTest(chex.TestCase):
     self.assertLen(ranges, len(set(ranges)))
     batches = {'train.batch_size', 'eval.batch_size'}  # see `_check_batches`
     self.assertEqual(set(ranges) - {'train.monitor'}, numbers - batches)
+
+  def test_predictions_fill_up_any_batch(self):
+    config = debug.get_config()
+    config.eval.batch_size = 3  # of two devices
+    check_config.check(config)
 
   def test_seed(self):
     config = default.get_config()

@@ -1,4 +1,4 @@
-"""The commit of a run, wherever the package lies."""
+"""The header of a run, and its commit, wherever the package lies."""
 
 import pathlib
 import subprocess
@@ -6,8 +6,41 @@ import tempfile
 from unittest import mock
 
 import chex
+import jax
 
+from carvana_jax.configs import debug
+from carvana_jax.parallel import accelerator
 from carvana_jax.training import provenance
+
+
+class HeaderTest(chex.TestCase):
+  def header(self):
+    start = provenance.facts(pathlib.Path('runs/a'))
+    text = provenance.describe(start, debug.get_config())
+    lines = [line.split(None, 1) for line in text.splitlines()]
+    return [name for name, _ in lines], dict(lines)
+
+  def test_of_a_cpu(self):
+    names, lines = self.header()
+    self.assertEqual(
+      names,
+      ['time', 'command', 'commit', 'versions', 'devices', 'workdir', 'batch',
+       'config'],
+    )  # fmt: skip
+    self.assertEqual(lines['batch'], '16 images, 8 a device')
+
+  def test_of_a_gpu(self):
+    with (
+      mock.patch.object(jax, 'default_backend', lambda: 'gpu'),
+      mock.patch.object(jax, 'device_count', lambda: 8),
+      mock.patch.object(accelerator, 'facts', lambda: {'memory': '64 GB'}),
+      mock.patch.object(accelerator, 'warnings', lambda: ['--slow is slow.']),
+    ):
+      names, lines = self.header()
+    self.assertEqual(names[5:7], ['memory', 'workdir'])
+    self.assertEqual(names[-3:], ['config', 'warning', 'warning'])
+    self.assertEqual(lines['batch'], '16 images, 2 a device')
+    self.assertIn('too few', lines['warning'])
 
 
 class CommitTest(chex.TestCase):
