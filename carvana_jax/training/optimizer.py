@@ -1,11 +1,10 @@
 """Learning-rate schedules and optimizers."""
 
-import jax
-import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
 
 from carvana_jax.system.errors import UserError
+from carvana_jax.training.muon import muon
 
 # What the values of fields must be, see `check_config`.
 RANGES = {
@@ -59,13 +58,7 @@ def make_optimizer(
     case 'adamw':
       update = optax.adamw(rate, weight_decay=config.weight_decay)
     case 'muon':  # Jordan et al. 2024
-      # Scaled as by Liu et al. 2025, so that Adam's rates and decays fit.
-      update = optax.contrib.muon(
-        rate,
-        weight_decay=config.weight_decay,
-        consistent_rms=0.2,
-        muon_weight_dimension_numbers=_matrices,
-      )
+      update = muon(rate, config.weight_decay)
     case 'sgd':
       update = optax.sgd(rate, momentum=0.9, nesterov=True)
     case _:
@@ -76,9 +69,3 @@ def make_optimizer(
   if config.clip_norm > 0:
     return optax.chain(optax.clip_by_global_norm(config.clip_norm), update)
   return update
-
-
-def _matrices(params):
-  """Tells Muon to orthogonalise kernels [h, w, I, O] as [h * w * I, O]."""
-  kernel = optax.contrib.MuonDimensionNumbers((0, 1, 2), 3)
-  return jax.tree.map(lambda x: kernel if jnp.ndim(x) == 4 else None, params)
