@@ -1,7 +1,10 @@
 """Keeps compiled programs on disk for later processes.
 
 They are in carvana_jax/ below the user's cache folder ($XDG_CACHE_HOME or
-~/.cache), unless JAX_COMPILATION_CACHE_DIR names another folder.
+~/.cache), unless JAX_COMPILATION_CACHE_DIR names another folder. On a GPU, XLA
+keeps beside them which of its ways to compute an operation was the fastest, one
+small file each, written as soon as it is known: what takes most of the time to
+the first step, and what another program of the same layers needs, too.
 JAX_ENABLE_COMPILATION_CACHE=false turns the cache off, as for any use of JAX.
 """
 
@@ -60,8 +63,11 @@ def _default():
 def _variant():
   """Names what results depend on in their last bits, but JAX's keys do not.
 
-  On a CPU, XLA splits sums by its threads, one per core or device.
+  On a CPU, XLA splits sums by its threads, one per core or device. The keys of
+  accelerators' programs, and of what XLA measured, hold the kind of device.
   """
+  if jax.default_backend() != 'cpu':
+    return f'jax-{jax.__version__}'
   count = os.environ.get('NPROC') or threads.core_count()
   return f'jax-{jax.__version__}-{jax.local_device_count()}x{count}'
 

@@ -5,7 +5,9 @@ placed once under the mesh's own sharding and batches arrive in one transfer.
 
 Where several processes train one run, each has its own devices, a copy of the
 state on each of them, and its part of every batch; a training step runs on the
-devices of all processes.
+devices of all processes. pmap would copy every array of the state in each call
+there, so the step is compiled by `jit(shard_map)` for arrays that belong to all
+processes.
 """
 
 import os
@@ -13,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
@@ -110,7 +113,8 @@ def train_step(step: Callable) -> Callable[..., tuple[Any, dict]]:
 
   Returns:
     A function `(state, batch, stop_requested=False) -> (state, metrics)`. The
-    state is replicated and donated, batches are split as by `to_devices`. The
+    state is replicated and donated, batches are split as by `to_devices`. Of
+    several processes, what it returns belongs to all together, see `own`. The
     metric `stop_requests` is above 0 if any process has asked to stop. It is
     the same number in all processes, so all can act on it at the same step.
   """
@@ -120,13 +124,16 @@ def train_step(step: Callable) -> Callable[..., tuple[Any, dict]]:
     requests = jax.lax.psum(stop_requested, AXIS)
     return state, metrics | {'stop_requests': requests}
 
-  mapped = jax.pmap(
-    with_request,
-    axis_name=AXIS,
-    in_axes=(None, 0, 0),
-    out_axes=(None, None),
-    donate_argnums=(0,),
-  )
+  if jax.process_count() == 1:
+    mapped = jax.pmap(
+      with_request,
+      axis_name=AXIS,
+      in_axes=(None, 0, 0),
+      out_axes=(None, None),
+      donate_argnums=(0,),
+    )
+  else:
+    mapped = _map_over_processes(with_request)
   count = jax.local_device_count()
   # Placed once: the step is given one of the two.
   no, yes = (
@@ -135,6 +142,21 @@ def train_step(step: Callable) -> Callable[..., tuple[Any, dict]]:
   return lambda state, batch, stop_requested=False: mapped(
     state, batch, yes if stop_requested else no
   )
+
+
+def own(values: Any) -> Any:
+  """Returns what a training step returned as arrays of this process alone.
+
+  Args:
+    values: a tree of arrays that are replicated on the devices of all
+      processes, or of this one.
+
+  Returns:
+    The tree, replicated on the devices of this process; nothing is copied.
+  """
+  if jax.process_count() == 1:
+    return values
+  return jax.tree.map(lambda x: _rewrapped(x, replicated(), x.shape), values)
 
 
 def eval_step(step: Callable) -> Callable:
@@ -185,3 +207,46 @@ def to_host(values: Any) -> Any:
 
 def _split():
   return NamedSharding(mesh(), PartitionSpec(AXIS))
+
+
+def _map_over_processes(step):
+  """Does what pmap would, with a state that stays with all processes."""
+  processes = range(jax.process_count())
+  everywhere = Mesh(
+    np.concatenate([jax.local_devices(process) for process in processes]),
+    (AXIS,),
+  )
+  whole, split = PartitionSpec(), PartitionSpec(AXIS)
+
+  def on_device(state, *rows):
+    return step(state, *jax.tree.map(lambda x: jnp.squeeze(x, 0), rows))
+
+  mapped = jax.jit(
+    jax.shard_map(
+      on_device,
+      mesh=everywhere,
+      in_specs=(whole, split, split),
+      out_specs=whole,
+      check_vma=False,
+    ),
+    donate_argnums=0,
+  )
+  whole, split = (NamedSharding(everywhere, spec) for spec in (whole, split))
+
+  def share(x):
+    return x if x.sharding == whole else _rewrapped(x, whole, x.shape)
+
+  def share_row(x):
+    return _rewrapped(x, split, (everywhere.size, *x.shape[1:]))
+
+  def call(state, *rows):
+    return mapped(jax.tree.map(share, state), *jax.tree.map(share_row, rows))
+
+  return call
+
+
+def _rewrapped(x, sharding, shape):
+  """Returns an array of the same memory on this process's devices."""
+  return jax.make_array_from_single_device_arrays(
+    shape, sharding, [shard.data for shard in x.addressable_shards]
+  )

@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 
-from carvana_jax.parallel import processes
+from carvana_jax.parallel import devices, processes
 from carvana_jax.system import cli, progress
 from carvana_jax.training.stopping import SkippedSteps, StopSignal
 from carvana_jax.training.train_state import TrainState
@@ -75,7 +75,7 @@ def train(
     while pending:
       _add(*pending.popleft(), sums, skipped, bar)
   sums['seconds'] += time.monotonic() - started
-  return state, dict(sums)
+  return devices.own(state), dict(sums)
 
 
 def means(sums: dict[str, float]) -> dict[str, float]:
@@ -122,7 +122,8 @@ def announce_first(train_step: Callable[..., Any]) -> Callable[..., Any]:
 
 def _add(step, values, sums, skipped_steps, bar):
   """Adds a step's values; returns whether a process wants to stop."""
-  values = {name: float(value) for name, value in values.items()}
+  # At once: one by one, each would be asked for only after the one before.
+  values = {name: float(x) for name, x in jax.device_get(values).items()}
   images, skipped = values.pop('images'), values.pop('skipped')
   stop_requests = values.pop(
     'stop_requests'

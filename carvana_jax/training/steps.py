@@ -4,6 +4,7 @@ Batches are dicts: image uint8 [b, h, w, C], mask uint8 [b, h, w], weight
 float32 [b] (1: real, 0: padding), with b = batch / devices.
 """
 
+import functools
 from collections.abc import Callable
 
 import jax
@@ -79,10 +80,8 @@ def make_train_step(
       'images': count,
       'skipped': 1 - finite.astype(jnp.float32),
     }
-    # Not jnp.where: XLA would fuse it into the update, which rounds otherwise.
-    new_state = jax.lax.cond(
-      finite, lambda: new_state, lambda: state.replace(step=new_state.step)
-    )
+    unchanged = state.replace(step=new_state.step)
+    new_state = _chosen(finite, new_state, unchanged)
     return new_state, metrics
 
   return step
@@ -184,6 +183,15 @@ def _accumulated(measure, batch_stats, key, batch, count):
     ), None
 
   return jax.lax.scan(add, (batch_stats, zeros), (keys, parts))[0]
+
+
+def _chosen(first, one, other):
+  """Returns the first of two trees, or the second one."""
+  if jax.default_backend() == 'cpu':
+    # A select would be fused into the update, which rounds otherwise.
+    return jax.lax.cond(first, lambda: one, lambda: other)
+  # A GPU's host would wait for the condition, and launch no kernel meanwhile.
+  return jax.tree.map(functools.partial(jnp.where, first), one, other)
 
 
 def _averaged(average, state, decay):

@@ -9,6 +9,7 @@ import tempfile
 from unittest import mock
 
 import chex
+import jax
 
 from carvana_jax.parallel import compilation_cache
 from tests.helpers.commands import ROOT
@@ -57,6 +58,19 @@ class CacheTest(chex.TestCase):
     one = {'XLA_FLAGS': '--xla_force_host_platform_device_count=1'}
     self.assertEqual(self.start(**one)[0], 0)
     self.assertEqual(self.start(NPROC='7')[0], 0)
+
+  def test_a_gpu_s_measurements_are_kept_whatever_the_cores(self):
+    # JAX hands XLA a folder for them beside the programs.
+    self.assertEqual(
+      jax.config.jax_persistent_cache_enable_xla_caches,
+      'xla_gpu_per_fusion_autotune_cache_dir',
+    )
+    names = set()
+    with mock.patch.object(jax, 'default_backend', lambda: 'gpu'):
+      for cores in '4', '16':
+        with mock.patch.dict(os.environ, NPROC=cores):
+          names.add(compilation_cache._variant())
+    self.assertEqual(names, {f'jax-{jax.__version__}'})
 
   def test_programs_left_in_part_are_compiled_again(self):
     _, compiled, _ = self.start()

@@ -1,6 +1,9 @@
-"""How many devices a CPU becomes."""
+"""How many devices a CPU becomes, and a step in several processes."""
 
 import os
+import socket
+import subprocess
+import sys
 from unittest import mock
 
 import chex
@@ -8,6 +11,7 @@ import jax
 from absl.testing import parameterized
 
 from carvana_jax.parallel import devices
+from tests.helpers.commands import ROOT
 
 
 class UseAllCoresTest(chex.TestCase):
@@ -35,3 +39,22 @@ class UseAllCoresTest(chex.TestCase):
     ):
       devices.use_all_cores()
     update.assert_not_called()
+
+
+class SeveralProcessesTest(chex.TestCase):
+  def test_a_step_gives_the_bits_of_pmap(self):
+    with socket.socket() as found:
+      found.bind(('localhost', 0))
+      port = found.getsockname()[1]
+    words = [sys.executable, '-m', 'tests.helpers.step_of_processes', str(port)]
+    started = [
+      subprocess.Popen(
+        [*words, '2', index], cwd=ROOT, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+      )
+      for index in ('0', '1')
+    ]  # fmt: skip
+    for process in started:
+      said, errors = process.communicate(timeout=120)
+      self.assertEqual(process.returncode, 0, errors)
+      self.assertEqual(said.splitlines()[-1], '6')

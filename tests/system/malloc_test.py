@@ -1,13 +1,18 @@
 """Freed memory is kept, so that a step need not clear its pages anew."""
 
+import os
 import pathlib
 import subprocess
 import sys
 import tempfile
 import unittest
+from unittest import mock
 
 import chex
 from absl.testing import parameterized
+from jax._src import hardware_utils
+
+from carvana_jax.system import malloc
 
 # Takes, fills and frees 100 MB ten times, as the steps of a training do, in a
 # thread; prints how many pages the system had to clear for it. Before that a
@@ -66,9 +71,48 @@ class KeepFreedTest(chex.TestCase):
     self.assertGreater(_pages(2), 400)
 
 
-def _pages(count, *words):
+class HasAcceleratorTest(chex.TestCase):
+  @parameterized.parameters(
+    ('cpu', True, False), ('cpu,cuda', True, False), ('cuda', False, True),
+    ('tpu,cpu', False, True), ('', True, True), ('', False, False),
+  )  # fmt: skip
+  def test_as_jax_chooses(self, platforms, is_present, expected):
+    with tempfile.TemporaryDirectory() as folder:
+      if is_present:
+        pathlib.Path(folder, 'vfio3').touch()
+      files = f'{folder}/nvidia0', f'{folder}/vfio[0-9]*'
+      with (
+        mock.patch.dict(os.environ, JAX_PLATFORMS=platforms),
+        mock.patch.object(malloc, '_ACCELERATORS', files),
+      ):
+        self.assertEqual(malloc._has_accelerator(), expected)
+
+  @parameterized.parameters((False, True), (True, False))
+  def test_decides_whether_memory_is_kept(self, present, expected):
+    with (
+      mock.patch.object(malloc, '_has_accelerator', lambda: present),
+      mock.patch.object(malloc.threads, 'core_count', lambda: 2),
+      mock.patch.object(malloc.platform, 'libc_ver', lambda: ('glibc', '2')),
+      mock.patch.object(malloc.ctypes, 'CDLL') as library,
+    ):
+      malloc.keep_freed()
+    self.assertEqual(library.called, expected)
+
+  def test_looks_for_nvidia_s_files_as_jax_does(self):
+    self.assertContainsSubset(
+      hardware_utils._NVIDIA_GPU_DEVICES, malloc._ACCELERATORS
+    )
+
+
+def _pages(count, *words, platforms='cpu'):
   if not sys.platform.startswith('linux'):
     raise unittest.SkipTest('of glibc')
   words = [sys.executable, '-c', CODE, str(count), *words]
-  said = subprocess.run(words, capture_output=True, check=True, text=True)
+  said = subprocess.run(
+    words,
+    env=os.environ | {'JAX_PLATFORMS': platforms},
+    capture_output=True,
+    check=True,
+    text=True,
+  )
   return int(said.stdout)

@@ -273,8 +273,14 @@ class TrainStepTest(chex.TestCase):
       trainer.state.params, expected, rtol=1e-4, atol=1e-6
     )
 
-  @parameterized.parameters('loss', 'gradient')
-  def test_a_skipped_step_changes_nothing(self, not_finite):
+  @parameterized.product(
+    not_finite=('loss', 'gradient'), backend=('cpu', 'gpu')
+  )
+  def test_a_skipped_step_changes_nothing(self, not_finite, backend):
+    self.enterContext(
+      mock.patch.object(jax, 'default_backend', lambda: backend)
+    )
+
     def bad(logits, target):
       none = jnp.sum(target, (1, 2)) == 0  # pictures without a car are bad
       # The slope of the root is not finite at 0.
@@ -300,7 +306,26 @@ class TrainStepTest(chex.TestCase):
     chex.assert_trees_all_equal(after.replace(step=before.step), before)
     self.assertEqual(trainer.traces, 1)
 
-  def test_state_is_donated(self):
+  @parameterized.parameters(('cpu', 1), ('gpu', 0))
+  def test_an_accelerator_waits_for_no_condition(self, backend, expected):
+    config = small_config()
+    with mock.patch.object(jax, 'default_backend', lambda: backend):
+      model = models.build(config.model)
+      optimizer = make_optimizer(config.optimizer, 10)
+      step = steps.make_train_step(model, optimizer, config)
+      state = jax.eval_shape(
+        lambda: train_state.create(model, optimizer, (*SIZE, 3), 0, True)
+      )
+      traced = jax.make_jaxpr(step, axis_env=[(devices.AXIS, 1)])(
+        state, example_batch()
+      )
+    self.assertEqual(str(traced).count(' cond['), expected)
+
+  @parameterized.parameters('cpu', 'gpu')
+  def test_state_is_donated(self, backend):
+    self.enterContext(
+      mock.patch.object(jax, 'default_backend', lambda: backend)
+    )
     trainer = Trainer()
     before = jax.tree.leaves(trainer.state.params)
     trainer(example_batch())
