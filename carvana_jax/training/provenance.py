@@ -10,7 +10,7 @@ import time
 import jax
 from ml_collections import ConfigDict
 
-_PACKAGES = ('jax', 'flax', 'optax', 'orbax-checkpoint', 'tensorflow')
+_PACKAGES = ('jax', 'flax', 'optax', 'orbax-checkpoint')
 
 
 def facts(workdir: pathlib.Path) -> dict[str, str]:
