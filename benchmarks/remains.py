@@ -6,10 +6,11 @@ from typing import Any
 
 import jax
 import numpy as np
+from tensorboard.compat.proto import event_pb2
 
 from carvana_jax import models
 from carvana_jax.parallel import devices
-from carvana_jax.system.host_tensorflow import tf
+from carvana_jax.system import record_files
 from carvana_jax.training import checkpoint, run_folder, train_state
 from carvana_jax.training.optimizer import make_optimizer
 
@@ -66,8 +67,8 @@ def _without_times(line):
 def _events(folder):
   """(step, tag, bytes) of all values; names of files begin with their time."""
   for path in sorted(folder.iterdir()):
-    for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
-      event = tf.compat.v1.Event.FromString(record)
+    for record in record_files.read(path)[0]:
+      event = event_pb2.Event.FromString(record)
       for value in event.summary.value:
         if value.tag not in _TIMES:
           yield event.step, value.tag, value.tensor.SerializeToString()

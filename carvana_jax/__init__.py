@@ -9,7 +9,7 @@ import sys
 
 _MODULES = (  # of the dependencies in pyproject.toml
   'absl', 'ml_collections', 'numpy', 'jax', 'flax', 'optax', 'orbax', 'etils',
-  'tensorflow', 'tensorflow_datasets', 'cv2', 'PIL', 'scipy', 'dm_pix',
+  'tensorboard', 'tensorflow_datasets', 'cv2', 'PIL', 'scipy', 'dm_pix',
   'matplotlib', 'h5py', 'safetensors', 'tqdm',
 )  # fmt: skip
 

@@ -3,13 +3,16 @@
 import json
 import os
 import pathlib
+import socket
+import time
 
 import numpy as np
+from tensorboard.compat.proto import event_pb2
+from tensorboard.compat.proto.tensor_pb2 import TensorProto
 
 from carvana_jax.datasets import images
 from carvana_jax.parallel import processes
-from carvana_jax.system import files
-from carvana_jax.system.host_tensorflow import tf
+from carvana_jax.system import files, record_files
 from carvana_jax.training.run_folder import read_metrics
 
 
@@ -50,26 +53,51 @@ class JsonLines(Writer):
 
 
 class TensorBoard(Writer):
-  """Writes scalars and pictures to the folder tensorboard."""
+  """Writes scalars and pictures to the folder tensorboard.
+
+  The events are those of tf.summary, without TensorFlow: to import that takes
+  longer than all else.
+  """
 
   def __init__(self, workdir, last_step):
     folder = workdir / 'tensorboard'
+    folder.mkdir(exist_ok=True)
     for path in folder.glob('*.tfevents.*'):
       _drop_events_after(path, last_step)
-    self._board = tf.summary.create_file_writer(str(folder))
+    # TensorBoard reads one file after the other, in the order of their names.
+    name = f'events.out.tfevents.{time.time():.6f}.{socket.gethostname()}'
+    self._file = (folder / name).open('wb')
+    self._write(event_pb2.Event(file_version='brain.Event:2'))
 
   def scalars(self, step, values):
-    with self._board.as_default(step):
-      for name, value in values.items():
-        tf.summary.scalar(name, value)
-    self._board.flush()
+    self._write(*(
+      _event(step, name, 'scalars', TensorProto(
+        dtype='DT_FLOAT',
+        tensor_shape={},
+        tensor_content=np.float32(value).tobytes(),
+      ))
+      for name, value in values.items()
+    ))  # fmt: skip
 
   def pictures(self, step, epoch, strips):
-    with self._board.as_default(step):
-      tf.summary.image('input, target, prediction', strips, max_outputs=99)
+    height, width = strips.shape[1:3]
+    parts = [str(width).encode(), str(height).encode()]
+    parts += map(images.encode_png, strips)
+    self._write(_event(step, 'input, target, prediction', 'images', TensorProto(
+      dtype='DT_STRING',
+      tensor_shape={'dim': [{'size': len(parts)}]},
+      string_val=parts,
+    )))  # fmt: skip
 
   def close(self):
-    self._board.close()
+    self._file.close()
+
+  def _write(self, *events):
+    """Writes events, so that TensorBoard sees them at once."""
+    for event in events:
+      event.wall_time = time.time()
+      self._file.write(record_files.record(event.SerializeToString()))
+    self._file.flush()
 
 
 class PictureFiles(Writer):
@@ -141,22 +169,24 @@ def _line(row):
   return json.dumps(row) + '\n'
 
 
+def _event(step, tag, plugin, tensor):
+  """Returns the event of one value, for a plugin of TensorBoard."""
+  value = {
+    'tag': tag,
+    'metadata': {'plugin_data': {'plugin_name': plugin}},
+    'tensor': tensor,
+  }
+  return event_pb2.Event(step=step, summary={'value': [value]})
+
+
 def _drop_events_after(path, step):
   """Writes a file of TensorBoard events anew if some are of later steps."""
-  records, whole = [], True
-  try:
-    # Without a size, TensorFlow prints which one it takes.
-    events = tf.data.TFRecordDataset(str(path), buffer_size=2**18)
-    for record in events.as_numpy_iterator():
-      records.append(record)
-  except tf.errors.DataLossError:
-    whole = False  # the last one was being written when the run was cut off
-  kept = [x for x in records if tf.compat.v1.Event.FromString(x).step <= step]
+  # The last one was being written when the run was cut off if it is not whole.
+  records, whole = record_files.read(path)
+  kept = [x for x in records if event_pb2.Event.FromString(x).step <= step]
   if whole and len(kept) == len(records):
     return
   # Outside of the folder, where TensorBoard would read it.
   aside = path.parents[1] / 'events.tmp'
-  with tf.io.TFRecordWriter(str(aside)) as writer:
-    for record in kept:
-      writer.write(record)
+  aside.write_bytes(b''.join(map(record_files.record, kept)))
   os.replace(aside, path)

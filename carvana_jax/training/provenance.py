@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 from carvana_jax.parallel import accelerator
 from carvana_jax.training import batch_fit
 
-_PACKAGES = ('jax', 'flax', 'optax', 'orbax-checkpoint', 'tensorflow')
+_PACKAGES = ('jax', 'flax', 'optax', 'orbax-checkpoint')
 
 
 def facts(workdir: pathlib.Path) -> dict[str, str]:

@@ -8,6 +8,8 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).parents[2]
+# Where Python looks here first, an import of TensorFlow ends it.
+WITHOUT_TENSORFLOW = ROOT / 'tests' / 'without_tensorflow'
 
 
 def python(*arguments, devices=2):
@@ -23,7 +25,10 @@ def python(*arguments, devices=2):
 
 
 def environment(devices):
-  """What makes results the same to the last bit on so many devices."""
+  """What makes results the same to the last bit on so many devices.
+
+  Whatever imports TensorFlow, which no command needs, ends at once.
+  """
   compiled = os.environ['JAX_COMPILATION_CACHE_DIR']
   return os.environ | {
     'XLA_FLAGS': f'--xla_force_host_platform_device_count={devices}',
@@ -31,6 +36,7 @@ def environment(devices):
     'NPROC': '4',
     # JAX tells apart neither of them when it looks for a compiled program.
     'JAX_COMPILATION_CACHE_DIR': f'{compiled}_on_{devices}',
+    'PYTHONPATH': str(WITHOUT_TENSORFLOW),
   }
 
 

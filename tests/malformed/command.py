@@ -18,6 +18,7 @@ from absl import app, flags, logging
 from absl.testing import flagsaver
 
 from carvana_jax.system import cli  # noqa: F401, whose flags stay defined
+from tests.helpers.commands import WITHOUT_TENSORFLOW
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -33,7 +34,7 @@ class Result(NamedTuple):
 def run(folder: pathlib.Path, verb: str, *arguments: str) -> Result:
   """Runs a verb from its module's first line on, as `python -m` does.
 
-  Starting Python and importing JAX and TensorFlow anew takes ten seconds.
+  Starting Python and importing JAX anew takes seconds.
 
   Args:
     folder: where paths are seen from.
@@ -80,7 +81,7 @@ def start(
   done = subprocess.run(
     [sys.executable, '-m', f'carvana_jax.{verb}', *arguments],
     cwd=folder,
-    env={**os.environ, 'PYTHONPATH': str(ROOT), **env},
+    env={**os.environ, 'PYTHONPATH': f'{ROOT}:{WITHOUT_TENSORFLOW}', **env},
     capture_output=True,
     text=True,
     check=False,

@@ -16,9 +16,9 @@ import numpy as np
 from absl.testing import parameterized
 
 from benchmarks.peers import keras_networks
+from benchmarks.peers.host_tensorflow import tf
 from carvana_jax import models
 from carvana_jax.models import norm
-from carvana_jax.system.host_tensorflow import tf
 from carvana_jax.training import losses
 
 keras = tf.keras

@@ -1,15 +1,108 @@
 """Records of a run that is cut off and goes on hold every step once."""
 
+import math
 import pathlib
 import tempfile
+import time
 from unittest import mock
 
 import chex
 import numpy as np
+from tensorboard.backend.event_processing.event_accumulator import (
+  EventAccumulator,
+)
 
+from benchmarks.peers.host_tensorflow import tf
+from carvana_jax.datasets import images
+from carvana_jax.system import record_files
 from carvana_jax.system.errors import UserError
-from carvana_jax.system.host_tensorflow import tf
 from carvana_jax.training import logbook
+
+SCALARS = {'train/loss': 0.1, 'epoch': 7, 'nan': math.nan}
+STRIPS = np.random.default_rng(0).integers(
+  256, size=(2, 4, 9, 3), dtype=np.uint8
+)
+
+
+def write_with_tensorflow(folder, steps):
+  """Writes scalars and pictures of steps with tf.summary; returns the path."""
+  board = tf.summary.create_file_writer(str(folder))
+  for step in steps:
+    with board.as_default(step):
+      for name, value in SCALARS.items():
+        tf.summary.scalar(name, value)
+      tf.summary.image('input, target, prediction', STRIPS, max_outputs=99)
+  board.close()
+  (path,) = folder.iterdir()
+  return path
+
+
+def events_of(path):
+  records, whole = record_files.read(path)
+  assert whole
+  return [tf.compat.v1.Event.FromString(record) for record in records]
+
+
+class TensorBoardTest(chex.TestCase):
+  """Events are those of tf.summary, and TensorBoard reads them."""
+
+  def setUp(self):
+    super().setUp()
+    root = self.enterContext(tempfile.TemporaryDirectory())
+    self.workdir = pathlib.Path(root)
+    self.board = self.workdir / 'tensorboard'
+
+  def write(self, first_step, steps):
+    with logbook.Logbook(self.workdir, first_step) as book:
+      for step in steps:
+        book.scalars(step, SCALARS)
+        book.pictures(step, step, STRIPS)
+
+  def test_as_of_tensorflow(self):
+    self.write(0, [3, 6])
+    (path,) = self.board.iterdir()
+    other = write_with_tensorflow(self.workdir / 'other', [3, 6])
+    ours, expected = events_of(path), events_of(other)
+    self.assertEqual(expected[0].file_version, ours[0].file_version)
+    for event in (*ours, *expected):
+      self.assertBetween(event.wall_time, time.time() - 60, time.time())
+      event.ClearField('wall_time')
+      # The PNGs are made by other encoders.
+      for value in event.summary.value:
+        strings = value.tensor.string_val
+        strings[2:] = [images.decode_photo(x).tobytes() for x in strings[2:]]
+    self.assertEqual(ours[1:], expected[1:])
+
+  def test_read_by_tensorboard(self):
+    self.write(0, [3, 6])
+    accumulator = EventAccumulator(str(self.board)).Reload()
+    read = lambda tag: [
+      (event.step, event.tensor_proto) for event in accumulator.Tensors(tag)
+    ]
+    self.assertEqual(
+      accumulator.SummaryMetadata('epoch').plugin_data.plugin_name, 'scalars'
+    )
+    losses = [(step, tf.make_ndarray(x)) for step, x in read('train/loss')]
+    self.assertEqual(losses, [(3, np.float32(0.1)), (6, np.float32(0.1))])
+    (step, pictures), _ = read('input, target, prediction')
+    width, height, *pngs = pictures.string_val
+    self.assertEqual((step, width, height), (3, b'9', b'4'))
+    for png, strip in zip(pngs, STRIPS, strict=True):
+      np.testing.assert_array_equal(images.decode_photo(png), strip)
+
+  def test_goes_on_from_a_file_of_tensorflow(self):
+    path = write_with_tensorflow(self.board, [3, 6, 9])
+    path = path.rename(path.with_name('events.out.tfevents.1700000000.host.v2'))
+    before = events_of(path)
+    path.write_bytes(path.read_bytes()[:-5])
+    self.write(6, [9])
+    # Those of three steps follow the file's version.
+    self.assertEqual(events_of(path), before[: 1 + 2 * len(before[1:]) // 3])
+    (later,) = set(self.board.iterdir()) - {path}
+    self.assertGreater(later.name, path.name)  # in TensorBoard's order
+    accumulator = EventAccumulator(str(self.board)).Reload()
+    steps = [event.step for event in accumulator.Tensors('train/loss')]
+    self.assertEqual(steps, [3, 6, 9])
 
 
 class GoingOnTest(chex.TestCase):
@@ -29,8 +122,7 @@ class GoingOnTest(chex.TestCase):
     """(step, tag, loss) of everything that TensorBoard would show."""
     found = []
     for path in sorted(self.board.iterdir()):
-      for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
-        event = tf.compat.v1.Event.FromString(record)
+      for event in events_of(path):
         for value in event.summary.value:
           array = tf.make_ndarray(value.tensor)
           loss = float(array) if value.tag == 'loss' else None
