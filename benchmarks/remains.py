@@ -10,8 +10,7 @@ from tensorboard.compat.proto import event_pb2
 
 from carvana_jax import models
 from carvana_jax.parallel import devices
-from carvana_jax.system import record_files
-from carvana_jax.training import checkpoint, run_folder, train_state
+from carvana_jax.training import checkpoint, logbook, run_folder, train_state
 from carvana_jax.training.optimizer import make_optimizer
 
 # What is not the same byte for byte: looked into here, but for starts.jsonl,
@@ -67,7 +66,7 @@ def _without_times(line):
 def _events(folder):
   """(step, tag, bytes) of all values; names of files begin with their time."""
   for path in sorted(folder.iterdir()):
-    for record in record_files.read(path)[0]:
+    for record in logbook.read_records(path)[0]:
       event = event_pb2.Event.FromString(record)
       for value in event.summary.value:
         if value.tag not in _TIMES:

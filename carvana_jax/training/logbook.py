@@ -9,10 +9,12 @@ import time
 import numpy as np
 from tensorboard.compat.proto import event_pb2
 from tensorboard.compat.proto.tensor_pb2 import TensorProto
+from tensorboard.compat.tensorflow_stub import errors, pywrap_tensorflow
+from tensorboard.summary.writer.record_writer import RecordWriter
 
 from carvana_jax.datasets import images
 from carvana_jax.parallel import processes
-from carvana_jax.system import files, record_files
+from carvana_jax.system import files
 from carvana_jax.training.run_folder import read_metrics
 
 
@@ -55,8 +57,8 @@ class JsonLines(Writer):
 class TensorBoard(Writer):
   """Writes scalars and pictures to the folder tensorboard.
 
-  The events are those of tf.summary, without TensorFlow: to import that takes
-  longer than all else.
+  The events are those of tf.summary. TensorBoard's EventFileWriter would import
+  TensorFlow where it is installed, which takes longer than all else.
   """
 
   def __init__(self, workdir, last_step):
@@ -66,7 +68,7 @@ class TensorBoard(Writer):
       _drop_events_after(path, last_step)
     # TensorBoard reads one file after the other, in the order of their names.
     name = f'events.out.tfevents.{time.time():.6f}.{socket.gethostname()}'
-    self._file = (folder / name).open('wb')
+    self._records = RecordWriter((folder / name).open('wb'))
     self._write(event_pb2.Event(file_version='brain.Event:2'))
 
   def scalars(self, step, values):
@@ -90,14 +92,14 @@ class TensorBoard(Writer):
     )))  # fmt: skip
 
   def close(self):
-    self._file.close()
+    self._records.close()
 
   def _write(self, *events):
     """Writes events, so that TensorBoard sees them at once."""
     for event in events:
       event.wall_time = time.time()
-      self._file.write(record_files.record(event.SerializeToString()))
-    self._file.flush()
+      self._records.write(event.SerializeToString())
+    self._records.flush()
 
 
 class PictureFiles(Writer):
@@ -165,6 +167,27 @@ class Logbook:
       writer.pictures(step, epoch, strips)
 
 
+def read_records(path: pathlib.Path) -> tuple[list[bytes], bool]:
+  """Reads a file of TensorBoard's events up to its end, or to a damaged one.
+
+  Args:
+    path: a file that TensorBoard or TensorFlow has written.
+
+  Returns:
+    The events as they are stored, and whether these are all of the file.
+  """
+  reader = pywrap_tensorflow.PyRecordReader_New(str(path))
+  records = []
+  while True:
+    try:
+      reader.GetNext()
+    except errors.OutOfRangeError:
+      return records, True
+    except errors.DataLossError:
+      return records, False
+    records.append(reader.record())
+
+
 def _line(row):
   return json.dumps(row) + '\n'
 
@@ -182,11 +205,14 @@ def _event(step, tag, plugin, tensor):
 def _drop_events_after(path, step):
   """Writes a file of TensorBoard events anew if some are of later steps."""
   # The last one was being written when the run was cut off if it is not whole.
-  records, whole = record_files.read(path)
+  records, whole = read_records(path)
   kept = [x for x in records if event_pb2.Event.FromString(x).step <= step]
   if whole and len(kept) == len(records):
     return
   # Outside of the folder, where TensorBoard would read it.
   aside = path.parents[1] / 'events.tmp'
-  aside.write_bytes(b''.join(map(record_files.record, kept)))
+  with aside.open('wb') as file:
+    writer = RecordWriter(file)
+    for record in kept:
+      writer.write(record)
   os.replace(aside, path)

@@ -14,7 +14,6 @@ from tensorboard.backend.event_processing.event_accumulator import (
 
 from benchmarks.peers.host_tensorflow import tf
 from carvana_jax.datasets import images
-from carvana_jax.system import record_files
 from carvana_jax.system.errors import UserError
 from carvana_jax.training import logbook
 
@@ -38,7 +37,7 @@ def write_with_tensorflow(folder, steps):
 
 
 def events_of(path):
-  records, whole = record_files.read(path)
+  records, whole = logbook.read_records(path)
   assert whole
   return [tf.compat.v1.Event.FromString(record) for record in records]
 
