@@ -45,7 +45,7 @@ _PEERS = ('opencv', 'pillow')
 _SIDES = ('ours', 'kept', *_PEERS)
 _ROW = '{:>9}' + '{:>8}' * 8 + '{:>7}'
 _HEAD = (
-  '           images/s, a core of time        images/s, by the clock  times as\n'
+  '          images/s, a core of time        images/s, by the clock  times as\n'
   + _ROW.format('size', *_SIDES, *_SIDES, 'fast*')
 )
 
