@@ -15,7 +15,14 @@ import numpy as np
 import tensorflow_datasets as tfds
 from ml_collections import ConfigDict
 
-from carvana_jax.datasets import folds, images, prepare, pseudo_labels, reading
+from carvana_jax.datasets import (
+  decoded,
+  folds,
+  images,
+  prepare,
+  pseudo_labels,
+  reading,
+)
 from carvana_jax.system import threads
 
 _AHEAD = 2  # batches being decoded while one is used
@@ -35,6 +42,7 @@ class RunData:
     steps: in how many batches each split is seen once.
     labels: the masks of the unlabeled examples that the split train has in
       addition; None where there are none.
+    kept: memory for the decoded examples of splits, see `keep_decoded`.
   """
 
   builder: tfds.core.DatasetBuilder
@@ -42,6 +50,7 @@ class RunData:
   identity: str
   steps: Mapping[str, int]
   labels: pseudo_labels.PseudoLabels | None = None
+  kept: Mapping[str, decoded.Decoded] = dataclasses.field(default_factory=dict)
 
   @classmethod
   def open(
@@ -76,6 +85,26 @@ class RunData:
         count += len(labels)
       steps[split] = steps_per_epoch(count, config.train.batch_size)
     return cls(builder, config, identity, steps, labels)
+
+  def keep_decoded(self) -> 'RunData':
+    """Returns data whose photos are decoded once, and prints which are.
+
+    They are kept in memory where they fit, see `decoded.keep`, for what epochs
+    read of them. All processes of the run must call this together.
+    """
+    if self.config.train.epochs == 1:
+      print('photos are decoded when needed: there is one epoch', flush=True)
+      return self
+    shapes = {}
+    for split in ('train', 'validation'):
+      reader = _Reader(
+        self.builder,
+        split,
+        self.labels if split == 'train' else None,
+        self.config.data.validation_folds,
+      )
+      shapes[split] = decoded.Shape(reader.count, reader.image_shape)
+    return dataclasses.replace(self, kept=decoded.keep(shapes))
 
   @property
   def steps_per_epoch(self) -> int:
@@ -126,6 +155,7 @@ class RunData:
       process=process,
       labels=self.labels if split == 'train' else None,
       validation_folds=self.config.data.validation_folds,
+      kept=self.kept.get(split),
     )
 
 
@@ -139,6 +169,7 @@ def batches(
   process: tuple[int, int] = (0, 1),
   labels: pseudo_labels.PseudoLabels | None = None,
   validation_folds: Sequence[int] = folds.DEFAULT,
+  kept: decoded.Decoded | None = None,
 ) -> Iterator[dict[str, np.ndarray]]:
   """Yields the batches of the given steps, which threads decode ahead.
 
@@ -153,6 +184,7 @@ def batches(
       split's own.
     validation_folds: which folds make up the split validation, see
       `folds.select`.
+    kept: memory for these examples: what it has is not decoded again.
 
   Yields:
     image uint8 [b, h, w, C], mask uint8 [b, h, w] and weight float32 [b]
@@ -169,14 +201,26 @@ def batches(
     indices, weights = plan(
       step, examples=reader.count, batch_size=batch_size, seed=seed
     )
+    indices = indices[part]
     batch = reader.new_batch(weights[part])
-    places = zip(batch['image'], batch['mask'], indices[part], strict=True)
-    return batch, [pool.submit(reader.fill, *place) for place in places]
+    there = kept.has(indices) if kept else np.zeros(len(indices), bool)
+    places = zip(batch['image'], batch['mask'], indices, there, strict=True)
+    return batch, indices, [pool.submit(fill, *place) for place in places]
+
+  def fill(image, mask, index, is_there):
+    if is_there:
+      kept.read(image, mask, index)
+      return
+    reader.fill(image, mask, index)
+    if kept:
+      kept.write(image, mask, index)
 
   with futures.ThreadPoolExecutor(threads.core_count()) as pool:
-    for batch, work in threads.read_ahead(map(begin, steps), _AHEAD):
+    for batch, indices, work in threads.read_ahead(map(begin, steps), _AHEAD):
       for example in work:
         example.result()  # raises what its thread did
+      if kept:
+        kept.confirm(indices)
       yield batch
 
 
@@ -258,15 +302,15 @@ class _Reader:
       for name in _CHANNEL_GROUPS
       if name in features
     ]
-    self._size = features['mask'].shape[:2]
+    channels = sum(count for _, count in self._groups)
+    self.image_shape = (*features['mask'].shape[:2], channels)
 
   def new_batch(self, weights):
     """Returns a batch of weights [b]; its other arrays are yet to be filled."""
-    shape = (len(weights), *self._size)
-    channels = sum(count for _, count in self._groups)
+    shape = (len(weights), *self.image_shape)
     return {
-      'image': np.empty((*shape, channels), np.uint8),
-      'mask': np.empty(shape, np.uint8),
+      'image': np.empty(shape, np.uint8),
+      'mask': np.empty(shape[:-1], np.uint8),
       'weight': weights,
     }
 
@@ -276,7 +320,7 @@ class _Reader:
     first = 0
     for name, count in self._groups:
       decode = images.decode_mask if count == 1 else images.decode_photo
-      pixels = decode(example[name]).reshape(*self._size, count)
+      pixels = decode(example[name]).reshape(*mask.shape, count)
       image[..., first : first + count] = pixels
       first += count
     if index < self._labelled:

@@ -94,6 +94,7 @@ def _train(config, workdir, profile):
   print(provenance.describe(start, config), flush=True)
   data = processes.run_in_all(lambda: _prepare_data(config))
   _refuse_differing(config, data)
+  data = data.keep_decoded()
   if processes.is_first():
     run_folder.write_config(config, workdir)
     run_folder.add_start(workdir, start)

@@ -32,22 +32,37 @@ class TableTest(chex.TestCase):
   def test_medians_and_the_better_peer_of_each_round(self):
     rounds = [
       {
-        'ours': course(100, ours, 1),
+        'ours': course(100, ours, 1) | {'kept': course(100, ours / 20, 0.1)},
         'opencv': course(10, 1, opencv),
         'pillow': course(10, pillow, 2),
       }
       for ours, opencv, pillow in ((1, 1, 2), (2, 5, 0.5), (0.5, 4, 1))
     ]
     row = input.row(rounds)
-    self.assertEqual(row['cpu'], {'ours': 100, 'opencv': 10, 'pillow': 10})
-    self.assertEqual(row['wall'], {'ours': 100, 'opencv': 2.5, 'pillow': 5})
+    self.assertEqual(
+      row['cpu'], {'ours': 100, 'kept': 2000, 'opencv': 10, 'pillow': 10}
+    )
+    self.assertEqual(
+      row['wall'], {'ours': 100, 'kept': 1000, 'opencv': 2.5, 'pillow': 5}
+    )
     # 100 / 10, 50 / 20 and 200 / 10.
     self.assertEqual(row['ratio'], 10)
     lines = input.table({'1024x1536': row, '64x96': row}).splitlines()
     self.assertLess(max(map(len, lines)), 81)
     self.assertEqual(
       lines[2].split(),
-      ['1024x1536', '100.0', '10.0', '10.0', '100.0', '2.5', '5.0', '10.0'],
+      [
+        '1024x1536',
+        '100.0',
+        '2000.0',
+        '10.0',
+        '10.0',
+        '100.0',
+        '1000.0',
+        '2.5',
+        '5.0',
+        '10.0',
+      ],
     )
     self.assertLen(set(map(len, lines[1:4])), 1)
 
@@ -71,6 +86,9 @@ class OursTest(chex.TestCase):
     builder = numbered.prepare(folder)
     found = list(batches.batches(builder, images=16, batch_size=4))
     self.assertEqual(found, [4, 4, 4, 4])
+    found = batches.courses(builder, images=16, batch_size=4)
+    self.assertEqual((found['images'], found['kept']['images']), (16, 16))
+    self.assertGreater(found['cpu'], found['kept']['cpu'])
 
 
 class CommandTest(chex.TestCase):
