@@ -79,7 +79,11 @@ def _move(key, channels, config):
     scale = 1 + _within(keys[3], config.scale)
     scales = jnp.stack([scale * stretch, scale / stretch])
     shift = _within(keys[4], config.shift, (2,))
-    channels = warp(channels, angle, scales, shift)
+    # On CPUs the products take eight times as long as gathering pixels.
+    if config.rotation or jax.default_backend() == 'cpu':
+      channels = warp(channels, angle, scales, shift)
+    else:
+      channels = warp_upright(channels, scales, shift)
   return channels
 
 
@@ -118,6 +122,47 @@ def warp(channels: jax.Array, angle, scales, shift) -> jax.Array:
     layer, source, order=1, mode='reflect'
   )
   return jax.vmap(sample, in_axes=-1, out_axes=-1)(channels)
+
+
+def warp_upright(channels: jax.Array, scales, shift) -> jax.Array:
+  """Scales and shifts a picture as `warp` does with an angle of 0.
+
+  Rows and columns are then independent, so that two products of matrices do
+  what else takes four gathered pixels for each one. Accelerators are made for
+  the former.
+
+  Args:
+    channels: [H, W, C].
+    scales: [2], of height and width; above 1 the content gets larger.
+    shift: [2], down and right, in shares of height and width.
+
+  Returns:
+    The moved picture, [H, W, C].
+  """
+  height, width = channels.shape[:2]
+  rows = _interpolation(height, scales[0], shift[0])
+  columns = _interpolation(width, scales[1], shift[1])
+  # TF32 on GPUs, three times bfloat16 on TPUs: both keep the 8 bits of pixels.
+  product = lambda terms, *args: jnp.einsum(terms, *args, precision='high')
+  channels = product('yh,hwc->ywc', rows, channels)
+  return product('xw,ywc->yxc', columns, channels)
+
+
+def _interpolation(size, scale, shift):
+  """Returns the weights [size, size] of all pixels in each pixel of a line."""
+  centre = (size - 1) / 2
+  places = jnp.arange(size)
+  source = (places - centre - shift * size) / scale + centre
+  before = jnp.floor(source)
+  after_weight = source - before
+
+  def weights(place, weight):
+    # The edge pixel is repeated, d c b a | a b c d, as `warp` has it.
+    place = jnp.mod(place.astype(jnp.int32), 2 * size)
+    place = jnp.minimum(place, 2 * size - 1 - place)
+    return jnp.where(place[:, None] == places, weight[:, None], 0)
+
+  return weights(before, 1 - after_weight) + weights(before + 1, after_weight)
 
 
 def _repaint(key, image, mask, probability):

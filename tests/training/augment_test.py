@@ -1,5 +1,7 @@
 """Augmentation: image and mask move together, nothing shifts by itself."""
 
+from unittest import mock
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -168,3 +170,33 @@ class WarpTest(chex.TestCase):
     np.testing.assert_allclose(larger, ramp / 2, atol=1e-5)
     taller = self.warp(scales=(2.0, 1.0), image=ramp.astype(np.float32))
     np.testing.assert_allclose(taller, ramp, atol=1e-5)
+
+
+class WarpUprightTest(parameterized.TestCase):
+  @parameterized.parameters(
+    ((1.0, 1.0), (0.0, 0.0)),
+    ((1.1, 0.9), (0.05, -0.05)),
+    ((1.9, 0.1), (0.3, -0.7)),
+    ((0.1, 1.0), (1.0, -1.0)),
+  )
+  def test_is_warp_without_rotation(self, scales, shift):
+    for shape in ((12, 20), (7, 13), (1, 3)):
+      image = IMAGE[0, : shape[0], : shape[1]]
+      args = image, jnp.array(scales), jnp.array(shift)
+      moved = augment.warp_upright(*args)
+      expected = augment.warp(args[0], 0.0, *args[1:])
+      np.testing.assert_allclose(moved, expected, atol=1e-5)
+
+  @parameterized.parameters(
+    ('cpu', 0.0, True), ('gpu', 0.0, False), ('gpu', 5.0, True)
+  )
+  def test_accelerators_gather_pixels_only_to_rotate(
+    self, backend, rotation, gathers
+  ):
+    config = only(scale=0.1, rotation=rotation)
+    keys = jax.random.split(jax.random.key(0), len(IMAGE))
+    with mock.patch.object(jax, 'default_backend', lambda: backend):
+      program = jax.make_jaxpr(
+        lambda keys: augment.augment(keys, IMAGE, MASK, config)
+      )(keys)
+    self.assertEqual(' gather[' in str(program), gathers)
