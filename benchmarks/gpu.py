@@ -67,10 +67,7 @@ _ROW = '{:24}{:>8}{:>12}{:>10}{:>8}{:>8}{:>9}'
 
 def machine() -> dict[str, Any]:
   """Returns the card, its driver and the versions of what uses it."""
-  query = [
-    '--query-gpu=name,driver_version,memory.total',
-    '--format=csv,noheader',
-  ]
+  query = '--query-gpu=name,driver_version,memory.total'
   card, driver = 'no GPU', None
   with contextlib.suppress(OSError, subprocess.SubprocessError):
     said = subprocess.run(

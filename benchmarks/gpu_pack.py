@@ -14,8 +14,9 @@ _FIRST = 2  # cars of each split that have precedence
 def choose(folder: pathlib.Path, largest: int) -> list[pathlib.Path]:
   """Returns the photos and masks of as many whole cars as fit.
 
-  Two cars of each split come first, then all others, by their ids, which have
-  nothing to do with how a car looks. A car that does not fit is left out.
+  A car of each split comes first, then a second one of each, then all others,
+  by their ids, which have nothing to do with how a car looks. One that does not
+  fit is left out.
 
   Args:
     folder: of the Kaggle files, unpacked.
@@ -24,15 +25,15 @@ def choose(folder: pathlib.Path, largest: int) -> list[pathlib.Path]:
   Raises:
     UserError: the folder has no car of a split, or none of one fits.
   """
-  cars, later = collections.defaultdict(list), {}
+  cars, turns = collections.defaultdict(list), {}
   by_split = whole_job.split(folder)
   for pairs in by_split.values():
     ids = [spec.parse_photo(photo.stem).car_id for photo, _ in pairs]
     for car, pair in zip(ids, pairs, strict=True):
       cars[car] += pair
-    later |= {x: rank >= _FIRST for rank, x in enumerate(sorted(set(ids)))}
+    turns |= {x: min(i, _FIRST) for i, x in enumerate(sorted(set(ids)))}
   chosen, left = [], largest
-  for car in sorted(cars, key=lambda car: (later[car], car)):
+  for car in sorted(cars, key=lambda car: (turns[car], car)):
     size = sum(path.stat().st_size for path in cars[car])
     if size <= left:
       chosen.append(car)
