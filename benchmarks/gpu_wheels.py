@@ -15,11 +15,12 @@ import tempfile
 # What the code needs beyond JAX, Flax, Optax, Orbax, OpenCV and their needs;
 # versions are those of requirements.txt.
 PACKAGES = (
-  'absl-py', 'array-record', 'dm-pix', 'dm-tree', 'docstring_parser', 'etils',
-  'googleapis-common-protos', 'immutabledict', 'importlib-resources',
-  'ml-collections', 'simple-parsing', 'psutil', 'PyYAML', 'safetensors', 'six',
-  'tensorboard', 'tensorflow-datasets', 'tensorflow-metadata', 'toml', 'tqdm',
-  'wrapt', 'zipp',
+  'absl-py', 'array-record', 'certifi', 'charset-normalizer', 'dm-pix',
+  'dm-tree', 'docstring_parser', 'etils', 'googleapis-common-protos', 'idna',
+  'immutabledict', 'importlib-resources', 'ml-collections', 'psutil', 'PyYAML',
+  'requests', 'safetensors', 'simple-parsing', 'six', 'tensorboard',
+  'tensorflow-datasets', 'tensorflow-metadata', 'termcolor', 'toml', 'tqdm',
+  'urllib3', 'wrapt', 'zipp',
 )  # fmt: skip
 _BUILT_HERE = ('promise',)  # published as source only
 _PYTHON = '3.12'

@@ -1,7 +1,7 @@
 """Times `main` on real cars to masks of a given Dice, and on to its end.
 
-    python -m benchmarks.gpu_whole --config=configs/fast.py \\
-        --manual_dir=FOLDER --data_dir=FOLDER --workdir=runs/a --json=FILE
+    python -m benchmarks.gpu_whole --name=fast --epochs=30 \\
+        --manual_dir=FOLDER --workdir=runs/a --json=FILE
 
 As benchmarks/whole_job.py does it for ours, but on prepared data: the clock
 runs from the start of the process and stands still while the unseen photos are
@@ -14,7 +14,7 @@ from absl import flags
 from carvana_jax.system import cli
 
 if __name__ == '__main__':
-  flags.DEFINE_string('config', None, 'A file of configs/.', required=True)
+  flags.DEFINE_string('name', None, 'Of a config.', required=True)
   flags.DEFINE_integer('epochs', None, 'Of the run.', required=True)
   flags.DEFINE_string('size', '', "HEIGHTxWIDTH; '': the config's.")
   flags.DEFINE_string(
@@ -49,7 +49,7 @@ def main() -> None:
   root.mkdir(parents=True, exist_ok=True)
   words = [
     sys.executable, '-m', 'benchmarks.own_whole', str(root / 'job.json'),
-    f'--config={args.config}', f'--workdir={workdir}',
+    f'--config=configs/{args.name}.py', f'--workdir={workdir}',
     f'--config.data.data_dir={files.absolute(args.data_dir)}',
     f'--config.data.manual_dir={folder}', '--config.data.dataset=carvana',
     f'--config.train.epochs={args.epochs}',

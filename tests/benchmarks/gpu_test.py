@@ -340,7 +340,7 @@ class RehearsalTest(GpuTest):
     self.assertEqual(done.returncode, 0, done.stderr)
     output = self.root / 'out' / 'results.jsonl'
     done = self.command(
-      f'--packed={packed}', f'--output={output}', '--rehearse',
+      f'--packed={packed}', f'--output={output}', '--rehearse', '--minutes=30',
       f'--workdir={self.root / "work"}',
     )  # fmt: skip
     lines = [json.loads(x) for x in output.read_text().splitlines()]
