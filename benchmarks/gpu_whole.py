@@ -1,7 +1,7 @@
 """Times `main` on real cars to masks of a given Dice, and on to its end.
 
-    python -m benchmarks.gpu_whole --name=fast --epochs=30 \\
-        --manual_dir=FOLDER --workdir=runs/a --json=FILE
+    python -m benchmarks.gpu_whole --name=fast --size=512x768 \\
+        --epochs=30 --manual_dir=FOLDER --workdir=runs/a --json=FILE
 
 As benchmarks/whole_job.py does it for ours, but on prepared data: the clock
 runs from the start of the process and stands still while the unseen photos are
@@ -16,7 +16,7 @@ from carvana_jax.system import cli
 if __name__ == '__main__':
   flags.DEFINE_string('name', None, 'Of a config.', required=True)
   flags.DEFINE_integer('epochs', None, 'Of the run.', required=True)
-  flags.DEFINE_string('size', '', "HEIGHTxWIDTH; '': the config's.")
+  flags.DEFINE_string('size', None, 'HEIGHTxWIDTH.', required=True)
   flags.DEFINE_string(
     'manual_dir', None, 'Unpacked folder of the Kaggle files.', required=True
   )
@@ -34,9 +34,11 @@ import time
 
 from benchmarks import input, whole_job, workers
 from carvana_jax.system import files
+from carvana_jax.system.errors import UserError
 from carvana_jax.training import run_folder
 
 LEVELS = (0.98, 0.99, 0.995)  # mean Dice
+_SHOWN = 2000  # characters of the end of what a run that failed printed
 
 
 def main() -> None:
@@ -52,10 +54,9 @@ def main() -> None:
     f'--config=configs/{args.name}.py', f'--workdir={workdir}',
     f'--config.data.data_dir={files.absolute(args.data_dir)}',
     f'--config.data.manual_dir={folder}', '--config.data.dataset=carvana',
+    f'--config.data.size={args.size}', '--config.data.full_size=',
     f'--config.train.epochs={args.epochs}',
   ]  # fmt: skip
-  if args.size:
-    words.append(f'--config.data.size={args.size}')
   pairs = whole_job.split(folder)
   job = {
     'growth': 1.0,
@@ -63,10 +64,12 @@ def main() -> None:
     'unseen': [str(x) for name in whole_job.UNSEEN for x, _ in pairs[name]],
   }
   scored = whole_job.scorer(pairs)
-  begun = time.monotonic()
-  found = whole_job.curve(
-    'main', words, root, job, math.inf, scored, root / f'{workdir.name}.log'
-  )
+  begun, log = time.monotonic(), json_file.with_suffix('.main.log')
+  try:
+    found = whole_job.curve('main', words, root, job, math.inf, scored, log)
+  except UserError:
+    print(log.read_text()[-_SHOWN:])
+    raise
   record = {
     'photos': {name: len(x) for name, x in pairs.items()},
     'with_scoring_s': time.monotonic() - begun,
@@ -90,7 +93,7 @@ def figures(found: list[dict], workdir: pathlib.Path) -> dict:
     'images_per_second': epochs[-1]['images_per_second'],
     'input_wait': statistics.median(waits),
     'first_mark_s': found[0]['seconds'],
-    'seconds': found[-1]['seconds'],
+    'last_mark_s': found[-1]['seconds'],
     'curve': found,
   }
   for split in whole_job.UNSEEN:
