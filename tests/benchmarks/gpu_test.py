@@ -78,7 +78,7 @@ class PackTest(GpuTest):
       self.assertEqual(found, each)
     with (
       self.subTest('not even that'),
-      self.assertRaisesRegex(UserError, 'no validation car fits in 0.0003 MB'),
+      self.assertRaisesRegex(UserError, 'no test car fits in 0.0003 MB'),
     ):
       gpu_pack.choose(folder, 300)
 
