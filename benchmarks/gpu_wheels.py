@@ -4,10 +4,12 @@ Nothing but the standard library is imported: `provide` runs where none of the
 packages are there.
 """
 
+import atexit
 import importlib
 import importlib.metadata
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -50,8 +52,8 @@ def _pinned(names):
 def provide(arguments: list[str]) -> None:
   """Installs what this Python lacks from the wheels of `--packed`.
 
-  They go into a new folder below the temporary ones, which this process and
-  those that it starts look through; the Python itself stays as it is. Prints
+  They go into a temporary folder, which this process and those that it starts
+  look through and which ends with it; the Python itself stays as it is. Prints
   their names.
 
   Args:
@@ -64,6 +66,7 @@ def provide(arguments: list[str]) -> None:
   if not lacking:
     return
   site = tempfile.mkdtemp(prefix='gpu_wheels_')
+  atexit.register(shutil.rmtree, site)
   subprocess.run(
     [sys.executable, '-m', 'pip', 'install', '-q', '--no-index', '--no-deps',
      '--no-compile', '--disable-pip-version-check', f'--target={site}',
