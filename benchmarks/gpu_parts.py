@@ -71,11 +71,13 @@ FULL = Sizes(
 REHEARSAL = Sizes(
   steps=(('debug', 300, 300),),
   compared='debug',
-  whole=(('debug', 2, 300),),
+  whole=(('debug', 1, 300),),
   size='128x192',
   input_images=16,
   submitted=64,
-  variants={'debug-autotune2': ('debug', *VARIANTS['fast-autotune2'][1:])},
+  variants={
+    'debug-autotune2': ('debug', VARIANTS['fast-autotune2'][1], ('--plain',))
+  },
   count=(1, 1),
 )
 
