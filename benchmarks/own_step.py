@@ -69,12 +69,16 @@ def example(shape, count):
 
 def compared_config(name):
   """Returns the named config without what the peers' steps lack."""
-  config = importlib.import_module(f'carvana_jax.configs.{name}').get_config()
-  config.augment.flip_left_right = False
-  for field in ('rotation', 'brightness'):
-    config.augment[field] = 0.0
+  module = importlib.import_module(f'carvana_jax.configs.{name}')
+  return plain(module.get_config(), 'adam')
+
+
+def plain(config, optimizer):
+  """Returns a config without what the peers' steps lack, by that optimizer."""
+  for field, value in config.augment.items():
+    config.augment[field] = type(value)(0)
   config.model.dropout = 0.0
-  config.optimizer.name = 'adam'
+  config.optimizer.name = optimizer
   config.optimizer.schedule = 'constant'
   config.optimizer.clip_norm = 0.0
   config.train.loss = 'bce'

@@ -13,6 +13,7 @@ import tempfile
 _FIRST = (
   'commands/main_test.py::MainTest',
   'training/steps_test.py::TrainStepTest',
+  'benchmarks/gpu_test.py::RehearsalTest',
   'models/unet_test.py::UNetTest',
   'training/loop_test.py::EarlyStoppingTest',
   'training/hosts_test.py::HostsTest',

@@ -12,8 +12,8 @@ from torch import nn
 class ConvReLU(nn.Sequential):
   """Convolution, batch normalisation if wanted, ReLU."""
 
-  def __init__(self, before, after, kernel=3, norm=False):
-    layers = [nn.Conv2d(before, after, kernel, padding='same')]
+  def __init__(self, before, after, kernel=3, norm=False, bias=True):
+    layers = [nn.Conv2d(before, after, kernel, padding='same', bias=bias)]
     if norm:
       layers.append(nn.BatchNorm2d(after))
     super().__init__(*layers, nn.ReLU(inplace=True))
@@ -23,6 +23,7 @@ class UNet(nn.Module):
   """Systems B and D, the default run's network, and Ronneberger's.
 
   With `transposed`, 2x2 convolutions of that kind enlarge and halve the width.
+  Without `bias`, convolutions before a normalisation have none.
   """
 
   def __init__(
@@ -34,13 +35,15 @@ class UNet(nn.Module):
     decoder_convs,
     head_width,
     transposed=False,
+    bias=True,
   ):
     super().__init__()
     widths = [first_width * 2**level for level in range(levels)]
 
     def block(before, after, convs):
       inputs = [before] + [after] * (convs - 1)
-      return nn.Sequential(*(ConvReLU(x, after, norm=norm) for x in inputs))
+      made = (ConvReLU(x, after, norm=norm, bias=bias) for x in inputs)
+      return nn.Sequential(*made)
 
     self.down = nn.ModuleList(
       block(before, after, encoder_convs)

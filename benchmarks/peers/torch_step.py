@@ -24,6 +24,7 @@ def network(model):
     model['encoder_convs'],
     model['decoder_convs'],
     model['head_width'],
+    bias=model.get('conv_bias', True),
   )
 
 

@@ -10,9 +10,9 @@ from unittest import mock
 import chex
 import jax
 
-from benchmarks import cost
+from benchmarks import cost, own_step
 from carvana_jax import models
-from carvana_jax.configs import debug
+from carvana_jax.configs import debug, fast
 from carvana_jax.datasets import prepare
 from carvana_jax.models import layer_table
 from carvana_jax.training import steps
@@ -22,19 +22,28 @@ class CostTest(chex.TestCase):
   def test_medians_over_the_rounds(self):
     config = debug.get_config()
     config.train.batch_size = 4 * jax.local_device_count()
-    # From and to, of the first step and of three rounds of two steps.
-    clock = iter([0, 10, 20, 24, 30, 36, 40, 48])
+    # From and to: the state, the first step, three rounds of two steps.
+    clock = iter([0, 7, 0, 10, 20, 24, 30, 36, 40, 48])
+    told = []
     with (
       mock.patch.object(cost, 'time') as time,
+      mock.patch.dict(cost.PEAKS, {jax.devices()[0].device_kind: 0.5}),
       mock.patch.object(
         steps, 'make_train_step', wraps=steps.make_train_step
       ) as made,
     ):
       time.perf_counter = lambda: next(clock)
-      found = cost.measure(config, 2, 3)
+      found = cost.measure(config, 2, 3, lambda figures: told.append(figures))
     self.assertIs(made.call_args.args[2], config)
+    self.assertEqual(found['state_s'], 7)
     self.assertEqual(found['first_step_s'], 10)
     self.assertEqual(found['step_ms'], 3000)
+    self.assertEqual([found[f'step_ms_{x}'] for x in ('least', 'most')],
+                     [2000, 4000])  # fmt: skip
+    # The first step's end is told alone, as what follows may never be reached.
+    self.assertEqual(told[1], {'first_step_s': 10})
+    share = found['tflops_per_second'] / 0.5 / jax.device_count()
+    self.assertAlmostEqual(found['mfu_percent'], 100 * share)
     rate = config.train.batch_size / 3
     self.assertEqual(found['images_per_second'], rate)
     layers = layer_table.layers(
@@ -43,6 +52,13 @@ class CostTest(chex.TestCase):
     self.assertEqual(found['parameters'], sum(x.parameters for x in layers))
     flops = sum(x.flops for x in layers)
     self.assertAlmostEqual(found['tflops_per_second'], 3e-12 * flops * rate)
+
+  def test_plain_is_as_the_peers(self):
+    config = own_step.plain(fast.get_config(), 'adamw')
+    self.assertFalse(any(config.augment.values()))
+    self.assertIs(config.augment.flip_left_right, False)
+    self.assertEqual(config.optimizer.name, 'adamw')
+    self.assertEqual(config.train.loss, 'bce')
 
   def test_refused_as_by_training(self):
     words = [

@@ -1,0 +1,176 @@
+"""What benchmarks/gpu.py runs, in the order of worth."""
+
+import importlib
+import json
+import pathlib
+from collections.abc import Iterator
+from typing import NamedTuple
+
+JSON = '{json}'  # stands for the file of a part's figures
+# A variant of a config's training step: settings of the environment (XLA_FLAGS
+# are added to those there) and flags of benchmarks/cost.py.
+VARIANTS = {
+  'fast-autotune2': ('fast', {'XLA_FLAGS': '--xla_gpu_autotune_level=2'}, ()),
+  'fast-adamw': ('fast', {}, ('--config.optimizer.name=adamw',)),
+  'fast-batch32': ('fast', {}, ('--config.train.batch_size=32',)),
+  'fast-batch64': ('fast', {}, ('--config.train.batch_size=64',)),
+  'fast-bfloat16': ('fast', {}, ('--config.model.dtype=bfloat16',)),
+  'fast-highest': ('fast', {'JAX_DEFAULT_MATMUL_PRECISION': 'highest'}, ()),
+  'fast-no_bias': ('fast', {}, ('--config.model.conv_bias=False',)),
+  'fast-deterministic': (
+    'fast',
+    {'XLA_FLAGS': '--xla_gpu_exclude_nondeterministic_ops=true'},
+    (),
+  ),
+  'unet512-autotune2': (
+    'unet512',
+    {'XLA_FLAGS': '--xla_gpu_autotune_level=2'},
+    (),
+  ),
+  'unet512-adamw': ('unet512', {}, ('--config.optimizer.name=adamw',)),
+  'unet512-batch32': ('unet512', {}, ('--config.train.batch_size=32',)),
+  'unet512-bias': ('unet512', {}, ('--config.model.conv_bias=True',)),
+  'unet512-deterministic': (
+    'unet512',
+    {'XLA_FLAGS': '--xla_gpu_exclude_nondeterministic_ops=true'},
+    (),
+  ),
+  'unet512-latency_hiding': (
+    'unet512',
+    {'XLA_FLAGS': '--xla_gpu_enable_latency_hiding_scheduler=true'},
+    (),
+  ),
+}
+
+
+class Sizes(NamedTuple):
+  """How large everything is."""
+
+  steps: tuple[tuple[str, float, float], ...]  # config, limits cold and warm
+  compared: str  # the config that PyTorch has, too
+  whole: tuple[tuple[str, int, float], ...]  # config, epochs, limit
+  size: str  # HEIGHTxWIDTH that the runs see
+  input_images: int
+  submitted: int
+  variants: dict[str, tuple[str, dict[str, str], tuple[str, ...]]]
+  count: tuple[int, int]  # steps and rounds that are timed
+
+
+# Some 7 minutes were expected for all but the variants.
+FULL = Sizes(
+  steps=(('fast', 75, 40), ('unet512', 120, 45), ('unet1024', 120, 45)),
+  compared='unet512',
+  whole=(('fast', 30, 100), ('unet512', 40, 150)),
+  size='512x768',
+  input_images=320,
+  submitted=4000,
+  variants=VARIANTS,
+  count=(20, 5),
+)
+# On a CPU, in a minute where it has nothing else to do.
+REHEARSAL = Sizes(
+  steps=(('debug', 300, 300),),
+  compared='debug',
+  whole=(('debug', 1, 300),),
+  size='128x192',
+  input_images=16,
+  submitted=64,
+  variants={
+    'debug-autotune2': ('debug', VARIANTS['fast-autotune2'][1], ('--plain',))
+  },
+  count=(1, 1),
+)
+
+
+class Part(NamedTuple):
+  """A command with a limit of its own."""
+
+  name: str
+  words: list[str]  # after `python -m`; JSON in them is the file of figures
+  limit: float  # seconds
+  env: dict[str, str] = {}  # noqa: RUF012, never changed
+  fresh: pathlib.Path | None = None  # a folder that is removed before
+  against: str = ''  # the part whose images/s are divided by this one's
+  needs: str = ''  # a module without which it is skipped
+
+
+def parts(
+  photos: pathlib.Path, work: pathlib.Path, sizes: Sizes
+) -> Iterator[Part]:
+  """Yields the parts in the order of worth.
+
+  Args:
+    photos: the folder of the packed cars.
+    work: the folder for prepared data, compiled programs and runs.
+    sizes: how large everything is.
+  """
+  for config, *limits in sizes.steps:
+    cache = work / 'programs' / config
+    for kind, limit in zip(('cold', 'warm'), limits, strict=True):
+      # A warm process shows the first step; more of the same would not.
+      words = _cost(config, sizes.count if kind == 'cold' else (1, 1))
+      fresh = cache if kind == 'cold' else None
+      yield Part(f'{config}-{kind}', words, limit, _kept(cache), fresh)
+  yield from _compared(sizes)
+  data = [f'--manual_dir={photos}', f'--data_dir={work / "data"}']
+  yield Part(
+    'input',
+    ['benchmarks.batches', *data, f'--sizes={sizes.size},1280x1918',
+     f'--images={sizes.input_images}'],
+    60,
+  )  # fmt: skip
+  for config, epochs, limit in sizes.whole:
+    workdir = work / config
+    yield Part(
+      f'{config}-whole',
+      ['benchmarks.gpu_whole', f'--name={config}', *data,
+       f'--workdir={workdir}', f'--epochs={epochs}', f'--size={sizes.size}',
+       f'--json={JSON}'],
+      limit,
+      _kept(work / 'programs' / config),
+      workdir,
+    )  # fmt: skip
+  yield Part(
+    'submit',
+    ['benchmarks.gpu_submit', f'--workdir={work / sizes.whole[0][0]}',
+     f'--input={photos / "train"}', f'--images={sizes.submitted}',
+     f'--json={JSON}'],
+    60,
+    _kept(work / 'programs' / sizes.whole[0][0]),
+  )  # fmt: skip
+  for name, (config, env, flags) in sizes.variants.items():
+    yield Part(name, [*_cost(config, sizes.count), *flags], 90, env)
+
+
+def _cost(config, count):
+  steps, rounds = count
+  return [
+    'benchmarks.cost', f'--config=configs/{config}.py', f'--steps={steps}',
+    f'--rounds={rounds}', f'--json={JSON}',
+  ]  # fmt: skip
+
+
+def _kept(folder):
+  return {'JAX_COMPILATION_CACHE_DIR': str(folder)}
+
+
+def _compared(sizes):
+  """This project's plain step, then the same in PyTorch."""
+  config = sizes.compared
+  ours = f'{config}-plain'
+  yield Part(ours, [*_cost(config, sizes.count), '--plain'], 100)
+  # Without own_step.py, as importing JAX here might take the GPU's memory.
+  module = importlib.import_module(f'carvana_jax.configs.{config}')
+  settings = module.get_config()
+  height, width = settings.data.size.split('x')
+  words = [
+    'benchmarks.peers.torch_cost', json.dumps(settings.model.to_dict()),
+    height, width, settings.train.batch_size, *sizes.count, JSON,
+  ]  # fmt: skip
+  yield Part(
+    f'{config}-torch',
+    [*map(str, words)],
+    100,
+    against=ours,
+    needs='torch',
+  )
