@@ -10,6 +10,7 @@ there, so the step is compiled by `jit(shard_map)` for arrays that belong to all
 processes.
 """
 
+import functools
 import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -79,14 +80,7 @@ def create(function: Callable[..., Any], *args) -> Any:
   Returns:
     What the function returns, with a whole copy on every device.
   """
-  options = {}
-  if jax.default_backend() == 'cpu':
-    # The program runs once. With full optimization LLVM would take four times
-    # as long to compile the random values of a network, for the same bits.
-    options['xla_backend_optimization_level'] = 1
-  return jax.jit(
-    function, out_shardings=replicated(), compiler_options=options
-  )(*args)
+  return _replicating(function)(*args)
 
 
 def abstract(function: Callable[..., Any]) -> Any:
@@ -101,7 +95,20 @@ def abstract(function: Callable[..., Any]) -> Any:
   place = lambda x: jax.ShapeDtypeStruct(
     x.shape, x.dtype, sharding=replicated()
   )
-  return jax.tree.map(place, jax.eval_shape(function))
+  return jax.tree.map(place, _replicating(function).trace().out_info)
+
+
+@functools.lru_cache(maxsize=1)
+def _replicating(function):
+  """The compiled function of `create`, traced once for `abstract` as well."""
+  options = {}
+  if jax.default_backend() == 'cpu':
+    # The program runs once. With full optimization LLVM would take four times
+    # as long to compile the random values of a network, for the same bits.
+    options['xla_backend_optimization_level'] = 1
+  return jax.jit(
+    function, out_shardings=replicated(), compiler_options=options
+  )
 
 
 def train_step(step: Callable) -> Callable[..., tuple[Any, dict]]:
