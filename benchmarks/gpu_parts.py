@@ -7,38 +7,40 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 JSON = '{json}'  # stands for the file of a part's figures
+
+
+def _flag(config, flag):
+  return config, {'XLA_FLAGS': f'--{flag}'}, ()
+
+
 # A variant of a config's training step: settings of the environment (XLA_FLAGS
 # are added to those there) and flags of benchmarks/cost.py.
 VARIANTS = {
-  'fast-autotune2': ('fast', {'XLA_FLAGS': '--xla_gpu_autotune_level=2'}, ()),
-  'fast-adamw': ('fast', {}, ('--config.optimizer.name=adamw',)),
-  'fast-batch32': ('fast', {}, ('--config.train.batch_size=32',)),
-  'fast-batch64': ('fast', {}, ('--config.train.batch_size=64',)),
-  'fast-bfloat16': ('fast', {}, ('--config.model.dtype=bfloat16',)),
-  'fast-highest': ('fast', {'JAX_DEFAULT_MATMUL_PRECISION': 'highest'}, ()),
-  'fast-no_bias': ('fast', {}, ('--config.model.conv_bias=False',)),
-  'fast-deterministic': (
-    'fast',
-    {'XLA_FLAGS': '--xla_gpu_exclude_nondeterministic_ops=true'},
-    (),
+  # What the first step waits for: products in Triton, checks of results, ...
+  'unet512-no_triton': _flag('unet512', 'xla_gpu_enable_triton_gemm=false'),
+  'unet512-autotune2': _flag('unet512', 'xla_gpu_autotune_level=2'),
+  'unet512-parallel_llvm': _flag(
+    'unet512', 'xla_gpu_enable_llvm_module_compilation_parallelism=true'
   ),
-  'unet512-autotune2': (
-    'unet512',
-    {'XLA_FLAGS': '--xla_gpu_autotune_level=2'},
-    (),
+  'unet512-no_fusion_tuner': _flag(
+    'unet512', 'xla_gpu_experimental_enable_fusion_autotuner=false'
+  ),
+  # What a step takes.
+  'fast-batch32': ('fast', {}, ('--config.train.batch_size=32',)),
+  'fast-bfloat16': ('fast', {}, ('--config.model.dtype=bfloat16',)),
+  'fast-adamw': ('fast', {}, ('--config.optimizer.name=adamw',)),
+  # Gathered pixels in the place of products.
+  'fast-rotation': ('fast', {}, ('--config.augment.rotation=0.001',)),
+  'fast-no_bias': ('fast', {}, ('--config.model.conv_bias=False',)),
+  'fast-highest': ('fast', {'JAX_DEFAULT_MATMUL_PRECISION': 'highest'}, ()),
+  'fast-deterministic': _flag(
+    'fast', 'xla_gpu_exclude_nondeterministic_ops=true'
   ),
   'unet512-adamw': ('unet512', {}, ('--config.optimizer.name=adamw',)),
-  'unet512-batch32': ('unet512', {}, ('--config.train.batch_size=32',)),
   'unet512-bias': ('unet512', {}, ('--config.model.conv_bias=True',)),
-  'unet512-deterministic': (
-    'unet512',
-    {'XLA_FLAGS': '--xla_gpu_exclude_nondeterministic_ops=true'},
-    (),
-  ),
-  'unet512-latency_hiding': (
-    'unet512',
-    {'XLA_FLAGS': '--xla_gpu_enable_latency_hiding_scheduler=true'},
-    (),
+  'unet512-batch32': ('unet512', {}, ('--config.train.batch_size=32',)),
+  'unet512-latency_hiding': _flag(
+    'unet512', 'xla_gpu_enable_latency_hiding_scheduler=true'
   ),
 }
 
@@ -76,7 +78,7 @@ REHEARSAL = Sizes(
   input_images=16,
   submitted=64,
   variants={
-    'debug-autotune2': ('debug', VARIANTS['fast-autotune2'][1], ('--plain',))
+    'debug-autotune2': ('debug', VARIANTS['unet512-autotune2'][1], ('--plain',))
   },
   count=(1, 1),
 )

@@ -7,7 +7,7 @@ With what configs/fast.py learned: Muon, the changes of pictures, weight near
 the border, the mean with the mirrored photo, and a second network by `refine`,
 see configs/fine.py; of Muon's rates tried there the lowest, as this network
 is twenty times as large. Expected on one H100, by arithmetic only
-(benchmarks/README.md): 360 images/s, 8 minutes of steps, 9 GB for a batch of
+(benchmarks/README.md): 370 images/s, 8 minutes of steps, 9 GB for a batch of
 16. On one, its first step was still being compiled after 75 s, when the time
 was over; it was not yet run to its end, so no score is promised. Published
 networks of this size reach 0.995 at full size.
