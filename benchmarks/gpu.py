@@ -4,13 +4,14 @@
     python -m benchmarks.gpu --packed=gpu_pack --output=gpu/results.jsonl
 
 For a machine without a network that has Python 3.12, JAX, Flax, Optax, Orbax,
-OpenCV and PyTorch, but nothing of this project. The first command, elsewhere,
-fills a folder that travels with the code: photos of whole cars, and the wheels
-that such a machine lacks. The second takes those that are missing there and
-measures part by part, in the order of worth (benchmarks/gpu_parts.py), each in
-a process of its own that is killed when its time is over. A part's results are
-a line of JSON, on disk as soon as it ends, whether well or not, and what it
-printed is beside them, in results.logs/. Started again, it adds to the file.
+OpenCV, Pillow, Matplotlib, h5py and PyTorch, but nothing of this project. The
+first command, elsewhere, fills a folder that travels with the code: photos of
+whole cars, and the wheels that such a machine lacks. The second takes those
+that are missing there and measures part by part, in the order of worth
+(benchmarks/gpu_parts.py), each in a process of its own that is killed when its
+time is over. A part's results are a line of JSON, on disk as soon as it ends,
+whether well or not, and what it printed is beside them, in results.logs/.
+Started again, it adds to the file.
 """
 
 import sys

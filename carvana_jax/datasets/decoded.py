@@ -113,25 +113,25 @@ def keep(shapes: Mapping[str, Shape]) -> dict[str, Decoded]:
 def _offer() -> dict[str, Any]:
   """Returns what this process tells the others, with an empty memory file."""
   free = free_memory()
-  if free is None:
-    return {'free': None}
-  return {
-    'free': free,
-    'machine': pathlib.Path('/proc/sys/kernel/random/boot_id').read_text(),
-    # In containers of one machine the same id may be that of other processes.
-    'ids': os.readlink('/proc/self/ns/pid'),
-    'pid': os.getpid(),
-    'file': os.memfd_create('decoded'),
-  }
+  try:
+    return {
+      'free': free,
+      'machine': pathlib.Path('/proc/sys/kernel/random/boot_id').read_text(),
+      # In containers of one machine the same id may be that of other processes.
+      'ids': os.readlink('/proc/self/ns/pid'),
+      'pid': os.getpid(),
+      'file': os.memfd_create('decoded') if free is not None else None,
+    }
+  except (OSError, AttributeError) as error:
+    # Not everywhere: Pythons built against an old glibc lack memfd_create.
+    return {'free': None, 'why': str(error)}
 
 
 def _share(shapes, own, offers):
   """Returns the kept splits, and what is said of them."""
   if own['free'] is None:
-    return {}, (
-      'photos are decoded in every epoch: it is not known how much memory is '
-      'free'
-    )
+    why = own.get('why', 'it is not known how much memory is free')
+    return {}, f'photos are decoded in every epoch: {why}'
   here = [x for x in offers if x.get('machine') == own['machine']]
   first = next(x for x in here if x['ids'] == own['ids'])
   containers = len({x['ids'] for x in here})

@@ -24,7 +24,7 @@ import numpy as np
 
 from carvana_jax.datasets import spec
 from carvana_jax.inference.decoding import decode
-from carvana_jax.system import zip_archives
+from carvana_jax.system import threads, zip_archives
 from carvana_jax.system.errors import UserError
 
 T = TypeVar('T')
@@ -138,12 +138,20 @@ def origin(text: str, found: Sequence[Photo]) -> dict[str, str]:
     input_digest, which follows from the names and sizes of the files.
   """
   digest = hashlib.sha256()
-  for photo in found:
-    digest.update(json.dumps([photo.file, photo.size()]).encode())
+  # By threads, as a file server may take a while for each file.
+  for name_and_size in threads.ordered_map(_name_and_size, found):
+    digest.update(json.dumps(name_and_size).encode())
   return {
     'input': os.path.abspath(text),
     'input_digest': digest.hexdigest()[:16],
   }
+
+
+def _name_and_size(photo):
+  try:
+    return photo.file, photo.size()
+  except OSError:  # it has just been removed: whoever opens it will say so
+    return photo.file, -1
 
 
 def on_disk(path: str) -> Photo:

@@ -3,8 +3,9 @@
 They are in carvana_jax/ below the user's cache folder ($XDG_CACHE_HOME or
 ~/.cache), unless JAX_COMPILATION_CACHE_DIR names another folder. On a GPU, XLA
 keeps beside them which of its ways to compute an operation was the fastest, one
-small file each, written as soon as it is known: what takes most of the time to
-the first step, and what another program of the same layers needs, too.
+small file each, which the first process writes as soon as it is known. To find
+that out probably takes most of the time to the first step, and another program
+of the same layers needs it, too.
 JAX_ENABLE_COMPILATION_CACHE=false turns the cache off, as for any use of JAX.
 """
 

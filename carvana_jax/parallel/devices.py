@@ -106,9 +106,7 @@ def _replicating(function):
     # The program runs once. With full optimization LLVM would take four times
     # as long to compile the random values of a network, for the same bits.
     options['xla_backend_optimization_level'] = 1
-  return jax.jit(
-    function, out_shardings=replicated(), compiler_options=options
-  )
+  return jax.jit(function, out_shardings=replicated(), compiler_options=options)
 
 
 def train_step(step: Callable) -> Callable[..., tuple[Any, dict]]:

@@ -66,12 +66,13 @@ def use_own_gpus() -> None:
   it before JAX is used.
   """
   tasks, gpus = _tasks(), _visible_gpus()
-  on_node = int(os.environ.get('SLURM_GPUS_ON_NODE', len(gpus)))
-  if tasks.count_on_node == 1 or not gpus or len(gpus) < on_node:
+  if tasks.count_on_node == 1 or not gpus:
     return
-  own = gpus[tasks.index_on_node % len(gpus) :: tasks.count_on_node]
-  os.environ['CUDA_VISIBLE_DEVICES'] = ','.join(own)
-  sharing = math.ceil(tasks.count_on_node / len(gpus))
+  on_node = int(os.environ.get('SLURM_GPUS_ON_NODE', len(gpus)))
+  if len(gpus) >= on_node:  # else SLURM has bound them to tasks
+    own = gpus[tasks.index_on_node % len(gpus) :: tasks.count_on_node]
+    os.environ['CUDA_VISIBLE_DEVICES'] = ','.join(own)
+  sharing = math.ceil(tasks.count_on_node / max(on_node, len(gpus)))
   if sharing > 1 and not any(name in os.environ for name in _MEMORY_NAMES):
     os.environ[_MEMORY_NAMES[0]] = f'{_MEMORY / sharing:.3f}'
 
@@ -87,12 +88,22 @@ def _tasks():
     names = ('RANK', 'SIZE', 'LOCAL_RANK', 'LOCAL_SIZE')
     return _Tasks(*(_number(f'OMPI_COMM_WORLD_{name}') for name in names))
   if 'SLURM_STEP_NUM_TASKS' in os.environ:
-    count = _number('SLURM_STEP_NUM_TASKS')
-    on_node = math.ceil(count / _number('SLURM_STEP_NUM_NODES'))
     return _Tasks(
-      _number('SLURM_PROCID'), count, _number('SLURM_LOCALID'), on_node
+      _number('SLURM_PROCID'),
+      _number('SLURM_STEP_NUM_TASKS'),
+      _number('SLURM_LOCALID'),
+      _tasks_on_node(),
     )
   return _Tasks()
+
+
+def _tasks_on_node():
+  """Returns how many tasks this node has: of 4(x2),1 it is 4 or 1."""
+  counts = []
+  for part in os.environ['SLURM_STEP_TASKS_PER_NODE'].split(','):
+    count, _, repeated = part.rstrip(')').partition('(x')
+    counts += [int(count)] * int(repeated or 1)
+  return counts[_number('SLURM_NODEID')]
 
 
 def _place_in_array():

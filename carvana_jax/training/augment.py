@@ -132,12 +132,12 @@ def warp_upright(channels: jax.Array, scales, shift) -> jax.Array:
   the former.
 
   Args:
-    channels: [H, W, C].
+    channels: [H, W, C], 0..1.
     scales: [2], of height and width; above 1 the content gets larger.
     shift: [2], down and right, in shares of height and width.
 
   Returns:
-    The moved picture, [H, W, C].
+    The moved picture, [H, W, C], 0..1.
   """
   height, width = channels.shape[:2]
   rows = _interpolation(height, scales[0], shift[0])
@@ -145,7 +145,8 @@ def warp_upright(channels: jax.Array, scales, shift) -> jax.Array:
   # TF32 on GPUs, three times bfloat16 on TPUs: both keep the 8 bits of pixels.
   product = lambda terms, *args: jnp.einsum(terms, *args, precision='high')
   channels = product('yh,hwc->ywc', rows, channels)
-  return product('xw,ywc->yxc', columns, channels)
+  channels = product('xw,ywc->yxc', columns, channels)
+  return jnp.clip(channels, 0, 1)  # rounded weights may add up to more
 
 
 def _interpolation(size, scale, shift):

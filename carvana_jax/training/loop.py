@@ -51,9 +51,7 @@ def use_cores(config: ConfigDict) -> None:
   config_fields.check_fields(config)
   # Each device gets as many images of each micro-batch.
   parts = max(1, config.train.accumulate)
-  devices.use_all_cores(
-    config.train.batch_size // parts, config.eval.batch_size
-  )
+  devices.use_all_cores(config.train.batch_size // parts)
 
 
 def train(config: ConfigDict, workdir: pathlib.Path, profile: int = 0) -> bool:

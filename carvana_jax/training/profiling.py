@@ -55,7 +55,8 @@ class _Trace:
     self._train_step, self._folder, self._done = train_step, folder, step
     self._first = step + _WARM_UP + 1
     self._last = step + _WARM_UP + count
-    self._metrics = None  # of the latest step, while a trace is under way
+    self._is_on = False
+    self._metrics = None  # of the latest traced step
 
   def step(self, state, *arguments):
     number = self._done + 1
@@ -67,6 +68,7 @@ class _Trace:
       jax.profiler.start_trace(
         self._folder, create_perfetto_trace=True, profiler_options=options
       )
+      self._is_on = True
     with jax.profiler.StepTraceAnnotation('train', step_num=number):
       results = self._train_step(state, *arguments)
     self._done = number
@@ -78,7 +80,7 @@ class _Trace:
 
   def close(self):
     """Ends a trace of fewer steps, or says that there is none."""
-    if self._metrics is not None:
+    if self._is_on:
       self._end()
     elif self._done < self._first:
       progress.print_above(
@@ -87,7 +89,7 @@ class _Trace:
 
   def _end(self):
     jax.block_until_ready(self._metrics)
-    self._metrics = None
+    self._is_on = False
     jax.profiler.stop_trace()
     progress.print_above(
       f'a trace of steps {self._first} to {self._done} is in {self._folder}; '

@@ -15,7 +15,7 @@ import chex
 
 from benchmarks import gpu, gpu_pack, gpu_parts, gpu_wheels, gpu_whole
 from carvana_jax import models
-from carvana_jax.configs import unet512
+from carvana_jax.configs import debug, unet512
 from carvana_jax.datasets import prepare, spec
 from carvana_jax.models import layer_table
 from carvana_jax.system.errors import UserError
@@ -291,6 +291,20 @@ class PartsTest(GpuTest):
     ).stdout  # fmt: skip
     self.assertEqual(int(said), sum(x.parameters for x in layers))
 
+  @unittest.skipUnless(
+    os.access(whole_job_test.PEERS, os.X_OK), 'without PyTorch'
+  )
+  def test_steps_in_pytorch(self):
+    figures = self.root / 'figures.json'
+    model = json.dumps(debug.get_config().model.to_dict())
+    subprocess.run(
+      [whole_job_test.PEERS, '-m', 'benchmarks.peers.torch_cost', model,
+       '64', '96', '2', '1', '1', str(figures)],
+      cwd=gpu.ROOT, check=True,
+    )  # fmt: skip
+    found = json.loads(figures.read_text())
+    self.assertGreater(found['images_per_second'], 0)
+
 
 class WholeTest(GpuTest):
   def test_figures(self):
@@ -347,8 +361,7 @@ class RehearsalTest(GpuTest):
     found = {x['part']: x for x in lines}
     bad = [x for x in lines if not x['ok'] and x['part'] != 'debug-torch']
     self.assertEmpty(bad)
-    self.assertIn(found['debug-torch'].get('why', 'skipped: no torch'),
-                  'skipped: no torch')  # fmt: skip
+    self.assertEqual(found['debug-torch']['why'], 'skipped: no torch')
     self.assertGreater(found['debug-cold']['state_s'], 0)
     self.assertGreater(found['debug-warm']['images_per_second'], 0)
     whole = found['debug-whole']

@@ -63,6 +63,18 @@ def second_process(pipe):
   pipe.recv()
 
 
+class NoMemoryFileTest(chex.TestCase):
+  def test_pythons_without_it_decode_in_every_epoch(self):
+    for change in ({'new': None}, {'side_effect': OSError('not permitted')}):
+      with mock.patch.object(os, 'memfd_create', create=True, **change):
+        if 'new' in change:
+          del os.memfd_create
+        kept, printed = keep({'train': SHAPE})
+      self.assertEqual(kept, {})
+      self.assertStartsWith(printed, 'photos are decoded in every epoch: ')
+      self.assertRegex(printed, 'memfd_create|not permitted')
+
+
 @unittest.skipUnless(hasattr(os, 'memfd_create'), 'not on this system')
 class DecodedTest(chex.TestCase):
   def test_what_is_confirmed_can_be_read(self):

@@ -55,6 +55,9 @@ class SeveralProcessesTest(chex.TestCase):
       for index in ('0', '1')
     ]  # fmt: skip
     for process in started:
+      self.addCleanup(process.wait)
+      self.addCleanup(process.kill)
+    for process in started:
       said, errors = process.communicate(timeout=120)
       self.assertEqual(process.returncode, 0, errors)
       self.assertEqual(said.splitlines()[-1], '6')

@@ -20,7 +20,8 @@ def step(rank, count, nodes=1):
   """What srun sets, of tasks that are spread evenly in blocks."""
   return _BATCH | {
     'SLURM_STEP_NUM_TASKS': str(count),
-    'SLURM_STEP_NUM_NODES': str(nodes),
+    'SLURM_STEP_TASKS_PER_NODE': f'{count // nodes}(x{nodes})',
+    'SLURM_NODEID': str(rank // (count // nodes)),
     'SLURM_PROCID': str(rank),
     'SLURM_LOCALID': str(rank % (count // nodes)),
   }
@@ -132,6 +133,18 @@ class GpusTest(chex.TestCase):
   def test_on_the_second_node_as_on_the_first(self):
     visible = step(5, 8, nodes=2) | {'CUDA_VISIBLE_DEVICES': 'a,b,c,d'}
     self.assertEqual(self.own(visible), ('b', None))
+
+  def test_nodes_with_other_numbers_of_tasks(self):
+    uneven = {'CUDA_VISIBLE_DEVICES': '0,1', 'SLURM_GPUS_ON_NODE': '2',
+              'SLURM_STEP_TASKS_PER_NODE': '4,1'}  # fmt: skip
+    first = step(3, 5) | uneven | {'SLURM_NODEID': '0'}
+    self.assertEqual(self.own(first), ('1', '0.375'))
+    last = step(4, 5) | uneven | {'SLURM_NODEID': '1', 'SLURM_LOCALID': '0'}
+    self.assertEqual(self.own(last), ('0,1', None))
+
+  def test_tasks_that_slurm_has_bound_to_the_same_gpu(self):
+    bound = step(1, 8) | {'CUDA_VISIBLE_DEVICES': '0'}
+    self.assertEqual(self.own(bound), ('0', '0.375'))
 
   def test_what_slurm_has_bound_stays(self):
     bound = step(1, 4) | {'CUDA_VISIBLE_DEVICES': '0'}
