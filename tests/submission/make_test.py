@@ -151,7 +151,8 @@ class CommandTest(chex.TestCase):
     # Two tasks of srun at once; whichever ends last joins.
     two = [
       self.submit('two.csv', SLURM_PROCID=str(i), SLURM_LOCALID=str(i),
-                  SLURM_STEP_NUM_TASKS='2', SLURM_STEP_NUM_NODES='1')
+                  SLURM_STEP_NUM_TASKS='2', SLURM_NODEID='0',
+                  SLURM_STEP_TASKS_PER_NODE='2')
       for i in range(2)
     ]  # fmt: skip
     said = ''.join(map(self.finish, two))
