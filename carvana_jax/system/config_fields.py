@@ -21,10 +21,9 @@ _KINDS = {
 _ADDED = {
   'data': {'validation_folds': (1,), 'coarse': ''},
   'optimizer': {'warmup': 0.3},
-  'model': {'conv_bias': True},  # of a unet only
 }
-# Networks that have none of the fields added to `model`.
-_BARE = ('cnn', 'vgg_unet')
+# The same of `config.model`, by its name.
+_ADDED_TO_MODEL = {'unet': {'conv_bias': True}}
 
 
 def complete(config: ConfigDict) -> ConfigDict:
@@ -36,12 +35,12 @@ def complete(config: ConfigDict) -> ConfigDict:
   Returns:
     The same config.
   """
-  for section, added in _ADDED.items():
+  for section in (*_ADDED, 'model'):
     fields = config.get(section)
-    if not isinstance(fields, ConfigDict) or fields.get('name') in _BARE:
-      continue
-    for name, value in added.items():
-      fields[name] = fields.get(name, value)
+    if isinstance(fields, ConfigDict):
+      added = _ADDED.get(section) or _ADDED_TO_MODEL.get(fields.get('name'), {})
+      for name, value in added.items():
+        fields[name] = fields.get(name, value)
   return config
 
 

@@ -71,34 +71,24 @@ class LockTest(chex.TestCase):
 
 
 class OtherConfigTest(chex.TestCase):
-  """A run of before `data.validation_folds` validates on the cars of fold 1."""
+  """A run of before a field was added."""
 
-  def test_goes_on_with_the_folds_that_it_had(self):
+  @parameterized.parameters(
+    ('data', 'validation_folds', (1,), (2, 7), r'\[1\] there, \[2, 7\] here'),
+    ('model', 'conv_bias', True, False, 'True there, False here'),
+  )
+  def test_goes_on_with_what_held(self, section, field, before, other, said):
     root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
     config = default.get_config()
     older = json.loads(config.to_json())
-    del older['data']['validation_folds']
+    del older[section][field]
     (root / 'config.json').write_text(json.dumps(older))
     run_folder.refuse_other_config(config, root)
-    config.data.validation_folds = (2, 7)
-    with self.assertRaisesRegex(
-      UserError, r'data.validation_folds \(\[1\] there, \[2, 7\] here\)'
-    ):
+    config[section][field] = other
+    with self.assertRaisesRegex(UserError, rf'{section}.{field} \({said}\)'):
       run_folder.refuse_other_config(config, root)
-    config.data.validation_folds = (1,)
     found = run_folder.read_config(root)
-    self.assertEqual(found.data.validation_folds, (1,))
-
-  def test_of_a_unet_goes_on_with_the_biases_that_it_had(self):
-    root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
-    config = default.get_config()
-    older = json.loads(config.to_json())
-    del older['model']['conv_bias']
-    (root / 'config.json').write_text(json.dumps(older))
-    run_folder.refuse_other_config(config, root)
-    config.model.conv_bias = False
-    with self.assertRaisesRegex(UserError, 'model.conv_bias'):
-      run_folder.refuse_other_config(config, root)
+    self.assertEqual(found[section][field], before)
 
   def test_of_another_network_gets_no_field_of_a_unet(self):
     root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
