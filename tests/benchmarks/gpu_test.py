@@ -20,6 +20,7 @@ from carvana_jax.datasets import prepare, spec
 from carvana_jax.models import layer_table
 from carvana_jax.system.errors import UserError
 from tests.benchmarks import whole_job_test
+from tests.benchmarks.whole_job_test import PEERS
 
 # Tells a figure, starts a process that would stay for ever, and stays, too.
 STUCK = """
@@ -272,9 +273,9 @@ class PartsTest(GpuTest):
     )  # fmt: skip
     self.assertEqual(names[len(first) :], list(gpu_parts.VARIANTS))
 
-  @unittest.skipUnless(
-    os.access(whole_job_test.PEERS, os.X_OK), 'without PyTorch'
-  )
+
+@unittest.skipUnless(os.access(PEERS, os.X_OK), f'{PEERS} is absent')
+class PyTorchTest(GpuTest):
   def test_the_same_network_in_pytorch(self):
     config = unet512.get_config()
     model = models.build(config.model)
@@ -286,19 +287,16 @@ class PartsTest(GpuTest):
       'print(sum(x.numel() for x in net.parameters()))'
     )
     said = subprocess.run(
-      [whole_job_test.PEERS, '-c', code, json.dumps(config.model.to_dict())],
+      [PEERS, '-c', code, json.dumps(config.model.to_dict())],
       cwd=gpu.ROOT, capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
     self.assertEqual(int(said), sum(x.parameters for x in layers))
 
-  @unittest.skipUnless(
-    os.access(whole_job_test.PEERS, os.X_OK), 'without PyTorch'
-  )
   def test_steps_in_pytorch(self):
     figures = self.root / 'figures.json'
     model = json.dumps(debug.get_config().model.to_dict())
     subprocess.run(
-      [whole_job_test.PEERS, '-m', 'benchmarks.peers.torch_cost', model,
+      [PEERS, '-m', 'benchmarks.peers.torch_cost', model,
        '64', '96', '2', '1', '1', str(figures)],
       cwd=gpu.ROOT, check=True,
     )  # fmt: skip
