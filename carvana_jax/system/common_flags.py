@@ -37,8 +37,8 @@ def define_photos() -> None:
   )
   _define_process_numbers(
     'share the photos, without talking to each other',
-    " Default: as a SLURM job array, srun or mpirun has it, else one. One's "
-    'missing share is made by the same command with --num_processes=1.',
+    ' Default: as a SLURM job array, srun or Open MPI has it, else one. What a '
+    'dead process has left is made by the same command with --num_processes=1.',
   )
 
 
