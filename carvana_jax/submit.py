@@ -9,9 +9,9 @@ While it is made, OUTPUT.parts holds finished rows, so that an interrupted
 command goes on where it stopped; of several processes (a SLURM job array, srun,
 Open MPI's mpirun, or --process_id and --num_processes) the last one to finish
 joins the parts, and what one that died has left is made by the same command
-with --num_processes=1. Photos that are damaged or missing get an empty mask, are
-listed in OUTPUT.failed.csv, and make the exit code 1; if all of them are, it is
-2.
+with --num_processes=1. Photos that are damaged or missing get an empty mask,
+are listed in OUTPUT.failed.csv, and make the exit code 1; if all of them are,
+it is 2.
 """
 
 from absl import flags
