@@ -137,6 +137,25 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
   raise UserError(f'{path} is damaged; remove it.')
 
 
+def utf8_text(data: bytes, name: str) -> str:
+  """Decodes the text of a user's file, with or without a byte order mark.
+
+  Args:
+    data: the file's bytes.
+    name: what messages call the file.
+
+  Raises:
+    UserError: it is in another encoding, as spreadsheets save tables.
+  """
+  try:
+    return data.decode('utf-8-sig')
+  except UnicodeDecodeError as error:
+    line = data.count(b'\n', 0, error.start) + 1
+    raise UserError(
+      f'{name} is not UTF-8 (line {line}); save it as UTF-8.'
+    ) from error
+
+
 def csv_text(
   rows: Iterable[dict[str, Any]],
   columns: Sequence[str] | None = None,

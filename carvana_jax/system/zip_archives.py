@@ -28,18 +28,44 @@ READ_ERRORS = (
 # bytes of a ZIP can unpack to terabytes.
 MOST_BYTES = 2**30
 
-# The folder into which macOS puts copies of the files' attributes.
-MACOS_FOLDER = '__MACOSX'
+# The folder into which macOS puts copies of the files' attributes, and what
+# Windows leaves in folders of pictures.
+_LITTER = ('__macosx', 'thumbs.db', 'desktop.ini')
+_METHODS = (
+  zipfile.ZIP_STORED,
+  zipfile.ZIP_DEFLATED,
+  zipfile.ZIP_BZIP2,
+  zipfile.ZIP_LZMA,
+)
 
 
 def is_litter(parts: Iterable[str]) -> bool:
-  """Returns whether a path is hidden or one of macOS's copies.
+  """Returns whether a path is hidden or made by macOS or Windows.
 
   Args:
     parts: the names of the path's folders and of its file. `.` and `..` count
       as folders that are not hidden.
   """
   return any(
-    part == MACOS_FOLDER or (part.startswith('.') and part not in ('.', '..'))
+    part.lower() in _LITTER
+    or (part.startswith('.') and part not in ('.', '..'))
     for part in parts
   )
+
+
+def locked(member: zipfile.ZipInfo) -> str:
+  """Returns why Python cannot read a member, such as 'is encrypted'.
+
+  Args:
+    member: of an archive's directory.
+
+  Returns:
+    Words that follow the member's name; none where it can be read.
+  """
+  if member.flag_bits & 1:
+    return 'is encrypted'
+  if member.compress_type not in _METHODS:
+    names, number = zipfile.compressor_names, member.compress_type
+    method = names.get(number, f'method {number}')
+    return f'is packed by {method}, which Python cannot read'
+  return ''

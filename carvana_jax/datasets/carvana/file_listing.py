@@ -13,11 +13,13 @@ import shutil
 import stat
 import tempfile
 import zipfile
-from collections.abc import Callable, Collection, Iterator
-from typing import IO
+from collections.abc import Callable, Collection
+from typing import IO, NamedTuple
 
 from etils import epath
 
+from carvana_jax.datasets.carvana import left_out
+from carvana_jax.datasets.carvana.left_out import LeftOut
 from carvana_jax.system import zip_archives
 from carvana_jax.system.errors import UserError
 
@@ -34,20 +36,27 @@ class File:
     path: where the file lies in its folder or archive.
     size: of its content, in bytes.
     open: opens the file for reading.
+    crc: CRC-32 of its content, where the archive tells it.
+    place: the file itself, where it is unpacked.
+    locked: why the archive does not give it; empty where it does.
   """
 
   label: str
   path: pathlib.PurePosixPath
   size: int
   open: Callable[[], IO[bytes]]
+  crc: int | None = None
+  place: epath.Path | None = None
+  locked: str = ''
 
   def read(self) -> bytes:
     """Returns the file's bytes.
 
     Raises:
-      UserError: the file is far too large, or the disk or the archive is
-        damaged.
+      UserError: the file is far too large or locked, or the disk or the
+        archive is damaged.
     """
+    self.refuse_locked()
     if self.size > zip_archives.MOST_BYTES:
       raise UserError(
         f'{self} has {self.size / 2**30:.1f} GiB, far too much: download it '
@@ -61,14 +70,28 @@ class File:
         f'{self} cannot be read ({error}): download it again.'
       ) from error
 
+  def refuse_locked(self) -> None:
+    """Raises a `UserError` where the archive does not give the file."""
+    if self.locked:
+      raise UserError(
+        f'{self} {self.locked}: unpack the archive with another program.'
+      )
+
   def __str__(self) -> str:
     return self.label
 
 
+class Listing(NamedTuple):
+  """The files of a folder or archive, and what in it is not looked at."""
+
+  files: list[File]
+  left_out: list[LeftOut]
+
+
 def files_in_folder(
   folder: epath.Path, groups: Collection[str], inside: tuple[str, ...] = ()
-) -> Iterator[File]:
-  """Yields the files of a folder, and of those of its folders that matter.
+) -> Listing:
+  """Lists the files of a folder, and of those of its folders that matter.
 
   These are all folders in it and, within them, those named after a group, as
   in train/, ANY/train/ and, unpacked with one folder too many,
@@ -76,28 +99,37 @@ def files_in_folder(
 
   Args:
     folder: where to look.
-    groups: the names of folders that hold photos or masks.
+    groups: the names of folders that hold photos or masks, in lower case.
     inside: the folders that led here from the one that was asked for.
 
-  Yields:
-    The files in the order of their names, without links to nowhere, pipes,
-    devices, hidden files and the litter of macOS.
+  Returns:
+    The files in the order of their names, without hidden ones and the litter
+    of systems. Links to nowhere, pipes and devices are left out.
   """
+  found = Listing([], [])
   for path in sorted(folder.iterdir()):
     parts = (*inside, path.name)
-    if _is_hidden(parts):
+    if zip_archives.is_litter(parts):
       continue
+    label = '/'.join(parts)
     if path.is_dir():
-      if not inside or (path.name in groups and len(inside) < 3):
-        yield from files_in_folder(path, groups, parts)
-    elif path.exists() and _is_regular(path):  # no link to nowhere
-      relative = pathlib.PurePosixPath(*parts)
+      if not inside or (path.name.lower() in groups and len(inside) < 3):
+        deeper = files_in_folder(path, groups, parts)
+        found.files.extend(deeper.files)
+        found.left_out.extend(deeper.left_out)
+      else:
+        found.left_out.append(LeftOut(f'{label}/', left_out.DEEP))
+    elif path.exists() and _is_regular(path):
       opener = functools.partial(path.open, 'rb')
-      yield File(str(relative), relative, path.stat().length, opener)
+      size = path.stat().length
+      found.files.append(File(label, _inner(label), size, opener, place=path))
+    else:
+      found.left_out.append(LeftOut(label, left_out.NO_FILE))
+  return found
 
 
-def files_in_archive(archive: File) -> Iterator[File]:
-  """Yields the files of a ZIP, without hidden ones and the litter of macOS.
+def files_in_archive(archive: File) -> Listing:
+  """Lists the files of a ZIP, without hidden ones and the litter of systems.
 
   An archive inside another one is copied to a nameless temporary file, which
   vanishes with the last of the files.
@@ -105,9 +137,15 @@ def files_in_archive(archive: File) -> Iterator[File]:
   Args:
     archive: the ZIP, in a folder or in another archive.
 
+  Returns:
+    The files in the archive's order. Those whose paths lead out of it are left
+    out.
+
   Raises:
-    UserError: it is not a whole ZIP, or there is no space for the copy.
+    UserError: it is not a whole ZIP, it is locked in another one, or there is
+      no space for the copy.
   """
+  archive.refuse_locked()
   try:
     opened = zipfile.ZipFile(_seekable(archive))
   except zip_archives.READ_ERRORS as error:
@@ -115,17 +153,30 @@ def files_in_archive(archive: File) -> Iterator[File]:
       f'{archive} is not a complete zip archive ({error}): download it again'
       ' or remove it.'
     ) from error
+  found = Listing([], [])
   for info in opened.infolist():
-    path = pathlib.PurePosixPath(info.filename)
+    path = _inner(info.filename)
+    label = f'{archive}:{path}'
     # A damaged directory may have members without a name.
-    if path.name and not info.is_dir() and not _is_hidden(path.parts):
-      opener = functools.partial(opened.open, info)
-      yield File(f'{archive}:{path}', path, info.file_size, opener)
+    if not path.name or _is_folder(info) or zip_archives.is_litter(path.parts):
+      continue
+    if '..' in path.parts:
+      found.left_out.append(LeftOut(label, left_out.OUTSIDE))
+      continue
+    opener = functools.partial(opened.open, info)
+    locked = zip_archives.locked(info)
+    file = File(label, path, info.file_size, opener, info.CRC, locked=locked)
+    found.files.append(file)
+  return found
 
 
-def _is_hidden(parts: tuple[str, ...]) -> bool:
-  """Returns whether a path is to be passed over, or leads upwards."""
-  return '..' in parts or zip_archives.is_litter(parts)
+def _inner(name: str) -> pathlib.PurePosixPath:
+  """Returns a path; old tools for Windows write backslashes."""
+  return pathlib.PurePosixPath(name.replace('\\', '/'))
+
+
+def _is_folder(info: zipfile.ZipInfo) -> bool:
+  return info.filename.endswith(('/', '\\'))
 
 
 def _is_regular(path: epath.Path) -> bool:

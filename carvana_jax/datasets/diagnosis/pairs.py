@@ -42,6 +42,7 @@ class Collection(NamedTuple):
   photo_size: tuple[int, int]  # height and width that all must have
   photo_kind: str  # mode and format of its photos, such as 'RGB JPEG'
   soft: bool  # whether masks may have values between background and car
+  left_out: tuple[str, ...] = ()  # lines on files that are not examined
 
 
 def pairs_in_folder(folder: pathlib.Path) -> Collection:
@@ -60,7 +61,9 @@ def pairs_in_folder(folder: pathlib.Path) -> Collection:
     files = found.photos.get(stem), found.masks.get(stem)
     split = spec.split_of(car_id)
     pairs.append(functools.partial(Pair, car_id, view, split, *files))
-  return Collection(pairs, Builder.PHOTO_SIZE, 'RGB JPEG', soft=False)
+  return Collection(
+    pairs, Builder.PHOTO_SIZE, 'RGB JPEG', soft=False, left_out=found.left_out
+  )
 
 
 def pairs_in_dataset(folder: pathlib.Path) -> Collection:

@@ -1,0 +1,138 @@
+"""What of a manual folder is of no use, and what its name or format must be."""
+
+import collections
+import pathlib
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from carvana_jax.datasets import spec
+
+COMPETITION = 'carvana-image-masking-challenge'
+
+# Reasons, each the end of a line that has named the files.
+DEEP = 'folders within are not looked into; move their files up'
+OUTSIDE = 'the path leads out of the archive; pack it again'
+NO_FILE = 'that is a link to nowhere, a pipe or a device'
+_PLACES = 'photos must be in train/ and masks in train_masks/'
+_OTHER = (
+  'only train/, train_masks/, test/ and metadata.csv are used, or ZIPs of '
+  'these names'
+)
+_UNFINISHED = 'that is an unfinished download; download it again'
+_ARCHIVE = 'of archives only ZIPs are read; unpack it'
+_PHOTO_FORMAT = 'photos must be JPG'
+_PHOTO_NAME = (
+  'a photo must be named CAR_VIEW.jpg, CAR being 12 digits 0-9 or a-f in lower '
+  'case and VIEW 01 to 16, such as 0cdf5b5d0ce1_01.jpg'
+)
+_MASK_FORMAT = 'masks must be GIF or PNG, which keep their values 0 and 1'
+_MASK_NAME = (
+  'the mask of a photo CAR_VIEW.jpg must be named CAR_VIEW_mask.gif or .png, '
+  'such as 0cdf5b5d0ce1_01_mask.png'
+)
+
+_NAMED = 3  # files in a line
+
+# What Kaggle serves besides, and notes on the data.
+_EXPECTED = re.compile(
+  r'(sample_submission|train_masks)\.csv(\.zip)?|29bb3ece3180_11\.jpg'
+  r'|(readme|license)(\..*)?'
+)
+_JPG = ('.jpg', '.jpeg', '.jpe', '.jfif')
+_MASKS = ('.gif', '.png')
+_IMAGES = (
+  *_JPG, *_MASKS, '.tif', '.tiff', '.bmp', '.webp', '.avif', '.heic',
+  '.heif', '.jxl', '.jp2',
+)  # fmt: skip
+_ARCHIVES = (
+  '.7z', '.rar', '.tar', '.gz', '.tgz', '.bz2', '.tbz', '.xz', '.txz', '.zst',
+)  # fmt: skip
+_DOWNLOADS = ('.crdownload', '.part', '.partial', '.download')
+# As browsers and file managers rename a second copy: 'train (1).zip'.
+_RENAMED = re.compile(
+  rf'({COMPETITION}|train_masks|train_hq|train|test_hq|test|metadata)(?![a-z_])'
+)
+
+
+class LeftOut(NamedTuple):
+  """A file or folder that is not used."""
+
+  file: str  # where it is, as `File` has it
+  reason: str
+  name: str = ''  # what it must be named, where that is known
+
+
+def lines(left_out: Iterable[LeftOut]) -> list[str]:
+  """Returns a line for each reason, with the number and some of its files."""
+  by_reason = collections.defaultdict(list)
+  for one in left_out:
+    by_reason[one.reason].append(one)
+  return [_line(reason, found) for reason, found in by_reason.items()]
+
+
+def photo(label: str, name: str) -> LeftOut:
+  """Says what is wrong with a file in a folder of photos.
+
+  Args:
+    label: where it is.
+    name: of the file.
+  """
+  name = name.lower()
+  if pathlib.PurePath(name).stem.endswith('_mask'):
+    return LeftOut(label, _PLACES)
+  other = name.endswith(_IMAGES) and not name.endswith(_JPG)
+  reason = _PHOTO_FORMAT if other else _PHOTO_NAME
+  return LeftOut(label, reason, _named(name, '.jpg'))
+
+
+def mask(label: str, name: str) -> LeftOut:
+  """Says what is wrong with a file in a folder of masks; see `photo`."""
+  name = name.lower()
+  other = name.endswith(_IMAGES) and not name.endswith(_MASKS)
+  ending = '.gif' if name.endswith('.gif') else '.png'
+  reason = _MASK_FORMAT if other else _MASK_NAME
+  return LeftOut(label, reason, _named(name, f'_mask{ending}'))
+
+
+def why_elsewhere(path: pathlib.PurePath) -> str | None:
+  """Returns why a file outside of the folders of photos and masks is not used.
+
+  Args:
+    path: where it lies in the manual folder or the big archive.
+
+  Returns:
+    The reason; None for what is known to be of no use.
+  """
+  *folders, name = (part.lower() for part in path.parts)
+  if _EXPECTED.fullmatch(name):
+    return None
+  if name.endswith(_DOWNLOADS):
+    return _UNFINISHED
+  renamed = _RENAMED.match(folders[-1] if folders else name)
+  if name.endswith(_ARCHIVES):
+    return _ARCHIVE
+  if folders:
+    return f'its name must be {renamed[1]}/' if renamed else _PLACES
+  if renamed and (renamed[1] == 'metadata' or name.endswith('.zip')):
+    ending = '.csv' if renamed[1] == 'metadata' else '.zip'
+    return f'its name must be {renamed[1]}{ending}'
+  return _PLACES if name.endswith(_IMAGES) else _OTHER
+
+
+def _named(name: str, ending: str) -> str:
+  """Returns what a file must be named, if its name has a car and a view."""
+  stem = pathlib.PurePath(name).stem.removesuffix('_mask')
+  return f'{stem}{ending}' if spec.parse_photo(stem) else ''
+
+
+def _line(reason: str, found: list[LeftOut]) -> str:
+  count = f'{len(found)} files are' if len(found) > 1 else '1 file is'
+  files = ', '.join(one.file for one in found[:_NAMED])
+  others = len(found) - _NAMED
+  more = f' … and {others} more' if others > 0 else ''
+  line = f'{count} left out ({files}{more}): {reason}'
+  for file, _, name in found:
+    if name:
+      return f'{line}; {file} must be {name}'
+  return line
