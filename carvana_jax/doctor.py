@@ -6,8 +6,8 @@
 The first examines the competition's files, in any form, the second a data set
 that was prepared from them or rendered. Every labelled photo and its mask are
 read once. OUTPUT/report.csv has one line per finding, OUTPUT/suspects.png shows
-the worst 48. The exit code is 1 if training would be wrong, and 0 if there are
-no findings, or only some that are worth a look.
+the worst 48; a later call replaces them. The exit code is 1 if training would
+be wrong, and 0 if there are no findings, or only some that are worth a look.
 """
 
 from absl import flags
@@ -26,27 +26,27 @@ import sys
 
 from carvana_jax.datasets.diagnosis import findings, report, suspects_sheet
 from carvana_jax.system import files
-from carvana_jax.system.errors import UserError
 
 
 def main() -> None:
   """Runs the command."""
   args = flags.FLAGS
   output = files.absolute(args.output)
-  picture, listing = output / 'suspects.png', output / 'report.csv'
-  for path in (picture, listing):
-    if path.exists():
-      raise UserError(f'{path} exists; choose another --output.')
   files.check_folder(output)
+  listing, picture = report.places(output)
   collection = report.collection_of(args.manual_dir, args.data)
+  for line in collection.left_out:
+    print(line, flush=True)
   examined = report.examine(collection)
   checks = findings.diagnose(examined, collection)
   output.mkdir(parents=True, exist_ok=True)
-  files.write(listing, report.report(checks))
   cells = report.suspects(checks, examined)
-  files.write(picture, suspects_sheet.draw(cells, collection.soft))
+  sheet = suspects_sheet.draw(cells, collection.soft)
+  replaced = ', in place of earlier ones' if listing.exists() else ''
+  files.write(listing, report.report(checks))
+  files.write(picture, sheet)
   print(report.table(checks))
-  print(f'\nall findings: {listing}\nthe worst: {picture}')
+  print(f'\nall findings: {listing}{replaced}\nthe worst: {picture}')
   if any(x.findings and x.severity == findings.WRONG for x in checks):
     print('training on these data would be wrong')
     sys.exit(1)

@@ -7,6 +7,7 @@ import contextlib
 import functools
 import importlib
 import pathlib
+import re
 import sys
 
 import tensorflow_datasets as tfds
@@ -139,11 +140,11 @@ def dataset(data_config, size: str) -> tfds.core.DatasetBuilder:
   """
   module = _module(data_config)
   _refuse_unknown_size(data_config.dataset, module.Builder, size)
-  folder, options, download_config = module.preparation(
-    data_config, _root(data_config)
-  )
-  create = functools.partial(module.Builder, config=size, **options)
-  return _prepare(data_config, folder, create, download_config)
+  found = module.preparation(data_config, _root(data_config))
+  create = functools.partial(module.Builder, config=size, **found.options)
+  builder = _prepare(data_config, found.folder, create, found.download_config)
+  found.remember()
+  return builder
 
 
 def _multiview(data_config):
@@ -228,6 +229,18 @@ def identity(data_config, builder: tfds.core.DatasetBuilder) -> str:
     Source, name, size and version, as their folders have it.
   """
   return str(pathlib.Path(builder.data_path).relative_to(_root(data_config)))
+
+
+def is_same(before: str, now: str) -> bool:
+  """Returns whether two identities may be of the same data.
+
+  Args:
+    before: what a run has noted. Of `carvana`, old ones follow from the names
+      and sizes of files, without their content.
+    now: the `identity` of the data at hand.
+  """
+  without_content = re.sub('^(carvana-[0-9a-f]{8})-[0-9a-f]{8}', r'\1', now)
+  return before in (now, without_content)
 
 
 def source_of(identity: str) -> str:

@@ -3,7 +3,7 @@
 import hashlib
 import pathlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -56,11 +56,13 @@ class Preparation(NamedTuple):
     options: arguments of the builder's constructor.
     download_config: says where the source's files are; None where the builder
       needs none.
+    remember: called once the files are prepared.
   """
 
   folder: pathlib.Path
   options: dict[str, Any]
   download_config: tfds.download.DownloadConfig | None
+  remember: Callable[[], None] = lambda: None
 
 
 def parse_size(size: str) -> tuple[int, int]:

@@ -402,6 +402,23 @@ class DoctorTest(parameterized.TestCase):
     self.assertLen({pair for pair, _ in cells}, suspects_sheet.MOST)
     self.assertLen({pair.car_id for pair, _ in cells[:3]}, 3)
 
+  @parameterized.parameters(
+    ({'report.csv': 'id,year\n'},),
+    ({'suspects.png': ''},),
+    ({'report.csv': '', 'suspects.png': ''},),
+  )
+  def test_files_of_others_are_not_replaced(self, there):
+    for name, text in there.items():
+      (self.root / name).write_text(text)
+    with self.assertRaisesRegex(UserError, 'did not write; choose another'):
+      report.places(self.root)
+
+  def test_what_is_left_out_is_told(self):
+    write_folders(self.made, self.manual)
+    (self.manual / 'train' / 'mycar_01.jpg').write_bytes(b'')
+    (line,) = pairs.pairs_in_folder(self.manual).left_out
+    self.assertStartsWith(line, '1 file is left out (train/mycar_01.jpg): ')
+
   @parameterized.parameters((lose_view, 0), (cut_mask, 1))
   def test_exit_code(self, spoil, code):
     # Of the competition's size, which another process knows.
@@ -410,6 +427,7 @@ class DoctorTest(parameterized.TestCase):
       self.made.train[f'{stem}.jpg'] = photo_of(view, size=FULL)
       mask = Image.fromarray(pixels_of_mask(0, view)).resize(FULL[::-1])
       self.made.train_masks[f'{stem}_mask.gif'] = mask_of(np.asarray(mask))
+    whole = self.made.train_masks[MASK]
     spoil(self.made)
     write_folders(self.made, self.manual)
     command = [
@@ -421,9 +439,16 @@ class DoctorTest(parameterized.TestCase):
     self.assertEqual('would be wrong' in done.stdout, code == 1)
     files = {path.name for path in (self.root / 'doctor').iterdir()}
     self.assertEqual(files, {'report.csv', 'suspects.png'})
+    self.assertNotIn('in place of', done.stdout)
+    mended = self.manual / 'train_masks' / MASK
+    if mended.exists():
+      mended.write_bytes(whole)
     again = subprocess.run(command, capture_output=True, text=True)
-    self.assertEqual(again.returncode, 2)
-    self.assertRegex(again.stderr, 'suspects.png exists; choose another')
+    self.assertEqual(again.returncode, 0, again.stderr)
+    self.assertIn('report.csv, in place of earlier ones', again.stdout)
+    rows = (self.root / 'doctor' / 'report.csv').read_text()
+    self.assertIn('missing views', rows)
+    self.assertNotIn('unreadable', rows)
 
 
 @unittest.skipUnless(REAL.is_dir(), f'{REAL} is absent')

@@ -173,6 +173,33 @@ def write_big_zip_of_folders(made, root):
   write_big_zip({**members, 'metadata.csv': made.metadata}, root)
 
 
+def write_zips_with_backslashes(made, root):
+  root.mkdir(parents=True)
+  for name, files in made.folders().items():
+    members = {f'{name}\\{file}': data for file, data in files.items()}
+    (root / f'{name}.zip').write_bytes(zip_bytes({f'{name}\\': b'', **members}))
+  (root / 'metadata.csv').write_bytes(made.metadata)
+
+
+def write_files_with_backslashes(made, root):
+  """As tools that know nothing of Windows unpack such ZIPs."""
+  root.mkdir(parents=True)
+  for name, files in made.folders().items():
+    for file, data in files.items():
+      (root / f'{name}\\{file}').write_bytes(data)
+  (root / 'metadata.csv').write_bytes(made.metadata)
+
+
+def write_upper_case(made, root):
+  for name, files in made.folders().items():
+    (root / name.upper()).mkdir(parents=True)
+    for file, data in files.items():
+      stem, dot, ending = file.partition('.')
+      path = root / name.upper() / f'{stem}{dot}{ending.upper()}'
+      path.write_bytes(data)
+  (root / 'METADATA.CSV').write_bytes(made.metadata)
+
+
 def write_zips_with_litter(made, root):
   write_zips(made, root)
   for name, files in made.folders().items():
@@ -194,6 +221,9 @@ FORMS = (
   write_big_zip_of_zips,
   write_big_zip_of_folders,
   write_zips_with_litter,
+  write_zips_with_backslashes,
+  write_files_with_backslashes,
+  write_upper_case,
 )
 
 
@@ -487,13 +517,23 @@ class MetadataTest(FolderTest):
   @parameterized.parameters(
     b'id,year\n1,2\n',  # columns are missing
     (HEADER + 'short,2014\n').encode(),  # values are missing
-    b'\xff\xfe\x00',  # not even text
+    (HEADER + '"').encode(),  # a quote that is not closed
   )
   def test_something_else(self, data):
     made = compete(stems(TRAIN, (1,)))
     made.metadata = data
     write_folders(made, self.manual)
     self.assert_refused('metadata.csv is not a table of id,year')
+
+  @parameterized.parameters(('latin-1', 2), ('utf-16', 1))
+  def test_saved_by_a_spreadsheet(self, encoding, line):
+    made = compete(stems(TRAIN, (1,)))
+    text = f'{HEADER}{TRAIN},2012,Citro\u00ebn,C4,,\r\n'
+    made.metadata = text.encode(encoding)
+    write_folders(made, self.manual)
+    self.assert_refused(
+      f'metadata.csv is not UTF-8 (line {line}); save it as UTF-8'
+    )
 
 
 def lose_mask(made):

@@ -166,6 +166,7 @@ def big(data):
 
 
 DOWNLOAD = 'download it again'
+UNPACK = 'unpack the archive with another program'
 CARVANA = [
   *both('cut_zip', manual(train=lambda x: x[:-30]), 'train.zip is not a',
         DOWNLOAD),
@@ -182,7 +183,8 @@ CARVANA = [
         'get them'),
   *both('zip_upwards',
         manual(train=zipped({f'../../{PHOTO}': full_photo()})),
-        'has no photos', 'get them'),
+        'has no photos', f'1 file is left out (train.zip:../../{PHOTO})',
+        'the path leads out of the archive'),
   *both('zip_of_one_name_twice', manual(train=zipped(
           {f'train/{PHOTO}': full_photo(), f'copy/{PHOTO}': full_photo()})),
         f'train.zip:train/{PHOTO} and train.zip:copy/{PHOTO}', 'remove one'),
@@ -193,25 +195,28 @@ CARVANA = [
   *both('encrypted_zip_in_the_big_one',
         big(encrypted(zipped({'train.zip': zipped({PHOTO: full_photo()}),
                               'train_masks.zip': zipped({})}))),
-        'challenge.zip:train.zip is not a', 'encrypted', DOWNLOAD),
+        'challenge.zip:train.zip is encrypted', UNPACK),
   *both('zip_of_unknown_compression_in_the_big_one',
         big(of_unknown_compression(
           zipped({'train.zip': zipped({PHOTO: full_photo()}),
                   'train_masks.zip': zipped({})}))),
-        'challenge.zip:train.zip is not a', DOWNLOAD),
+        'challenge.zip:train.zip is packed by method 97', UNPACK),
   *both('metadata_zip_encrypted',
         manual(**{'metadata.csv': encrypted(zipped({'metadata.csv': b'id'}))}),
-        'metadata.csv.zip:metadata.csv cannot be read', 'encrypted', DOWNLOAD),
+        'metadata.csv.zip:metadata.csv is encrypted', UNPACK),
   *both('metadata_zip_of_unknown_compression', manual(**{'metadata.csv':
           of_unknown_compression(zipped({'metadata.csv': b'id'}))}),
-        'metadata.csv.zip:metadata.csv cannot be read', DOWNLOAD),
+        'metadata.csv.zip:metadata.csv is packed by method 97', UNPACK),
   *both('metadata_bomb', manual(**{'metadata.csv':
           of_size(zipped({'metadata.csv': b'id'}), 2**32 - 2)}),
         'metadata.csv.zip:metadata.csv has 4.0 GiB', DOWNLOAD),
-  *main('encrypted_zip', manual(train=encrypted), f'train.zip:train/{PHOTO}',
-        'encrypted', DOWNLOAD),
-  *main('zip_of_unknown_compression', manual(train=of_unknown_compression),
-        f'train.zip:train/{PHOTO}', DOWNLOAD),
+  *both('encrypted_zip', manual(train=encrypted),
+        f'train.zip:train/{PHOTO} is encrypted', UNPACK),
+  *both('zip_with_an_encrypted_photo', manual(train=encrypted(zipped(
+          {f'train/{PHOTO}': full_photo(), f'train/{CAR}_02.jpg': b''}))),
+        f'train.zip:train/{PHOTO} is encrypted', UNPACK),
+  *both('zip_of_deflate64', manual(train=lambda x: with_entry(x, 10, '<H', 9)),
+        f'train.zip:train/{PHOTO} is packed by deflate64', UNPACK),
   *main('zip_that_tells_too_little', manual(train=lambda x: of_size(x, 1000)),
         f'train.zip:train/{PHOTO}', DOWNLOAD),
   *main('zip_that_tells_4_GiB',

@@ -127,10 +127,12 @@ def _missing(
   if lines:
     return MissingFilesError(f'{known}: {"; ".join(lines)}.')
   if not folder.is_dir():
-    known += ', as it is no folder' if folder.exists() else ', nor is it there'
+    known += (
+      f', as it {"is no folder" if folder.exists() else "does not exist"}'
+    )
   return MissingFilesError(
-    f'{known}: it must hold train/ and train_masks/ (or train_hq/), or train.zip'
-    f' and train_masks.zip, or {COMPETITION}.zip; get them from'
+    f'{known}: it must hold train/ and train_masks/ (or train_hq/), or'
+    f' train.zip and train_masks.zip, or {COMPETITION}.zip; get them from'
     f' {HOMEPAGE}/data.'
   )
 

@@ -1,5 +1,6 @@
 """The Carvana Image Masking Challenge as a TFDS data set."""
 
+import functools
 import pathlib
 from typing import Any
 
@@ -9,7 +10,7 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from carvana_jax.datasets import images, spec
-from carvana_jax.datasets.carvana import archives, kaggle, verify
+from carvana_jax.datasets.carvana import archives, kaggle, known_files, verify
 from carvana_jax.datasets.carvana.file_listing import File
 from carvana_jax.system import threads
 from carvana_jax.system.errors import UserError
@@ -52,11 +53,23 @@ def preparation(
   if data_config.kaggle:
     kaggle.fetch_if_missing(manual_dir)
   source = archives.find(manual_dir, data_config.unlabeled)
+  _say(source.left_out)
+  known = known_files.KnownFiles(root, manual_dir, source)
+  folder = root / known.folder
+  if known.replaces and not folder.exists():
+    _say((f'{manual_dir} has other files than {known.replaces} was made from',))
   return spec.Preparation(
-    root / f'carvana-{archives.fingerprint(source)}',
+    folder,
     {'unlabeled': data_config.unlabeled},
     tfds.download.DownloadConfig(manual_dir=manual_dir),
+    known.remember,
   )
+
+
+@functools.cache  # once in a command, which prepares several sizes
+def _say(lines: tuple[str, ...]) -> None:
+  for line in lines:
+    print(line, flush=True)
 
 
 class Builder(tfds.core.GeneratorBasedBuilder):
@@ -161,7 +174,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
       return stem, {
         'image': self._encode_photo(photos[stem]),
         'mask': self._encode_mask(masks.get(stem)),
-        'filename': photos[stem].path.name,
+        'filename': f'{stem}.jpg',
         'car_id': car_id,
         'view': view,
         'fold': spec.fold_of(car_id),

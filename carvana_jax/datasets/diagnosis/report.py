@@ -117,6 +117,29 @@ def _of_many_cars(found):
   return [pair for _, pair in sorted(ranked, key=lambda x: x[0])]
 
 
+def places(output: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path]:
+  """Returns where CSV and picture go, in place of those of an earlier call.
+
+  Args:
+    output: the folder of both.
+
+  Raises:
+    UserError: a file of either name is there that this command did not write.
+  """
+  listing, picture = output / 'report.csv', output / 'suspects.png'
+  if listing.exists():
+    with listing.open('rb') as file:
+      is_own = file.readline().startswith(','.join(_COLUMNS[:3]).encode())
+  else:
+    is_own = not picture.exists()
+  if not is_own:
+    raise UserError(
+      f'{output} has files of such names that doctor did not write; choose'
+      ' another --output.'
+    )
+  return listing, picture
+
+
 def collection_of(manual_dir: str | None, data: str | None) -> pairs.Collection:
   """Finds the photos and masks that the flags of `doctor` name.
 

@@ -1,0 +1,129 @@
+"""Which prepared data a manual folder's files belong to, by their content.
+
+DATA_DIR/carvana_files.json remembers the CRC-32 of unpacked files, as they are
+too many to be read whenever a command starts; those of ZIPs are in the ZIPs.
+Like git's index it takes a file for unchanged while size, times and inode are
+those that it had.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import pathlib
+import time
+import zlib
+from collections.abc import Sequence
+from typing import Any
+
+from carvana_jax.datasets.carvana import archives
+from carvana_jax.datasets.carvana.file_listing import File
+from carvana_jax.system import files, threads
+from carvana_jax.system.errors import UserError
+
+_NAME = 'carvana_files.json'
+_KINDS = ('crcs', 'prepared', 'adopted')
+# A file that has just changed may change again within the same tick of the
+# disk's clock.
+_SETTLED = 2.0  # seconds
+
+
+class KnownFiles:
+  """What is remembered of the files that data sets were prepared from.
+
+  Attributes:
+    folder: the name of the folder of all data prepared from them.
+    replaces: the one of what the manual folder held before; None if it holds
+      the same, or nothing has been prepared from it.
+  """
+
+  def __init__(
+    self, root: pathlib.Path, manual_dir: pathlib.Path, source: archives.Source
+  ):
+    """Compares the files with what is remembered.
+
+    Args:
+      root: the folder of all prepared data, which may not exist.
+      manual_dir: the folder of the files.
+      source: the files.
+    """
+    self._path = root / _NAME
+    self._text, self._notes = _read(self._path)
+    self._place = f'{os.path.realpath(manual_dir)}{os.sep}'
+    content = self._digest(source)
+    self.folder = self._folder(root, archives.fingerprint(source), content)
+    # The same folder is prepared with and without its unlabeled photos.
+    self._key = f'{self._place}{"test" if source.test else ""}'
+    before = self._notes['prepared'].get(self._key, self.folder)
+    self.replaces = None if before == self.folder else before
+
+  def remember(self) -> None:
+    """Keeps what is known, now that data have been prepared."""
+    self._notes['prepared'][self._key] = self.folder
+    text = json.dumps(self._notes)
+    if text == self._text:
+      return
+    with contextlib.suppress(OSError):  # the disk is full, or may only be read
+      files.write(self._path, text)
+
+  def _folder(self, root: pathlib.Path, mark: str, content: str) -> str:
+    old, new = f'carvana-{mark}', f'carvana-{mark}-{content}'
+    if (root / new).exists() or not (root / old).exists():
+      return new
+    # Of a version that did not look at the content: taken for that of today.
+    known = self._notes['adopted'].setdefault(old, content)
+    return old if known == content else new
+
+  def _digest(self, source: archives.Source) -> str:
+    """Returns 8 hexadecimal digits that follow from all contents."""
+    digest = hashlib.sha256()
+    for group in (source.photos, source.masks, source.test):
+      stems = sorted(group)
+      crcs = self._crcs([group[stem] for stem in stems])
+      digest.update(json.dumps([stems, crcs]).encode())
+    return digest.hexdigest()[:8]
+
+  def _crcs(self, found: Sequence[File]) -> list[int | None]:
+    """Returns the files' CRC-32; None for those that cannot be read."""
+    crcs = [self._known_crc(file) for file in found]
+    unknown = [x for x, crc in zip(found, crcs, strict=True) if crc is None]
+    read = threads.ordered_map(self._read_crc, unknown)
+    return [next(read) if crc is None else crc for crc in crcs]
+
+  def _known_crc(self, file: File) -> int | None:
+    if not file.place:
+      return file.crc
+    *stamp, crc = self._notes['crcs'].get(self._key_of(file)) or (None,)
+    return crc if stamp == _stamp(file) else None
+
+  def _read_crc(self, file: File) -> int | None:
+    began, stamp = time.time(), _stamp(file)
+    try:
+      crc = zlib.crc32(file.read())
+    except UserError:  # said with the others when all are checked
+      return None
+    if began - _SETTLED > max(stamp[1:3]) / 1e9:
+      self._notes['crcs'][self._key_of(file)] = [*stamp, crc]
+    return crc
+
+  def _key_of(self, file: File) -> str:
+    return f'{self._place}{file.path}'
+
+
+def _stamp(file: File) -> list[int]:
+  """Returns what changes with a file's content: size, times and inode."""
+  stat = os.stat(file.place)
+  return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
+
+
+def _read(path: pathlib.Path) -> tuple[str, dict[str, Any]]:
+  """Returns the text and what it says; nothing where it is damaged."""
+  try:
+    text = path.read_text()
+    notes = json.loads(text)
+    kinds = [notes[kind].values() for kind in _KINDS]
+    if all(isinstance(crc, list) and crc for crc in kinds[0]):
+      return text, notes
+  except (OSError, ValueError, LookupError, TypeError, AttributeError):
+    pass
+  return '', {key: {} for key in _KINDS}
