@@ -28,9 +28,10 @@ READ_ERRORS = (
 # bytes of a ZIP can unpack to terabytes.
 MOST_BYTES = 2**30
 
-# The folder into which macOS puts copies of the files' attributes, and what
-# Windows leaves in folders of pictures.
-_LITTER = ('__macosx', 'thumbs.db', 'desktop.ini')
+# The folder into which macOS puts copies of the files' attributes.
+MACOS_FOLDER = '__MACOSX'
+_WINDOWS_FILES = ('thumbs.db', 'desktop.ini')
+
 _METHODS = (
   zipfile.ZIP_STORED,
   zipfile.ZIP_DEFLATED,
@@ -47,7 +48,8 @@ def is_litter(parts: Iterable[str]) -> bool:
       as folders that are not hidden.
   """
   return any(
-    part.lower() in _LITTER
+    part == MACOS_FOLDER
+    or part.lower() in _WINDOWS_FILES
     or (part.startswith('.') and part not in ('.', '..'))
     for part in parts
   )

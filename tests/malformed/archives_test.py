@@ -200,13 +200,13 @@ CARVANA = [
         big(of_unknown_compression(
           zipped({'train.zip': zipped({PHOTO: full_photo()}),
                   'train_masks.zip': zipped({})}))),
-        'challenge.zip:train.zip is packed by method 97', UNPACK),
+        'challenge.zip:train.zip is packed by wavpack', UNPACK),
   *both('metadata_zip_encrypted',
         manual(**{'metadata.csv': encrypted(zipped({'metadata.csv': b'id'}))}),
         'metadata.csv.zip:metadata.csv is encrypted', UNPACK),
   *both('metadata_zip_of_unknown_compression', manual(**{'metadata.csv':
           of_unknown_compression(zipped({'metadata.csv': b'id'}))}),
-        'metadata.csv.zip:metadata.csv is packed by method 97', UNPACK),
+        'metadata.csv.zip:metadata.csv is packed by wavpack', UNPACK),
   *both('metadata_bomb', manual(**{'metadata.csv':
           of_size(zipped({'metadata.csv': b'id'}), 2**32 - 2)}),
         'metadata.csv.zip:metadata.csv has 4.0 GiB', DOWNLOAD),

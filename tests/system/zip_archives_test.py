@@ -8,7 +8,7 @@ from carvana_jax.system import zip_archives
 class ZipArchivesTest(parameterized.TestCase):
   @parameterized.parameters(
     '.a.jpg', '._a.jpg', '__MACOSX/a.jpg', 'x/__MACOSX/a.jpg', '.trash/a.jpg',
-    'x/.../a.jpg',
+    'x/.../a.jpg', 'x/Thumbs.db', 'desktop.ini',
   )  # fmt: skip
   def test_litter(self, path):
     self.assertTrue(zip_archives.is_litter(path.split('/')))
