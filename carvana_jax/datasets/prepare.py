@@ -231,16 +231,21 @@ def identity(data_config, builder: tfds.core.DatasetBuilder) -> str:
   return str(pathlib.Path(builder.data_path).relative_to(_root(data_config)))
 
 
-def is_same(before: str, now: str) -> bool:
-  """Returns whether two identities may be of the same data.
+def is_same(data_config, before: str, now: str) -> bool:
+  """Returns whether a run's data are those at hand.
 
   Args:
-    before: what a run has noted. Of `carvana`, old ones follow from the names
-      and sizes of files, without their content.
+    data_config: `config.data`.
+    before: the identity that the run has noted. Of `carvana`, old ones follow
+      from the files' names and sizes, without their content.
     now: the `identity` of the data at hand.
   """
-  without_content = re.sub('^(carvana-[0-9a-f]{8})-[0-9a-f]{8}', r'\1', now)
-  return before in (now, without_content)
+  if before == now:
+    return True
+  content = re.compile('^(carvana-[0-9a-f]{8})-[0-9a-f]{8}/')
+  # Were the old data there and the files the same, they would be at hand.
+  gone = not (_root(data_config) / source_of(before)).exists()
+  return gone and before == content.sub(r'\1/', now)
 
 
 def source_of(identity: str) -> str:

@@ -209,7 +209,7 @@ def _first_or_latest(workdir, checkpoints, create, config, data):
   if step is None:
     return _first(create, like, config, data)
   notes = checkpoint.read_notes(workdir, step)
-  if not prepare.is_same(notes['data'], data.identity):
+  if not prepare.is_same(config.data, notes['data'], data.identity):
     raise UserError(
       f'the run was started on {notes["data"]}, but the folder now gives '
       f'{data.identity}; bring back the old files or choose another --workdir.'

@@ -57,7 +57,7 @@ def preparation(
   known = known_files.KnownFiles(root, manual_dir, source)
   folder = root / known.folder
   if known.replaces and not folder.exists():
-    _say((f'{manual_dir} has other files than {known.replaces} was made from',))
+    _say((f'{manual_dir} has changed since {known.replaces} was made from it',))
   return spec.Preparation(
     folder,
     {'unlabeled': data_config.unlabeled},

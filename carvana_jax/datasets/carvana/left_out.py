@@ -128,7 +128,8 @@ def _named(name: str, ending: str) -> str:
 
 def _line(reason: str, found: list[LeftOut]) -> str:
   count = f'{len(found)} files are' if len(found) > 1 else '1 file is'
-  files = ', '.join(one.file for one in found[:_NAMED])
+  names = [one.file for one in found[:_NAMED]]
+  files = ', '.join(x if x.isprintable() else repr(x) for x in names)
   others = len(found) - _NAMED
   more = f' … and {others} more' if others > 0 else ''
   line = f'{count} left out ({files}{more}): {reason}'

@@ -143,7 +143,7 @@ class KnownFilesTest(parameterized.TestCase):
     lines = said.getvalue().splitlines()
     self.assertLen(lines, 3)
     self.assertStartsWith(lines[0], '1 file is left out (train/mycar_01.jpg)')
-    self.assertRegex(lines[1], 'manual has other files than carvana-[-0-9a-f]+')
+    self.assertRegex(lines[1], 'manual has changed since carvana-[-0-9a-f]+')
     self.assertStartsWith(lines[2], 'preparing carvana/128x192 in ')
     self.assertNotEqual(after.data_path, before.data_path)
 
@@ -156,7 +156,16 @@ class KnownFilesTest(parameterized.TestCase):
     ('studio/x', 'studio/y', False),
   )
   def test_runs_of_older_versions_go_on(self, before, now, same):
-    self.assertEqual(prepare.is_same(before, now), same)
+    config = debug.get_config().data
+    config.data_dir = str(self.data)
+    self.assertEqual(prepare.is_same(config, before, now), same)
+
+  def test_runs_of_older_versions_whose_files_changed_do_not(self):
+    config = debug.get_config().data
+    config.data_dir = str(self.data)
+    (self.data / 'carvana-0123abcd').mkdir()
+    now = 'carvana-0123abcd-4567cdef/x'
+    self.assertFalse(prepare.is_same(config, 'carvana-0123abcd/x', now))
 
 
 if __name__ == '__main__':

@@ -24,6 +24,7 @@ CASES = (
   (f'train/{CAR}_2.jpg', f'train/{CAR}_2.jpg', PHOTO_NAME),
   ('train/0CDF5B5D0CE2_01.jpg', 'train/0CDF5B5D0CE2_01.jpg',
    'train/0CDF5B5D0CE2_01.jpg must be 0cdf5b5d0ce2_01.jpg'),
+  ('train/a\nb.jpg', r"'train/a\nb.jpg'", PHOTO_NAME),
   ('train/notes.txt', 'train/notes.txt', PHOTO_NAME),
   (f'train/{CAR}_02.PNG', f'train/{CAR}_02.PNG',
    f'photos must be JPG; train/{CAR}_02.PNG must be {CAR}_02.jpg'),
