@@ -269,8 +269,7 @@ def _elsewhere(files: list[File]) -> Iterator[LeftOut]:
       inside = len(file.path.parts) > 1
       counts[folder if inside else file.label, reason] += 1
   for (label, reason), count in counts.items():
-    files_inside = f' ({count})' if label.endswith('/') else ''
-    yield LeftOut(f'{label}{files_inside}', reason)
+    yield LeftOut(label, reason, count)
 
 
 def _owner(file: File) -> str | None:

@@ -117,8 +117,8 @@ def files_in_folder(
         deeper = files_in_folder(path, groups, parts)
         found.files.extend(deeper.files)
         found.left_out.extend(deeper.left_out)
-      else:
-        found.left_out.append(LeftOut(f'{label}/', left_out.DEEP))
+      elif count := _count(path):
+        found.left_out.append(LeftOut(f'{label}/', left_out.DEEP, count))
     elif path.exists() and _is_regular(path):
       opener = functools.partial(path.open, 'rb')
       size = path.stat().length
@@ -168,6 +168,13 @@ def files_in_archive(archive: File) -> Listing:
     file = File(label, path, info.file_size, opener, info.CRC, locked=locked)
     found.files.append(file)
   return found
+
+
+def _count(folder: epath.Path) -> int:
+  try:
+    return sum(1 for _ in folder.iterdir())
+  except PermissionError:
+    return 1
 
 
 def _inner(name: str) -> pathlib.PurePosixPath:

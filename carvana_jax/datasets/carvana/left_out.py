@@ -11,13 +11,13 @@ from carvana_jax.datasets import spec
 COMPETITION = 'carvana-image-masking-challenge'
 
 # Reasons, each the end of a line that has named the files.
-DEEP = 'folders within are not looked into; move their files up'
+DEEP = 'folders so deep are not looked into; move their files up'
 OUTSIDE = 'the path leads out of the archive; pack it again'
 NO_FILE = 'that is a link to nowhere, a pipe or a device'
 _PLACES = 'photos must be in train/ and masks in train_masks/'
 _OTHER = (
   'only train/, train_masks/, test/ and metadata.csv are used, or ZIPs of '
-  'these names'
+  f'these names, or {COMPETITION}.zip'
 )
 _UNFINISHED = 'that is an unfinished download; download it again'
 _ARCHIVE = 'of archives only ZIPs are read; unpack it'
@@ -60,6 +60,7 @@ class LeftOut(NamedTuple):
 
   file: str  # where it is, as `File` has it
   reason: str
+  count: int = 1  # of files, in a folder
   name: str = ''  # what it must be named, where that is known
 
 
@@ -83,7 +84,7 @@ def photo(label: str, name: str) -> LeftOut:
     return LeftOut(label, _PLACES)
   other = name.endswith(_IMAGES) and not name.endswith(_JPG)
   reason = _PHOTO_FORMAT if other else _PHOTO_NAME
-  return LeftOut(label, reason, _named(name, '.jpg'))
+  return LeftOut(label, reason, name=_named(name, '.jpg'))
 
 
 def mask(label: str, name: str) -> LeftOut:
@@ -92,7 +93,7 @@ def mask(label: str, name: str) -> LeftOut:
   other = name.endswith(_IMAGES) and not name.endswith(_MASKS)
   ending = '.gif' if name.endswith('.gif') else '.png'
   reason = _MASK_FORMAT if other else _MASK_NAME
-  return LeftOut(label, reason, _named(name, f'_mask{ending}'))
+  return LeftOut(label, reason, name=_named(name, f'_mask{ending}'))
 
 
 def why_elsewhere(path: pathlib.PurePath) -> str | None:
@@ -127,13 +128,14 @@ def _named(name: str, ending: str) -> str:
 
 
 def _line(reason: str, found: list[LeftOut]) -> str:
-  count = f'{len(found)} files are' if len(found) > 1 else '1 file is'
+  count = sum(one.count for one in found)
   names = [one.file for one in found[:_NAMED]]
   files = ', '.join(x if x.isprintable() else repr(x) for x in names)
   others = len(found) - _NAMED
   more = f' … and {others} more' if others > 0 else ''
-  line = f'{count} left out ({files}{more}): {reason}'
-  for file, _, name in found:
+  verb = 'files are' if count > 1 else 'file is'
+  line = f'{count} {verb} left out ({files}{more}): {reason}'
+  for file, _, _, name in found:
     if name:
-      return f'{line}; {file} must be {name}'
+      return f'{line}; {file} should be {name}'
   return line
