@@ -94,13 +94,14 @@ def find(manual_dir: epath.PathLike, unlabeled: bool) -> Source:
   finder = _Finder(folder)
   photos = finder.group(PHOTOS, _PHOTO_NAME, left_out.photo)
   masks = finder.group(MASKS, _MASK_NAME, left_out.mask)
+  if not photos or not masks:
+    lines = left_out.lines(finder.left_out)
+    raise _missing(folder, bool(photos), bool(masks), lines)
   test = {}
   if unlabeled:
     test = finder.group(TEST, _PHOTO_NAME, left_out.photo)
   metadata = finder.metadata()
   lines = tuple(left_out.lines(finder.left_out))
-  if not photos or not masks:
-    raise _missing(folder, bool(photos), bool(masks), lines)
   return Source(photos, masks, test, metadata, lines)
 
 
@@ -112,14 +113,15 @@ def fingerprint(source: Source) -> str:
   """
   digest = hashlib.sha256()
   for group in (source.photos, source.masks, source.test):
-    sizes = sorted((file.path.name, file.size) for file in group.values())
+    named = ((file.path.name.lower(), file.size) for file in group.values())
+    sizes = sorted(named)
     digest.update(json.dumps(sizes).encode())
   digest.update(json.dumps(source.metadata, sort_keys=True).encode())
   return digest.hexdigest()[:8]
 
 
 def _missing(
-  folder: epath.Path, photos: bool, masks: bool, lines: tuple[str, ...]
+  folder: epath.Path, photos: bool, masks: bool, lines: list[str]
 ) -> UserError:
   there = {'photos': photos, 'masks': masks}
   lacking = [name for name in there if not there[name]]
@@ -332,7 +334,7 @@ def _parse_metadata(file: File) -> dict[str, dict[str, str]]:
 
 
 def _car(row: dict[str, str]) -> tuple[str, dict[str, str]]:
-  if None in row.values():
+  if any(row[key] is None for key in _COLUMNS):
     raise ValueError('there are too few columns')
   row = {key: row[key].strip() for key in _COLUMNS}
   return row['id'], {
