@@ -34,10 +34,10 @@ _MASK_NAME = (
 
 _NAMED = 3  # files in a line
 
-# What Kaggle serves besides, and notes on the data.
+# What Kaggle serves besides, notes on the data, and what doctor writes.
 _EXPECTED = re.compile(
   r'(sample_submission|train_masks)\.csv(\.zip)?|29bb3ece3180_11\.jpg'
-  r'|(readme|license)(\..*)?'
+  r'|(readme|license)(\..*)?|report\.csv|suspects\.png'
 )
 _JPG = ('.jpg', '.jpeg', '.jpe', '.jfif')
 _MASKS = ('.gif', '.png')

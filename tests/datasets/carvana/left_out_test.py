@@ -104,6 +104,7 @@ class LeftOutTest(parameterized.TestCase):
       'README.md', 'LICENSE', 'sample_submission.csv.zip', 'Thumbs.db',
       'train_masks.csv.zip', '29bb3ece3180_11.jpg', 'train/desktop.ini',
       f'train_hq/{CAR}_01.jpg', '.DS_Store', f'test/{CAR}_02.jpg',
+      'doctor/report.csv', 'doctor/suspects.png',
     )  # fmt: skip
     self.assertEmpty(self.left_out(extras))
 
