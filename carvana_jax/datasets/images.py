@@ -4,15 +4,22 @@ Builders and evaluation share these, so a photo reduced while a data set is
 prepared and one reduced while it is scored are the same, bit for bit.
 """
 
+import io
+import struct
 import threading
 from collections.abc import Sequence
 from typing import IO
 
 import cv2
 import numpy as np
+import simplejpeg
 from PIL import Image
 
+from carvana_jax.datasets import colour_profiles
+
 MOST_PIXELS = 200_000_000  # the largest cameras have 150 million
+
+_JPEG = b'\xff\xd8'  # how a JPG begins
 
 # A photo's pixels as stored: a mask that goes with them knows no rotation.
 _COLOUR = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
@@ -57,15 +64,94 @@ def opened(
 
 
 def decode_photo(data: bytes) -> np.ndarray:
-  """Decodes a JPG or PNG as it is stored, whatever its Exif says.
+  """Decodes a JPG or PNG of a data set, not turned, whatever its Exif says.
 
   Returns:
-    uint8 [H, W, 3], RGB.
+    uint8 [H, W, 3], sRGB. A PNG, which builders write, is in sRGB already.
 
   Raises:
     ValueError: it is neither, or is damaged.
   """
+  if data.startswith(_JPEG):
+    return decode_jpeg(data)[0]
   return _decode(data, _COLOUR)
+
+
+def decode_jpeg(data: bytes) -> tuple[np.ndarray, str]:
+  """Decodes a JPG, not turned, and tells what its decoder complained of.
+
+  Where a few bytes are wrong, a decoder guesses and goes on; the photo may look
+  wrong from there on.
+
+  Args:
+    data: the file's bytes.
+
+  Returns:
+    uint8 [H, W, 3], sRGB; and the complaint in libjpeg's words, '' if there is
+    none.
+
+  Raises:
+    TooLargeError: it has more than `MOST_PIXELS` pixels.
+    ValueError: it is no JPG, or not whole.
+  """
+  try:
+    with opened(io.BytesIO(data), ['JPEG']) as image:
+      profile = colour_profiles.of(image)
+      is_plain = profile is None and image.mode != 'CMYK'
+      mode = 'RGB' if is_plain else image.mode
+      stored, complaint = _stored(image, data, mode)
+  except (OSError, SyntaxError, struct.error) as error:  # of Pillow
+    raise ValueError('no whole JPG') from error
+  if is_plain:
+    return stored, complaint
+  if 'adobe' in image.info and mode == 'CMYK':
+    stored = 255 - stored  # Adobe's hold what is left white
+  found = Image.frombytes(mode, image.size, stored)
+  return np.array(colour_profiles.to_srgb(found, profile)), complaint
+
+
+def check_jpeg(data: bytes) -> str:
+  """Reads a JPG to its end, faster than it is decoded.
+
+  Args:
+    data: the file's bytes.
+
+  Returns:
+    As `decode_jpeg`, the complaint or ''.
+
+  Raises:
+    ValueError: it is no JPG, or not whole. Pillow's decoder raises other kinds
+      of exceptions, too.
+  """
+  try:
+    # An eighth of the pixels, luminance only.
+    simplejpeg.decode_jpeg(data, 'GRAY', min_factor=8)
+    return ''
+  except ValueError as error:
+    complaint = _complaint(error)
+  with opened(io.BytesIO(data), ['JPEG']) as image:
+    image.draft('L', (image.width // 8, image.height // 8))
+    image.load()
+  return complaint
+
+
+def _stored(image, data, mode):
+  """Returns the pixels of a JPG as stored, and the complaint."""
+  try:
+    return simplejpeg.decode_jpeg(data, 'GRAY' if mode == 'L' else mode), ''
+  except ValueError as error:
+    complaint = _complaint(error)
+  # Pillow knows whether the end is missing, and rare kinds of JPG.
+  pixels = np.array(image.convert(mode))
+  if mode == 'CMYK':
+    pixels = 255 - pixels  # Pillow takes all for Adobe's
+  return pixels, complaint
+
+
+def _complaint(error):
+  # The library's own errors are no word on the file.
+  text = str(error)
+  return '' if text.startswith('tj') else text
 
 
 def decode_mask(data: bytes) -> np.ndarray:

@@ -2,23 +2,55 @@
 
 Data sets hold photos of one kind, which `datasets.images` decodes; users have
 phones, scanners and web sites: photos that lie on their side, are transparent,
-grey, animated, of 16 bits, of printers' inks or not whole.
+grey, animated, of 16 bits, of printers' inks, of other colours or not whole.
 """
 
+import functools
+import importlib
+import importlib.util
 import io
 import struct
+from collections.abc import Callable
 
 import cv2
 import numpy as np
-from PIL import Image, ImageChops, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
-from carvana_jax.datasets import images
+from carvana_jax.datasets import colour_profiles, images
+from carvana_jax.system import image_libraries
 
-_FORMATS = ('JPEG', 'PNG', 'WEBP')  # Pillow's names
-_PNG_BITS = 24  # where a PNG tells the bits of a sample
+_HEIC_ENDINGS = ('.heic', '.heif', '.hif')
+_HAS_HEIC = importlib.util.find_spec('pillow_heif') is not None
 
-# What Pillow raises for damaged files.
-_DAMAGED = (OSError, EOFError, ValueError, SyntaxError, struct.error, cv2.error)
+# How names of files end that can be decoded here, in small letters; and of
+# others, what they need.
+ENDINGS = (
+  '.jpg', '.jpeg', '.jpe', '.jfif', '.png', '.webp', '.tif', '.tiff', '.bmp',
+  '.avif',
+) + (_HEIC_ENDINGS if _HAS_HEIC else ())  # fmt: skip
+LACKING = dict.fromkeys(
+  () if _HAS_HEIC else _HEIC_ENDINGS, 'pip install pillow-heif'
+)
+
+# Pillow's names of formats, by how their files begin.
+_BEGINNINGS = {
+  b'\xff\xd8': 'JPEG',
+  b'\x89PNG': 'PNG',
+  b'RIFF': 'WEBP',
+  b'II*\0': 'TIFF',
+  b'MM\0*': 'TIFF',
+  b'II+\0': 'TIFF',
+  b'MM\0+': 'TIFF',
+  b'BM': 'BMP',
+}
+_AVIF_BRANDS = {b'avif', b'avis'}
+_HEIC_BRANDS = {b'heic', b'heix', b'heim', b'heis', b'hevc', b'hevx', b'mif1'}
+
+# What Pillow raises for damaged files; of libheif's errors it makes others.
+_DAMAGED = (
+  OSError, EOFError, ValueError, SyntaxError, RuntimeError, struct.error,
+  cv2.error,
+)  # fmt: skip
 
 # From the stored pixels to the upright ones, by Exif's tag 274 (Exif 2.32,
 # section 4.6.4); 1 and what is not in the standard leave them as they are.
@@ -33,16 +65,26 @@ _UPRIGHT = {
   8: lambda pixels: cv2.rotate(pixels, cv2.ROTATE_90_COUNTERCLOCKWISE),
 }
 
+_PNG_BITS, _PNG_COLOURS = 24, 25  # where a PNG tells bits and kind of samples
+_GREY_AND_OPACITY = 4  # such a kind
+_PNG_CHUNKS = (b'IHDR', b'PLTE', b'tRNS', b'IDAT', b'IEND')  # of its pixels
+_BITS, _PHOTOMETRIC, _PLANES = 258, 262, 284  # tags of TIFF
+_WHITE_IS_ZERO = 0
 
-def decode(data: bytes) -> np.ndarray:
-  """Decodes a JPG, PNG or WebP as a viewer shows it.
 
-  What is transparent becomes white, 16 bits become 8, an animation's first
-  frame counts; colour profiles are not applied. A JPG that Exif does not turn
-  has exactly the pixels of `images.decode_photo`, which networks learn from.
+def decode(
+  data: bytes, complain: Callable[[str], None] = lambda text: None
+) -> np.ndarray:
+  """Decodes a photo as a viewer shows it, in sRGB.
+
+  What is transparent becomes white, 16 bits become 8, and the first frame or
+  page counts. A JPG that Exif does not turn has exactly the pixels of
+  `images.decode_photo`, which networks learn from.
 
   Args:
     data: the file's bytes; its name does not matter.
+    complain: called with the decoder's words where it had to guess, as some
+      bytes of a JPG are wrong.
 
   Returns:
     uint8 [H, W, 3], RGB, upright.
@@ -54,24 +96,78 @@ def decode(data: bytes) -> np.ndarray:
   image = _open(data)
   orientation = _orientation(image)
   try:
-    pixels = _stored(image, data)
+    if image.format in ('JPEG', 'MPO'):  # MPO: more photos behind the first
+      pixels, complaint = images.decode_jpeg(data)
+      if complaint:
+        complain(complaint)
+    else:
+      pixels = _stored(image, data)
   except _DAMAGED as error:
     raise ValueError('is damaged') from error
   return _UPRIGHT[orientation](pixels) if orientation in _UPRIGHT else pixels
 
 
 def _open(data: bytes) -> Image.Image:
+  kind = _kind(data)
+  if kind == 'HEIF':
+    _register_heic()
   try:
-    return images.opened(io.BytesIO(data), _FORMATS)
+    image = images.opened(io.BytesIO(data), [kind] if kind else [])
   except UnidentifiedImageError as error:
-    raise ValueError('is no JPG, PNG or WebP image') from error
+    if kind == 'TIFF':
+      reason = 'is damaged, or a TIFF of a rare kind (8 bits a colour are safe)'
+    elif kind in ('AVIF', 'HEIF'):
+      reason = 'is damaged'
+    else:
+      reason = 'is no JPG, PNG, WebP, TIFF, BMP, AVIF or HEIC image'
+    raise ValueError(reason) from error
   except images.TooLargeError:
     raise
   except _DAMAGED as error:
     raise ValueError('is damaged') from error
+  _refuse_unusual(image)
+  return image
+
+
+def _kind(data: bytes) -> str | None:
+  """Returns the name of a file's format, None where it is none of ours."""
+  if data[4:8] == b'ftyp':  # brands: the main one, a version, all of them
+    box = data[8 : int.from_bytes(data[:4])]
+    brands = {box[at : at + 4] for at in range(0, len(box), 4)}
+    if brands & _AVIF_BRANDS:
+      return 'AVIF'
+    return 'HEIF' if brands & _HEIC_BRANDS else None
+  for beginning, kind in _BEGINNINGS.items():
+    if data.startswith(beginning):
+      return kind
+  return None
+
+
+def _refuse_unusual(image: Image.Image) -> None:
+  if image.mode in ('F', 'I'):
+    raise ValueError('has numbers of 32 bits or with a sign, not of 8 or 16')
+  if image.format == 'TIFF':
+    bits = image.tag_v2.get(_BITS, (1,))
+    # Neither Pillow nor OpenCV gets these right.
+    if bits[0] == 16 and len(bits) > 1 and image.tag_v2.get(_PLANES) == 2:
+      raise ValueError('has 16 bits a colour, each colour by itself')
+
+
+@functools.cache
+def _register_heic() -> None:
+  """Tells Pillow of a package that not everyone has.
+
+  Raises:
+    ValueError: it is not there.
+  """
+  if not _HAS_HEIC:
+    raise ValueError(f'is a HEIC image, which needs: {LACKING[".heic"]}')
+  importlib.import_module('pillow_heif').register_heif_opener()
 
 
 def _orientation(image: Image.Image) -> int | None:
+  if image.format == 'TIFF':  # which its decoders turn themselves
+    return None
   try:
     # Of the header: a PNG's own `getexif` decodes all of it to look for more
     # behind the pixels.
@@ -81,37 +177,81 @@ def _orientation(image: Image.Image) -> int | None:
 
 
 def _stored(image: Image.Image, data: bytes) -> np.ndarray:
-  """Decodes an image as it is stored: uint8 [H, W, 3], not turned."""
-  if image.format == 'PNG' and data[_PNG_BITS] == 16:
-    image = _eight_bits(data)
-  elif image.format in ('JPEG', 'MPO'):  # MPO: more photos behind the first
-    if image.mode != 'CMYK':
-      return images.decode_photo(data)
-    if 'adobe' not in image.info:
-      # Pillow takes all for Adobe's, which store 255 - ink.
-      image = ImageChops.invert(image)
-  return _on_white(image)
+  """Decodes an image that is no JPG: uint8 [H, W, 3], sRGB, not turned."""
+  profile = colour_profiles.of(image)
+  image_libraries.take_libtiff_errors()
+  image.load()
+  if image_libraries.take_libtiff_errors():
+    raise ValueError('there are errors')
+  if _is_deep(image, data):
+    pixels, opacity = _deep_pixels(image, data)
+    return _on_white(colour_profiles.deep_to_srgb(pixels, profile), opacity)
+  opacity = None
+  if image.has_transparency_data:
+    opaque = 'L' if image.mode in ('L', 'LA') else 'RGB'
+    image = image.convert('RGBA')
+    opacity = np.asarray(image.getchannel('A'))
+    image = image.convert(opaque)
+  elif image.mode == '1':
+    image = image.convert('L')
+  elif image.mode not in ('L', 'CMYK', 'LAB'):
+    image = image.convert('RGB')
+  return _on_white(np.array(colour_profiles.to_srgb(image, profile)), opacity)
 
 
-def _eight_bits(data: bytes) -> Image.Image:
-  """Decodes a PNG of 16 bits; Pillow would clip grey and truncate colours."""
-  # Its checksums; OpenCV's decoder would print what is wrong.
-  images.opened(io.BytesIO(data), ['PNG']).verify()
+def _is_deep(image: Image.Image, data: bytes) -> bool:
+  """Whether there are 16 bits, which Pillow would cut, not round."""
+  if image.format == 'PNG':
+    return data[_PNG_BITS] == 16
+  if image.format == 'TIFF':
+    return image.tag_v2.get(_BITS, (1,))[0] == 16 and image.mode != 'CMYK'
+  return False
+
+
+def _deep_pixels(
+  image: Image.Image, data: bytes
+) -> tuple[np.ndarray, np.ndarray | None]:
+  """Decodes 16 bits.
+
+  Returns:
+    uint16 [H, W] or [H, W, 3], grey or RGB; and the opacity, uint8 [H, W], or
+    None.
+  """
+  if image.mode.startswith('I;16'):
+    pixels = np.asarray(image).astype(np.uint16)
+    if image.format == 'TIFF':
+      is_white_0 = image.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
+      return (65535 - pixels if is_white_0 else pixels), None
+    if 'transparency' not in image.info:
+      return pixels, None
+    return pixels, images.mask_pixels(pixels != image.info['transparency'])
+  is_png = image.format == 'PNG'
+  data = _without_words(data) if is_png else data
   pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-  if pixels is None:
-    raise ValueError('is damaged')
-  pixels = cv2.convertScaleAbs(pixels, alpha=1 / 257)  # rounds
-  if pixels.ndim == 2:  # [H, W]
-    return Image.fromarray(pixels)
-  if pixels.shape[2] == 3:
-    return Image.fromarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB))
-  return Image.fromarray(cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA))
+  if pixels is None or pixels.dtype != np.uint16 or pixels.ndim != 3:
+    raise ValueError('OpenCV does not know it')
+  opacity = None
+  if pixels.shape[2] == 4:
+    opacity = cv2.convertScaleAbs(pixels[..., 3], alpha=1 / 257)  # rounds
+  if is_png and data[_PNG_COLOURS] == _GREY_AND_OPACITY:
+    return pixels[..., 0], opacity
+  return cv2.cvtColor(pixels[..., :3], cv2.COLOR_BGR2RGB), opacity
 
 
-def _on_white(image: Image.Image) -> np.ndarray:
-  if not image.has_transparency_data:
-    return np.array(image.convert('RGB'))
-  image = image.convert('RGBA')
-  white = Image.new('RGB', image.size, 'white')
-  white.paste(image, mask=image)
+def _without_words(png: bytes) -> bytes:
+  """Returns a PNG's pixels alone; libpng prints what is odd in other chunks."""
+  kept, at = [png[:8]], 8
+  while at < len(png):
+    end = at + 12 + int.from_bytes(png[at : at + 4])
+    if png[at + 4 : at + 8] in _PNG_CHUNKS:
+      kept.append(png[at:end])
+    at = end
+  return b''.join(kept)
+
+
+def _on_white(pixels: np.ndarray, opacity: np.ndarray | None) -> np.ndarray:
+  if opacity is None:
+    return pixels
+  white = Image.new('RGB', pixels.shape[1::-1], 'white')
+  white.paste(Image.fromarray(pixels), mask=Image.fromarray(opacity))
   return np.array(white)

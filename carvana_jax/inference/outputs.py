@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 from carvana_jax.datasets import images, names
 from carvana_jax.inference import photos
 from carvana_jax.inference.prediction import Prediction
-from carvana_jax.masks import composite, cutout, from_logits, shadow
+from carvana_jax.masks import composite, cutout, encoding, from_logits, shadow
 from carvana_jax.system import files
 from carvana_jax.system.errors import UserError
 
@@ -166,9 +166,9 @@ def _refuse_larger(mask, side, kind):
 def _cut_out(colours, alpha, wanted):
   cut = cutout.cut_out(colours, alpha, wanted.trim)
   if wanted.cutout == 'png':
-    return cutout.encode_png(cut)
+    return encoding.png(cut)
   _refuse_larger(cut, _WEBP_SIDE, 'WebP')
-  return cutout.encode_webp(cut, _WEBP_QUALITY)
+  return encoding.webp(cut, _WEBP_QUALITY)
 
 
 def _composite(photo, mask, colours, alpha, wanted):
@@ -176,6 +176,4 @@ def _composite(photo, mask, colours, alpha, wanted):
   behind = composite.fill_frame(wanted.background, *mask.shape)
   matte = shadow.matte(photo, mask, wanted.shadow)
   pixels = composite.compose(colours, alpha, behind, matte)
-  quality = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
-  bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
-  return cv2.imencode('.jpg', bgr, quality)[1].tobytes()
+  return encoding.jpeg(pixels, _JPEG_QUALITY)

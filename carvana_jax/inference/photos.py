@@ -24,7 +24,7 @@ import numpy as np
 
 from carvana_jax.datasets import spec
 from carvana_jax.inference.decoding import decode
-from carvana_jax.system import threads, zip_archives
+from carvana_jax.system import progress, threads, zip_archives
 from carvana_jax.system.errors import UserError
 
 T = TypeVar('T')
@@ -75,20 +75,31 @@ class Photo:
         f'{self.label} cannot be read ({error}); replace or remove it.'
       ) from error
 
-  def pixels(self) -> np.ndarray:
+  def pixels(self, strict: bool = False) -> np.ndarray:
     """Decodes the photo, see `decoding.decode`.
 
+    Args:
+      strict: whether a photo with some wrong bytes is an error; else a line
+        names it, and it is used.
+
     Returns:
-      uint8 [H, W, 3], RGB, upright.
+      uint8 [H, W, 3], sRGB, upright.
 
     Raises:
       UserError: the file can't be read, is damaged or no photo.
     """
     data = self.read()
+    complaints = []
     try:
-      return decode(data)
+      decoded = decode(data, complaints.append)
     except ValueError as error:
       raise UserError(f'{self.label} {error}; replace or remove it.') from error
+    for complaint in complaints:
+      text = f'{self.label} may look wrong in parts ({complaint})'
+      if strict:
+        raise UserError(f'{text}; replace or remove it.')
+      progress.print_above(f'{text}; it is used.')
+    return decoded
 
 
 def find(text: str) -> list[Photo]:

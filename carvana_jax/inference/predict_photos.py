@@ -67,9 +67,8 @@ def predict(
     total=len(paths), initial=len(paths) - sum(map(len, todo)), unit='photo'
   ) as bar:
     keep = wanted.photo or nets.fine
-    given = predictor.inputs(
-      todo, photos.Photo.pixels, nets.data_configs, fail, keep
-    )
+    load = lambda photo: photo.pixels(strict)
+    given = predictor.inputs(todo, load, nets.data_configs, fail, keep)
     predicted = predictor.predictions(nets.runs, given)
     for photo, error in threads.ordered_map(write, predicted):
       if error is None:

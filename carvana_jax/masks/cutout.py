@@ -1,4 +1,4 @@
-"""A car without its background: soft border, clean colours, PNG and WebP.
+"""A car without its background: soft border, clean colours.
 
 A probability is not an opacity: enlarged from a small network, it takes 10 to
 30 pixels to get from 0 to 1, whereas the car itself ends within two. All that
@@ -7,11 +7,8 @@ fraction of a pixel. Pixels on that line show a mixture of car and studio, so
 their colour is estimated anew; otherwise a white rim would remain.
 """
 
-import io
-
 import cv2
 import numpy as np
-from PIL import Image
 
 from carvana_jax.masks import cleaning, distance, from_logits
 
@@ -140,28 +137,6 @@ def cut_out(photo: np.ndarray, alpha: np.ndarray, trim: bool) -> np.ndarray:
   if trim and seen.any():
     return cut[around(cleaning.keep_largest(seen), 0)]
   return cut
-
-
-def encode_png(cut: np.ndarray) -> bytes:
-  """Encodes a picture, uint8 [H, W, 4] in RGBA, as PNG."""
-  fast = [cv2.IMWRITE_PNG_COMPRESSION, 1]
-  pixels = cv2.cvtColor(cut, cv2.COLOR_RGBA2BGRA)
-  return cv2.imencode('.png', pixels, fast)[1].tobytes()
-
-
-def encode_webp(cut: np.ndarray, quality: int) -> bytes:
-  """Encodes a picture as WebP.
-
-  Args:
-    cut: uint8 [H, W, 4], RGBA; its alpha is kept exactly.
-    quality: the quality of the colours, 0..100.
-
-  Returns:
-    The bytes of the file.
-  """
-  file = io.BytesIO()
-  Image.fromarray(cut).save(file, 'WEBP', quality=quality)
-  return file.getvalue()
 
 
 def around(mask: np.ndarray, margin: int) -> tuple[slice, slice]:

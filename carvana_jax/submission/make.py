@@ -131,7 +131,7 @@ def write_parts(
   def pixels(name):
     if name not in found:
       raise UserError(f'{name} is missing; add it to --input.')
-    decoded = found[name].pixels()
+    decoded = found[name].pixels(strict)
     if decoded.shape[:2] != size:
       raise UserError(
         f'{found[name]} is {decoded.shape[0]}x{decoded.shape[1]}, not '

@@ -1,18 +1,45 @@
 """How OpenCV and Pillow behave in a command's process."""
 
+import ctypes
+import threading
 import warnings
 
 import cv2
+from PIL import Image
+
+_libtiff = threading.local()  # errors: of this thread
+
+
+@ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_void_p)
+def _on_libtiff_error(module, text, arguments):
+  _libtiff.errors = [*getattr(_libtiff, 'errors', ()), text.decode()]
 
 
 def configure() -> None:
-  """Makes OpenCV use one thread a call, and Pillow's warnings silent.
+  """Makes OpenCV use one thread a call, and both libraries silent.
 
-  Both hold for the whole process, so that is for commands to decide, and no
-  library code does it. `cli.run` calls this.
+  All of it holds for the whole process, so that is for commands to decide, and
+  no library code does it. `cli.run` calls this.
   """
   # Commands work on several images at once; more threads would only compete.
   cv2.setNumThreads(0)
   # It is no news to users what is not quite right in a file, such as a tag of
-  # Exif.
+  # Exif; and what is wrong, commands say with the file's name.
   warnings.filterwarnings('ignore', module=r'PIL\.')
+  cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+  pillow = ctypes.CDLL(Image.core.__file__)
+  # Not where libtiff is a part of Pillow that shows no names: it prints there.
+  if hasattr(pillow, 'TIFFSetErrorHandler'):
+    pillow.TIFFSetErrorHandler(_on_libtiff_error)
+
+
+def take_libtiff_errors() -> list[str]:
+  """Returns what Pillow's libtiff has told this thread since the last call.
+
+  Pillow itself overlooks some of it, and shows what is left of the image.
+
+  Returns:
+    The errors, with signs for numbers as in `printf`.
+  """
+  errors, _libtiff.errors = getattr(_libtiff, 'errors', []), []
+  return errors
