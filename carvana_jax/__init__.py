@@ -12,8 +12,6 @@ _MODULES = (  # of the dependencies in pyproject.toml
   'tensorboard', 'tensorflow_datasets', 'cv2', 'PIL', 'scipy', 'dm_pix',
   'matplotlib', 'h5py', 'safetensors', 'simplejpeg', 'tqdm',
 )  # fmt: skip
-# Of the extras there: a feature's alone, and imported only where it is used.
-_OPTIONAL = {'pillow_heif': 'heic'}
 
 
 def _refuse_this_python():

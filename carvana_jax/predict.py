@@ -6,12 +6,12 @@
     python -m carvana_jax.predict --workdir=runs/a --input=photos.zip \\
         --output=cars --background=white --shadow=own
 
-For every JPG, PNG, WebP, TIFF, BMP, AVIF or (by pillow-heif) HEIC, NAME_mask.png
-(1 bit) of the upright photo's size, and as asked for: NAME_probability.png
-(0..255), NAME_cutout.png or .webp (the car with its opacity),
-NAME_composite.jpg (the car on a background). A network that compares the views
-of a car takes all photos of a car together, CAR_01.jpg to CAR_16.jpg; one to
-sixteen of them will do. Several --workdir average their logits.
+For every JPG, PNG, WebP, TIFF, BMP, AVIF or (with pillow-heif) HEIC,
+NAME_mask.png (1 bit) of the upright photo's size, and as asked for:
+NAME_probability.png (0..255), NAME_cutout.png or .webp (the car with its
+opacity), NAME_composite.jpg (the car on a background). A network that compares
+the views of a car takes all photos of a car together, CAR_01.jpg to CAR_16.jpg;
+one to sixteen of them will do. Several --workdir average their logits.
 
 What is there already is kept, so an interrupted command goes on where it
 stopped; OUTPUT/settings.json says how it was made. Photos that can't be read

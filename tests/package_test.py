@@ -2,6 +2,7 @@
 
 import ast
 import importlib.metadata
+import itertools
 import os
 import pathlib
 import shutil
@@ -100,7 +101,14 @@ class PackageTest(chex.TestCase):
 class DependenciesTest(chex.TestCase):
   def requirements(self):
     project = tomllib.loads((ROOT / 'pyproject.toml').read_text())['project']
-    return project['dependencies'], project['optional-dependencies']['test']
+    extras = project['optional-dependencies']
+    test = extras.pop('test')
+    return project['dependencies'], test, [*itertools.chain(*extras.values())]
+
+  def optional_modules(self):
+    """What the extras bring, named like their packages."""
+    extras = map(Requirement, self.requirements()[2])
+    return {requirement.name.replace('-', '_') for requirement in extras}
 
   def test_pins_are_among_them(self):
     lines = (ROOT / 'requirements.txt').read_text().splitlines()
@@ -110,27 +118,47 @@ class DependenciesTest(chex.TestCase):
         requirement = Requirement(line)
         (pin,) = requirement.specifier
         pinned[requirement.name.replace('_', '-').lower()] = pin.version
-    needed, extra = self.requirements()
-    for wanted in map(Requirement, needed + extra):
+    for wanted in map(Requirement, itertools.chain(*self.requirements())):
       self.assertIn(wanted.name, pinned)
       self.assertIn(pinned[wanted.name], wanted.specifier, wanted)
 
   def test_everything_that_is_imported(self):
     """Each module that the code imports comes with one of them."""
-    imported = set()
-    for path in ROOT.glob('carvana_jax/**/*.py'):
-      for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-          imported |= {alias.name.partition('.')[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-          imported.add(node.module.partition('.')[0])
-    imported -= sys.stdlib_module_names | {'carvana_jax'}
-    self.assertEqual(imported, set(carvana_jax._MODULES))
+    trees = [
+      ast.parse(path.read_text()) for path in ROOT.glob('carvana_jax/**/*.py')
+    ]
+    imported = _imported(node for tree in trees for node in ast.walk(tree))
+    optional = self.optional_modules()
+    self.assertEqual(imported - optional, set(carvana_jax._MODULES))
     names = importlib.metadata.packages_distributions()
     wanted = {Requirement(line).name for line in self.requirements()[0]}
-    for module in imported:
+    for module in imported - optional:
       known = {name.replace('_', '-').lower() for name in names[module]}
       self.assertNotEmpty(known & wanted, module)
+
+  def test_optional_ones_are_imported_where_they_are_used(self):
+    functions, tops = set(), set()
+    for path in ROOT.glob('carvana_jax/**/*.py'):
+      tree = ast.parse(path.read_text())
+      tops |= _imported(tree.body)
+      for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+          functions |= _imported(ast.walk(node))
+    optional = self.optional_modules()
+    self.assertNotEmpty(optional)
+    self.assertContainsSubset(optional, functions)
+    self.assertEmpty(optional & tops)
+
+
+def _imported(nodes):
+  """The modules of others that statements import."""
+  found = set()
+  for node in nodes:
+    if isinstance(node, ast.Import):
+      found |= {alias.name.partition('.')[0] for alias in node.names}
+    elif isinstance(node, ast.ImportFrom):
+      found.add(node.module.partition('.')[0])
+  return found - sys.stdlib_module_names - {'carvana_jax'}
 
 
 class WithoutDependenciesTest(chex.TestCase):

@@ -6,7 +6,6 @@ grey, animated, of 16 bits, of printers' inks, of other colours or not whole.
 """
 
 import functools
-import importlib
 import importlib.util
 import io
 import struct
@@ -162,7 +161,9 @@ def _register_heic() -> None:
   """
   if not _HAS_HEIC:
     raise ValueError(f'is a HEIC image, which needs: {LACKING[".heic"]}')
-  importlib.import_module('pillow_heif').register_heif_opener()
+  import pillow_heif  # here, as it is optional
+
+  pillow_heif.register_heif_opener()
 
 
 def _orientation(image: Image.Image) -> int | None:

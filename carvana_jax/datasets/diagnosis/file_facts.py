@@ -28,6 +28,7 @@ class PhotoFacts(NamedTuple):
   kind: str  # mode and format, such as 'RGB JPEG'
   size: tuple[int, int]  # height, width
   thumbnail: np.ndarray  # uint8 [24, 36], luminance averaged over areas
+  complaint: str = ''  # of its decoder, which had to guess
 
 
 class MaskFacts(NamedTuple):
@@ -88,7 +89,8 @@ def _photo(data):
     image.draft('L', (4 * THUMBNAIL[1], 4 * THUMBNAIL[0]))
     thumbnail = image.convert('L').resize(THUMBNAIL[::-1], Image.Resampling.BOX)
   digest = hashlib.sha256(data).digest()
-  return PhotoFacts(digest, kind, size, np.asarray(thumbnail))
+  complaint = images.check_jpeg(data) if kind.endswith('JPEG') else ''
+  return PhotoFacts(digest, kind, size, np.asarray(thumbnail), complaint)
 
 
 def _mask(data, soft):

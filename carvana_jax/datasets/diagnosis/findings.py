@@ -71,6 +71,7 @@ def diagnose(
     ('empty or full mask', WRONG, f'{masks} masks', extremes),
     ('exact duplicate', WRONG, f'{photos + masks} files', doubles),
     ('split leakage', WRONG, f'{cars} cars', leaks),
+    ('wrong bytes', LOOK, f'{photos} photos', single_files.garbled(facts)),
     ('near duplicate', LOOK, f'{photos} photos', _within(near)),
     ('missing views', LOOK, f'{cars} cars', incomplete),
     ('mask area', LOOK, f'{areas} masks', odd_areas),

@@ -52,6 +52,16 @@ def unreadable(facts: Sequence[Facts]) -> Iterator[Finding]:
         yield Finding(pair, str(file), content, 'a whole image', _REPLACE)
 
 
+def garbled(facts: Sequence[Facts]) -> Iterator[Finding]:
+  """Yields the photos of which decoders have to guess a part."""
+  for x in facts:
+    if isinstance(x.photo, PhotoFacts) and x.photo.complaint:
+      expected = 'no wrong bytes'
+      yield Finding(
+        x.pair, str(x.pair.photo), x.photo.complaint, expected, _REPLACE
+      )
+
+
 def sizes(
   facts: Sequence[Facts], expected: tuple[int, int]
 ) -> Iterator[Finding]:
