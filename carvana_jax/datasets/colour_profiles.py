@@ -11,12 +11,13 @@ have, know no other.
 
 import functools
 import io
-import struct
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 from PIL import ExifTags, Image, ImageCms
+
+from carvana_jax.datasets import icc_files
 
 _ROUNDING = 1  # levels; what changes no colour by more is sRGB already
 _STEP = 15  # levels between the colours that are tried for that
@@ -33,14 +34,6 @@ _UNCALIBRATED = 0xFFFF  # Exif's word for a colour space that is not sRGB
 
 # A PNG this near to sRGB is sRGB, as it is for libpng.
 _GAMMA_ROUNDING, _CHROMATICITY_ROUNDING = 0.05, 0.01
-
-# To the white of profiles (ICC.1:2010, annex E).
-_D50 = np.array([0.9642, 1, 0.8249])
-_BRADFORD = np.array([
-  [0.8951, 0.2664, -0.1614],
-  [-0.7502, 1.7135, 0.0367],
-  [0.0389, -0.0685, 1.0296],
-])  # fmt: skip
 
 
 class _Conversion(NamedTuple):
@@ -74,7 +67,7 @@ def of(image: Image.Image) -> bytes | None:
   if image.format == 'PNG':
     return _of_png(image.info)
   if _is_adobe_by_exif(image):
-    return _matrix_profile(_ADOBE, _ADOBE_GAMMA)
+    return icc_files.write(_ADOBE, _ADOBE_GAMMA)
   return None
 
 
@@ -89,9 +82,9 @@ def _of_png(info):
   ):
     return None
   try:
-    return _matrix_profile(primaries, gamma)
-  except (ZeroDivisionError, np.linalg.LinAlgError, struct.error):
-    return None  # numbers of no meaning
+    return icc_files.write(primaries, gamma)
+  except ValueError:
+    return None
 
 
 def _is_adobe_by_exif(image):
@@ -131,8 +124,9 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
 def deep_to_srgb(pixels: np.ndarray, profile: bytes | None) -> np.ndarray:
   """Converts pixels of 16 bits to sRGB, with 8.
 
-  Pillow hands littleCMS no more than 8 bits, too few for a large colour space.
-  So the colours of 8 bits around each are converted, and mixed.
+  Pillow hands littleCMS no more than 8 bits, too few for the shadows of a large
+  colour space. So what littleCMS does with primaries and curves is done here;
+  of other profiles the 8 bits have to do.
 
   Args:
     pixels: uint16 [H, W], grey, or [H, W, 3], RGB.
@@ -141,48 +135,45 @@ def deep_to_srgb(pixels: np.ndarray, profile: bytes | None) -> np.ndarray:
   Returns:
     uint8 [H, W, 3], RGB.
   """
+  grey = pixels.ndim == 2
   space, transform = _conversion(profile)
-  if pixels.ndim == 2 and space == 'GRAY' and transform:
-    ramp = Image.fromarray(np.arange(256, dtype=np.uint8)[None])
-    levels = np.asarray(ImageCms.applyTransform(ramp, transform))[0, :, 0]
-    curve = np.interp(np.arange(65536) / 257, np.arange(256), levels)
-    pixels = np.rint(curve).astype(np.uint8)[pixels]
-    transform = None
-  elif not transform or space != 'RGB':
-    pixels = cv2.convertScaleAbs(pixels, alpha=1 / 257)  # rounds
-  if pixels.ndim == 2:
+  usable = transform and (space == 'RGB' or (space == 'GRAY' and grey))
+  known = icc_files.read(profile) if usable else None
+  if known is None:
+    levels = cv2.convertScaleAbs(pixels, alpha=1 / 257)  # rounds
+    return np.array(to_srgb(Image.fromarray(levels), profile))
+  if space == 'GRAY':
+    levels = _levels(known.curves[0])[pixels]
+    return cv2.merge([levels] * 3)
+  if grey:
     pixels = cv2.merge([pixels] * 3)
-  if pixels.dtype == np.uint8:
-    return pixels
   found = np.empty(pixels.shape, np.uint8)
+  matrix = np.linalg.solve(_srgb().xyz.T, known.xyz.T)
   for top in range(0, len(pixels), _ROWS):
     rows = slice(top, top + _ROWS)
-    found[rows] = _mixed(pixels[rows], transform)
+    channels = zip(known.curves, cv2.split(pixels[rows]), strict=True)
+    light = cv2.merge([curve[channel] for curve, channel in channels])
+    found[rows] = _levels(cv2.transform(light, matrix))
   return found
 
 
-def _mixed(pixels, transform):
-  """Interpolates in the tetrahedron of converted colours around each pixel."""
-  below = (pixels // 257).astype(np.uint8)
-  share = (pixels % 257).astype(np.float32) / 257
-  red, green, blue = cv2.split(share)
-  # How many of a pixel's shares are larger, each 0, 1 or 2 once.
-  rank = cv2.merge([
-    np.add(green > red, blue > red, dtype=np.uint8),
-    np.add(red >= green, blue > green, dtype=np.uint8),
-    np.add(red >= blue, green >= blue, dtype=np.uint8),
-  ])  # fmt: skip
-  most, least = share.max(2), share.min(2)
-  middle = red + green + blue - most - least
-  total = 0
-  for step, weight in enumerate(
-    [1 - most, most - middle, middle - least, least]
-  ):
-    # 255 becomes 0, which has no weight.
-    corner = Image.fromarray(below + (rank < step).view(np.uint8))
-    colours = np.asarray(ImageCms.applyTransform(corner, transform))
-    total += weight[..., None] * colours
-  return np.rint(total)
+def _levels(light):
+  """Light -> levels of sRGB, uint8."""
+  return _level_of_light()[np.rint(65535 * np.clip(light, 0, 1)).astype(int)]
+
+
+@functools.cache
+def _level_of_light() -> np.ndarray:
+  """Returns uint8 [65536]."""
+  light = np.linspace(0, 1, 65536)
+  return np.rint(255 * np.interp(light, _srgb().curves[0], light)).astype(
+    np.uint8
+  )
+
+
+@functools.cache
+def _srgb() -> icc_files.Primaries:
+  return icc_files.read(srgb())
 
 
 @functools.lru_cache(maxsize=16)
@@ -196,8 +187,10 @@ def _conversion(profile: bytes | None) -> _Conversion:
     if space not in _MODES:
       return unusable
     mode = _MODES[space][0]
+    # Of 256 levels, littleCMS need not save time at the cost of the darkest.
+    flags = ImageCms.Flags.NOOPTIMIZE if mode == 'L' else ImageCms.Flags.NONE
     transform = ImageCms.buildTransform(
-      opened, ImageCms.createProfile('sRGB'), mode, 'RGB'
+      opened, ImageCms.createProfile('sRGB'), mode, 'RGB', flags=flags
     )
   except (OSError, ImageCms.PyCMSError):
     return unusable
@@ -222,29 +215,3 @@ def _of_lab() -> ImageCms.ImageCmsTransform:
   return ImageCms.buildTransform(
     ImageCms.createProfile('LAB'), ImageCms.createProfile('sRGB'), 'LAB', 'RGB'
   )
-
-
-def _matrix_profile(primaries, gamma):
-  """Returns an ICC profile (ICC.1:2001-04) of primaries and a gamma."""
-  x, y = np.reshape(primaries, (4, 2)).T
-  white, *_ = colours = np.stack([x, y, 1 - x - y], -1) / y[:, None]
-  matrix = colours[1:].T
-  matrix = matrix * np.linalg.solve(matrix, white)
-  scale = (_BRADFORD @ _D50) / (_BRADFORD @ white)
-  matrix = np.linalg.solve(_BRADFORD, scale[:, None] * (_BRADFORD @ matrix))
-  fixed = lambda xyz: struct.pack('>3i', *np.rint(65536 * xyz).astype(int))
-  curve = struct.pack('>4sIIHxx', b'curv', 0, 1, round(256 * gamma))
-  tags = {b'wtpt': b'XYZ \0\0\0\0' + fixed(_D50)}
-  for name, column in zip((b'r', b'g', b'b'), matrix.T, strict=True):
-    tags[name + b'XYZ'] = b'XYZ \0\0\0\0' + fixed(column)
-    tags[name + b'TRC'] = curve
-  table, body = struct.pack('>I', len(tags)), b''
-  start = 128 + 4 + 12 * len(tags)
-  for name, content in tags.items():
-    table += struct.pack('>4sII', name, start + len(body), len(content))
-    body += content
-  header = struct.pack(
-    '>IxxxxI4s4s4s12x4s28x12s48x', start + len(body), 0x02400000,
-    b'mntr', b'RGB ', b'XYZ ', b'acsp', fixed(_D50),
-  )  # fmt: skip
-  return header + table + body

@@ -19,6 +19,7 @@ from carvana_jax.datasets import colour_profiles, images
 from carvana_jax.system import image_libraries
 
 _HEIC_ENDINGS = ('.heic', '.heif', '.hif')
+_HEIC_REMEDY = 'pip install pillow-heif'
 _HAS_HEIC = importlib.util.find_spec('pillow_heif') is not None
 
 # How names of files end that can be decoded here, in small letters; and of
@@ -27,9 +28,7 @@ ENDINGS = (
   '.jpg', '.jpeg', '.jpe', '.jfif', '.png', '.webp', '.tif', '.tiff', '.bmp',
   '.avif',
 ) + (_HEIC_ENDINGS if _HAS_HEIC else ())  # fmt: skip
-LACKING = dict.fromkeys(
-  () if _HAS_HEIC else _HEIC_ENDINGS, 'pip install pillow-heif'
-)
+LACKING = dict.fromkeys(() if _HAS_HEIC else _HEIC_ENDINGS, _HEIC_REMEDY)
 
 # Pillow's names of formats, by how their files begin.
 _BEGINNINGS = {
@@ -160,7 +159,7 @@ def _register_heic() -> None:
     ValueError: it is not there.
   """
   if not _HAS_HEIC:
-    raise ValueError(f'is a HEIC image, which needs: {LACKING[".heic"]}')
+    raise ValueError(f'is a HEIC image, which needs: {_HEIC_REMEDY}')
   import pillow_heif  # here, as it is optional
 
   pillow_heif.register_heif_opener()
