@@ -40,6 +40,7 @@ from tests.datasets.carvana_test import (
   write_folders,
   write_zips,
 )
+from tests.helpers import photo_files
 
 CARS = cars_in('train', 2) + cars_in('test', 1)
 CAR, _, TEST_CAR = CARS
@@ -100,6 +101,10 @@ def lose_photo(made):
 
 def cut_photo(made):
   made.train[PHOTO] = made.train[PHOTO][:-200]
+
+
+def garble_photo(made):
+  made.train[PHOTO] = photo_files.garbled(made.train[PHOTO])
 
 
 def cut_mask(made):
@@ -213,13 +218,14 @@ DEFECTS = (
   (leak_mask, 'exact duplicate', 'train_masks/', 'the same pixels'),
   (leak_photo, 'split leakage', 'train/', 'the same file'),
   (mirror_photo, 'split leakage', 'train/', 'mirrored'),
+  (garble_photo, 'wrong bytes', f'train/{PHOTO}', 'Corrupt JPEG data'),
   (encode_again, 'near duplicate', 'train/', 'levels from'),
   (lose_view, 'missing views', CAR, 'no view 5'),
   (erase_third, 'mask area', f'train_masks/{MASK}', 'area'),
   (erase_third, 'neighbouring views', f'train_masks/{MASK}', ''),
   (shift_mask, 'neighbouring views', f'train_masks/{MASK}', 'from the left'),
 )
-LOOK = (encode_again, lose_view, erase_third, shift_mask)
+LOOK = (garble_photo, encode_again, lose_view, erase_third, shift_mask)
 
 
 class DoctorTest(parameterized.TestCase):

@@ -1,5 +1,6 @@
 """The builder `carvana`, on made-up cars in every form of the archives."""
 
+import contextlib
 import dataclasses
 import hashlib
 import io
@@ -20,6 +21,7 @@ from carvana_jax.datasets import spec
 from carvana_jax.datasets.carvana import archives, kaggle, verify
 from carvana_jax.datasets.carvana.carvana_dataset_builder import Builder
 from carvana_jax.system.errors import UserError
+from tests.helpers import photo_files
 
 REAL = pathlib.Path(__file__).parents[2].parent / 'shared' / 'carvana'
 TINY = (256, 384)  # twice 128x192, so that areas are whole pixels
@@ -620,6 +622,17 @@ class BadInputTest(FolderTest):
     spoil(made)
     write_folders(made, self.manual)
     self.assert_refused(*parts)
+
+  def test_wrong_bytes_are_named(self):
+    made = compete(stems(TRAIN, (1, 2, 3)))
+    name = f'{TRAIN}_02.jpg'
+    made.train[name] = photo_files.garbled(made.train[name])
+    write_folders(made, self.manual)
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+      examples = read(prepare(self.manual, self.data))['train']
+    (line,) = [x for x in printed.getvalue().splitlines() if 'wrong' in x]
+    self.assertRegex(line, f'{PHOTO} may look wrong.*Corrupt JPEG.*it is used')
+    self.assertLen(examples, 3)
 
   def test_several_are_counted(self):
     made = compete(stems(TRAIN, (1, 2, 3)))

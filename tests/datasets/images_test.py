@@ -9,6 +9,7 @@ from absl.testing import absltest
 from PIL import Image, UnidentifiedImageError
 
 from carvana_jax.datasets import images
+from tests.helpers import photo_files
 from tests.helpers.commands import ROOT
 
 # Looks at what is the same for all of a process.
@@ -77,6 +78,27 @@ class ImagesTest(absltest.TestCase):
   def test_not_an_image(self):
     with self.assertRaises(ValueError):
       images.decode_photo(b'no image')
+
+  def test_jpg_with_wrong_bytes(self):
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (64, 96, 3), np.uint8)
+    whole = encode(noise, 'JPEG')
+    self.assertEqual(images.check_jpeg(whole), '')
+    garbled = photo_files.garbled(whole)
+    pixels, complaint = images.decode_jpeg(garbled)
+    self.assertStartsWith(complaint, 'Corrupt JPEG data: ')
+    self.assertEqual(images.check_jpeg(garbled), complaint)
+    with Image.open(io.BytesIO(garbled)) as image:
+      np.testing.assert_array_equal(pixels, np.asarray(image))
+    np.testing.assert_array_equal(images.decode_photo(garbled), pixels)
+
+  def test_jpg_that_is_not_whole(self):
+    data = encode(np.zeros((64, 96, 3), np.uint8), 'JPEG')
+    for damaged in (data[:-2], data[:100], data[:2]):
+      with self.assertRaises(ValueError):
+        images.decode_jpeg(damaged)
+      with self.assertRaises(OSError):
+        images.check_jpeg(damaged)
 
   def test_colours_survive_encoding(self):
     pixels = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)

@@ -1,6 +1,7 @@
 """Which photos are found, under which names, and that they can be read."""
 
 import concurrent.futures
+import contextlib
 import io
 import os
 import pathlib
@@ -16,6 +17,7 @@ from PIL import Image
 from carvana_jax.inference import photos
 from carvana_jax.system import zip_archives
 from carvana_jax.system.errors import UserError
+from tests.helpers import photo_files
 
 
 def jpg(level=0, **options):
@@ -238,6 +240,20 @@ class PhotosTest(chex.TestCase):
     upright, turned = photos.find(str(path))
     np.testing.assert_array_equal(upright.pixels(), np.full((16, 32, 3), 50))
     np.testing.assert_array_equal(turned.pixels(), np.full((32, 16, 3), 99))
+
+  def test_wrong_bytes(self):
+    (self.root / 'a.jpg').write_bytes(photo_files.garbled(jpg(50)))
+    (photo,) = photos.find(str(self.root))
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+      self.assertEqual(photo.pixels().shape, (16, 32, 3))
+    (line,) = printed.getvalue().splitlines()
+    self.assertRegex(
+      line, r'a.jpg may look wrong.*\(Corrupt JPEG.*\); it is used'
+    )
+    with self.assertRaisesRegex(
+      UserError, 'a.jpg may look .* replace or remove'
+    ):
+      photo.pixels(strict=True)
 
   def test_no_photo_in_spite_of_its_name(self):
     self.add('a.jpg')

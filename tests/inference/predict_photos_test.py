@@ -1,5 +1,7 @@
 """What is written of photos, what is kept, and what is refused."""
 
+import contextlib
+import io
 import pathlib
 import tempfile
 
@@ -16,6 +18,7 @@ from carvana_jax.inference import (
   predict_photos,
 )
 from carvana_jax.system.errors import UserError
+from tests.helpers import photo_files
 from tests.inference.predictor_test import run_of
 
 
@@ -186,6 +189,46 @@ class PredictTest(chex.TestCase):
     with Image.open(self.output / 'a_cutout.webp') as picture:
       self.assertEqual((picture.mode, picture.size), ('RGBA', (96, 33)))
     self.assertGreater((self.output / 'a_mask.png').stat().st_mtime_ns, before)
+
+  def test_products_are_in_srgb(self):
+    self.add('a.png')
+    self.predict(cutout='png', background=outputs.background('white'))
+    with Image.open(self.output / 'a_cutout.png') as picture:
+      self.assertIn('srgb', picture.info)
+    with Image.open(self.output / 'a_composite.jpg') as picture:
+      self.assertIn('icc_profile', picture.info)
+
+  def test_colours_of_photo_and_background(self):
+    space = photo_files.SPACES['adobe']
+    stored = np.full((64, 96, 3), [180, 220, 90], np.uint8)
+    expected = photo_files.to_srgb(stored[0, 0] / 255, *space)
+    self.assertGreater(np.abs(expected - stored[0, 0]).max(), 20)
+    profile = photo_files.rgb_profile(*space)
+    for name in ('photos/a.png', 'sea.png'):
+      Image.fromarray(stored).save(self.root / name, icc_profile=profile)
+    background = outputs.background(str(self.root / 'sea.png'))
+    chex.assert_trees_all_close(
+      background.astype(float), np.broadcast_to(expected, (64, 96, 3)), atol=2
+    )
+    self.predict(cutout='png', background=background)
+    with Image.open(self.output / 'a_cutout.png') as picture:
+      cut = np.asarray(picture).astype(float)
+    chex.assert_trees_all_close(cut[30, 50, :3], expected, atol=2)
+    self.assertEqual(cut[30, 50, 3], 255)
+
+  def test_wrong_bytes(self):
+    self.add('a.png')
+    rng = np.random.default_rng(0)
+    noise = Image.fromarray(rng.integers(0, 256, (64, 96, 3), np.uint8))
+    data = photo_files.garbled(photo_files.encode(noise, 'JPEG'))
+    (self.photos / 'b.jpg').write_bytes(data)
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+      self.assertEmpty(self.predict())
+    self.assertEqual(printed.getvalue().count('b.jpg may look wrong'), 1)
+    self.assertTrue((self.output / 'b_mask.png').exists())
+    (self.output / 'b_mask.png').unlink()
+    with self.assertRaisesRegex(UserError, 'b.jpg may look wrong .*; replace'):
+      self.predict(strict=True)
 
   def test_backgrounds(self):
     self.assertIsNone(outputs.background(None))

@@ -7,6 +7,7 @@ import zlib
 from absl.testing import absltest
 from PIL import Image
 
+from tests.helpers import photo_files
 from tests.malformed import command
 from tests.malformed.case import (
   Case,
@@ -68,8 +69,11 @@ def text_bomb():
   return png(16, 16, chunk(b'zTXt', b'Comment\0\0' + packed))
 
 
-JPG, PNG, WEBP = (encoded(gradient(), kind) for kind in ('JPEG', 'PNG', 'WEBP'))
-NO_IMAGE = ('is no JPG, PNG or WebP image', 'replace or remove it')
+JPG, PNG, WEBP, TIFF, BMP, AVIF = (
+  encoded(gradient(), kind)
+  for kind in ('JPEG', 'PNG', 'WEBP', 'TIFF', 'BMP', 'AVIF')
+)
+NO_IMAGE = ('is no JPG, PNG, WebP, TIFF', 'replace or remove it')
 DAMAGED = ('is damaged', 'replace or remove it')
 BOMB = ('has more than 200 megapixels', 'replace or remove it')
 
@@ -90,9 +94,11 @@ PHOTOS = {
   'gif_named_jpg': ('gif.jpg', encoded(gradient(), 'GIF'), NO_IMAGE),
   'tiff_of_floats_named_png': (
     'tiff.png', encoded(Image.new('F', (16, 16), float('nan')), 'TIFF'),
-    NO_IMAGE,
+    ('has numbers of 32 bits', 'replace or remove it'),
   ),
-  'bmp_named_jpg': ('bmp.jpg', encoded(gradient(), 'BMP'), NO_IMAGE),
+  'half_tiff': ('half_tiff.jpg', TIFF[: len(TIFF) // 2], DAMAGED),
+  'half_bmp': ('half_bmp.jpg', BMP[: len(BMP) // 2], DAMAGED),
+  'half_avif': ('half_avif.jpg', AVIF[: len(AVIF) // 2], DAMAGED),
   'png_of_no_pixels': ('none.png', png(0, 16), NO_IMAGE),
   'png_of_a_header': ('header.png', png(16, 16), DAMAGED),
   'png_bomb': ('bomb.png', black_png(30_000, 30_000), BOMB),
@@ -184,6 +190,15 @@ def two_names(root):
 
 
 OTHERS = [
+  *(
+    Case(
+      f'strict_{verb}_wrong_bytes',
+      photo_in_folder('garbled.jpg', photo_files.garbled(JPG)),
+      f'{verb} --workdir={{run}} --input=photos --output={output} --strict',
+      ('photos/garbled.jpg may look wrong in parts (Corrupt JPEG', 'replace'),
+    )
+    for verb, output in (('predict', 'o'), ('submit', 's.csv --size=64x96'))
+  ),
   Case(
     'file_of_100_GiB',
     huge_file,
