@@ -56,7 +56,7 @@ def opened(
     ValueError: it is damaged. Pillow's decoders raise other kinds of
       exceptions, too.
   """
-  with _without_pillows_limit:
+  with without_pillows_limit:
     image = Image.open(stream, formats=formats)
   if image.width * image.height > MOST_PIXELS:
     raise TooLargeError(f'has more than {MOST_PIXELS // 10**6} megapixels')
@@ -230,4 +230,4 @@ class _WithoutPillowsLimit:
         Image.MAX_IMAGE_PIXELS = self._limit
 
 
-_without_pillows_limit = _WithoutPillowsLimit()
+without_pillows_limit = _WithoutPillowsLimit()

@@ -180,7 +180,8 @@ def _stored(image: Image.Image, data: bytes) -> np.ndarray:
   """Decodes an image that is no JPG: uint8 [H, W, 3], sRGB, not turned."""
   profile = colour_profiles.of(image)
   image_libraries.take_libtiff_errors()
-  image.load()
+  with images.without_pillows_limit:  # which Pillow also has for TIFF's pixels
+    image.load()
   if image_libraries.take_libtiff_errors():
     raise ValueError('there are errors')
   if _is_deep(image, data):
@@ -226,7 +227,10 @@ def _deep_pixels(
       return pixels, None
     return pixels, images.mask_pixels(pixels != image.info['transparency'])
   is_png = image.format == 'PNG'
-  data = _without_words(data) if is_png else data
+  if is_png:
+    # Checksums, which Pillow passes over when it decodes.
+    images.opened(io.BytesIO(data), ['PNG']).verify()
+    data = _without_words(data)
   pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
   if pixels is None or pixels.dtype != np.uint16 or pixels.ndim != 3:
     raise ValueError('OpenCV does not know it')

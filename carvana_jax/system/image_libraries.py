@@ -1,6 +1,7 @@
 """How OpenCV and Pillow behave in a command's process."""
 
 import ctypes
+import logging
 import threading
 import warnings
 
@@ -26,6 +27,7 @@ def configure() -> None:
   # It is no news to users what is not quite right in a file, such as a tag of
   # Exif; and what is wrong, commands say with the file's name.
   warnings.filterwarnings('ignore', module=r'PIL\.')
+  logging.getLogger('PIL').setLevel(logging.CRITICAL)
   cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
   pillow = ctypes.CDLL(Image.core.__file__)
   # Not where libtiff is a part of Pillow that shows no names: it prints there.

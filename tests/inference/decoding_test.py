@@ -492,6 +492,14 @@ class FormatsTest(parameterized.TestCase):
     decoded = decoding.decode(encode(np.full((1, 1, 3), 255), kind))
     np.testing.assert_allclose(decoded, [[[255, 255, 255]]], atol=2)
 
+  def test_large_tiff_is_no_bomb(self):
+    # As if Pillow's limit were 6 pixels: it warns of more, and refuses 12.
+    data = tiff(np.full((5, 3), 7, np.uint8), 1)
+    self.enterContext(mock.patch.object(Image, 'MAX_IMAGE_PIXELS', 6))
+    with warnings.catch_warnings():
+      warnings.simplefilter('error')
+      self.check(data, np.full((5, 3), 7))
+
   def test_bombs(self):
     large = bytearray(encode([[1]], 'BMP'))
     large[18:26] = struct.pack('<ii', 40_000, 40_000)
@@ -567,6 +575,18 @@ class ComplaintsTest(parameterized.TestCase):
     data[middle : middle + 20] = b'\xff' * 20
     with self.assertRaisesRegex(ValueError, '^is damaged'):
       self.decode(bytes(data))
+
+  def test_garbled_deep_png(self):
+    pixels = np.random.default_rng(0).integers(0, 65536, (64, 64, 3), np.uint16)
+    data = bytearray(cv2.imencode('.png', pixels)[1].tobytes())
+    data[len(data) // 2] ^= 1
+    with self.assertRaisesRegex(ValueError, '^is damaged$'):
+      self.decode(bytes(data))
+
+  def test_tiff_of_very_many_channels(self):
+    data = tiff(np.zeros((2, 2, 30), np.uint8), 2)
+    with self.assertRaisesRegex(ValueError, '^is damaged, or a TIFF'):
+      self.decode(data)
 
   def test_odd_words_are_no_news(self):
     odd = [(34016, 3, [1]), (65000, 3, [2])]
