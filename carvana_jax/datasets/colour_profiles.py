@@ -166,9 +166,8 @@ def _levels(light):
 def _level_of_light() -> np.ndarray:
   """Returns uint8 [65536]."""
   light = np.linspace(0, 1, 65536)
-  return np.rint(255 * np.interp(light, _srgb().curves[0], light)).astype(
-    np.uint8
-  )
+  stored = np.interp(light, _srgb().curves[0], light)
+  return np.rint(255 * stored).astype(np.uint8)
 
 
 @functools.cache
@@ -205,9 +204,8 @@ def _changes_nothing(transform, mode):
   colours = colours.reshape(len(levels), -1, 3)
   image = Image.fromarray(colours if mode == 'RGB' else colours[..., 0])
   converted = np.asarray(ImageCms.applyTransform(image, transform))
-  return cv2.norm(
-    converted, np.asarray(image.convert('RGB')), cv2.NORM_INF
-  ) <= (_ROUNDING)
+  change = cv2.absdiff(converted, np.asarray(image.convert('RGB')))
+  return change.max() <= _ROUNDING
 
 
 @functools.cache

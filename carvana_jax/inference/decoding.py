@@ -41,6 +41,7 @@ _BEGINNINGS = {
   b'MM\0+': 'TIFF',
   b'BM': 'BMP',
 }
+_LONGEST_FTYP = 256  # bytes
 _AVIF_BRANDS = {b'avif', b'avis'}
 _HEIC_BRANDS = {b'heic', b'heix', b'heim', b'heis', b'hevc', b'hevx', b'mif1'}
 
@@ -130,7 +131,7 @@ def _open(data: bytes) -> Image.Image:
 def _kind(data: bytes) -> str | None:
   """Returns the name of a file's format, None where it is none of ours."""
   if data[4:8] == b'ftyp':  # brands: the main one, a version, all of them
-    box = data[8 : int.from_bytes(data[:4])]
+    box = data[8 : min(int.from_bytes(data[:4]), _LONGEST_FTYP)]
     brands = {box[at : at + 4] for at in range(0, len(box), 4)}
     if brands & _AVIF_BRANDS:
       return 'AVIF'
@@ -179,19 +180,21 @@ def _orientation(image: Image.Image) -> int | None:
 def _stored(image: Image.Image, data: bytes) -> np.ndarray:
   """Decodes an image that is no JPG: uint8 [H, W, 3], sRGB, not turned."""
   profile = colour_profiles.of(image)
-  image_libraries.take_libtiff_errors()
+  image_libraries.libtiff_failed()  # before
   with images.without_pillows_limit:  # which Pillow also has for TIFF's pixels
     image.load()
-  if image_libraries.take_libtiff_errors():
-    raise ValueError('there are errors')
+  if image_libraries.libtiff_failed():
+    raise ValueError('libtiff has found an error')
   if _is_deep(image, data):
     pixels, opacity = _deep_pixels(image, data)
     return _on_white(colour_profiles.deep_to_srgb(pixels, profile), opacity)
-  opacity = None
+  opacity, is_bmp = None, image.format == 'BMP'
   if image.has_transparency_data:
     opaque = 'L' if image.mode in ('L', 'LA') else 'RGB'
     image = image.convert('RGBA')
     opacity = np.asarray(image.getchannel('A'))
+    if is_bmp and not opacity.any():
+      opacity = None  # as in browsers, since many programs leave it 0
     image = image.convert(opaque)
   elif image.mode == '1':
     image = image.convert('L')

@@ -8,12 +8,12 @@ import warnings
 import cv2
 from PIL import Image
 
-_libtiff = threading.local()  # errors: of this thread
+_libtiff = threading.local()  # failed: whether it has, in this thread
 
 
 @ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_void_p)
 def _on_libtiff_error(module, text, arguments):
-  _libtiff.errors = [*getattr(_libtiff, 'errors', ()), text.decode()]
+  _libtiff.failed = True
 
 
 def configure() -> None:
@@ -35,13 +35,10 @@ def configure() -> None:
     pillow.TIFFSetErrorHandler(_on_libtiff_error)
 
 
-def take_libtiff_errors() -> list[str]:
-  """Returns what Pillow's libtiff has told this thread since the last call.
+def libtiff_failed() -> bool:
+  """Returns whether libtiff found an error in this thread since the last call.
 
-  Pillow itself overlooks some of it, and shows what is left of the image.
-
-  Returns:
-    The errors, with signs for numbers as in `printf`.
+  Pillow overlooks some of them, and shows what is left of the image.
   """
-  errors, _libtiff.errors = getattr(_libtiff, 'errors', []), []
-  return errors
+  failed, _libtiff.failed = getattr(_libtiff, 'failed', False), False
+  return failed

@@ -468,6 +468,8 @@ class FormatsTest(parameterized.TestCase):
     ).ljust(108, b'\0')  # fmt: skip
     data = b'BM' + struct.pack('<IHHI', 126, 0, 0, 122) + header
     self.check(data + bytes([200, 100, 0, 51]), [[[204, 224, 244]]])
+    # Of programs that write no opacity.
+    self.check(data + bytes([200, 100, 0, 0]), [[[0, 100, 200]]])
 
   def test_runs_in_bmp(self):
     palette = b''.join(bytes([level] * 3 + [0]) for level in range(256))
