@@ -17,7 +17,7 @@ from carvana_jax.system import cli
 
 if __name__ == '__main__':
   flags.DEFINE_string('workdir', None, 'Folder of the run.', required=True)
-  flags.DEFINE_string('image', None, 'The photo, a JPG or PNG.', required=True)
+  flags.DEFINE_string('image', None, 'The photo.', required=True)
   flags.DEFINE_string(
     'output',
     None,
