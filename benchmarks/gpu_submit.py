@@ -21,7 +21,7 @@ import pathlib
 import tempfile
 
 from benchmarks import predict, workers
-from carvana_jax.inference import photos
+from carvana_jax.inference import finding
 from carvana_jax.system import files
 
 
@@ -29,7 +29,7 @@ def main() -> None:
   """The command line."""
   args = flags.FLAGS
   json_file = workers.output_file(args.json)
-  found = photos.find(args.input)
+  found = finding.find(args.input)
   size = found[0].pixels().shape[:2]
   with tempfile.TemporaryDirectory() as root:
     root = pathlib.Path(root)

@@ -51,7 +51,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from benchmarks import stages
-from carvana_jax.inference import photos
+from carvana_jax.inference import finding, photos
 from carvana_jax.submission import parts
 from carvana_jax.system import files
 from carvana_jax.system.errors import UserError
@@ -338,7 +338,7 @@ def main() -> None:
     raise UserError(f'--input={folder} is no folder; unpack the photos.')
   if args.images < _FEWEST:
     raise UserError(f'--images={args.images} must be at least {_FEWEST}.')
-  found = photos.find(str(folder))
+  found = finding.find(str(folder))
   size = found[0].pixels().shape[:2]
   for made in (output, report.parent):
     made.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from carvana_jax.datasets import spec
-from carvana_jax.inference import decoding, networks, photos, predictor
+from carvana_jax.inference import decoding, finding, networks, photos, predictor
 from carvana_jax.masks import from_logits
 from carvana_jax.submission import parts, rle
 
@@ -53,7 +53,7 @@ def measure(workdir: str, folder: str, count: int) -> dict[str, Cost]:
   # Before JAX starts as many threads as there are cores.
   os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
   nets = networks.load([workdir], tuned=False)
-  found = {photo.file: photo for photo in photos.find(folder)[:count]}
+  found = {photo.file: photo for photo in finding.find(folder)[:count]}
   cars = photos.group_by_car(list(found), nets.multiview)
   for _ in range(2):  # the first time, memory is new and has to be fetched
     clock = Clock(count)

@@ -58,7 +58,13 @@ if __name__ == '__main__':
 
 import sys
 
-from carvana_jax.inference import networks, outputs, photos, predict_photos
+from carvana_jax.inference import (
+  finding,
+  networks,
+  outputs,
+  photos,
+  predict_photos,
+)
 from carvana_jax.parallel import compilation_cache, devices, shares
 from carvana_jax.system import files
 
@@ -79,7 +85,7 @@ def main() -> None:
     args.background,
     args.shadow,
   )
-  found = photos.find(args.input)
+  found = finding.find(args.input, args.recursive, own=[output])
   nets = networks.load(args.workdir, args.tuned, args.fine)
   settings = photos.origin(args.input, found)
   if not predict_photos.predict_share(

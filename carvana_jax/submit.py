@@ -43,7 +43,7 @@ if __name__ == '__main__':
 import sys
 
 from carvana_jax.datasets import spec
-from carvana_jax.inference import networks, photos
+from carvana_jax.inference import finding, networks, photos
 from carvana_jax.parallel import compilation_cache, devices, shares
 from carvana_jax.submission import make
 from carvana_jax.system import files
@@ -56,7 +56,9 @@ def main() -> None:
   size = spec.parse_size(args.size)
   if args.check:
     path = files.absolute(args.check)
-    if not make.print_problems(path, args.sample, args.input, size):
+    if not make.print_problems(
+      path, args.sample, args.input, size, args.recursive
+    ):
       sys.exit(1)
     return
   for name in ('workdir', 'input', 'output'):
@@ -67,7 +69,9 @@ def main() -> None:
   compilation_cache.use()
   output = make.output_file(args.output)
   share = shares.of_this_process(args.process_id, args.num_processes)
-  found = photos.find(args.input)
+  found = finding.find(
+    args.input, args.recursive, flat=True, own=make.files_of(output)
+  )
   rows = make.rows_of(found, args.sample)
   nets = networks.load(args.workdir, args.tuned, args.fine)
   settings = {'size': args.size, **photos.origin(args.input, found)}

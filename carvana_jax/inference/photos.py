@@ -1,23 +1,19 @@
-"""Users' photos, in a folder, a file, a pattern of files or a ZIP.
+"""Users' photos: their names, and how they are read.
 
-    for photo in photos.find('photos.zip'):
+    for photo in finding.find('photos.zip'):
       pixels = photo.pixels()
 
-A ZIP is read member by member and never unpacked: a member's path is only
-looked at. Several threads may read at once.
+Several threads may read at once.
 """
 
 import dataclasses
 import functools
-import glob
 import hashlib
-import itertools
+import importlib.util
 import json
 import os
-import re
-import stat
-import zipfile
-from collections.abc import Callable, Iterable, Sequence
+import posixpath
+from collections.abc import Callable, Sequence
 from typing import IO, TypeVar
 
 import numpy as np
@@ -29,12 +25,17 @@ from carvana_jax.system.errors import UserError
 
 T = TypeVar('T')
 
-_ENDINGS = ('.jpg', '.jpeg', '.png', '.webp')
-
-# Outputs are named after photos: NAME_mask.png.tmp and the like must fit into
-# the 255 bytes of most file systems, and a message into its line.
-_LONGEST_NAME = 200  # bytes
-_UNPRINTABLE = re.compile('[\x00-\x1f\x7f\ud800-\udfff]')
+# Of files that are taken for photos, and of those that would be if something
+# were installed.
+ENDINGS = (
+  '.jpg', '.jpeg', '.jpe', '.jfif', '.png', '.webp', '.tif', '.tiff', '.bmp',
+  '.avif',
+)  # fmt: skip
+LACKING = {}
+if importlib.util.find_spec('pillow_heif'):
+  ENDINGS += ('.heic', '.heif')
+else:
+  LACKING = dict.fromkeys(('.heic', '.heif'), 'pip install pillow-heif')
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -42,23 +43,26 @@ class Photo:
   """A photo that has been found, but not looked at.
 
   Attributes:
-    file: the name of its file, without folder: a.jpg.
+    file: the path of its file below what was given, always with slashes, and
+      without any part that leads out of there: a.jpg or car1/a.jpg.
     label: what messages call it: photos/a.jpg or photos.zip:train/a.jpg.
     open: opens the file for reading.
     size: returns the file's bytes, without reading it.
+    folder: where the file is; None in a ZIP.
   """
 
   file: str
   label: str
   open: Callable[[], IO[bytes]]
   size: Callable[[], int]
+  folder: str | None = None
 
   def __str__(self) -> str:
     return self.label
 
   @property
   def name(self) -> str:
-    """The file's name without ending, after which outputs are named."""
+    """The file's path without ending, after which outputs are named."""
     return os.path.splitext(self.file)[0]
 
   def read(self) -> bytes:
@@ -102,47 +106,12 @@ class Photo:
     return decoded
 
 
-def find(text: str) -> list[Photo]:
-  """Finds the photos of a folder, file, pattern or ZIP.
-
-  Photos are files that end in .jpg, .jpeg, .png or .webp and are not hidden. In
-  a folder only its own files count, in a ZIP those at any depth.
-
-  Args:
-    text: what the user gave; `~` is the home folder, and what does not exist
-      is a pattern, in which `**` stands for any folders.
-
-  Returns:
-    The photos in the order of their names.
-
-  Raises:
-    UserError: there are no photos, two have the same name, outputs cannot be
-      named after a photo, or a folder or ZIP can't be read.
-  """
-  path = os.path.expanduser(text)
-  if os.path.isdir(path):
-    photos = _in_folder(path)
-  elif os.path.isfile(path):
-    is_zip = path.lower().endswith('.zip')
-    photos = _in_zip(path) if is_zip else _on_disk([path])
-  else:
-    matches = glob.glob(path, recursive=True)
-    photos = _on_disk(match for match in matches if os.path.isfile(match))
-  if not photos:
-    raise UserError(
-      f'{text} holds no photo; give --input a folder of JPG, PNG or WebP (not'
-      " of folders), such a file, a pattern in quotes ('photos/*.jpg') or a"
-      ' ZIP.'
-    )
-  return _in_order(photos)
-
-
 def origin(text: str, found: Sequence[Photo]) -> dict[str, str]:
   """Returns which photos they are, for the settings of an output folder.
 
   Args:
     text: what the user gave.
-    found: the photos, as `find` returns them.
+    found: the photos, as `finding.find` returns them.
 
   Returns:
     input, the absolute path, which may be another on each host; and
@@ -165,26 +134,17 @@ def _name_and_size(photo):
     return photo.file, -1
 
 
-def on_disk(path: str) -> Photo:
-  """Returns the photo in a file, whatever the file's name."""
+def on_disk(path: str, file: str | None = None) -> Photo:
+  """Returns the photo in a file, whatever the file's name.
+
+  Args:
+    path: the file.
+    file: the photo's `file`; None for the file's name.
+  """
   opener = functools.partial(_open, path)
   size = functools.partial(os.path.getsize, path)
-  return Photo(os.path.basename(path), path, opener, size)
-
-
-def _in_folder(folder: str) -> list[Photo]:
-  try:
-    with os.scandir(folder) as entries:
-      return _on_disk(entry.path for entry in entries if entry.is_file())
-  except OSError as error:
-    raise UserError(
-      f'{folder} cannot be read ({error.strerror}); change its permissions or'
-      ' give another --input.'
-    ) from error
-
-
-def _on_disk(paths: Iterable[str]) -> list[Photo]:
-  return [on_disk(path) for path in paths if _is_photo(path)]
+  folder, name = os.path.split(path)
+  return Photo(file or name, path, opener, size, folder)
 
 
 def _open(path: str) -> IO[bytes]:
@@ -196,83 +156,17 @@ def _open(path: str) -> IO[bytes]:
   return stream
 
 
-def _in_zip(path: str) -> list[Photo]:
-  """Finds the photos of a ZIP, which stays open while one of them is in use."""
-  try:
-    # One for all threads: `zipfile` locks its reads, and does not close a file
-    # that it was given.
-    archive = zipfile.ZipFile(open(path, 'rb'))  # noqa: SIM115
-  except zip_archives.READ_ERRORS as error:
-    raise UserError(
-      f'{path} is no complete ZIP ({error}); replace it or give another'
-      ' --input.'
-    ) from error
-  photos = []
-  for member in archive.infolist():
-    inside = member.filename.replace('\\', '/')  # of old Windows tools
-    if (
-      _is_photo(inside)
-      and not zip_archives.is_litter(inside.split('/'))
-      and not stat.S_ISLNK(member.external_attr >> 16)  # its bytes are a path
-    ):
-      label = f'{path}:{inside}'
-      _refuse_unreadable_member(member, label)
-      opener = functools.partial(archive.open, member)
-      size = functools.partial(getattr, member, 'file_size')
-      photos.append(Photo(os.path.basename(inside), label, opener, size))
-  return photos
-
-
-def _is_photo(path: str) -> bool:
-  name = os.path.basename(path)
-  return name.lower().endswith(_ENDINGS) and not name.startswith('.')
-
-
-def _refuse_unreadable_member(member: zipfile.ZipInfo, label: str) -> None:
-  if member.flag_bits & 1:
-    raise UserError(
-      f'{label} is encrypted; unpack the ZIP and give --input the folder.'
-    )
-  if member.file_size > zip_archives.MOST_BYTES:
-    raise UserError(
-      f'{label} unpacks to {member.file_size / 2**30:.0f} GiB, too much for a'
-      ' photo; remove it.'
-    )
-
-
-def _in_order(photos: list[Photo]) -> list[Photo]:
-  for photo in photos:
-    _refuse_unusable_name(photo)
-  photos = sorted(photos, key=lambda photo: (photo.name, photo.label))
-  for photo, following in itertools.pairwise(photos):
-    if photo.name == following.name:
-      raise UserError(
-        f'{photo.label} and {following.label} have one name, so their outputs'
-        ' would have one, too; rename one.'
-      )
-  return photos
-
-
-def _refuse_unusable_name(photo: Photo) -> None:
-  # A line break, or a name in another encoding, which can't be printed.
-  if _UNPRINTABLE.search(photo.label):
-    raise UserError(f'{photo.label!r} has unprintable letters; rename it.')
-  if len(photo.name.encode()) > _LONGEST_NAME:
-    raise UserError(
-      f'{photo.label} has a name of more than {_LONGEST_NAME} bytes, too long'
-      ' to name outputs after; shorten it.'
-    )
-
-
 def group_by_car(
   photos: Sequence[T], together: bool, file_of: Callable[[T], str] = str
 ) -> list[list[T]]:
   """Groups photos that are looked at together.
 
+  Photos in different folders show different cars.
+
   Args:
     photos: the photos in any form, such as the names of their files.
     together: whether a network compares the views of a car.
-    file_of: returns the name of a photo's file, CAR_VIEW.jpg.
+    file_of: returns the path of a photo's file, with slashes: CAR_VIEW.jpg.
 
   Returns:
     A list of photos for each car if together, else for each photo.
@@ -284,8 +178,9 @@ def group_by_car(
     return [[photo] for photo in photos]
   cars = {}
   for photo in photos:
-    stem = os.path.splitext(file_of(photo))[0]
-    cars.setdefault(stem.rpartition('_')[0] or stem, []).append(photo)
+    folder, name = posixpath.split(os.path.splitext(file_of(photo))[0])
+    car = posixpath.join(folder, name.rpartition('_')[0] or name)
+    cars.setdefault(car, []).append(photo)
   for car, views in cars.items():
     if len(views) > spec.VIEWS:
       raise UserError(

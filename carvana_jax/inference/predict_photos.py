@@ -1,11 +1,12 @@
 """Writes masks, cut-outs and composites of many photos."""
 
-import os
 import pathlib
 from collections.abc import Sequence
 from typing import Any
 
 from carvana_jax.inference import (
+  finding,
+  folders,
   networks,
   output_folder,
   outputs,
@@ -60,6 +61,7 @@ def predict(
     except UserError as error:
       return photo, error
     for path, content in zip(paths[photo.name], made, strict=True):
+      path.parent.mkdir(parents=True, exist_ok=True)
       files.write(path, content)
     return photo, None
 
@@ -139,14 +141,18 @@ def refuse_folder(
     wanted: what to write for each photo.
 
   Raises:
-    UserError: the photos are in that folder, or it holds files of these names
-      of which no settings.json tells how they were made.
+    UserError: outputs would be written beside photos or over each other, or
+      the folder holds files of these names of which no settings.json tells how
+      they were made.
   """
-  if str(output) in {os.path.dirname(os.path.abspath(x.label)) for x in found}:
+  given = {photo.folder for photo in found} - {None}
+  made = {output} | {(output / photo.name).parent for photo in found}
+  if set(map(folders.identity, given)) & set(map(folders.identity, made)):
     raise UserError(
       f'{output} holds the photos, and masks would be taken for photos; choose '
       'another --output.'
     )
+  finding.refuse_equal_names(found, output)
   if (output / 'settings.json').exists():
     return
   for photo in found:

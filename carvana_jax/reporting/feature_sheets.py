@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from carvana_jax.datasets import images, prepare
-from carvana_jax.inference import photos, predictor
+from carvana_jax.inference import finding, photos, predictor
 from carvana_jax.metrics import overlap
 from carvana_jax.models import layer_table
 from carvana_jax.reporting import feature_colours, feature_maps
@@ -62,7 +62,9 @@ def _input(path, data_config):
   """What the network is given of the photo, uint8 [h, w, C]."""
   if not path.is_file():
     raise UserError(f'{path} is no file; give --image one photo.')
-  (photo,) = photos.find(str(path))
+  photo, *more = finding.look(str(path))[0]
+  if more:
+    raise UserError(f'{path} holds several photos; give --image one of them.')
   car = _car(photo, path) if data_config.multiview else [photo]
   given = predictor.inputs([car], photos.Photo.pixels, [data_config])
   return next(g for p, g in given if p.name == photo.name).inputs[0].image
@@ -70,9 +72,10 @@ def _input(path, data_config):
 
 def _car(photo, path):
   """The views of the photo's car, which are beside it."""
-  beside = photos.find(str(path.parent))
+  beside, _ = finding.look(str(path.parent))
   cars = photos.group_by_car(beside, True, lambda x: x.file)
-  return next(car for car in cars if photo.file in {x.file for x in car})
+  own = (car for car in cars if photo.file in {x.file for x in car})
+  return next(own, [photo])
 
 
 def _refuse_not_finite(outputs, step):

@@ -5,7 +5,13 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
-from carvana_jax.inference import networks, output_folder, photos, predictor
+from carvana_jax.inference import (
+  finding,
+  networks,
+  output_folder,
+  photos,
+  predictor,
+)
 from carvana_jax.masks import from_logits
 from carvana_jax.submission import parts, rle, table
 from carvana_jax.system import files, progress, threads
@@ -29,6 +35,11 @@ def output_file(text: str) -> pathlib.Path:
     raise UserError(f'--output={text} must end in .csv or .csv.gz.')
   files.check_folder(path.parent)
   return path
+
+
+def files_of(output: pathlib.Path) -> list[pathlib.Path]:
+  """Returns what is written for a submission: itself and what is beside it."""
+  return [output, parts.folder_of(output), parts.failures_of(output)]
 
 
 def rows_of(
@@ -166,6 +177,7 @@ def print_problems(
   sample: str | None,
   given: str | None,
   size: tuple[int, int],
+  recursive: bool = False,
 ) -> bool:
   """Prints what Kaggle would refuse in a submission.
 
@@ -173,9 +185,10 @@ def print_problems(
     path: the submission.
     sample: file of a sample_submission.csv, which names the rows; None: the
       photos do.
-    given: where the photos are, see `photos.find`; None, without a sample, if
+    given: where the photos are, see `finding.find`; None, without a sample, if
       any names will do.
     size: (H, W) of the photos.
+    recursive: whether photos in sub-folders count, too.
 
   Returns:
     Whether there is nothing to refuse.
@@ -184,7 +197,8 @@ def print_problems(
   if sample:
     names = table.names_of(files.expand(sample))
   elif given:
-    names = [photo.file for photo in photos.find(given)]
+    found = finding.find(given, recursive, flat=True, own=[path])
+    names = [photo.file for photo in found]
   problems = 0
   for problem in table.find_problems(path, names, size):
     problems += 1

@@ -7,23 +7,37 @@ import io
 import json
 import os
 import pathlib
+import re
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from carvana_jax.system.errors import UserError
 
+_URL = re.compile('[a-z][a-z0-9+.-]*://', re.IGNORECASE)
+
 
 class NoLocksError(OSError):
   """The disk knows no file locks."""
+
+
+def refuse_url(text: str) -> None:
+  """Raises a `UserError` where a URL, or nothing, was given for a path."""
+  if not text:
+    raise UserError('a path is empty; see --help for the flags that need one.')
+  if _URL.match(text):
+    raise UserError(
+      f'{text} is a URL; download it and give the path of the file or folder.'
+    )
 
 
 def expand(path: str | os.PathLike) -> pathlib.Path:
   """Returns a path with the home folder that its `~` or `~user` stands for.
 
   Raises:
-    UserError: there is no such home folder.
+    UserError: there is no such home folder, or the path is a URL.
   """
+  refuse_url(os.fspath(path))
   try:
     return pathlib.Path(path).expanduser()
   except RuntimeError as error:  # pathlib's, which does not name the path

@@ -103,8 +103,9 @@ class WriteTest(chex.TestCase):
       [path.stem for path in paths],
       ['overview', 'saliency', '00_conv0', '01_conv1', '02_logits'],
     )
-    other = photos[0].rename(self.root / 'a_00.bmp')
-    with self.assertRaisesRegex(UserError, 'a_00.bmp holds no photo'):
+    other = self.root / 'notes.txt'
+    other.write_text('none')
+    with self.assertRaisesRegex(UserError, 'notes.txt holds no photo'):
       feature_sheets.write(run_of(config), other, self.root / 'other')
 
   def test_of_many_channels_those_that_vary_most(self):

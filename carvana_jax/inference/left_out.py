@@ -1,0 +1,122 @@
+"""Names the files of an --input that are not used, and says why."""
+
+import os
+from collections.abc import Callable, Iterable
+from typing import IO
+
+from carvana_jax.inference import photos
+from carvana_jax.system import zip_archives
+
+FOLDER = 'folder; --recursive takes its photos'
+RESULTS = 'results of predict or submit'
+SEEN = 'link to a folder above it, or taken already'
+LINK = 'link in a ZIP'
+NO_PHOTO = 'no photo'
+
+_ARCHIVE = 'give it to --input by itself'
+_OTHER_FORMAT = 'save it as JPG, PNG or TIFF'
+
+# What Windows, macOS and Synology's disks put beside photos.
+_LITTER = ('thumbs.db', 'desktop.ini', '$recycle.bin', '__macosx', '@eadir')
+
+# Pictures and cameras' raw files that are not decoded.
+_OTHER_FORMATS = (
+  '.gif', '.jxl', '.jp2', '.j2k', '.jpf', '.psd', '.xcf', '.svg', '.eps',
+  '.pdf', '.tga', '.pcx', '.ico', '.ppm', '.pgm', '.pbm', '.exr', '.hdr',
+  '.3fr', '.arw', '.cr2', '.cr3', '.crw', '.dcr', '.dng', '.erf', '.iiq',
+  '.kdc', '.mef', '.mos', '.mrw', '.nef', '.nrw', '.orf', '.pef', '.raf',
+  '.raw', '.rw2', '.rwl', '.sr2', '.srf', '.srw', '.x3f',
+)  # fmt: skip
+
+# (offset, bytes) that tell a format, and the ending that goes with it.
+_SIGNS = (
+  (0, b'\xff\xd8\xff', '.jpg'),
+  (0, b'\x89PNG\r\n\x1a\n', '.png'),
+  (8, b'WEBP', '.webp'),
+  (0, b'II*\0', '.tif'),
+  (0, b'MM\0*', '.tif'),
+  (6, b'\0\0\0\0', '.bmp'),  # and the letters BM, see `image_ending`
+  (4, b'ftypavi', '.avif'),
+  (4, b'ftyphei', '.heic'),
+  (4, b'ftypmif1', '.heic'),
+  (0, b'GIF8', '.gif'),
+)
+_HEAD = 16  # bytes
+
+_SHOWN = 3  # names for a reason
+_LONGEST = 60  # letters of a name
+
+
+class LeftOut:
+  """Files that are left out, by reason; `str()` is a line, '' for none."""
+
+  def __init__(self):
+    """Constructs the list, which is empty."""
+    self._names = {}
+
+  def add(self, name: str, reason: str) -> None:
+    """Adds a file, or a folder, whose name ends in a slash."""
+    self._names.setdefault(reason, []).append(name)
+
+  def __str__(self) -> str:
+    """Returns how many there are, and a few names for each reason."""
+    if not self._names:
+      return ''
+    count = sum(map(len, self._names.values()))
+    groups = (f'{some(x)} ({reason})' for reason, x in self._names.items())
+    return f'{count} left out: {"; ".join(groups)}'
+
+
+def some(names: Iterable[str]) -> str:
+  """Returns the first names of many, in their order, for a message."""
+  names = sorted(names)
+  shown = ', '.join(map(_short, names[:_SHOWN]))
+  more = len(names) - _SHOWN
+  return f'{shown} … and {more} more' if more > 0 else shown
+
+
+def is_silent(name: str) -> bool:
+  """Returns whether nobody misses a file or folder: hidden, or a system's."""
+  return name.startswith('.') or name.lower() in _LITTER
+
+
+def reason(name: str, open_: Callable[[], IO[bytes]]) -> str:
+  """Returns why a file is not used, and what to do about it.
+
+  Args:
+    name: the file's, whose ending is none of `photos.ENDINGS`.
+    open_: opens the file.
+  """
+  ending = os.path.splitext(name)[1].lower()
+  if ending in photos.LACKING:
+    return f'needs {photos.LACKING[ending]}'
+  if ending in _OTHER_FORMATS:
+    return _OTHER_FORMAT
+  if ending == '.zip':
+    return _ARCHIVE
+  inside = image_ending(open_)
+  if inside in photos.ENDINGS:
+    return f'a photo by its content; let its name end in {inside}'
+  return _OTHER_FORMAT if inside else NO_PHOTO
+
+
+def image_ending(open_: Callable[[], IO[bytes]]) -> str | None:
+  """Returns the ending that goes with a file's content, None for no image."""
+  try:
+    with open_() as stream:
+      head = stream.read(_HEAD)
+  except zip_archives.READ_ERRORS:
+    return None
+  for offset, sign, ending in _SIGNS:
+    if head.startswith(sign, offset) and (
+      ending != '.bmp' or head.startswith(b'BM')
+    ):
+      return ending
+  return None
+
+
+def _short(name):
+  if len(name) > _LONGEST:
+    name = f'{name[: _LONGEST // 2]}…{name[-_LONGEST // 2 :]}'
+  # A line break, or letters of another encoding, which can't be printed.
+  return name if name.isprintable() else repr(name)
