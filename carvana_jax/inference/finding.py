@@ -95,7 +95,7 @@ def look(
     ]
   advice = 'rename one'
   if kind == 'zip' and not recursive and not flat:
-    advice = '--recursive names them with their folders'
+    advice += ', or let --recursive name them with their folders'
   return _in_order(found, advice), rest
 
 

@@ -16,7 +16,7 @@ from benchmarks import predict, stages
 from benchmarks.predict import Course, Sample
 from benchmarks.stages import Cost
 from carvana_jax.datasets import images
-from carvana_jax.inference import photos
+from carvana_jax.inference import finding
 from carvana_jax.system.errors import UserError
 from tests.helpers import saved_run
 
@@ -124,9 +124,9 @@ class CommandTest(chex.TestCase):
     return folder
 
   def test_photos_are_repeated(self):
-    found = photos.find(str(self.add_photos(3, (2, 2))))
+    found = finding.find(str(self.add_photos(3, (2, 2))))
     links = predict.link(found, self.root / 'links', 8)
-    repeated = photos.find(str(links))
+    repeated = finding.find(str(links))
     self.assertLen(repeated, 8)
     self.assertEqual(repeated[4].file, '00001_car_02.png')
     self.assertEqual(repeated[4].read(), found[1].read())

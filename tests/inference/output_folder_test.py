@@ -29,6 +29,13 @@ class CarsTest(chex.TestCase):
       photos.group_by_car(names, together=False), [[x] for x in names]
     )
 
+  def test_folders_tell_cars_apart(self):
+    names = ['a_b/x_1.jpg', 'a_b/x_2.jpg', 'a_b/y.jpg', 'a_c/x_1.jpg']
+    self.assertEqual(
+      photos.group_by_car(names, together=True),
+      [names[:2], names[2:3], names[3:]],
+    )
+
   def test_more_views_than_a_car_has(self):
     names = [f'IMG_{i:04}.png' for i in range(17)]
     with self.assertRaisesRegex(UserError, 'IMG_… names 17 photos'):

@@ -11,6 +11,7 @@ from PIL import Image
 
 from carvana_jax.datasets import images
 from carvana_jax.inference import (
+  finding,
   networks,
   output_folder,
   outputs,
@@ -37,10 +38,10 @@ class PredictTest(chex.TestCase):
     photo[size[0] // 2 :] = 255
     (self.photos / name).write_bytes(images.encode_png(photo))
 
-  def predict(self, strict=False, **wanted):
+  def predict(self, strict=False, recursive=False, **wanted):
     """Returns the photos that failed."""
     nets = networks.Networks([self.run_], self.run_.config.eval)
-    found = photos.find(str(self.photos))
+    found = finding.find(str(self.photos), recursive)
     cars = photos.group_by_car(found, nets.multiview, lambda x: x.file)
     wanted = outputs.Wanted(**wanted)
     predict_photos.refuse_folder(self.output, found, wanted)
@@ -107,6 +108,37 @@ class PredictTest(chex.TestCase):
     with self.assertRaisesRegex(UserError, 'holds the photos'):
       self.predict()
 
+  def test_folders_of_photos_are_told_by_any_name(self):
+    (self.photos / 'car').mkdir()
+    self.add('car/a.png')
+    link = self.root / 'link'
+    link.symlink_to(self.photos)
+    refuse = lambda given, output, **options: predict_photos.refuse_folder(
+      output, finding.find(str(given), **options), outputs.Wanted()
+    )
+    for given, output in (
+      (self.photos / 'car', link / 'car'),
+      (link / 'car', self.photos / 'car'),
+      (link / 'car', self.photos / 'car' / '..' / 'car'),
+    ):
+      with self.assertRaisesRegex(UserError, 'holds the photos'):
+        refuse(given, output)
+    # The masks would be in the folder that mirrors the photos'.
+    with self.assertRaisesRegex(UserError, 'holds the photos'):
+      refuse(self.photos, link, recursive=True)
+    refuse(self.photos / 'car', link)
+    refuse(self.photos, link / 'out', recursive=True)
+
+  def test_outputs_mirror_folders(self):
+    (self.photos / 'car').mkdir()
+    self.add('a.png')
+    self.add('car/a.png')
+    self.assertEmpty(self.predict(recursive=True))
+    self.assertEqual(
+      sorted(self.output.rglob('*.png')),
+      [self.output / 'a_mask.png', self.output / 'car' / 'a_mask.png'],
+    )
+
   def test_photos_too_large_for_a_format_stop_nothing(self):
     self.add('a.png')
     self.add('b.png', (2, 17000))
@@ -137,7 +169,7 @@ class PredictTest(chex.TestCase):
       self.add(name)
     (self.photos / 'e.png').write_bytes(b'no image')
     nets = networks.Networks([self.run_], self.run_.config.eval)
-    found = photos.find(str(self.photos))
+    found = finding.find(str(self.photos))
 
     def predict(*share):
       return predict_photos.predict_share(

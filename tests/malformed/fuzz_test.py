@@ -23,7 +23,7 @@ from carvana_jax.configs import cnn256, default, vgg19_unet512
 from carvana_jax.datasets import spec
 from carvana_jax.datasets.carvana import archives, file_listing
 from carvana_jax.evaluation import results
-from carvana_jax.inference import photos
+from carvana_jax.inference import finding
 from carvana_jax.masks import composite
 from carvana_jax.models import vgg_weights
 from carvana_jax.system import config_fields, files
@@ -148,7 +148,7 @@ class FuzzTest(chex.TestCase):
   )
   def test_photos(self, data):
     path = write(self.root, 'a.jpg', data)
-    (photo,) = photos.find(str(path))
+    (photo,) = finding.find(str(path))
     pixels = self.read(photo.pixels, name=str(path))
     if pixels is not None:
       self.assertEqual(pixels.dtype, np.uint8)
@@ -169,7 +169,7 @@ class FuzzTest(chex.TestCase):
   )  # fmt: skip
   def test_archives(self, data):
     path = write(self.root, 'train.zip', data)
-    for photo in self.read(photos.find, str(path), name=str(path)) or ():
+    for photo in self.read(finding.find, str(path), name=str(path)) or ():
       self.read(photo.read, name=str(path))
     masks = zipped({f'{CAR}_01_mask.gif': b'mask'})
     write(self.root, 'train_masks.zip', masks)

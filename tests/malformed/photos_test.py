@@ -282,13 +282,13 @@ OTHERS = [
     'photo_that_is_a_link_to_nowhere',
     lambda root: (root / 'a.jpg').symlink_to('nowhere.jpg'),
     'predict --workdir={run} --input=a.jpg --output=masks',
-    ('a.jpg holds no photo', 'give --input a folder'),
+    ('a.jpg is a link to nowhere', 'give another --input'),
   ),
   Case(
     'photo_that_is_a_pipe',
     lambda root: os.mkfifo(root / 'a.jpg'),
     'predict --workdir={run} --input=a.jpg --output=masks',
-    ('a.jpg holds no photo', 'give --input a folder'),
+    ('a.jpg is neither a file nor a folder', 'give another --input'),
   ),
   Case(
     'features_of_a_folder',

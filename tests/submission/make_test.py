@@ -15,7 +15,7 @@ import chex
 import numpy as np
 
 from carvana_jax.datasets import images
-from carvana_jax.inference import networks, photos
+from carvana_jax.inference import finding, networks, photos
 from carvana_jax.submission import make, parts, rle
 from carvana_jax.system.errors import UserError
 from tests.helpers import saved_run
@@ -42,7 +42,7 @@ class SubmitTest(chex.TestCase):
     size = '64x96' if multiview else '32x48'
     run = run_of(size, multiview)
     nets = networks.Networks([run], run.config.eval)
-    found = photos.find(str(self.photos))
+    found = finding.find(str(self.photos))
     rows = make.rows_of(found, sample)
     settings = photos.origin(str(self.photos), found)
     self.is_well = make.submit(

@@ -14,7 +14,7 @@ import chex
 import numpy as np
 from PIL import Image
 
-from carvana_jax.inference import photos
+from carvana_jax.inference import finding, photos
 from carvana_jax.system import zip_archives
 from carvana_jax.system.errors import UserError
 from tests.helpers import photo_files
@@ -28,7 +28,7 @@ def jpg(level=0, **options):
   return stream.getvalue()
 
 
-class PhotosTest(chex.TestCase):
+class FindTest(chex.TestCase):
   def setUp(self):
     super().setUp()
     self.root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
@@ -50,7 +50,7 @@ class PhotosTest(chex.TestCase):
         archive.writestr(name, content)
     return path
 
-  def found(self, text='.'):
+  def found(self, text='.', **options):
     """(name, label, text) of what is found, labels relative to the folder."""
     return [
       (
@@ -58,12 +58,20 @@ class PhotosTest(chex.TestCase):
         photo.label.removeprefix(f'{self.root}/'),
         photo.read().decode(),
       )
-      for photo in photos.find(os.path.join(self.root, text))
+      for photo in finding.find(os.path.join(self.root, text), **options)
     ]
 
-  def refused(self, pattern, text='.'):
+  def names(self, text='.', **options):
+    """The names of the photos, as outputs have them."""
+    return [name for name, _, _ in self.found(text, **options)]
+
+  def left_out(self, text='.', **options):
+    """The line on what is left out."""
+    return str(finding.look(os.path.join(self.root, text), **options)[1])
+
+  def refused(self, pattern, text='.', **options):
     with self.assertRaisesRegex(UserError, pattern) as raised:
-      photos.find(os.path.join(self.root, text))
+      finding.find(os.path.join(self.root, text), **options)
     self.assertNotIn('\n', str(raised.exception))
 
   def test_folder(self):
@@ -71,7 +79,6 @@ class PhotosTest(chex.TestCase):
     self.add(*names, 'notes.txt', '.d.jpg', 'deeper/e.jpg', 'jpg')
     (self.root / 'folder.jpg').mkdir()
     (self.root / 'f.jpg').symlink_to(self.root / 'b.JPG')
-    (self.root / 'nowhere.jpg').symlink_to(self.root / 'missing.jpg')
     self.assertEqual(
       self.found(),
       [
@@ -86,26 +93,36 @@ class PhotosTest(chex.TestCase):
   def test_file(self):
     self.add('a.jpg', 'b.jpg', 'c.txt')
     self.assertEqual(self.found('a.jpg'), [('a', 'a.jpg', 'a.jpg')])
-    self.refused('c.txt holds no photo; give --input', 'c.txt')
+    self.refused(r'c.txt holds no photo \(no photo\); give --input', 'c.txt')
 
   def test_home(self):
     self.add('a.jpg')
     with mock.patch.dict(os.environ, HOME=str(self.root)):
-      self.assertEqual(photos.find('~/a.jpg')[0].read(), b'a.jpg')
-      self.assertEqual(photos.find('~/*.jpg')[0].read(), b'a.jpg')
+      self.assertEqual(finding.find('~/a.jpg')[0].read(), b'a.jpg')
+      self.assertEqual(finding.find('~/*.jpg')[0].read(), b'a.jpg')
 
   def test_pattern(self):
     self.add('x/b.jpg', 'y/a.png', 'y/z/c.jpg', 'x/.d.jpg', 'x/e.txt')
     (self.root / 'x/folder.jpg').mkdir()
     labels = lambda text: [label for _, label, _ in self.found(text)]
-    self.assertEqual(labels('*/*'), ['y/a.png', 'x/b.jpg'])
+    self.assertEqual(labels('*/*'), ['x/b.jpg', 'y/a.png'])
     self.assertEqual(labels('**/*.jpg'), ['x/b.jpg', 'y/z/c.jpg'])
-    self.refused('holds no photo', '*.jpg')
+    self.assertEqual(
+      self.left_out('*/*'),
+      '3 left out: x/folder.jpg/, y/z/ (folder; --recursive takes its photos); '
+      'x/e.txt (no photo)',
+    )
+    self.refused(r'\*.jpg matches no file; check the pattern', '*.jpg')
 
   def test_name_that_looks_like_a_pattern(self):
-    self.add('[1]/a.jpg', '1/b.jpg', 'c[1].jpg')
-    self.assertEqual(self.found('[1]')[0][2], '[1]/a.jpg')
-    self.assertEqual(self.found('c[1].jpg')[0][0], 'c[1]')
+    self.add('[1]/a [b].jpg', '1/b.jpg', 'c[1].jpg', 'd/e [1]/f.jpg')
+    self.assertEqual(self.found('[1]')[0][2], '[1]/a [b].jpg')
+    self.assertEqual(self.names('c[1].jpg'), ['c[1]'])
+    self.assertEqual(self.names('[1]/*.jpg'), ['a [b]'])
+    self.assertEqual(self.names('[1]/a [b]*'), ['a [b]'])
+    self.assertEqual(self.names('*/e [1]/*'), ['d/e [1]/f'])
+    self.assertEqual(self.names('[12]/*.jpg'), ['1/b'])
+    self.refused(r'2\]/.* matches no file; .* write \[\[\] for \[', '[2]/*')
 
   def test_zip(self):
     self.zip(
@@ -137,7 +154,7 @@ class PhotosTest(chex.TestCase):
       with mock.patch.object(
         zipfile, 'ZipFile', wraps=zipfile.ZipFile
       ) as opened:
-        found = photos.find(str(path))
+        found = finding.find(str(path))
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
           read = list(pool.map(photos.Photo.read, found * 5))
       self.assertEqual(read, list(contents.values()) * 5)
@@ -152,9 +169,9 @@ class PhotosTest(chex.TestCase):
       for name, content in contents.items():
         (self.root / folder / name).write_bytes(content)
       text = str(self.root / folder)
-      return photos.origin(text, photos.find(text))
+      return photos.origin(text, finding.find(text))
 
-    zipped = photos.origin(str(path), photos.find(str(path)))
+    zipped = photos.origin(str(path), finding.find(str(path)))
     self.assertEqual(zipped['input'], str(path))
     found = origin('same', contents)
     self.assertEqual(found['input'], str(self.root / 'same'))
@@ -181,7 +198,7 @@ class PhotosTest(chex.TestCase):
     data = bytearray(path.read_bytes())
     data[data.index(b'a.jpg') + 100] ^= 1
     path.write_bytes(data)
-    damaged, whole = photos.find(str(path))
+    damaged, whole = finding.find(str(path))
     self.assertEqual(whole.read(), jpg())
     for function in (photos.Photo.read, photos.Photo.pixels):
       with self.assertRaisesRegex(UserError, 'zip:a.jpg cannot be read .*CRC'):
@@ -201,18 +218,80 @@ class PhotosTest(chex.TestCase):
     with mock.patch.object(zip_archives, 'MOST_BYTES', 2000):
       self.assertLen(self.found('photos.zip'), 1)
 
+  def test_folders_in_names(self):
+    self.add('in/a.jpg', 'in/x/a.JPG', 'in/x/y/a.png', 'in/x/.z/a.jpg')
+    mirrored = ['a', 'x/a', 'x/y/a']
+    self.assertEqual(self.names('in', recursive=True), mirrored)
+    self.assertEqual(self.names('in/**', recursive=True), mirrored)
+    self.assertEqual(self.names('in/**'), mirrored)
+    self.assertEqual(self.names('in/**/**/*.*'), mirrored)
+    self.assertEqual(self.names('in/*/*'), ['x/a'])
+    self.assertEqual(self.names('in/x/*'), ['a'])
+    self.assertEqual(self.names('in/x*', recursive=True), mirrored[1:])
+    self.assertEqual(self.names('**/y/*.png'), ['in/x/y/a'])
+    self.assertEqual(self.names('in/*/../*/*'), ['x/x/a'])
+    with contextlib.chdir(self.root / 'in'):
+      for text in ('**', './**', '*', '.'):
+        found = finding.find(text, recursive=True)
+        self.assertEqual([photo.name for photo in found], mirrored)
+    self.add('in/x/a.webp')
+    self.refused('x/a.JPG and .*x/a.webp have one', 'in', recursive=True)
+
+  def test_members_that_would_leave_the_output(self):
+    self.zip(
+      ['../a.jpg', '/etc/b.jpg', r'..\..\c.jpg', r'C:\d.jpg', 'x/../../e.jpg',
+       './f.jpg']
+    )  # fmt: skip
+    self.assertEqual(
+      self.names('photos.zip', recursive=True),
+      ['a', 'c', 'd', 'etc/b', 'f', 'x/e'],
+    )
+
+  def test_names_that_a_disk_takes_for_one(self):
+    self.add('a/x.jpg', 'A/x.jpg', 'a/y.jpg')
+    found = finding.find(str(self.root), recursive=True)
+    output = self.root / 'new' / 'out'
+    finding.refuse_equal_names(found, output)  # this disk tells them apart
+    touch = pathlib.Path.touch
+
+    def touch_small_and_capital(path):
+      touch(path)
+      touch(path.with_name(path.name.swapcase()))
+
+    with (
+      mock.patch.object(pathlib.Path, 'touch', touch_small_and_capital),
+      self.assertRaisesRegex(UserError, 'x.jpg and .*x.jpg would have outputs'),
+    ):
+      finding.refuse_equal_names(found, output)
+    self.assertFalse(output.parent.exists())
+
   def test_two_of_one_name(self):
     self.add('a.jpg', 'a.PNG')
     self.refused('a.PNG and .*a.jpg have one name.*; rename one')
     self.zip(['x/a.jpg', 'y/a.jpg', 'y/b.jpg'])
-    self.refused('zip:x/a.jpg and .*zip:y/a.jpg have one name', 'photos.zip')
+    self.refused(
+      'zip:x/a.jpg and .*zip:y/a.jpg have one name.* --recursive', 'photos.zip'
+    )
+    names = ['x/a', 'y/a', 'y/b']
+    self.assertEqual(self.names('photos.zip', recursive=True), names)
+    # Rows of a submission are named after files, wherever these are.
+    flat = {'recursive': True, 'flat': True}
+    self.refused('have one name.*; rename one.$', 'photos.zip', **flat)
 
   def test_nothing(self):
     self.add('deeper/a.jpg')
-    self.refused('holds no photo; give --input')
-    self.refused('missing holds no photo; give --input', 'missing')
+    self.refused(r'holds no photo \(1 .*deeper/ \(folder.*; give --input')
+    self.refused('missing does not exist; check', 'missing')
+    self.refused('missing/a.jpg does not exist: .*missing is', 'missing/a.jpg')
+    self.refused('missing/.* does not exist: .*missing is', 'missing/*.jpg')
+    self.refused('a.jpg does not exist; check', 'deeper/../a.jpg')
     self.zip(['a.txt'])
-    self.refused('photos.zip holds no photo; give --input', 'photos.zip')
+    self.refused(r'zip holds no photo \(1 .*; give --input', 'photos.zip')
+    for text in ('https://a.org/b.jpg', 'S3://c/*.jpg', 'file:///d'):
+      with self.assertRaisesRegex(UserError, 'is a URL; download it'):
+        finding.find(text)
+    with self.assertRaisesRegex(UserError, 'a path is empty'):
+      finding.find('')
 
   def test_names_of_no_use(self):
     for name in ('a\nb.jpg', os.fsdecode(b'\xff.jpg')):
@@ -228,7 +307,7 @@ class PhotosTest(chex.TestCase):
 
   def test_vanished(self):
     self.add('a.jpg')
-    (photo,) = photos.find(str(self.root))
+    (photo,) = finding.find(str(self.root))
     (self.root / 'a.jpg').unlink()
     with self.assertRaisesRegex(UserError, 'a.jpg cannot be read .*; replace'):
       photo.read()
@@ -237,7 +316,7 @@ class PhotosTest(chex.TestCase):
     lying = Image.Exif()
     lying[274] = 6
     path = self.zip({'a.jpg': jpg(50), 'b.jpg': jpg(99, exif=lying)})
-    upright, turned = photos.find(str(path))
+    upright, turned = finding.find(str(path))
     np.testing.assert_array_equal(upright.pixels(), np.full((16, 32, 3), 50))
     np.testing.assert_array_equal(turned.pixels(), np.full((32, 16, 3), 99))
 
@@ -258,7 +337,7 @@ class PhotosTest(chex.TestCase):
   def test_no_photo_in_spite_of_its_name(self):
     self.add('a.jpg')
     (self.root / 'b.jpg').write_bytes(jpg()[:-20])
-    text, cut = photos.find(str(self.root))
+    text, cut = finding.find(str(self.root))
     with self.assertRaisesRegex(UserError, 'a.jpg is no JPG.*; replace'):
       text.pixels()
     with self.assertRaisesRegex(UserError, 'b.jpg is damaged; replace'):
