@@ -141,7 +141,7 @@ def _kind(path: str, text: str) -> str:
       raise UserError(
         f'{text} is a link to nowhere; mend it or give another --input.'
       ) from None
-    files.refuse_url(text)
+    files.refuse_no_path(text)
     return 'pattern'
   except OSError as error:
     raise UserError(

@@ -89,7 +89,7 @@ def reason(name: str, open_: Callable[[], IO[bytes]]) -> str:
   """
   ending = os.path.splitext(name)[1].lower()
   if ending in photos.LACKING:
-    return f'needs {photos.LACKING[ending]}'
+    return f'it needs: {photos.LACKING[ending]}'
   if ending in _OTHER_FORMATS:
     return _OTHER_FORMAT
   if ending == '.zip':

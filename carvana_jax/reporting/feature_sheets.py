@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from carvana_jax.datasets import images, prepare
-from carvana_jax.inference import finding, photos, predictor
+from carvana_jax.inference import finding, folders, photos, predictor
 from carvana_jax.metrics import overlap
 from carvana_jax.models import layer_table
 from carvana_jax.reporting import feature_colours, feature_maps
@@ -32,8 +32,8 @@ def write(
     The files: overview.png, saliency.png and NN_LAYER.png for each layer.
 
   Raises:
-    UserError: a picture is there already, a photo can't be read, or a layer's
-      values are not finite.
+    UserError: a picture or the photo is there already, a photo can't be read,
+      or a layer's values are not finite.
   """
   shape = prepare.input_shape(run.config.data)
   names = feature_maps.layers_to_show(layer_table.layers(run.model, shape))
@@ -41,6 +41,11 @@ def write(
   for path in paths:
     if path.exists():
       raise UserError(f'{path} exists; choose another --output.')
+  if folders.identity(output) == folders.identity(photo.parent):
+    raise UserError(
+      f'{output} holds the photo, and pictures would be taken for photos; '
+      'choose another --output.'
+    )
   files.check_folder(output)
   image = _input(photo, run.config.data) / np.float32(255)
   outputs, logits = feature_maps.capture(run.model, run.variables, image, names)
@@ -61,7 +66,9 @@ def _files(names):
 def _input(path, data_config):
   """What the network is given of the photo, uint8 [h, w, C]."""
   if not path.is_file():
-    raise UserError(f'{path} is no file; give --image one photo.')
+    raise UserError(
+      f'{path} is no file{files.absence(path)}; give --image one photo.'
+    )
   photo, *more = finding.look(str(path))[0]
   if more:
     raise UserError(f'{path} holds several photos; give --image one of them.')

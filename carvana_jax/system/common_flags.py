@@ -27,7 +27,9 @@ def define_photos() -> None:
     "Photos: a folder, a file, a pattern in quotes ('in/*.jpg') or a ZIP.",
   )
   flags.DEFINE_bool(
-    'recursive', False, 'Also take the photos in folders of the --input.'
+    'recursive',
+    False,
+    'Also take photos in sub-folders; the outputs of predict mirror these.',
   )
   flags.DEFINE_bool(
     'tuned', False, 'Use threshold and cleaning that were best on validation.'

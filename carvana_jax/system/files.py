@@ -14,30 +14,41 @@ from typing import Any
 
 from carvana_jax.system.errors import UserError
 
-_URL = re.compile('[a-z][a-z0-9+.-]*://', re.IGNORECASE)
+_URL = re.compile('[a-z][a-z0-9+.-]+:/', re.IGNORECASE)
 
 
 class NoLocksError(OSError):
   """The disk knows no file locks."""
 
 
-def refuse_url(text: str) -> None:
+def is_url(text: str) -> bool:
+  """Returns whether a text is a URL, even one that `pathlib` has shortened."""
+  return _URL.match(text) is not None
+
+
+def refuse_no_path(text: str) -> None:
   """Raises a `UserError` where a URL, or nothing, was given for a path."""
   if not text:
-    raise UserError('a path is empty; see --help for the flags that need one.')
-  if _URL.match(text):
+    raise UserError('a path is empty; give each flag that takes one a path.')
+  if is_url(text):
     raise UserError(
-      f'{text} is a URL; download it and give the path of the file or folder.'
+      f'{text} is a URL; give a path on this machine, to which you have'
+      ' downloaded what is there.'
     )
+
+
+def absence(path: pathlib.Path) -> str:
+  """Returns what messages say of a path that is missing, else ''."""
+  return '' if path.exists() else ' (it does not exist)'
 
 
 def expand(path: str | os.PathLike) -> pathlib.Path:
   """Returns a path with the home folder that its `~` or `~user` stands for.
 
   Raises:
-    UserError: there is no such home folder, or the path is a URL.
+    UserError: there is no such home folder, or the path is empty or a URL.
   """
-  refuse_url(os.fspath(path))
+  refuse_no_path(os.fspath(path))
   try:
     return pathlib.Path(path).expanduser()
   except RuntimeError as error:  # pathlib's, which does not name the path

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from absl import flags
 from ml_collections import ConfigDict
 
+from carvana_jax.system import files
 from carvana_jax.system.errors import UserError
 
 _FIELDS = 'configs/default.py'  # as it is called in sentences
@@ -63,6 +64,8 @@ def load_config(file: str) -> ConfigDict:
     UserError: there is no such file, or it makes no config.
     Exception: whatever the file raises.
   """
+  if files.is_url(file):
+    raise UserError('it is a URL')
   path, *words = file.split(':', 1)
   if not os.path.exists(path):
     raise UserError('there is no such file')

@@ -127,7 +127,7 @@ def read_config(workdir: pathlib.Path) -> ConfigDict:
   if not path.exists():
     crossval_folder.refuse_crossval(workdir)
     raise UserError(
-      f'{workdir} holds no run; start one with '
+      f'{workdir} holds no run{files.absence(workdir)}; start one with '
       f'python -m carvana_jax.main --workdir={workdir} --config=…'
     )
   return config_fields.complete(ConfigDict(files.read_json(path)))

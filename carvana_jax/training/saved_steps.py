@@ -6,7 +6,7 @@ import shutil
 
 from absl import logging
 
-from carvana_jax.system import checksums
+from carvana_jax.system import checksums, files
 from carvana_jax.system.errors import UserError
 from carvana_jax.training import crossval_folder
 
@@ -95,7 +95,7 @@ def best_whole_step(workdir: pathlib.Path) -> int:
   if not folder_of(workdir).is_dir():
     crossval_folder.refuse_crossval(workdir)
     raise UserError(
-      f'{workdir} holds no checkpoint; train one with '
+      f'{workdir} holds no checkpoint{files.absence(workdir)}; train one with '
       f'python -m carvana_jax.main --workdir={workdir} --config=…'
     )
   ranks = {step: rank(workdir, step) for step in _whole_steps(workdir)}

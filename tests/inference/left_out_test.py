@@ -77,7 +77,7 @@ class LeftOutTest(absltest.TestCase):
     ):
       _, rest = finding.look(str(self.root))
     self.assertEqual(
-      str(rest), '1 left out: a.heic (needs pip install something)'
+      str(rest), '1 left out: a.heic (it needs: pip install something)'
     )
 
   def test_formats_are_told_by_their_content(self):

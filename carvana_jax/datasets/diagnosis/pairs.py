@@ -15,6 +15,7 @@ from carvana_jax.datasets import reading, spec
 from carvana_jax.datasets.carvana import archives
 from carvana_jax.datasets.carvana.carvana_dataset_builder import Builder
 from carvana_jax.datasets.carvana.file_listing import File
+from carvana_jax.system import files
 from carvana_jax.system.errors import UserError
 
 _HELD = 64  # examples in memory: no fewer than threads that examine them
@@ -78,8 +79,9 @@ def pairs_in_dataset(folder: pathlib.Path) -> Collection:
   """
   if not (folder / 'dataset_info.json').exists():
     raise UserError(
-      f'{folder} is no prepared data set; give --data the folder that holds '
-      'dataset_info.json, such as data/studio/128x192/1.0.1.'
+      f'{folder} is no prepared data set{files.absence(folder)}; give --data '
+      'the folder that holds dataset_info.json, such as '
+      'data/studio/128x192/1.0.1.'
     )
   builder = reading.open_folder(folder)
   lacking = spec.features(spec.ORIGINAL_SIZE).keys() - builder.info.features
