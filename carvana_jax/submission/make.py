@@ -7,6 +7,7 @@ from typing import Any
 
 from carvana_jax.inference import (
   finding,
+  left_out,
   networks,
   output_folder,
   photos,

@@ -24,6 +24,10 @@ _FREE_FIELDS = (
   'data.coarse',
 )
 
+# Orbax looks for parts of a checkpoint by a pattern that begins with its path,
+# and TensorStore takes the last for a slash.
+_NOT_FOR_ORBAX = '*?[\\'
+
 
 @contextlib.contextmanager
 def lock(workdir: pathlib.Path) -> Iterator[None]:
@@ -40,7 +44,7 @@ def lock(workdir: pathlib.Path) -> Iterator[None]:
 
   Raises:
     UserError: another process holds the lock, the disk knows no locks, or the
-      folder can't be written to.
+      folder can't be written to, or not by Orbax.
   """
   with contextlib.ExitStack() as stack:
     is_new = processes.broadcast_result(lambda: _lock(workdir, stack))
@@ -56,6 +60,11 @@ def lock(workdir: pathlib.Path) -> Iterator[None]:
 
 def _lock(workdir, stack):
   """Locks the folder until the stack ends; returns whether it is new."""
+  if set(_NOT_FOR_ORBAX) & set(workdir.as_posix()):
+    raise UserError(
+      f'{workdir} has one of {_NOT_FOR_ORBAX} in its path, with which no '
+      'checkpoint can be written; choose another --workdir.'
+    )
   files.check_folder(workdir, '--workdir')
   is_new = not workdir.exists()
   workdir.mkdir(parents=True, exist_ok=True)

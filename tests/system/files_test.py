@@ -2,6 +2,7 @@
 
 import errno
 import pathlib
+import re
 import tempfile
 import threading
 from unittest import mock
@@ -92,6 +93,22 @@ class PathTest(chex.TestCase):
       self.assertEqual(files.absolute('~/a'), pathlib.Path('/home/me/a'))
     self.assertEqual(files.expand('a/../b'), pathlib.Path('a/../b'))
     self.assertEqual(files.absolute('a'), pathlib.Path.cwd() / 'a')
+
+  def test_urls_and_nothing(self):
+    for function in (files.expand, files.absolute):
+      for text in ('https://a.org/b', 'S3://c', 'file:/d', 'gs://e/*.jpg'):
+        with self.assertRaisesRegex(UserError, f'^{re.escape(text)} is a URL'):
+          function(text)
+      with self.assertRaisesRegex(UserError, 'a path is empty'):
+        function('')
+      for text in ('C:/a', 'a:b', 'https', './https://a', '12:/a'):
+        function(text)
+
+  def test_absence(self):
+    self.assertEqual(files.absence(pathlib.Path.cwd()), '')
+    self.assertEqual(
+      files.absence(pathlib.Path.cwd() / 'missing'), ' (it does not exist)'
+    )
 
   def test_no_such_home_folder(self):
     for function in (files.expand, files.absolute):

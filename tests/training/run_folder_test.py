@@ -50,6 +50,16 @@ class LockTest(chex.TestCase):
     with run_folder.lock(self.workdir):
       pass
 
+  def test_paths_with_signs_of_patterns(self):
+    for name in ('a [1]', 'b*', 'c?/mine', 'd\\e'):
+      workdir = self.workdir / name
+      with (
+        self.assertRaisesRegex(UserError, 'has .* in its path.* --workdir'),
+        run_folder.lock(workdir),
+      ):
+        self.fail('no checkpoint could be read')
+      self.assertFalse(workdir.exists())
+
   def test_files_that_are_there_in_part_are_removed(self):
     names = ('config.json', 'metrics.jsonl', 'pictures/a.png', 'checksums/1')
     for name in names:
