@@ -189,6 +189,12 @@ def two_names(root):
   write(root, 'photos/a.jpg', JPG)
 
 
+def photos_with_a_link(root):
+  write(root, 'photos/a.png', PNG)
+  write(root, 'photos/inner/a.png', PNG)
+  (root / 'link').symlink_to('photos')
+
+
 OTHERS = [
   *(
     Case(
@@ -297,6 +303,48 @@ OTHERS = [
     ('photos is no file', 'give --image one photo'),
   ),
   Case(
+    'missing_photos',
+    lambda root: write(root, 'a.png', PNG),
+    'predict --workdir={run} --input=photos --output=masks',
+    ('photos does not exist', 'check that path'),
+  ),
+  Case(
+    'url_of_photos',
+    lambda root: write(root, 'a.png', PNG),
+    'submit --check=a.png --input=https://example.org/photos',
+    ('https://example.org/photos is a URL', 'give a path on this machine'),
+  ),
+  Case(
+    'url_of_a_run',
+    lambda root: write(root, 'a.png', PNG),
+    'predict --workdir=gs://runs/a --input=a.png --output=masks',
+    ('gs://runs/a is a URL', 'give a path on this machine'),
+  ),
+  Case(
+    'masks_into_nothing',
+    lambda root: write(root, 'a.png', PNG),
+    'predict --workdir={run} --input=a.png --output=',
+    ('a path is empty', 'give each flag'),
+  ),
+  Case(
+    'link_in_a_circle',
+    lambda root: (root / 'a.jpg').symlink_to('a.jpg'),
+    'predict --workdir={run} --input=. --output=masks',
+    ('a.jpg cannot be read', 'symbolic links', 'replace or remove it'),
+  ),
+  Case(
+    'masks_among_the_photos_by_a_link',
+    photos_with_a_link,
+    'predict --workdir={run} --input=photos --output=link',
+    ('link holds the photos', 'choose another --output'),
+  ),
+  Case(
+    'masks_among_the_photos_of_folders',
+    photos_with_a_link,
+    'predict --workdir={run} --input=photos --recursive --output=link',
+    ('link holds the photos', 'choose another --output'),
+  ),
+  Case(
     'masks_among_the_photos',
     lambda root: write(root, 'photos/a.png', PNG),
     'predict --workdir={run} --input=photos --output=photos',
@@ -326,6 +374,28 @@ class PhotosTest(CaseTest):
     self.assertEqual(masks, ['a_png_mask.png'])
     lines = (self.root / 'masks' / 'failed.csv').read_text().splitlines()
     self.assertLen(lines, 1 + len(bad))
+
+  def test_an_output_below_the_photos(self):
+    write(self.root, 'photos/x/a.png', PNG)
+    write(self.root, 'photos/y/a.png', PNG)
+    (self.root / 'photos/y/b.png').symlink_to('b.png')  # in a circle
+    write(self.root, 'photos/c.gif', b'')
+    for _ in range(2):
+      result = self.run_command(
+        'predict --workdir={run} --input=photos --recursive'
+        ' --output=photos/out --cutout=png'
+      )
+      self.assertEqual((result.code, result.errors), (1, ''))
+      self.assertIn('photos: 1 left out: c.gif (save', result.output)
+      self.assertIn('2 masks are in', result.output)
+    out = self.root / 'photos/out'
+    self.assertEqual(
+      sorted(str(path.relative_to(out)) for path in out.rglob('*.png')),
+      ['x/a_cutout.png', 'x/a_mask.png', 'y/a_cutout.png', 'y/a_mask.png'],
+    )
+    failed = (out / 'failed.csv').read_text().splitlines()
+    self.assertLen(failed, 2)
+    self.assertStartsWith(failed[1], 'photos/y/b.png,')
 
   def test_what_looks_odd_and_is_right_has_a_mask(self):
     for name, data in {

@@ -69,6 +69,13 @@ class WriteTest(chex.TestCase):
     self.assertEqual(list(self.output.iterdir()), [old])
     self.assertEqual(old.read_text(), 'precious')
 
+  def test_pictures_among_the_photos(self):
+    run, photo = self.tiny_run(), self.add('a.png')
+    link = self.root / 'link'
+    link.symlink_to(self.root)
+    with self.assertRaisesRegex(UserError, 'link holds the photo, and pict'):
+      feature_sheets.write(run, photo, link)
+
   def test_photos_that_can_not_be_read(self):
     photo = self.root / 'a.png'
     photo.write_text('no image')

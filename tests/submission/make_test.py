@@ -1,6 +1,8 @@
 """Submissions: every row, whatever happens to photos and processes."""
 
+import contextlib
 import csv
+import io
 import os
 import pathlib
 import random
@@ -84,6 +86,38 @@ class SubmitTest(chex.TestCase):
     self.assertIn('50x96, not 64x96', reasons['a_01.jpg'])
     self.assertIn('a_02.png is no JPG', reasons['a_02.jpg'])
     self.assertIn('a_07.jpg is missing', reasons['a_07.jpg'])
+
+  def test_photos_that_no_row_asks_for_are_named(self):
+    sample = self.root / 'sample.csv'
+    sample.write_text('img,rle_mask\na_00.jpg,1 1\na_01.jpg,1 1\n')
+    found = finding.find(str(self.photos))
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+      rows = make.rows_of(found, str(sample))
+    self.assertEqual([x.file for x in rows.values()], ['a_00.png', 'a_01.png'])
+    self.assertEqual(
+      printed.getvalue(),
+      '3 photos left out: a_02.png, a_03.png, a_04.png (no rows of '
+      f'{sample})\n',
+    )
+
+  def test_a_check_takes_sub_folders_but_not_its_own_files(self):
+    for name in ('x', 'y'):
+      (self.photos / name).mkdir()
+    (self.photos / 'a_00.png').rename(self.photos / 'x' / 'a_00.png')
+    path = self.photos / 'y' / 's.csv'
+    rows = ''.join(f'a_{i:02}.png,\n' for i in range(5))
+    path.write_text(f'img,rle_mask\n{rows}')
+    check = lambda recursive: make.print_problems(
+      path, None, str(self.photos), SIZE, recursive
+    )
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+      check(True)
+    self.assertNotIn('left out', printed.getvalue())
+    self.assertNotIn('is not the name', printed.getvalue())
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+      self.assertFalse(check(False))
+    self.assertIn('2 left out: x/, y/ (folder', printed.getvalue())
+    self.assertIn("'a_00.png' is not the name", printed.getvalue())
 
   def test_one_more_makes_what_one_that_died_has_left(self):
     alone = self.submit()
