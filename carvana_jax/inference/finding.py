@@ -199,7 +199,7 @@ def _in_zip(
   for member in archive.infolist():
     inside = member.filename.replace('\\', '/')  # of old Windows tools
     parts = [x for x in inside.split('/') if x not in ('.', '..')]
-    if not parts[-1] or any(map(left_out.is_silent, parts)):
+    if not parts or not parts[-1] or any(map(left_out.is_silent, parts)):
       continue
     opener = functools.partial(archive.open, member)
     if stat.S_ISLNK(member.external_attr >> 16):  # its bytes are a path

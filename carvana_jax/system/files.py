@@ -103,7 +103,8 @@ def check_folder(path: pathlib.Path, flag: str = '--output') -> None:
   Raises:
     UserError: a file is in its place, or the permissions forbid it.
   """
-  there = next(x for x in (path, *path.parents) if x.exists())
+  # A link to nowhere is in the way, too.
+  there = next(x for x in (path, *path.parents) if os.path.lexists(x))
   if not there.is_dir():
     raise UserError(f'{there} is no folder; choose another {flag}.')
   as_now = os.access in os.supports_effective_ids

@@ -288,7 +288,7 @@ class FindTest(chex.TestCase):
     self.zip(['a.txt'])
     self.refused(r'zip holds no photo \(1 .*; give --input', 'photos.zip')
     for text in ('https://a.org/b.jpg', 'S3://c/*.jpg', 'file:///d'):
-      with self.assertRaisesRegex(UserError, 'is a URL; download it'):
+      with self.assertRaisesRegex(UserError, 'is a URL; give a path'):
         finding.find(text)
     with self.assertRaisesRegex(UserError, 'a path is empty'):
       finding.find('')

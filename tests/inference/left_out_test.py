@@ -28,6 +28,7 @@ class LeftOutTest(absltest.TestCase):
     for name in (
       'a.JPG', 'b.jfif', 'c.TIFF', 'd.bmp', 'e.avif', 'f.GIF', 'g.cr2',
       'h.txt', 'i.zip', '.DS_Store', 'Thumbs.db', 'desktop.ini', '.j.jpg',
+      'Icon\r', 'a.JPG:Zone.Identifier',
     ):  # fmt: skip
       (self.root / name).write_bytes(b'')
     for name in ('__MACOSX', '@eaDir', '.hidden', 'inner'):
@@ -56,7 +57,7 @@ class LeftOutTest(absltest.TestCase):
     path = self.root / 'photos.ZIP'
     with zipfile.ZipFile(path, 'w') as archive:
       for name in ('x/a.JPG', 'x/b.gif', '__MACOSX/x/._a.JPG', '.c/d.gif',
-                   'x/Thumbs.db', 'x/'):  # fmt: skip
+                   'x/Thumbs.db', 'x/', '..'):  # fmt: skip
         archive.writestr(name, b'')
       archive.writestr('e', encoded('PNG'))
     found, rest = finding.look(str(path))

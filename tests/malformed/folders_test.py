@@ -53,6 +53,8 @@ PLACES = (
    'File name too long', 'check that path'),
   ('predict_into_the_kernel', f'{PREDICT} --output=/proc/masks',
    '/proc/masks', 'check that path'),
+  ('predict_into_a_link_to_nowhere', f'{PREDICT} --output=link/masks',
+   'link is no folder', OUTPUT),
   ('submit_below_a_file', f'{SUBMIT} --output=file/s.csv',
    'file is no folder', OUTPUT),
   ('submit_into_a_folder', f'{SUBMIT} --output=folder.csv',
@@ -143,6 +145,7 @@ FLAGS = (
 def make_places(root):
   inputs(root)
   (root / 'folder.csv').mkdir()
+  (root / 'link').symlink_to('nowhere')
 
 
 CASES = [
