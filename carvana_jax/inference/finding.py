@@ -198,8 +198,8 @@ def _in_zip(
     ) from error
   for member in archive.infolist():
     inside = member.filename.replace('\\', '/')  # of old Windows tools
-    parts = [x for x in inside.split('/') if x not in ('.', '..')]
-    if not parts or not parts[-1] or any(map(left_out.is_silent, parts)):
+    parts = inside.split('/')
+    if parts[-1] in ('', '.', '..') or zip_archives.is_litter(parts):
       continue
     opener = functools.partial(archive.open, member)
     if stat.S_ISLNK(member.external_attr >> 16):  # its bytes are a path

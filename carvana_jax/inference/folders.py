@@ -11,6 +11,7 @@ import stat
 from collections.abc import Iterable, Iterator, Sequence
 
 from carvana_jax.inference import left_out
+from carvana_jax.system import zip_archives
 from carvana_jax.system.errors import UserError
 
 _SIGNS = '*?['  # of patterns
@@ -124,7 +125,7 @@ class Search:
     try:
       with os.scandir(folder or os.curdir) as entries:
         for entry in entries:
-          if left_out.is_silent(entry.name):
+          if zip_archives.is_litter([entry.name]):
             continue
           path = os.path.join(folder, entry.name)
           kind = _kind(entry)

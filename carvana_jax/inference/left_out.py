@@ -16,13 +16,6 @@ NO_PHOTO = 'no photo'
 _ARCHIVE = 'give it to --input by itself'
 _OTHER_FORMAT = 'save it as JPG, PNG or TIFF'
 
-# What Windows, macOS and Synology's disks put beside photos; and how a file is
-# called that says where Windows got another from.
-_LITTER = (
-  'thumbs.db', 'desktop.ini', '$recycle.bin', '__macosx', 'icon\r', '@eadir',
-)  # fmt: skip
-_ZONE = ':zone.identifier'
-
 # Pictures and cameras' raw files that are not decoded.
 _OTHER_FORMATS = (
   '.gif', '.jxl', '.jp2', '.j2k', '.jpf', '.psd', '.xcf', '.svg', '.eps',
@@ -77,12 +70,6 @@ def some(names: Iterable[str]) -> str:
   shown = ', '.join(map(_short, names[:_SHOWN]))
   more = len(names) - _SHOWN
   return f'{shown} … and {more} more' if more > 0 else shown
-
-
-def is_silent(name: str) -> bool:
-  """Returns whether nobody misses a file or folder: hidden, or a system's."""
-  small = name.lower()
-  return small.startswith('.') or small in _LITTER or small.endswith(_ZONE)
 
 
 def reason(name: str, open_: Callable[[], IO[bytes]]) -> str:

@@ -30,7 +30,12 @@ MOST_BYTES = 2**30
 
 # The folder into which macOS puts copies of the files' attributes.
 MACOS_FOLDER = '__MACOSX'
-_WINDOWS_FILES = ('thumbs.db', 'desktop.ini')
+# What Windows, macOS and Synology's disks put beside users' files, in small
+# letters; and the end of a file's name that says where Windows got another.
+_LITTER = (
+  'thumbs.db', 'desktop.ini', '$recycle.bin', '__macosx', 'icon\r', '@eadir',
+)  # fmt: skip
+_ZONE = ':zone.identifier'
 
 _METHODS = (
   zipfile.ZIP_STORED,
@@ -41,15 +46,15 @@ _METHODS = (
 
 
 def is_litter(parts: Iterable[str]) -> bool:
-  """Returns whether a path is hidden or made by macOS or Windows.
+  """Returns whether a path is hidden, or made by a system unasked.
 
   Args:
     parts: the names of the path's folders and of its file. `.` and `..` count
       as folders that are not hidden.
   """
   return any(
-    part == MACOS_FOLDER
-    or part.lower() in _WINDOWS_FILES
+    part.lower() in _LITTER
+    or part.lower().endswith(_ZONE)
     or (part.startswith('.') and part not in ('.', '..'))
     for part in parts
   )

@@ -78,6 +78,10 @@ PLACES = (
    ' --config.data.data_dir=data', 'file has no photos', 'get them from'),
   ('manual_dir_missing', f'{CARVANA} --config.data.manual_dir=none'
    ' --config.data.data_dir=data', 'none has no photos', 'get them from'),
+  ('evaluate_on_a_url', 'evaluate --workdir={run} --dataset=carvana'
+   ' --manual_dir=https://example.org/a', 'https:/', 'is a URL', 'give a path'),
+  ('config_of_a_url', 'main --config=https://example.org/a.py', 'it is a URL',
+   'give a Python file'),
   ('evaluate_on_no_photos', 'evaluate --workdir={run} --dataset=carvana'
    ' --manual_dir=none', 'none has no photos', 'get them from'),
   ('doctor_on_a_file', 'doctor --manual_dir=file --output=found',

@@ -87,9 +87,10 @@ def find(manual_dir: epath.PathLike, unlabeled: bool) -> Source:
 
   Raises:
     MissingFilesError: there are no photos or no masks.
-    UserError: an archive or the metadata cannot be read, a file is encrypted,
-      or a name is there twice.
+    UserError: the folder is a URL, an archive or the metadata cannot be read, a
+      file is encrypted, or a name is there twice.
   """
+  files.refuse_no_path(str(manual_dir))
   folder = epath.Path(manual_dir).expanduser()
   finder = _Finder(folder)
   photos = finder.group(PHOTOS, _PHOTO_NAME, left_out.photo)
