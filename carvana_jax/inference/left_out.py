@@ -52,8 +52,8 @@ class LeftOut:
     self._names = {}
 
   def add(self, name: str, reason: str) -> None:
-    """Adds a file, or a folder, whose name ends in a slash."""
-    self._names.setdefault(reason, []).append(name)
+    """Adds a file, or a folder, whose name ends in a slash, once."""
+    self._names.setdefault(reason, set()).add(name)
 
   def __str__(self) -> str:
     """Returns how many there are, and a few names for each reason."""

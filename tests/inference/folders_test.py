@@ -79,6 +79,7 @@ class SearchTest(chex.TestCase):
     results = '2 left out: linked/, out/ (results of predict or submit)'
     self.assertEqual(self.below(), (photos, results))
     self.assertEqual(self.matches('**'), (photos, results))
+    self.assertEqual(self.matches('**/*'), (photos, results))
     self.assertEqual(self.matches('*/*'), (photos[1:], results))
     # Of one's own nothing is said, by whatever name.
     for own in (['out'], ['linked'], ['x/../out']):
