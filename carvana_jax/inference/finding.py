@@ -17,7 +17,7 @@ import unicodedata
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 
-from carvana_jax.inference import folders, left_out, photos
+from carvana_jax.inference import decoding, folders, left_out, photos
 from carvana_jax.system import files, zip_archives
 from carvana_jax.system.errors import UserError
 
@@ -55,8 +55,8 @@ def look(
 ) -> tuple[list[photos.Photo], left_out.LeftOut]:
   """Finds the photos of a folder, file, pattern or ZIP.
 
-  Photos are files with one of `photos.ENDINGS` that are not hidden. In a folder
-  only its own files count unless recursive, in a ZIP those at any depth.
+  Photos are files with one of `decoding.ENDINGS` that are not hidden. In a
+  folder only its own files count unless recursive, in a ZIP those at any depth.
 
   Args:
     text: what the user gave; `~` is the home folder, and what does not exist is
@@ -173,14 +173,14 @@ def _on_disk(
 def _alone(path: str, text: str) -> photos.Photo:
   """Returns the one photo that was given, if it may be one."""
   photo = photos.on_disk(path)
-  if _is_photo(path) or left_out.image_ending(photo.open) in photos.ENDINGS:
+  if _is_photo(path) or left_out.image_ending(photo.open) in decoding.ENDINGS:
     return photo
   reason = left_out.reason(photo.file, photo.open)
   raise UserError(f'{text} holds no photo ({reason}); {_ADVICE}')
 
 
 def _is_photo(path: str) -> bool:
-  return path.lower().endswith(photos.ENDINGS)
+  return path.lower().endswith(decoding.ENDINGS)
 
 
 def _in_zip(

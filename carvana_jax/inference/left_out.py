@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterable
 from typing import IO
 
-from carvana_jax.inference import photos
+from carvana_jax.inference import decoding
 from carvana_jax.system import zip_archives
 
 FOLDER = 'folder; --recursive takes its photos'
@@ -76,18 +76,18 @@ def reason(name: str, open_: Callable[[], IO[bytes]]) -> str:
   """Returns why a file is not used, and what to do about it.
 
   Args:
-    name: the file's, whose ending is none of `photos.ENDINGS`.
+    name: the file's, whose ending is none of `decoding.ENDINGS`.
     open_: opens the file.
   """
   ending = os.path.splitext(name)[1].lower()
-  if ending in photos.LACKING:
-    return f'it needs: {photos.LACKING[ending]}'
+  if ending in decoding.LACKING:
+    return f'it needs: {decoding.LACKING[ending]}'
   if ending in _OTHER_FORMATS:
     return _OTHER_FORMAT
   if ending == '.zip':
     return _ARCHIVE
   inside = image_ending(open_)
-  if inside in photos.ENDINGS:
+  if inside in decoding.ENDINGS:
     return f'a photo by its content; let its name end in {inside}'
   return _OTHER_FORMAT if inside else NO_PHOTO
 

@@ -9,7 +9,6 @@ Several threads may read at once.
 import dataclasses
 import functools
 import hashlib
-import importlib.util
 import json
 import os
 import posixpath
@@ -24,18 +23,6 @@ from carvana_jax.system import progress, threads, zip_archives
 from carvana_jax.system.errors import UserError
 
 T = TypeVar('T')
-
-# Of files that are taken for photos, and of those that would be if something
-# were installed.
-ENDINGS = (
-  '.jpg', '.jpeg', '.jpe', '.jfif', '.png', '.webp', '.tif', '.tiff', '.bmp',
-  '.avif',
-)  # fmt: skip
-LACKING = {}
-if importlib.util.find_spec('pillow_heif'):
-  ENDINGS += ('.heic', '.heif')
-else:
-  LACKING = dict.fromkeys(('.heic', '.heif'), 'pip install pillow-heif')
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

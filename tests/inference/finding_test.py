@@ -322,7 +322,7 @@ class FindTest(chex.TestCase):
 
   def test_wrong_bytes(self):
     (self.root / 'a.jpg').write_bytes(photo_files.garbled(jpg(50)))
-    (photo,) = photos.find(str(self.root))
+    (photo,) = finding.find(str(self.root))
     with contextlib.redirect_stdout(io.StringIO()) as printed:
       self.assertEqual(photo.pixels().shape, (16, 32, 3))
     (line,) = printed.getvalue().splitlines()

@@ -10,7 +10,7 @@ from unittest import mock
 from absl.testing import absltest
 from PIL import Image
 
-from carvana_jax.inference import finding, left_out, photos
+from carvana_jax.inference import decoding, finding, left_out
 
 
 def encoded(kind):
@@ -73,8 +73,8 @@ class LeftOutTest(absltest.TestCase):
     (self.root / 'b.jpg').write_bytes(b'')
     lacking = {'.heic': 'pip install something'}
     with (
-      mock.patch.object(photos, 'ENDINGS', ('.jpg',)),
-      mock.patch.object(photos, 'LACKING', lacking),
+      mock.patch.object(decoding, 'ENDINGS', ('.jpg',)),
+      mock.patch.object(decoding, 'LACKING', lacking),
     ):
       _, rest = finding.look(str(self.root))
     self.assertEqual(
