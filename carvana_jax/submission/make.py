@@ -62,8 +62,8 @@ def rows_of(
   names = sorted(table.names_of(files.expand(sample)))
   unused = by_name.keys() - {pathlib.PurePosixPath(x).stem for x in names}
   if unused:
-    files_ = left_out.some(by_name[name].file for name in unused)
-    print(f'{len(unused)} photos left out: {files_} (no rows of {sample})')
+    some = left_out.some(by_name[name].file for name in unused)
+    print(f'{len(unused)} photos left out: {some} (no rows of {sample})')
   return {x: by_name.get(pathlib.PurePosixPath(x).stem) for x in names}
 
 
