@@ -65,9 +65,21 @@ def select(
       f'{builder.info.full_name} has no car in its {split} split'
       f'{f" with the folds {wanted} for validation" if moved else ""}, which '
       f"follows from the cars' ids; it has {', '.join(there)}: add cars to the "
-      'folder.'
+      f'folder{_other_folds(builder, split)}.'
     )
   return Selection(joined, positions)
+
+
+def _other_folds(builder, split):
+  """Says which folds can be validated on, where there are some."""
+  present = folds_with_cars(builder)
+  if split != 'validation' or len(present) < 2:
+    return ''
+  named = ', '.join(map(str, present))
+  return (
+    f', or set config.data.validation_folds=({present[-1]},), as there are '
+    f'cars in the folds {named}'
+  )
 
 
 def folds_with_cars(builder: tfds.core.DatasetBuilder) -> list[int]:

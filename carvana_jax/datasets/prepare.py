@@ -8,6 +8,7 @@ import functools
 import importlib
 import pathlib
 import re
+import shutil
 import sys
 
 import tensorflow_datasets as tfds
@@ -181,10 +182,12 @@ def _prepare(data_config, folder, create, download_config=None):
     reading.refuse_damaged(builder)
     return builder
   files.check_folder(pathlib.Path(builder.data_path), 'config.data.data_dir')
-  with _lock(_root(data_config)):
+  with _lock(_root(data_config)) as is_alone:
     builder = create()  # another process may have made the files just now
     if builder.data_path.exists():
       return builder
+    if is_alone:
+      _remove_leftovers(pathlib.Path(builder.data_path))
     name = f'{builder.name}/{builder.builder_config.name}'
     print(f'preparing {name} in {builder.data_path}', flush=True)
     if not sys.stderr.isatty():
@@ -197,20 +200,31 @@ def _prepare(data_config, folder, create, download_config=None):
 
 @contextlib.contextmanager
 def _lock(folder):
-  """Keeps other processes from making the same files, where locks are known."""
+  """Keeps other processes from making the same files, where locks are known.
+
+  Yields:
+    Whether they are known.
+  """
   is_new = not folder.exists()
   folder.mkdir(parents=True, exist_ok=True)
   with contextlib.ExitStack() as stack:
     if is_new:
       stack.callback(_remove_unused, folder)
+    is_known = True
     try:
       stack.enter_context(files.lock(folder, wait=False))
     except BlockingIOError:
       print(f'waiting for another process that prepares data in {folder}')
       stack.enter_context(files.lock(folder))
     except files.NoLocksError:
-      pass
-    yield
+      is_known = False
+    yield is_known
+
+
+def _remove_leftovers(data_path):
+  """Removes what processes that were killed have made of these files."""
+  for folder in data_path.parent.glob(f'incomplete.*_{data_path.name}'):
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _remove_unused(folder):

@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 from carvana_jax.evaluation import results
 from carvana_jax.metrics import bootstrap
 from carvana_jax.system.errors import UserError
-from carvana_jax.training import run_folder
+from carvana_jax.training import crossval_folder, run_folder
 
 # With five cars, one run has all five on its side by chance in 1 of 16 cases.
 _FEWEST_CARS = 6
@@ -93,6 +93,7 @@ def _evaluation_of(run, dataset, split):
   folder = run_folder.evaluation_folder(run, dataset, split)
   path = folder / 'images.csv'
   if not path.exists():
+    crossval_folder.refuse_crossval(run)
     raise UserError(
       f'{path} is missing; make it with python -m carvana_jax.evaluate '
       f'--workdir={run} --dataset={dataset} --split={split}'

@@ -19,6 +19,7 @@ import zlib
 import jax
 from absl import logging
 
+from carvana_jax.parallel import devices
 from carvana_jax.system import files, threads
 from carvana_jax.system.errors import UserError
 
@@ -30,7 +31,11 @@ def use() -> None:
 
   Call it after the devices are chosen and before anything is compiled. Nothing
   fails for want of a cache; --verbosity=0 tells why there is none.
+
+  Raises:
+    UserError: JAX finds none of the devices that it is told to use.
   """
+  devices.refuse_absent_platform()
   if not jax.config.jax_enable_compilation_cache:
     return
   try:

@@ -21,6 +21,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from carvana_jax.system import threads
+from carvana_jax.system.errors import UserError
 
 AXIS = 'batch'  # the axis of the devices, as steps know it
 
@@ -46,6 +47,24 @@ def use_all_cores(*batch_sizes: int) -> None:
   while any(size % count for size in batch_sizes):
     count -= 1
   jax.config.update('jax_num_cpu_devices', count)
+
+
+def refuse_absent_platform() -> None:
+  """Checks that there are devices of the kind that JAX_PLATFORMS asks for.
+
+  Raises:
+    UserError: there are none.
+  """
+  try:
+    jax.devices()
+  except (RuntimeError, AssertionError) as error:  # for cuda the latter
+    wanted = jax.config.jax_platforms
+    if not wanted:
+      raise
+    raise UserError(
+      f'JAX finds no device for JAX_PLATFORMS={wanted}; unset that variable to '
+      "use what there is, or install JAX's build for such devices."
+    ) from error
 
 
 def mesh() -> Mesh:

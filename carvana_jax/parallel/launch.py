@@ -17,6 +17,9 @@ from carvana_jax.system import cli, common_flags, progress
 from carvana_jax.system.errors import UserError
 
 _NAMES = ('coordinator', 'num_processes', 'process_id')
+# Where the number of tasks is; the first that is set counts. The shell that
+# salloc gives is one task, though SLURM_NTASKS is that of the whole job.
+_SIZES = ('OMPI_COMM_WORLD_SIZE', 'SLURM_STEP_NUM_TASKS', 'SLURM_NTASKS')
 # Seconds of silence after which a process counts as dead.
 _PATIENCE = 30
 
@@ -102,8 +105,8 @@ def _initialize(coordinator, num_processes, process_id):
 
 def _find_others():
   """Joins the processes that the software of a cluster knows of."""
-  sizes = ('SLURM_NTASKS', 'OMPI_COMM_WORLD_SIZE')
-  if any(os.environ.get(name) == '1' for name in sizes):
+  counts = (os.environ[name] for name in _SIZES if name in os.environ)
+  if next(counts, None) == '1':
     return  # JAX would give a single task one device only
   try:
     with warnings.catch_warnings():

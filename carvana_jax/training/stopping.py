@@ -20,7 +20,8 @@ RANGES = {
   'train.patience': ('at least 0', lambda x: x >= 0),
   'train.max_skipped': ('at least 1', lambda x: x >= 1),
 }
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# The last is that of a terminal that closes; Windows has none.
+_SIGNALS = ('SIGINT', 'SIGTERM', 'SIGHUP')
 
 
 def reason_to_stop_early(
@@ -53,11 +54,12 @@ def reason_to_stop_early(
 
 
 class StopSignal:
-  """Notes SIGINT or SIGTERM, so that a run can save before it ends.
+  """Notes SIGINT, SIGTERM or SIGHUP, so that a run can save before it ends.
 
   The first signal sets `received`; a second one ends the process at once. What
   is on the disk is whole at any moment, so nothing is lost then but the steps
-  since the latest checkpoint. Use it as a context manager, in the main thread.
+  since the latest checkpoint. SIGHUP stays ignored where `nohup` has seen to
+  that. Use it as a context manager, in the main thread.
   """
 
   def __init__(self):
@@ -65,8 +67,11 @@ class StopSignal:
     self._handlers_before = {}
 
   def __enter__(self):
-    for number in _SIGNALS:
-      self._handlers_before[number] = signal.signal(number, self._handle)
+    for name in _SIGNALS:
+      number = getattr(signal, name, None)
+      is_ignored = number and signal.getsignal(number) == signal.SIG_IGN
+      if number and not (name == 'SIGHUP' and is_ignored):
+        self._handlers_before[number] = signal.signal(number, self._handle)
     return self
 
   def __exit__(self, *_):

@@ -75,6 +75,7 @@ class Validation:
     """
     batch = next(iter(devices.to_devices(self._batches(), ahead=0)))
     probability = devices.to_host(self._predict(variables, batch))
+    probability = np.nan_to_num(probability)  # of a network that went wrong
     batch = devices.to_host(batch)
     real = int(batch['weight'].sum())
     chosen = np.linspace(0, real - 1, _SAMPLES).astype(int)

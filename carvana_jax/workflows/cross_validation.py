@@ -88,9 +88,10 @@ def group_folds(count: int, present: Sequence[int]) -> list[tuple[int, ...]]:
   ]
   for number, group in enumerate(groups, 1):
     if not set(group) & set(present):
+      fewer = 'choose fewer folds or ' if count > 2 else ''
       raise UserError(
         f'--folds={count}: no car is in fold {number}, which follows from the '
-        "cars' ids; choose fewer folds or add cars to the folder."
+        f"cars' ids; {fewer}add cars to the folder."
       )
   return groups
 

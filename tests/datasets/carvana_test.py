@@ -567,6 +567,13 @@ def turn_photo(made):
   made.train[f'{TRAIN}_02.jpg'] = render('turned', (384, 256))[0]
 
 
+def turn_by_exif(made):
+  exif = Image.Exif()
+  exif[274] = 3  # upside down, so the size is as it should be
+  photo = Image.open(io.BytesIO(made.train[f'{TRAIN}_02.jpg']))
+  made.train[f'{TRAIN}_02.jpg'] = encode(photo, 'JPEG', exif=exif)
+
+
 def empty_mask(made):
   made.train_masks[f'{TRAIN}_02_mask.gif'] = b''
 
@@ -601,6 +608,31 @@ PHOTO = f'train/{TRAIN}_02.jpg'
 MASK = f'train_masks/{TRAIN}_02_mask.gif'
 
 
+class PaletteTest(parameterized.TestCase):
+  @parameterized.parameters(
+    ([0, 0, 0, 255, 255, 255], 1, 1),
+    ([255, 255, 255, 0, 0, 0], 1, 0),
+    ([0, 0, 0, 128, 0, 0], 1, 1),  # red, as labelme and Pascal VOC have it
+    ([255, 255, 255], 1, 0),  # what a palette lacks is black
+    ([0, 0, 0] + 254 * [9, 9, 9] + [255, 255, 255], 255, 255),
+    ([255, 255, 255] + 255 * [0, 0, 0], 255, 0),
+  )
+  def test_the_brighter_colour_is_car(self, palette, other, car):
+    mask = Image.new('P', (4, 3), 0)
+    mask.putpixel((1, 2), other)
+    mask.putpalette(palette)
+    indices = np.array(mask)
+    found = verify.decode_mask(encode(mask, 'PNG'))
+    np.testing.assert_array_equal(found, 255 * (indices == car))
+
+  @parameterized.parameters(([255, 255, 255], 255), ([0, 0, 0], 0))
+  def test_of_one_colour(self, palette, value):
+    mask = Image.new('P', (4, 3), 0)
+    mask.putpalette(palette)
+    found = verify.decode_mask(encode(mask, 'PNG'))
+    np.testing.assert_array_equal(found, np.full((3, 4), value))
+
+
 class BadInputTest(FolderTest):
   @parameterized.parameters(
     (lose_mask, f'mask missing for {PHOTO}', 'add'),
@@ -608,13 +640,14 @@ class BadInputTest(FolderTest):
     (empty_photo, f'{PHOTO} is empty', 'download it again'),
     (cut_photo, PHOTO, 'truncated', 'download it again'),
     (text_photo, f'{PHOTO} is not an image', 'download it again'),
-    (png_photo, PHOTO, 'it is a RGB PNG', 'download it again'),
-    (turn_photo, PHOTO, '256x384, not 384x256'),
+    (png_photo, PHOTO, 'it is a RGB PNG', 'save it as one, download it again'),
+    (turn_photo, PHOTO, '256x384, not 384x256: bring it to that size, '),
+    (turn_by_exif, PHOTO, 'its Exif turns it', 'turn the pixels'),
     (empty_mask, f'{MASK} is empty', 'download it again'),
     (cut_mask, MASK, 'truncated', 'download it again'),
     (small_mask, MASK, '192x128, not 384x256'),
-    (third_value_in_mask, MASK, 'values other than 0 and 1'),
-    (color_mask, MASK, 'the mode is RGB'),
+    (third_value_in_mask, MASK, 'values other than 0 and 1', 'without grey, '),
+    (color_mask, MASK, 'the mode is RGB', 'save it in black and white, '),
     (cut_test_photo, f'test/{UNLABELED}_01.jpg', 'truncated'),
   )
   def test_is_named_before_anything_is_written(self, spoil, *parts):

@@ -128,6 +128,15 @@ class FoldsTest(chex.TestCase):
   def test_present(self):
     self.assertEqual(folds.folds_with_cars(self.builder), list(range(1, 10)))
 
+  def test_no_car_to_validate_on_but_some_to_choose(self):
+    with (
+      mock.patch.object(folds, '_folds', lambda *_: np.array([5, 7, 7])),
+      self.assertRaisesRegex(
+        UserError, r'=\(7,\), as there are cars in the folds 5, 7\.'
+      ),
+    ):
+      folds.select(self.builder, 'validation', (3,))
+
   def test_no_car(self):
     with tempfile.TemporaryDirectory() as folder:
       builder = numbered.prepare(folder)  # all in fold 0
@@ -136,6 +145,7 @@ class FoldsTest(chex.TestCase):
       ) as caught:
         folds.select(builder, 'train', (2, 7))
       self.assertNotIn('\n', str(caught.exception))
+      self.assertEndsWith(str(caught.exception), 'add cars to the folder.')
       self.assertEqual(folds.folds_with_cars(builder), [])
     with tempfile.TemporaryDirectory() as folder:
       builder = numbered.prepare(folder, {'train': 3})

@@ -55,6 +55,25 @@ class Sized(numbered.Numbered):
   BUILDER_CONFIGS = (tfds.core.BuilderConfig(name=numbered.SIZE),)
 
 
+class LeftoverTest(chex.TestCase):
+  def test_of_a_killed_process_is_removed(self):
+    folder = self.enterContext(tempfile.TemporaryDirectory())
+    config = debug.get_config().data
+    config.data_dir = folder
+    made = Sized(data_dir=folder).data_path
+    same, other = (
+      pathlib.Path(made.parent, f'incomplete.ABCDEF_{version}')
+      for version in (made.name, '0.9.9')
+    )
+    for path in (same, other):
+      path.mkdir(parents=True)
+      (path / 'part').touch()
+    prepare._prepare(config, folder, Sized)
+    self.assertTrue(made.exists())
+    self.assertFalse(same.exists())
+    self.assertTrue(other.exists())  # perhaps another version is at work
+
+
 class TableTest(chex.TestCase):
   def test_every_data_set_has_a_row_in_both_tables(self):
     self.assertEqual(names.FULL_SIZES.keys(), prepare._MODULES.keys())

@@ -117,6 +117,15 @@ def write_evaluation(folder, dice, flip=False):
   (folder / 'summary.json').write_text(json.dumps(summary))
 
 
+class FoldersTest(chex.TestCase):
+  def test_a_cross_validation(self):
+    folder = self.enterContext(tempfile.TemporaryDirectory())
+    root = pathlib.Path(folder)
+    (root / 'fold_1').mkdir()
+    with self.assertRaisesRegex(UserError, 'one of its runs, .*/fold_1'):
+      comparison.evaluation_folders([root, root], 'studio', 'test')
+
+
 class CommandTest(chex.TestCase):
   def setUp(self):
     super().setUp()

@@ -11,6 +11,7 @@ import jax
 from absl.testing import parameterized
 
 from carvana_jax.parallel import devices
+from carvana_jax.system.errors import UserError
 from tests.helpers.commands import ROOT
 
 
@@ -39,6 +40,29 @@ class UseAllCoresTest(chex.TestCase):
     ):
       devices.use_all_cores()
     update.assert_not_called()
+
+
+class PlatformTest(chex.TestCase):
+  # Of tpu, and of cuda, where there is none.
+  @parameterized.parameters(RuntimeError, AssertionError)
+  def test_one_that_is_absent(self, kind):
+    with (
+      mock.patch.object(jax, 'devices', side_effect=kind),
+      mock.patch.object(jax, 'config', mock.Mock(jax_platforms='cuda')),
+      self.assertRaisesRegex(UserError, 'for JAX_PLATFORMS=cuda; unset'),
+    ):
+      devices.refuse_absent_platform()
+
+  def test_an_error_that_nobody_asked_for(self):
+    with (
+      mock.patch.object(jax, 'devices', side_effect=RuntimeError),
+      mock.patch.object(jax, 'config', mock.Mock(jax_platforms=None)),
+      self.assertRaises(RuntimeError),
+    ):
+      devices.refuse_absent_platform()
+
+  def test_what_is_there(self):
+    devices.refuse_absent_platform()
 
 
 class SeveralProcessesTest(chex.TestCase):

@@ -84,10 +84,18 @@ class JoinedTest(chex.TestCase):
       self.assertEqual(output.getvalue(), printed)
       self.assertEqual(terminal.getvalue() == '', index == 1)
 
-  @parameterized.parameters('SLURM_NTASKS', 'OMPI_COMM_WORLD_SIZE')
-  def test_a_single_task_joins_nobody(self, name):
-    self.join({name: '1'})
-    self.initialize.assert_not_called()
+  @parameterized.parameters(
+    ({'SLURM_NTASKS': '1'}, True),
+    ({'OMPI_COMM_WORLD_SIZE': '1'}, True),
+    # A shell that salloc gives; mpirun in it; srun.
+    ({'SLURM_NTASKS': '4', 'SLURM_STEP_NUM_TASKS': '1'}, True),
+    ({'SLURM_NTASKS': '4', 'SLURM_STEP_NUM_TASKS': '1',
+      'OMPI_COMM_WORLD_SIZE': '2'}, False),
+    ({'SLURM_NTASKS': '4', 'SLURM_STEP_NUM_TASKS': '4'}, False),
+  )  # fmt: skip
+  def test_a_single_task_joins_nobody(self, environment, is_single):
+    self.join(environment)
+    self.assertEqual(self.initialize.called, not is_single)
 
   @parameterized.parameters(('2', [0, 1, 2, 3]), ('8', None))
   def test_a_task_with_a_node_for_itself_has_all_its_devices(self, tasks, ids):

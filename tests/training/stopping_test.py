@@ -16,7 +16,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 
 
 class StopSignalTest(chex.TestCase):
-  @parameterized.parameters(signal.SIGINT, signal.SIGTERM)
+  @parameterized.parameters(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
   def test_the_first_signal_is_noted(self, number):
     before = signal.getsignal(number)
     with StopSignal() as stop_signal:
@@ -24,6 +24,14 @@ class StopSignalTest(chex.TestCase):
       os.kill(os.getpid(), number)
       self.assertTrue(stop_signal.received)
     self.assertEqual(signal.getsignal(number), before)
+
+  def test_a_closed_terminal_is_ignored_under_nohup(self):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    self.addCleanup(signal.signal, signal.SIGHUP, before)
+    with StopSignal() as stop_signal:
+      os.kill(os.getpid(), signal.SIGHUP)
+      self.assertFalse(stop_signal.received)
+    self.assertEqual(signal.getsignal(signal.SIGHUP), signal.SIG_IGN)
 
   @parameterized.parameters(signal.SIGINT, signal.SIGTERM)
   def test_the_second_ends_the_process_at_once(self, number):

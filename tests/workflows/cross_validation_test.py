@@ -51,6 +51,8 @@ class GroupFoldsTest(chex.TestCase):
       UserError, '--folds=3: no car is in fold 2.*choose fewer folds'
     ):
       cross_validation.group_folds(3, [1, 3, 4, 6, 7, 9])
+    with self.assertRaisesRegex(UserError, 'ids; add cars to the folder'):
+      cross_validation.group_folds(2, [1, 3])  # there are no fewer
 
 
 class CrossvalTest(chex.TestCase):

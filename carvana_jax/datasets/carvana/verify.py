@@ -6,6 +6,7 @@ learns of a broken photo after an hour of packaging, or from a low score.
 
 import collections
 import io
+import struct
 from collections.abc import Callable
 
 import numpy as np
@@ -20,8 +21,18 @@ from carvana_jax.system.errors import UserError
 
 MASK_MODES = ('1', 'L', 'P')  # Pillow's, of one channel of at most 8 bits
 
+_ORIENTATION = 274  # Exif's tag; 1 is upright, 2 to 8 are not
+_HALF_WHITE = 3 * 128  # red, green and blue together
 _CARS_NAMED = 5  # in the warning about incomplete cars
 _REMEDY = 'download it again or remove it.'
+
+
+class UnfitError(ValueError):
+  """An image is whole, but not what is needed; `remedy` says what to do."""
+
+  def __init__(self, what: str, remedy: str):
+    super().__init__(what)
+    self.remedy = remedy
 
 
 def verify_files(source: Source, height: int, width: int) -> None:
@@ -45,7 +56,7 @@ def verify_files(source: Source, height: int, width: int) -> None:
 def decode_mask(data: bytes) -> np.ndarray:
   """Decodes a mask, GIF or PNG.
 
-  A palette's colours do not matter: its index 0 is background and 1 is car.
+  Of two colours of a palette the brighter one is car, as a viewer shows it.
 
   Args:
     data: the file's bytes.
@@ -54,23 +65,45 @@ def decode_mask(data: bytes) -> np.ndarray:
     uint8 [H, W], 0 or 255.
 
   Raises:
-    ValueError: it has several channels, or values other than 0 and 1 (or 0
-      and 255).
+    ValueError: it has several frames or channels, or values other than 0 and 1
+      (or 0 and 255).
     OSError: it cannot be decoded.
   """
   with images.opened(io.BytesIO(data)) as image:
     _check_values(image)
-    values = np.asarray(image)
-  return images.mask_pixels(values != 0)
+    return images.mask_pixels(car_pixels(image))
+
+
+def car_pixels(mask: Image.Image) -> np.ndarray:
+  """Returns where a mask with right values shows car, bool [H, W]."""
+  values = np.asarray(mask)
+  return values == 0 if _is_white_at_0(mask, values.max()) else values != 0
+
+
+def _is_white_at_0(mask, other):
+  """Returns whether the value 0 stands for car, by the colours of a palette.
+
+  Args:
+    mask: a mask with right values.
+    other: the largest of them; 0 where there is no other.
+  """
+  if mask.mode != 'P':
+    return False
+  colours = [*mask.getpalette(), *3 * 256 * [0]]  # Pillow leaves zeros out
+  brightness = lambda value: sum(colours[3 * value : 3 * value + 3])
+  # A mask of one colour is full where it is white.
+  return brightness(0) > (brightness(int(other)) if other else _HALF_WHITE)
 
 
 def _check_values(image: Image.Image) -> None:
   """Decodes a mask, and raises what `decode_mask` does."""
   if image.mode not in MASK_MODES:
-    raise ValueError(f'the mode is {image.mode}, not one channel of 8 bits')
+    what = f'the mode is {image.mode}, not one channel of 8 bits'
+    raise UnfitError(what, 'save it in black and white')
   refuse_animation(image)
   if not is_binary(image):
-    raise ValueError('there are values other than 0 and 1')
+    what = 'there are values other than 0 and 1 (or 0 and 255)'
+    raise UnfitError(what, 'save it in black and white, without grey')
 
 
 def refuse_animation(mask: Image.Image) -> None:
@@ -84,6 +117,14 @@ def is_binary(mask: Image.Image) -> bool:
   counts = mask.histogram()  # much faster than NumPy on the pixels
   present = {value for value, count in enumerate(counts) if count}
   return present <= {0, 1} or present <= {0, 255}
+
+
+def is_turned(photo: Image.Image) -> bool:
+  """Returns whether viewers turn or mirror a photo, as its Exif tells them."""
+  try:
+    return photo.getexif().get(_ORIENTATION) in range(2, 9)
+  except (OSError, SyntaxError, ValueError, struct.error):  # damaged Exif
+    return False
 
 
 def nature(file: File) -> str:
@@ -136,7 +177,9 @@ def _problem(
   except UnidentifiedImageError:
     return f'{file} is {nature(file)}: {_REMEDY}'
   except Exception as error:  # Pillow's decoders raise all kinds
-    return f'{file}: {" ".join(str(error).split())}: {_REMEDY}'
+    what = ' '.join(str(error).split())
+    own = f'{error.remedy}, ' if isinstance(error, UnfitError) else ''
+    return f'{file}: {what}: {own}{_REMEDY}'
   if complaint:
     text = f'{file} may look wrong in parts ({complaint}); it is used.'
     progress.print_above(text)
@@ -147,7 +190,11 @@ def _check_photo(data: bytes, height: int, width: int) -> str:
   """Reads a photo to its end; returns what its decoder complains of, or ''."""
   with images.opened(io.BytesIO(data)) as image:
     if image.format != 'JPEG' or image.mode != 'RGB':
-      raise ValueError(f'it is a {image.mode} {image.format}, not an RGB JPEG')
+      what = f'it is a {image.mode} {image.format}, not an RGB JPEG'
+      raise UnfitError(what, 'save it as one')
+    if is_turned(image):
+      what = 'its Exif turns it, but masks go with pixels as they are stored'
+      raise UnfitError(what, 'turn the pixels, and the mask if need be')
     _check_size(image, height, width)
   return images.check_jpeg(data)
 
@@ -160,9 +207,8 @@ def _check_mask(data: bytes, height: int, width: int) -> None:
 
 def _check_size(image: Image.Image, height: int, width: int) -> None:
   if image.size != (width, height):
-    raise ValueError(
-      f'the size is {image.width}x{image.height}, not {width}x{height}'
-    )
+    what = f'the size is {image.width}x{image.height}, not {width}x{height}'
+    raise UnfitError(what, 'bring it to that size')
 
 
 def _warn_of_incomplete_cars(source: Source) -> None:
