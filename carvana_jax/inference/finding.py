@@ -71,8 +71,8 @@ def look(
     The photos in the order of their names; and what is left out.
 
   Raises:
-    UserError: there are no photos, two have the same name, outputs cannot be
-      named after a photo, or a folder or ZIP can't be read.
+    UserError: there are no photos, two have the same name, or a folder or ZIP
+      can't be read.
   """
   rest = left_out.LeftOut()
   search = folders.Search(recursive, own, rest)
@@ -86,7 +86,7 @@ def look(
     found = _in_zip(path, recursive, rest)
   else:
     found = [_alone(path, text)]
-  found = list(found)
+  found = [photo for photo in found if _is_usable(photo, rest)]
   if not found:
     raise UserError(_nothing(text, kind, rest))
   if flat:
@@ -232,6 +232,18 @@ def _refuse_unreadable_member(member: zipfile.ZipInfo, label: str) -> None:
     )
 
 
+def _is_usable(photo: photos.Photo, rest: left_out.LeftOut) -> bool:
+  """Returns whether outputs can be named after a photo; else notes it."""
+  # A line break, or a name in another encoding, which can't be printed.
+  if _UNPRINTABLE.search(photo.label):
+    rest.add(photo.file, left_out.UNPRINTABLE)
+    return False
+  if any(len(x.encode()) > _LONGEST_NAME for x in photo.name.split('/')):
+    rest.add(photo.file, f'name of more than {_LONGEST_NAME} bytes; shorten it')
+    return False
+  return True
+
+
 def _nothing(text: str, kind: str, rest: left_out.LeftOut) -> str:
   """Returns why no photo was found."""
   if kind != 'pattern' or str(rest):
@@ -249,8 +261,6 @@ def _nothing(text: str, kind: str, rest: left_out.LeftOut) -> str:
 
 
 def _in_order(found: list[photos.Photo], advice: str) -> list[photos.Photo]:
-  for photo in found:
-    _refuse_unusable_name(photo)
   found = sorted(found, key=lambda photo: (photo.name, photo.label))
   for photo, following in itertools.pairwise(found):
     if photo.name == following.name:
@@ -259,14 +269,3 @@ def _in_order(found: list[photos.Photo], advice: str) -> list[photos.Photo]:
         f' would have one, too; {advice}.'
       )
   return found
-
-
-def _refuse_unusable_name(photo: photos.Photo) -> None:
-  # A line break, or a name in another encoding, which can't be printed.
-  if _UNPRINTABLE.search(photo.label):
-    raise UserError(f'{photo.label!r} has unprintable letters; rename it.')
-  if any(len(x.encode()) > _LONGEST_NAME for x in photo.name.split('/')):
-    raise UserError(
-      f'{photo.label} has a name of more than {_LONGEST_NAME} bytes, too long'
-      ' to name outputs after; shorten it.'
-    )

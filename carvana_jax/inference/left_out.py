@@ -11,6 +11,7 @@ FOLDER = 'folder; --recursive takes its photos'
 RESULTS = 'results of predict or submit'
 SEEN = 'link to a folder above it, or taken already'
 LINK = 'link in a ZIP'
+UNPRINTABLE = 'unprintable letters in its path; rename it'
 NO_PHOTO = 'no photo'
 
 _ARCHIVE = 'give it to --input by itself'

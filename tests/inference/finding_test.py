@@ -296,14 +296,16 @@ class FindTest(chex.TestCase):
   def test_names_of_no_use(self):
     for name in ('a\nb.jpg', os.fsdecode(b'\xff.jpg')):
       self.add(name)
-      self.refused('has unprintable letters; rename it')
+      self.refused('unprintable letters in its path; rename it')
       (self.root / name).unlink()
     self.zip(['a\nb/c.jpg'])
-    self.refused('has unprintable letters', 'photos.zip')
-    self.add('a b.jpg', '車.jpg', 'x' * 200 + '.jpg')
-    self.assertLen(self.found(), 3)
-    self.add('車' * 67 + '.jpg')
-    self.refused('more than 200 bytes.*; shorten it')
+    self.refused('unprintable letters', 'photos.zip')
+    self.add('a b.jpg', '車.jpg', 'x' * 200 + '.jpg', '車' * 67 + '.jpg')
+    self.add('a\nb.jpg')
+    found, rest = finding.look(str(self.root))
+    self.assertLen(found, 3)
+    self.assertIn(r"'a\nb.jpg' (unprintable letters", str(rest))
+    self.assertIn('(name of more than 200 bytes; shorten it)', str(rest))
 
   def test_vanished(self):
     self.add('a.jpg')
