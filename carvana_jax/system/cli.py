@@ -10,7 +10,7 @@ from collections.abc import Callable
 from absl import app, flags, logging
 from ml_collections import ConfigDict
 
-from carvana_jax.system import own_configs, streams, wrong_flags
+from carvana_jax.system import files, own_configs, streams, wrong_flags
 from carvana_jax.system.errors import Interrupted, UserError
 
 # time.monotonic() when the command began, once Python had started.
@@ -18,8 +18,6 @@ STARTED = time.monotonic()
 
 _SHOWN = 500  # characters shown of either end of a very long error
 _SIGPIPE = 13  # not in `signal` on every system
-# A disk, a user's share of it or the largest file that is allowed is full.
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 _DEBUG = flags.DEFINE_bool('debug', False, 'Show tracebacks of errors.')
 
@@ -122,7 +120,7 @@ def flushed(code: int) -> int:
 
 def _reason(error):
   """Returns a sentence on an `OSError`."""
-  if error.errno in _FULL:
+  if error.errno in files.FULL:
     where = f'{error.filename!r}' if error.filename else 'a file'
     return (
       f'{where} cannot be written ({error.strerror}); make room on that disk.'

@@ -16,6 +16,8 @@ import filelock
 
 from carvana_jax.system.errors import UserError
 
+# A disk, a user's share of it or the largest file that is allowed is full.
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _URL = re.compile('[a-z][a-z0-9+.-]+:/', re.IGNORECASE)
 
 
@@ -98,6 +100,23 @@ def named(path: pathlib.Path) -> Iterator[None]:
     if error.filename is not None or error.errno is None:
       raise
     raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+@contextlib.contextmanager
+def full_disk_named(folder: pathlib.Path) -> Iterator[None]:
+  """Makes an `OSError` of what a writer in C++ raises where a disk is full.
+
+  Args:
+    folder: where it writes.
+  """
+  try:
+    yield
+  except RuntimeError as error:  # which tells the reason by its words alone
+    for number in FULL:
+      if os.strerror(number) in str(error):
+        reason = OSError(number, os.strerror(number), str(folder))
+        raise reason from error
+    raise
 
 
 def remove_leftovers(folder: pathlib.Path, name: str = '*') -> None:

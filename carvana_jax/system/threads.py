@@ -1,4 +1,4 @@
-"""The number of cores, thread pools, and results in the order of their items."""
+"""The number of cores, and thread pools that keep the order of results."""
 
 import collections
 import os

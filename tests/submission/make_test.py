@@ -58,7 +58,7 @@ class SubmitTest(chex.TestCase):
   def test_rows_are_the_masks(self):
     found = self.submit()
     self.assertTrue(self.is_well)
-    self.assertEqual(list(found), [f'a_{i:02}.png' for i in range(5)])
+    self.assertEqual(list(found), [f'a_{i:02}.jpg' for i in range(5)])
     for i, runs in enumerate(found.values()):
       truth = photo_of(8 * i)[..., 0] > 100
       self.assertGreater(np.mean(rle.decode(runs, SIZE) == truth), 0.995)
@@ -218,20 +218,29 @@ class CommandTest(chex.TestCase):
 
   def test_check(self):
     path = self.root / 'some.csv'
-    rows = [f'{i:04}.png,1 5 9 2\n' for i in range(700)]
+    for i in range(700):
+      old = self.root / 'photos' / f'{i:04}.png'
+      old.rename(old.with_name(f'{i:012}_01.png'))
+    rows = [f'{i:012}_01.jpg,1 5 9 2\n' for i in range(700)]
     path.write_text(''.join(['img,rle_mask\n', *rows]))
     check = lambda: subprocess.run(
       self.command(f'--check={path}'), cwd=ROOT, capture_output=True, text=True
     )
     done = check()
     self.assertEqual(done.returncode, 0, done.stderr)
-    self.assertIn('as Kaggle wants it', done.stdout)
-    rows[3] = '0003.png,1 5 4 2\n'
+    self.assertIn('as Kaggle wants it, if', done.stdout)
+    rows[3] = '000000000003_01.jpg,1 5 4 2\n'
     rows[9] = rows[8]
     path.write_text(''.join(['img,rle_mask\n', *rows]))
     done = check()
     self.assertEqual(done.returncode, 1, done.stderr)
-    for part in ('line 5', 'overlaps', 'line 11', '0009.png', 'problems: 3'):
+    for part in (
+      'line 5',
+      'overlaps',
+      'line 11',
+      '000000000009_01.jpg',
+      'problems: 3',
+    ):
       self.assertIn(part, done.stdout)
 
   def test_missing_flags(self):
