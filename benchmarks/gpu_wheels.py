@@ -18,7 +18,8 @@ import tempfile
 # versions are those of requirements.txt.
 PACKAGES = (
   'absl-py', 'array-record', 'certifi', 'charset-normalizer', 'dm-pix',
-  'dm-tree', 'docstring_parser', 'etils', 'googleapis-common-protos', 'idna',
+  'dm-tree', 'docstring_parser', 'etils', 'filelock',
+  'googleapis-common-protos', 'idna',
   'immutabledict', 'importlib-resources', 'ml-collections', 'psutil', 'PyYAML',
   'requests', 'safetensors', 'simple-parsing', 'simplejpeg', 'six',
   'tensorboard', 'tensorflow-datasets', 'tensorflow-metadata', 'termcolor',
