@@ -101,7 +101,8 @@ def are_down_columns(found: np.ndarray, size: tuple[int, int]) -> bool:
     found: from `runs`.
     size: (H, W) of the mask. Of a square one it can't be told.
   """
-  bounds = found.cumsum(1).ravel()  # of each run, and of the gap behind it
+  # The first pixel of each run, and the first one after it.
+  bounds = found.cumsum(1).ravel()
   height, width = size
   return _unlike(bounds, width) > 2 * _unlike(bounds, height)
 

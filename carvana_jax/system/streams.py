@@ -47,8 +47,9 @@ def give_up(stream: TextIO) -> None:
     stream: standard output or error.
   """
   with contextlib.suppress(OSError):  # it has no number
+    number = stream.fileno()
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, stream.fileno())
+    os.dup2(nowhere, number)
     os.close(nowhere)
 
 
