@@ -61,7 +61,7 @@ def main() -> None:
   if args.check:
     common_flags.refuse_beside('check', *_MAKING)
     if args.sample:
-      common_flags.refuse_beside('sample', 'input')
+      common_flags.refuse_beside('sample', 'input', 'recursive')
     path = files.absolute(args.check)
     if not make.print_problems(
       path, args.sample, args.input, size, args.recursive
