@@ -103,9 +103,12 @@ class SubmitTest(chex.TestCase):
   def test_a_check_takes_sub_folders_but_not_its_own_files(self):
     for name in ('x', 'y'):
       (self.photos / name).mkdir()
-    (self.photos / 'a_00.png').rename(self.photos / 'x' / 'a_00.png')
+    for i in range(5):
+      folder = self.photos if i else self.photos / 'x'
+      old = self.photos / f'a_{i:02}.png'
+      old.rename(folder / f'{i:012}_01.png')
     path = self.photos / 'y' / 's.csv'
-    rows = ''.join(f'a_{i:02}.png,\n' for i in range(5))
+    rows = ''.join(f'{i:012}_01.jpg,\n' for i in range(5))
     path.write_text(f'img,rle_mask\n{rows}')
     check = lambda recursive: make.print_problems(
       path, None, str(self.photos), SIZE, recursive
