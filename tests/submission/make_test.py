@@ -120,7 +120,7 @@ class SubmitTest(chex.TestCase):
     with contextlib.redirect_stdout(io.StringIO()) as printed:
       self.assertFalse(check(False))
     self.assertIn('2 left out: x/, y/ (folder', printed.getvalue())
-    self.assertIn("'a_00.png' is not the name", printed.getvalue())
+    self.assertIn("'000000000000_01.jpg' is not", printed.getvalue())
 
   def test_one_more_makes_what_one_that_died_has_left(self):
     alone = self.submit()
