@@ -18,11 +18,12 @@ import tempfile
 # versions are those of requirements.txt.
 PACKAGES = (
   'absl-py', 'array-record', 'certifi', 'charset-normalizer', 'dm-pix',
-  'dm-tree', 'docstring_parser', 'etils', 'googleapis-common-protos', 'idna',
-  'immutabledict', 'importlib-resources', 'ml-collections', 'psutil', 'PyYAML',
-  'requests', 'safetensors', 'simple-parsing', 'simplejpeg', 'six',
-  'tensorboard', 'tensorflow-datasets', 'tensorflow-metadata', 'termcolor',
-  'toml', 'tqdm', 'urllib3', 'wrapt', 'zipp',
+  'dm-tree', 'docstring_parser', 'etils', 'filelock',
+  'googleapis-common-protos', 'idna', 'immutabledict', 'importlib-resources',
+  'ml-collections', 'psutil', 'PyYAML', 'requests', 'safetensors',
+  'simple-parsing', 'simplejpeg', 'six', 'tensorboard', 'tensorflow-datasets',
+  'tensorflow-metadata', 'termcolor', 'toml', 'tqdm', 'urllib3', 'wrapt',
+  'zipp',
 )  # fmt: skip
 _BUILT_HERE = ('promise',)  # published as source only
 _PYTHON = '3.12'

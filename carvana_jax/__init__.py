@@ -10,7 +10,7 @@ import sys
 _MODULES = (  # of the dependencies in pyproject.toml
   'absl', 'ml_collections', 'numpy', 'jax', 'flax', 'optax', 'orbax', 'etils',
   'tensorboard', 'tensorflow_datasets', 'cv2', 'PIL', 'scipy', 'dm_pix',
-  'matplotlib', 'h5py', 'safetensors', 'simplejpeg', 'tqdm',
+  'matplotlib', 'h5py', 'safetensors', 'simplejpeg', 'tqdm', 'filelock',
 )  # fmt: skip
 
 

@@ -24,9 +24,9 @@ if __name__ == '__main__':
   )
   flags.DEFINE_enum(
     'split',
-    'test',
+    None,
     ['train', 'validation', 'test', 'all'],
-    'The split that both runs were scored on.',
+    'The split that both runs were scored on. Default: test.',
   )
   cli.parse(words=('RUN_A', 'RUN_B'))
 

@@ -69,8 +69,6 @@ def main() -> None:
   results = cross_validation.crossval(
     args.config, folder, args.folds, args.pseudo_labels, args.save_probabilities
   )
-  if len(results) < 1 + args.pseudo_labels:
-    return  # interrupted
   print(cross_validation.results_text(results))
   print(f'written to {folder}')
 

@@ -58,8 +58,7 @@ def main() -> None:
     args.process_id,
   ):
     compilation_cache.use()
-    if not loop.train(args.config, workdir, args.profile):
-      return
+    loop.train(args.config, workdir, args.profile)
     run = trained_run.load(workdir)
     # The data may have moved since that network was saved.
     for split in ('validation', 'test'):

@@ -49,9 +49,9 @@ if __name__ == '__main__':
   )
   flags.DEFINE_enum(
     'shadow',
-    'own',
+    None,
     names.SHADOWS,
-    "The composite's: the car's own, a synthetic one or none.",
+    "The composite's: the car's own (so by default), a synthetic one or none.",
   )
   cli.parse()
   malloc.keep_freed()

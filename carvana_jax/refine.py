@@ -48,8 +48,7 @@ def main() -> None:
   config = refinement.config_of(
     run, args.config, second_network.probabilities_folder(workdir)
   )
-  if not refinement.refine(run, config, workdir):
-    return
+  refinement.refine(run, config, workdir)
   run = second_network.with_second_network(workdir, run)
   for split in ('validation', 'test'):
     evaluate_run.evaluate(run, config.data, split, workdir)

@@ -49,12 +49,19 @@ from carvana_jax.submission import make
 from carvana_jax.system import files
 from carvana_jax.system.errors import UserError
 
+_MAKING = (  # flags that --check does nothing with
+  'workdir', 'output', 'tuned', 'fine', 'strict', 'num_processes', 'process_id'
+)  # fmt: skip
+
 
 def main() -> None:
   """Runs the command."""
   args = flags.FLAGS
   size = spec.parse_size(args.size)
   if args.check:
+    common_flags.refuse_beside('check', *_MAKING)
+    if args.sample:
+      common_flags.refuse_beside('sample', 'input', 'recursive')
     path = files.absolute(args.check)
     if not make.print_problems(
       path, args.sample, args.input, size, args.recursive

@@ -8,7 +8,6 @@ several processes read disjoint parts of the same global batch.
 import dataclasses
 import functools
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent import futures
 
 import jax
 import numpy as np
@@ -215,7 +214,7 @@ def batches(
     if kept:
       kept.write(image, mask, index)
 
-  with futures.ThreadPoolExecutor(threads.core_count()) as pool:
+  with threads.Pool() as pool:
     for batch, indices, work in threads.read_ahead(map(begin, steps), _AHEAD):
       for example in work:
         example.result()  # raises what its thread did

@@ -193,7 +193,7 @@ def _prepare(data_config, folder, create, download_config=None):
     if not sys.stderr.isatty():
       tfds.disable_progress_bar()
     # TFDS speaks of a download, of which there is none.
-    with contextlib.redirect_stdout(None):
+    with contextlib.redirect_stdout(None), files.full_disk_named(folder):
       builder.download_and_prepare(download_config=download_config)
   return builder
 

@@ -55,7 +55,7 @@ def _summary(dice):
 
 
 def evaluation_folders(
-  folders: Sequence[pathlib.Path], dataset: str | None, split: str
+  folders: Sequence[pathlib.Path], dataset: str | None, split: str | None
 ) -> list[pathlib.Path]:
   """Returns the folders of evaluations, given those or the runs' own.
 
@@ -63,16 +63,22 @@ def evaluation_folders(
     folders: the folders of evaluations, or of runs.
     dataset: the name of the data set that the runs were scored on; None stands
       for the one that the first of them trained on.
-    split: train, validation, test or all.
+    split: train, validation, test or all; None stands for test.
 
   Raises:
-    UserError: a run was not scored on that, or the data set is not known.
+    UserError: a run was not scored on that, the data set is not known, or
+      either is given where no folder is that of a run.
   """
   evaluations = []
+  if (dataset or split) and all((x / 'images.csv').exists() for x in folders):
+    raise UserError(
+      '--dataset and --split are of no use for folders of evaluations; leave '
+      'them out or give the folder of a run.'
+    )
   for folder in folders:
     if not (folder / 'images.csv').exists():  # that of a run
       dataset = dataset or _dataset_of(folder)
-      folder = _evaluation_of(folder, dataset, split)
+      folder = _evaluation_of(folder, dataset, split or 'test')
     evaluations.append(folder)
   return evaluations
 

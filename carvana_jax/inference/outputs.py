@@ -49,7 +49,7 @@ def parse_wanted(
   cutout: str | None,
   trim: bool,
   background_name: str | None,
-  shadow: str,
+  shadow: str | None,
 ) -> Wanted:
   """Returns what is wanted by the flags of `predict`.
 
@@ -58,15 +58,19 @@ def parse_wanted(
     cutout: --cutout, png or webp; None for no cut-out.
     trim: --trim.
     background_name: --background, see `background`; None for no composite.
-    shadow: --shadow, one of `names.SHADOWS`.
+    shadow: --shadow, one of `names.SHADOWS`; None for the car's own.
 
   Raises:
     UserError: the flags don't go together, or the background can't be read.
   """
   if trim and not cutout:
     raise UserError('--trim is of no use without --cutout.')
+  if shadow and not background_name:
+    raise UserError(f'--shadow={shadow} is of no use without --background.')
   pixels = background(background_name)
-  return Wanted(probability, cutout, trim, pixels, shadow, background_name)
+  return Wanted(
+    probability, cutout, trim, pixels, shadow or 'own', background_name
+  )
 
 
 def background(text: str | None) -> np.ndarray | None:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 import jax
 
 from carvana_jax.system import cli, common_flags, progress
-from carvana_jax.system.errors import UserError
+from carvana_jax.system.errors import Interrupted, UserError
 
 _NAMES = ('coordinator', 'num_processes', 'process_id')
 # Where the number of tasks is; the first that is set counts. The shell that
@@ -35,8 +35,8 @@ def connect(
 
   Enter it before any other call of JAX. Within it only the first process
   prints. A process that fails or is interrupted leaves without waiting for the
-  others, which notice that and stop as well. An interruption is not a failure,
-  as nothing is lost by it.
+  others, which notice that and stop as well; if all have saved what they did
+  (`Interrupted`), they end together.
 
   Args:
     alone: a function that is called if there are no other processes, before JAX
@@ -59,21 +59,13 @@ def connect(
   try:
     with contextlib.redirect_stdout(sys.stdout if first else None):
       yield
-  except KeyboardInterrupt:
-    if first:
-      print('interrupted; the same command goes on from here')
-    if several:
-      _leave(0)
-  except Exception as error:
+  except Interrupted:
+    raise
+  except (Exception, KeyboardInterrupt) as error:
     if not several:
       raise
-    _leave(cli.report_error(_lost(error) or error))
-
-
-def _leave(code):
-  sys.stdout.flush()
-  sys.stderr.flush()
-  os._exit(code)  # an ordinary end would wait for the others
+    code = cli.report_error(_lost(error) or error)
+    os._exit(cli.flushed(code))  # an ordinary end would wait for the others
 
 
 def _initialize(coordinator, num_processes, process_id):

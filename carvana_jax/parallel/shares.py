@@ -38,11 +38,21 @@ def of_this_process(index: int | None, count: int | None) -> tuple[int, int]:
     count: --num_processes, likewise.
 
   Raises:
-    UserError: there is no process of that number, or the numbers of a job array
-      are not evenly spaced.
+    UserError: only one of them is given, though there are several processes;
+      there is no process of that number; or the numbers of a job array are not
+      evenly spaced.
   """
   if index is not None or count is not None:
-    index, count = index or 0, 1 if count is None else count
+    if count is None:
+      raise UserError(
+        f'--process_id={index} is of no use without --num_processes.'
+      )
+    if index is None and count > 1:
+      raise UserError(
+        f'--num_processes={count} needs --process_id, which of them this one '
+        'is; give it.'
+      )
+    index = index or 0
     common_flags.check_process_id(index, count)
     return index, count
   tasks, (place, places) = _tasks(), _place_in_array()

@@ -51,13 +51,22 @@ def rows_of(
   Args:
     found: the photos.
     sample: file of a sample_submission.csv, which names the rows; None: all
-      photos are rows.
+      photos are rows, NAME.jpg. If Kaggle does not know such names, that is
+      said.
 
   Raises:
     UserError: the sample can't be read.
   """
   if sample is None:
-    return {photo.file: photo for photo in found}
+    rows = {f'{photo.name}.jpg': photo for photo in found}
+    others = [x for x in rows if not table.is_of_challenge(x)]
+    if others:
+      print(
+        f'Kaggle would refuse {len(others)} of {len(rows)} rows, such as '
+        f'{others[0]}: no photo of the challenge has that name',
+        flush=True,
+      )
+    return rows
   by_name = {photo.name: photo for photo in found}
   names = sorted(table.names_of(files.expand(sample)))
   unused = by_name.keys() - {pathlib.PurePosixPath(x).stem for x in names}
@@ -191,19 +200,27 @@ def print_problems(
     sample: file of a sample_submission.csv, which names the rows; None: the
       photos do.
     given: where the photos are, see `finding.find`; None, without a sample, if
-      any names will do.
+      any of the challenge's names will do.
     size: (H, W) of the photos.
     recursive: whether photos in sub-folders count, too.
 
   Returns:
     Whether there is nothing to refuse.
   """
-  names = None
   if sample:
     names = table.names_of(files.expand(sample))
+    right = f'as Kaggle wants it, with the rows of {sample}'
   elif given:
     found = finding.find(given, recursive, flat=True, own=[path])
-    names = [photo.file for photo in found]
+    rows = [f'{photo.name}.jpg' for photo in found]
+    names = [x for x in rows if table.is_of_challenge(x)]
+    right = f'as Kaggle wants it, if {given} holds all photos of the challenge'
+  else:
+    names = None
+    right = (
+      'the form is right; whether every image has its row was not checked: '
+      'give --sample or --input'
+    )
   problems = 0
   for problem in table.find_problems(path, names, size):
     problems += 1
@@ -211,6 +228,6 @@ def print_problems(
       print(problem)
   if problems > _SHOWN:
     print(f'and {problems - _SHOWN} more')
-  verdict = f'problems: {problems}' if problems else 'as Kaggle wants it'
+  verdict = f'problems: {problems}' if problems else right
   print(f'{path}: {verdict}')
   return not problems

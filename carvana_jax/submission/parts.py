@@ -138,7 +138,7 @@ class Parts:
   def _join(self):
     aside = self._output.with_name(f'{self._output.name}.tmp')
     try:
-      with _create(aside) as file:
+      with files.named(self._output), _create(aside) as file:
         failed = self._write_all(file)
       if len(failed) == self._row_count:
         shutil.rmtree(self._folder)  # the photos are looked at again

@@ -90,6 +90,30 @@ def runs(text: str, size: tuple[int, int]) -> np.ndarray:
   return found
 
 
+def are_down_columns(found: np.ndarray, size: tuple[int, int]) -> bool:
+  """Returns whether runs were counted down the columns, as elsewhere at Kaggle.
+
+  Read along the rows they make stripes: a pixel is then like that one whole
+  column further on, at a distance of H, and unlike the one below it, at W.
+  Neighbours in a mask differ along its border only.
+
+  Args:
+    found: from `runs`.
+    size: (H, W) of the mask. Of a square one it can't be told.
+  """
+  # The first pixel of each run, and the first one after it.
+  bounds = found.cumsum(1).ravel()
+  height, width = size
+  return _unlike(bounds, width) > 2 * _unlike(bounds, height)
+
+
+def _unlike(bounds, distance):
+  """Returns how many pixels are unlike the one at a distance behind them."""
+  # What is in the mask or in the shifted one, but not in both.
+  both = np.sort(np.concatenate([bounds, bounds + distance]))
+  return int((both[1::2] - both[::2]).sum())
+
+
 def _numbers(text):
   """Returns the text's numbers, int64 [N]; too large ones are its maximum."""
   if not text.isascii() or text.encode().translate(None, b'0123456789 '):

@@ -10,6 +10,7 @@ import gzip
 import io
 import itertools
 import pathlib
+import re
 import reprlib
 import zipfile
 from collections.abc import Collection, Iterator
@@ -21,6 +22,8 @@ from carvana_jax.system.errors import UserError
 _COLUMNS = ['img', 'rle_mask']
 HEADER = ','.join(_COLUMNS) + '\n'
 
+# The challenge's photos: a car's id, and its views from 1 to 16.
+_NAME = re.compile('[0-9a-f]{12}_(0[1-9]|1[0-6])[.]jpg')
 _BOM = b'\xef\xbb\xbf'
 _GZIP, _ZIP = b'\x1f\x8b', b'PK\x03\x04'  # how these files start
 _BUFFER = 2**20  # bytes
@@ -62,6 +65,11 @@ def row(img: str, runs: str) -> str:
   return f'{img},{runs}\n'
 
 
+def is_of_challenge(img: str) -> bool:
+  """Returns whether a photo of the challenge may have that name."""
+  return _NAME.fullmatch(img) is not None
+
+
 def find_problems(
   path: pathlib.Path, names: Collection[str] | None, size: tuple[int, int]
 ) -> Iterator[Problem]:
@@ -72,7 +80,8 @@ def find_problems(
 
   Args:
     path: a csv, as it is or in a gzip or zip file.
-    names: the `img` of every row that is expected; None for any.
+    names: the `img` of every row that is expected; None for any that may be
+      the challenge's.
     size: (H, W) of the masks.
 
   Yields:
@@ -147,10 +156,17 @@ def _row_problems(line, fields, known, size, first_lines):
   if len(fields) != 2:
     yield Problem(line, img, f'needs 2 columns, not {len(fields)}')
     return
+  if known is None and img and not is_of_challenge(img):
+    yield Problem(line, img, 'is not named as 0cdf5b5d0ce1_01.jpg is')
   try:
-    rle.runs(fields[1], size)
+    runs = rle.runs(fields[1], size)
   except ValueError as error:
     yield Problem(line, img, f'has a wrong mask: {error}')
+    return
+  if rle.are_down_columns(runs, size):
+    yield Problem(
+      line, img, 'has runs down the columns; count pixels along the rows'
+    )
 
 
 def _name_problems(line, img, known, first_lines):

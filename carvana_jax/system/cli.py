@@ -1,7 +1,6 @@
 """Starts commands, and ends those that fail with one line and exit code 2."""
 
 import errno
-import io
 import signal
 import sys
 import time
@@ -11,13 +10,14 @@ from collections.abc import Callable
 from absl import app, flags, logging
 from ml_collections import ConfigDict
 
-from carvana_jax.system import own_configs, wrong_flags
-from carvana_jax.system.errors import UserError
+from carvana_jax.system import files, own_configs, streams, wrong_flags
+from carvana_jax.system.errors import Interrupted, UserError
 
 # time.monotonic() when the command began, once Python had started.
 STARTED = time.monotonic()
 
 _SHOWN = 500  # characters shown of either end of a very long error
+_SIGPIPE = 13  # not in `signal` on every system
 
 _DEBUG = flags.DEFINE_bool('debug', False, 'Show tracebacks of errors.')
 
@@ -36,9 +36,7 @@ def parse(words: tuple[str, ...] = ()) -> None:
   global _arguments
   # The parsers' warnings would be followed by an error that says the same.
   logging.set_verbosity(logging.ERROR)
-  # File names may hold characters that the terminal cannot show.
-  if isinstance(sys.stdout, io.TextIOWrapper):
-    sys.stdout.reconfigure(errors='backslashreplace')
+  streams.prepare()
   sys.excepthook = _uncaught
   app.define_help_flags()
   _arguments = _parse(own_configs.complete(sys.argv), words)
@@ -59,10 +57,14 @@ def run(main: Callable[..., None]) -> None:
     if not flags.FLAGS['verbosity'].present:
       logging.set_verbosity(logging.WARNING)
     signal.signal(signal.SIGTERM, _interrupted)
+    code = 0
     try:
       main(*argv[1:])
+    except SystemExit as end:
+      code = end.code
     except (Exception, KeyboardInterrupt) as error:
-      sys.exit(report_error(error))
+      code = report_error(error)
+    sys.exit(flushed(code))
 
   app.run(guarded, flags_parser=_parsed)
 
@@ -75,26 +77,56 @@ def report_error(error: BaseException) -> int:
 
   Returns:
     The exit code: 2 for the user's errors, 1 for bugs, and 128 plus the number
-    of the signal for interruptions.
+    of the signal for interruptions, of which a closed pipe is one.
   """
   if isinstance(error, KeyboardInterrupt):
-    print('interrupted; the same command goes on', file=sys.stderr)
+    if not isinstance(error, Interrupted):
+      _print_error('interrupted; the same command goes on')
     number = error.args[0] if error.args else signal.SIGINT
     return 128 + number  # as shells do
+  if isinstance(error, streams.StdoutError):
+    streams.give_up(sys.stdout)
+    if error.errno == errno.EPIPE:  # as of `| head`: not an error
+      return 128 + _SIGPIPE
+    _say(
+      f'standard output cannot be written ({error.strerror}); choose another '
+      'place for it.'
+    )
+    return 2
   known = isinstance(error, UserError | OSError)
   if _DEBUG.value or not known:
-    traceback.print_exception(error)
+    _print_error(''.join(traceback.format_exception(error)).rstrip('\n'))
     return 1
-  reason = str(error)
-  if isinstance(error, OSError):
-    # Most likely the user gave the path; a full disk's error often has none.
-    reason += (
-      '; make room on the disk that is written to.'
-      if error.errno == errno.ENOSPC
-      else '; check that path (--debug shows where it was used).'
-    )
-  _say(reason)
+  _say(_reason(error) if isinstance(error, OSError) else error)
   return 2
+
+
+def flushed(code: int) -> int:
+  """Writes what was printed and still waits, as a command's last act.
+
+  Args:
+    code: the exit code until then.
+
+  Returns:
+    The exit code, which is another one if nothing but that went wrong.
+  """
+  try:
+    sys.stdout.flush()
+  except OSError as error:
+    failed = report_error(error)
+    return code or failed
+  return code
+
+
+def _reason(error):
+  """Returns a sentence on an `OSError`."""
+  if error.errno in files.FULL:
+    where = f'{error.filename!r}' if error.filename else 'a file'
+    return (
+      f'{where} cannot be written ({error.strerror}); make room on that disk.'
+    )
+  # Most likely the user gave the path.
+  return f'{error}; check that path (--debug shows where it was used).'
 
 
 def _uncaught(kind, error, frames):
@@ -113,7 +145,14 @@ def _say(reason):
   text = ' '.join(str(reason).split())
   if len(text) > 2 * _SHOWN:
     text = f'{text[:_SHOWN]} … {text[-_SHOWN:]}'
-  print(f'error: {text}', file=sys.stderr)
+  _print_error(f'error: {text}')
+
+
+def _print_error(text):
+  try:
+    print(text, file=sys.stderr)
+  except OSError:
+    streams.give_up(sys.stderr)
 
 
 def _fail(reason):
@@ -136,7 +175,9 @@ def _parse(argv, words):
         # ml_collections accepts files that can't be opened or return no config.
         wrong_flags.load_config(flag.config_filename)
   except SystemExit:  # of --help, which absl ends with 1
-    sys.exit(0)
+    sys.exit(flushed(0))
+  except streams.StdoutError as error:  # of --help
+    sys.exit(report_error(error))
   except Exception as error:  # a config file may raise anything
     reason = wrong_flags.explain(argv, error)
     if '--debug' in argv:

@@ -47,6 +47,23 @@ def define_photos() -> None:
   )
 
 
+def refuse_beside(flag: str, *others: str) -> None:
+  """Refuses flags that are of no use beside another one.
+
+  Args:
+    flag: the name of that one.
+    others: the names of those that may not be given.
+
+  Raises:
+    UserError: one of them is given.
+  """
+  for name in others:
+    if flags.FLAGS[name].present:
+      raise UserError(
+        f'--{name} is of no use beside --{flag}; leave one of them out.'
+      )
+
+
 def check_process_id(index: int, count: int) -> None:
   """Checks --process_id against --num_processes.
 

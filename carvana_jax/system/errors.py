@@ -1,4 +1,4 @@
-"""The exception for what the user can put right."""
+"""The exceptions for what the user can put right, or has stopped."""
 
 
 class UserError(Exception):
@@ -6,4 +6,12 @@ class UserError(Exception):
 
   Its text is one line that names the thing and the remedy. Commands print it
   without a traceback and exit with code 2, see `cli.py`.
+  """
+
+
+class Interrupted(KeyboardInterrupt):
+  """A signal, whose number is the argument, has ended a command in good order.
+
+  What was done is saved, and the user has been told. Commands end with the exit
+  code that shells have for that signal.
   """

@@ -2,7 +2,7 @@
 
 import contextlib
 import csv
-import fcntl
+import errno
 import io
 import json
 import os
@@ -12,8 +12,12 @@ import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+import filelock
+
 from carvana_jax.system.errors import UserError
 
+# A disk, a user's share of it or the largest file that is allowed is full.
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _URL = re.compile('[a-z][a-z0-9+.-]+:/', re.IGNORECASE)
 
 
@@ -74,11 +78,44 @@ def write(path: pathlib.Path, content: str | bytes) -> None:
   # A name of its own: several processes may write the same file.
   aside = path.with_name(f'.{path.name}.{uuid.uuid4().hex[:8]}.tmp')
   try:
-    aside.write_bytes(content)
+    with named(path):
+      aside.write_bytes(content)
     os.replace(aside, path)
   except BaseException:
     with contextlib.suppress(OSError):
       aside.unlink()
+    raise
+
+
+@contextlib.contextmanager
+def named(path: pathlib.Path) -> Iterator[None]:
+  """Gives an error of a file the file's name, which that of a full disk lacks.
+
+  Args:
+    path: the file that is written, or whose name the user knows.
+  """
+  try:
+    yield
+  except OSError as error:
+    if error.filename is not None or error.errno is None:
+      raise
+    raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+@contextlib.contextmanager
+def full_disk_named(folder: pathlib.Path) -> Iterator[None]:
+  """Makes an `OSError` of what a writer in C++ raises where a disk is full.
+
+  Args:
+    folder: where it writes.
+  """
+  try:
+    yield
+  except RuntimeError as error:  # which tells the reason by its words alone
+    for number in FULL:
+      if os.strerror(number) in str(error):
+        reason = OSError(number, os.strerror(number), str(folder))
+        raise reason from error
     raise
 
 
@@ -130,16 +167,18 @@ def lock(path: pathlib.Path, wait: bool = True) -> Iterator[None]:
     NoLocksError: the disk knows no locks.
     OSError: the path cannot be opened.
   """
+  if os.name == 'nt' and path.is_dir():
+    path = path / '.lock'  # Windows opens no folders
   # Network disks lock only files that are open for writing.
   mode = os.O_RDONLY if path.is_dir() else os.O_WRONLY | os.O_CREAT
   number = os.open(path, mode, 0o666)
   try:
     try:
-      fcntl.flock(number, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except BlockingIOError:
-      raise
+      is_held = filelock.lock_descriptor(number, blocking=wait)
     except OSError as error:
       raise NoLocksError(error.errno, error.strerror) from error
+    if not is_held:
+      raise BlockingIOError(errno.EAGAIN, 'locked', str(path))
     yield
   finally:
     os.close(number)

@@ -1,13 +1,33 @@
-"""The number of cores, and a thread pool that keeps the order of results."""
+"""The number of cores, and thread pools that keep the order of results."""
 
 import collections
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent import futures
 from typing import TypeVar
 
 T = TypeVar('T')
 R = TypeVar('R')
+
+
+class Pool(futures.ThreadPoolExecutor):
+  """A thread a core, for a generator to hold.
+
+  A generator that is not used up ends when Python drops it, in whatever thread
+  that happens. So leaving the pool drops the work that has not begun, and waits
+  for the rest only in the thread that has made the pool: one of its own would
+  wait for itself.
+  """
+
+  def __init__(self):
+    """Constructs the pool."""
+    super().__init__(core_count())
+    self._owner = threading.get_ident()
+
+  def __exit__(self, *_):
+    is_owner = threading.get_ident() == self._owner
+    self.shutdown(wait=is_owner, cancel_futures=True)
 
 
 def ordered_map(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
@@ -27,10 +47,9 @@ def ordered_map(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
   Raises:
     Exception: whatever the function raises, at the turn of its item.
   """
-  workers = core_count()
-  with futures.ThreadPoolExecutor(workers) as pool:
+  with Pool() as pool:
     tasks = (pool.submit(function, item) for item in items)
-    for task in read_ahead(tasks, 2 * workers):
+    for task in read_ahead(tasks, 2 * core_count()):
       yield task.result()
 
 

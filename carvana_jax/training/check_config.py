@@ -48,6 +48,7 @@ def check(config: ConfigDict) -> None:
   _check_coarse(config.data)
   optimizer.make_optimizer(config.optimizer, total_steps=100)
   _check_folds(config.data.validation_folds)
+  _check_source(config.data)
   _check_pseudo_labels(config.data)
   _check_sizes(config)
   _check_channels(config)
@@ -70,6 +71,16 @@ def _check_folds(chosen):
       f'config.data.validation_folds={tuple(chosen)} must be different ones '
       f'from 1 to {spec.FOLDS - 1}, but not all, such as (1,) or (3, 8).'
     )
+
+
+def _check_source(data_config):
+  for field in ('manual_dir', 'kaggle'):
+    if data_config[field] and data_config.dataset != 'carvana':
+      raise UserError(
+        f'config.data.{field}={data_config[field]} is of no use with '
+        f'config.data.dataset={data_config.dataset}; set '
+        'config.data.dataset=carvana or leave it out.'
+      )
 
 
 def _check_pseudo_labels(data_config):

@@ -50,7 +50,7 @@ class JsonLines(Writer):
       files.write(self._path, ''.join(map(_line, rows)))
 
   def scalars(self, step, values):
-    with self._path.open('a') as file:
+    with files.named(self._path), self._path.open('a') as file:
       file.write(_line({'step': step, **values}))
 
 
@@ -68,7 +68,8 @@ class TensorBoard(Writer):
       _drop_events_after(path, last_step)
     # TensorBoard reads one file after the other, in the order of their names.
     name = f'events.out.tfevents.{time.time():.6f}.{socket.gethostname()}'
-    self._records = RecordWriter((folder / name).open('wb'))
+    self._path = folder / name
+    self._records = RecordWriter(self._path.open('wb'))
     self._write(event_pb2.Event(file_version='brain.Event:2'))
 
   def scalars(self, step, values):
@@ -96,10 +97,11 @@ class TensorBoard(Writer):
 
   def _write(self, *events):
     """Writes events, so that TensorBoard sees them at once."""
-    for event in events:
-      event.wall_time = time.time()
-      self._records.write(event.SerializeToString())
-    self._records.flush()
+    with files.named(self._path):
+      for event in events:
+        event.wall_time = time.time()
+        self._records.write(event.SerializeToString())
+      self._records.flush()
 
 
 class PictureFiles(Writer):
@@ -211,7 +213,7 @@ def _drop_events_after(path, step):
     return
   # Outside of the folder, where TensorBoard would read it.
   aside = path.parents[1] / 'events.tmp'
-  with aside.open('wb') as file:
+  with files.named(aside), aside.open('wb') as file:
     writer = RecordWriter(file)
     for record in kept:
       writer.write(record)

@@ -12,7 +12,7 @@ from carvana_jax.datasets import input_pipeline, prepare
 from carvana_jax.models import frozen_variables
 from carvana_jax.parallel import device_memory, devices, processes
 from carvana_jax.system import config_fields
-from carvana_jax.system.errors import UserError
+from carvana_jax.system.errors import Interrupted, UserError
 from carvana_jax.training import (
   batch_fit,
   check_config,
@@ -54,7 +54,7 @@ def use_cores(config: ConfigDict) -> None:
   devices.use_all_cores(config.train.batch_size // parts)
 
 
-def train(config: ConfigDict, workdir: pathlib.Path, profile: int = 0) -> bool:
+def train(config: ConfigDict, workdir: pathlib.Path, profile: int = 0) -> None:
   """Trains a network, from the start or from the latest checkpoint.
 
   Args:
@@ -62,10 +62,8 @@ def train(config: ConfigDict, workdir: pathlib.Path, profile: int = 0) -> bool:
     workdir: where checkpoints and records go.
     profile: how many steps are traced, see `profiling.traced`.
 
-  Returns:
-    Whether training is over; False after SIGINT or SIGTERM, which is said.
-
   Raises:
+    Interrupted: training is not over, after SIGINT or SIGTERM, which is said.
     UserError: the config can't be run, the folder holds another run or
       another process trains in it, too many steps in a row were skipped (see
       `stopping.SkippedSteps`), the devices' memory ran out, or a checkpoint
@@ -79,10 +77,10 @@ def train(config: ConfigDict, workdir: pathlib.Path, profile: int = 0) -> bool:
     lambda: run_folder.refuse_other_config(config, workdir)
   )
   with run_folder.lock(workdir):
-    is_over = _train(config, workdir, profile)
-  if not is_over:
+    number = _train(config, workdir, profile)
+  if number:
     print('interrupted and saved; the same command goes on from here')
-  return is_over
+    raise Interrupted(number)
 
 
 def _train(config, workdir, profile):
@@ -105,7 +103,7 @@ def _train(config, workdir, profile):
 
 
 def _train_epochs(config, workdir, data, signal, checkpoints, profile):
-  """Trains from the latest step on; returns whether training is over."""
+  """Trains from the latest step on; returns the signal that ended it, or 0."""
   model = models.build(config.model)
   optimizer = make_optimizer(config.optimizer, data.total_steps)
   create = train_state.creator(config, model, optimizer)
@@ -151,10 +149,11 @@ def _train_epochs(config, workdir, data, signal, checkpoints, profile):
         'sums': sums if partial else {},
         'skipped': skipped.in_a_row,
       }
-      if partial and notes['train_seconds'] < limit and signal.any_received():
+      is_early = partial and notes['train_seconds'] < limit
+      if is_early and (caught := signal.received_by_any()):
         # Not scored or recorded, so that it ends as if never interrupted.
         checkpoints.save(state, notes, -math.inf)
-        return False
+        return caught
       scores = validator.scores(state.eval_variables)
       rate = (step - first_step) * config.train.batch_size / seconds
       _record(book, step, number, sums, scores, rate, notes['train_seconds'])
@@ -162,12 +161,12 @@ def _train_epochs(config, workdir, data, signal, checkpoints, profile):
       if every and (number % every == 0 or step == data.total_steps):
         book.pictures(step, number, validator.pictures(state.eval_variables))
       checkpoints.save(state, notes, validation.score(scores, config))
-      if signal.any_received():
-        return False
+      if caught := signal.received_by_any():
+        return caught
       reason = find_reason()
   if reason:
     print(f'stopped: {reason}')
-  return not signal.any_received()
+  return signal.received_by_any()
 
 
 def _prepare_data(config):

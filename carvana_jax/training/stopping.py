@@ -60,10 +60,13 @@ class StopSignal:
   is on the disk is whole at any moment, so nothing is lost then but the steps
   since the latest checkpoint. SIGHUP stays ignored where `nohup` has seen to
   that. Use it as a context manager, in the main thread.
+
+  Attributes:
+    received: the number of the signal; 0 before it.
   """
 
   def __init__(self):
-    self.received = False
+    self.received = 0
     self._handlers_before = {}
 
   def __enter__(self):
@@ -78,14 +81,17 @@ class StopSignal:
     for number, handler in self._handlers_before.items():
       signal.signal(number, handler)
 
-  def any_received(self) -> bool:
-    """Returns whether any process got a signal; all must call it together."""
-    return any(processes.gather(self.received))
+  def received_by_any(self) -> int:
+    """Returns the signal that a process got, or 0; all must call it together.
+
+    Of several the highest number counts, in all processes.
+    """
+    return int(max(processes.gather(self.received)))
 
   def _handle(self, number, _):
     if self.received:
       os._exit(128 + number)  # the exit status that shells give a signal
-    self.received = True
+    self.received = int(number)
 
 
 class SkippedSteps:

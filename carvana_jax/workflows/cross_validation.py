@@ -98,7 +98,7 @@ def group_folds(count: int, present: Sequence[int]) -> list[tuple[int, ...]]:
 
 def finish_stage(
   configs: Sequence[ConfigDict], folder: pathlib.Path, save_probabilities: bool
-) -> dict | None:
+) -> dict:
   """Trains, chooses and scores, or does what is left of that.
 
   Args:
@@ -107,14 +107,16 @@ def finish_stage(
     save_probabilities: whether to write those of the photos out of fold.
 
   Returns:
-    What crossval.json holds; None where training was interrupted.
+    What crossval.json holds.
+
+  Raises:
+    Interrupted: training is not over, see `loop.train`.
   """
   runs = []
   workdirs = crossval_folder.run_folders(folder, len(configs))
   for config, workdir in zip(configs, workdirs, strict=True):
     print(f'\n{workdir.name} of {len(configs)}', flush=True)
-    if not loop.train(config, workdir):
-      return None
+    loop.train(config, workdir)
     run = trained_run.load(workdir)
     if networks.validation_settings(workdir, run) is None:
       evaluate_run.evaluate(run, config.data, 'validation', workdir)
@@ -191,10 +193,10 @@ def crossval(
     save_probabilities: whether to write those of the photos out of fold.
 
   Returns:
-    What the crossval.json of each stage holds, of the finished stages only if
-    training was interrupted.
+    What the crossval.json of each stage holds.
 
   Raises:
+    Interrupted: training is not over, see `loop.train`.
     UserError: a stage can't be trained, see `prepare_stage`.
   """
   stages = {folder: prepare_stage(config, folder, count)}
@@ -213,10 +215,7 @@ def crossval(
       label_photos(
         networks.load([str(folder)], tuned=True), builder, origin, output
       )
-    summary = finish_stage(configs, place, save_probabilities)
-    if summary is None:
-      break
-    results.append(summary)
+    results.append(finish_stage(configs, place, save_probabilities))
   return results
 
 

@@ -53,7 +53,7 @@ def config_of(
 
 def refine(
   run: trained_run.Run, config: ConfigDict, workdir: pathlib.Path
-) -> bool:
+) -> None:
   """Trains a second network, or does what is left of that.
 
   Args:
@@ -61,10 +61,8 @@ def refine(
     config: of the second network, see `config_of`.
     workdir: the first network's folder.
 
-  Returns:
-    Whether training is over; False after SIGINT or SIGTERM.
-
   Raises:
+    Interrupted: training is not over, see `loop.train`.
     UserError: there is a second network for another first one, or
       `loop.train` refuses to train.
   """
@@ -80,4 +78,4 @@ def refine(
     folds.select(builder, 'all'),
     pathlib.Path(config.data.coarse, 'saved.npz'),
   )
-  return loop.train(config, fine)
+  loop.train(config, fine)

@@ -284,7 +284,7 @@ class GoingOnTest(RunTest):
           process.send_signal(signal.SIGTERM)
           break
       rest = process.stdout.read()
-    self.assertEqual(process.returncode, 0)
+    self.assertEqual(process.returncode, 128 + signal.SIGTERM)
     self.assertIn('interrupted and saved', rest)
     lines = jsonl(workdir / 'metrics.jsonl')
     self.assertEqual([line['step'] % 45 for line in lines], [0] * len(lines))

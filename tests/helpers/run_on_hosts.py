@@ -79,8 +79,7 @@ def main() -> None:
       mock.patch.object(prepare, 'dataset', lambda *_: builder),
       mock.patch.object(input_pipeline, 'batches', batches),
     ):
-      if not loop.train(chosen, folder / 'run'):
-        return
+      loop.train(chosen, folder / 'run')
       run = trained_run.load(folder / 'run')
       part = folds.select(builder, 'validation')
       scored = scoring.score_images(run, builder, part)

@@ -108,6 +108,15 @@ FLAGS = (
    '--shadow=long', 'own'),
   ('predict_trim_alone', f'{PREDICT} --output=masks --trim', '--trim',
    '--cutout'),
+  ('predict_shadow_alone', f'{PREDICT} --output=masks --shadow=none',
+   '--shadow=none', '--background'),
+  *((f'check_{flag}', f'submit --check=s.csv --{flag}{value}', f'--{flag} is',
+     'of no use beside --check')
+    for flag, value in (
+      ('workdir', '=runs/a'), ('output', '=o.csv'), ('num_processes', '=1'),
+      ('process_id', '=0'), ('tuned', ''), ('fine', ''), ('strict', ''))),
+  ('check_photos_and_sample', 'submit --check=s.csv --sample=s --input=a.png',
+   '--input', 'of no use beside --sample'),
   ('predict_no_colour', f'{PREDICT} --output=masks --background=blurple',
    "'blurple' is no colour", 'give a name such as white'),
   ('predict_seen_through', f'{PREDICT} --output=masks --background=#ffffff80',
@@ -117,7 +126,7 @@ FLAGS = (
   ('predict_a_folder_behind', f'{PREDICT} --output=masks --background=manual',
    "'manual' is no colour", 'give a name such as white'),
   ('predict_as_process_5', f'{PREDICT} --output=masks --process_id=5',
-   '--process_id=5', 'from 0 to'),
+   '--process_id=5', 'without --num_processes'),
   ('predict_as_no_process', f'{PREDICT} --output=masks --num_processes=0',
    '--num_processes=0', 'from 0 to'),
   ('predict_as_process_x', f'{PREDICT} --output=masks --process_id=x',
@@ -296,12 +305,12 @@ class ProcessTest(CaseTest):
     self.assert_one_line(result, ('none holds no checkpoint',))
 
   def test_names_that_the_terminal_has_no_letters_for(self):
-    write(self.root, 'süß.csv', 'img,rle_mask\na.png,1 2\n')
+    write(self.root, 'süß.csv', 'img,rle_mask\n0cdf5b5d0ce1_01.jpg,1 2\n')
     result = command.start(
       self.root, 'submit', '--check=süß.csv', env={'PYTHONIOENCODING': 'ascii'}
     )
     self.assertEqual((result.code, result.errors), (0, ''))
-    self.assertIn(r's\xfc\xdf.csv: as Kaggle wants it', result.output)
+    self.assertIn(r's\xfc\xdf.csv: the form is right;', result.output)
 
 
 if __name__ == '__main__':

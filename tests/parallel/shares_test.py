@@ -87,13 +87,20 @@ class ShareTest(chex.TestCase):
     self.assertEqual(found, {(i, 6) for i in range(6)})
 
   @parameterized.parameters(
-    ((1, 2), (1, 2)), ((None, 1), (0, 1)), ((None, 3), (0, 3)),
-    ((0, None), (0, 1)),
-  )  # fmt: skip
+    ((1, 2), (1, 2)), ((None, 1), (0, 1)), ((0, 1), (0, 1))
+  )
   def test_flags_win(self, given, expected):
     self.assertEqual(self.share(step(3, 8), *given), (expected, ''))
 
-  @parameterized.parameters((2, 2), (-1, 2), (1, None), (None, 0))
+  def test_one_flag_without_the_other(self):
+    for given, words in (
+      ((0, None), '--process_id=0 is of no use without --num_processes'),
+      ((None, 3), '--num_processes=3 needs --process_id'),
+    ):
+      with self.assertRaisesRegex(UserError, words):
+        self.share({}, *given)
+
+  @parameterized.parameters((2, 2), (-1, 2), (None, 0))
   def test_no_such_process(self, *given):
     with self.assertRaisesRegex(UserError, 'must be from 0 to'):
       self.share({}, *given)

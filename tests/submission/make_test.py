@@ -58,7 +58,7 @@ class SubmitTest(chex.TestCase):
   def test_rows_are_the_masks(self):
     found = self.submit()
     self.assertTrue(self.is_well)
-    self.assertEqual(list(found), [f'a_{i:02}.png' for i in range(5)])
+    self.assertEqual(list(found), [f'a_{i:02}.jpg' for i in range(5)])
     for i, runs in enumerate(found.values()):
       truth = photo_of(8 * i)[..., 0] > 100
       self.assertGreater(np.mean(rle.decode(runs, SIZE) == truth), 0.995)
@@ -103,9 +103,12 @@ class SubmitTest(chex.TestCase):
   def test_a_check_takes_sub_folders_but_not_its_own_files(self):
     for name in ('x', 'y'):
       (self.photos / name).mkdir()
-    (self.photos / 'a_00.png').rename(self.photos / 'x' / 'a_00.png')
+    for i in range(5):
+      folder = self.photos if i else self.photos / 'x'
+      old = self.photos / f'a_{i:02}.png'
+      old.rename(folder / f'{i:012}_01.png')
     path = self.photos / 'y' / 's.csv'
-    rows = ''.join(f'a_{i:02}.png,\n' for i in range(5))
+    rows = ''.join(f'{i:012}_01.jpg,\n' for i in range(5))
     path.write_text(f'img,rle_mask\n{rows}')
     check = lambda recursive: make.print_problems(
       path, None, str(self.photos), SIZE, recursive
@@ -117,7 +120,7 @@ class SubmitTest(chex.TestCase):
     with contextlib.redirect_stdout(io.StringIO()) as printed:
       self.assertFalse(check(False))
     self.assertIn('2 left out: x/, y/ (folder', printed.getvalue())
-    self.assertIn("'a_00.png' is not the name", printed.getvalue())
+    self.assertIn("'000000000000_01.jpg' is not", printed.getvalue())
 
   def test_one_more_makes_what_one_that_died_has_left(self):
     alone = self.submit()
@@ -218,20 +221,29 @@ class CommandTest(chex.TestCase):
 
   def test_check(self):
     path = self.root / 'some.csv'
-    rows = [f'{i:04}.png,1 5 9 2\n' for i in range(700)]
+    for i in range(700):
+      old = self.root / 'photos' / f'{i:04}.png'
+      old.rename(old.with_name(f'{i:012}_01.png'))
+    rows = [f'{i:012}_01.jpg,1 5 9 2\n' for i in range(700)]
     path.write_text(''.join(['img,rle_mask\n', *rows]))
     check = lambda: subprocess.run(
       self.command(f'--check={path}'), cwd=ROOT, capture_output=True, text=True
     )
     done = check()
     self.assertEqual(done.returncode, 0, done.stderr)
-    self.assertIn('as Kaggle wants it', done.stdout)
-    rows[3] = '0003.png,1 5 4 2\n'
+    self.assertIn('as Kaggle wants it, if', done.stdout)
+    rows[3] = '000000000003_01.jpg,1 5 4 2\n'
     rows[9] = rows[8]
     path.write_text(''.join(['img,rle_mask\n', *rows]))
     done = check()
     self.assertEqual(done.returncode, 1, done.stderr)
-    for part in ('line 5', 'overlaps', 'line 11', '0009.png', 'problems: 3'):
+    for part in (
+      'line 5',
+      'overlaps',
+      'line 11',
+      '000000000009_01.jpg',
+      'problems: 3',
+    ):
       self.assertIn(part, done.stdout)
 
   def test_missing_flags(self):

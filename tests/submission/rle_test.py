@@ -108,6 +108,34 @@ class EncodeTest(chex.TestCase):
     np.testing.assert_array_equal(rle.decode(text, mask.shape), mask)
 
 
+class ColumnsTest(chex.TestCase):
+  """Runs along the rows, and those of the mask's columns."""
+
+  def are_down_columns(self, mask, size):
+    return rle.are_down_columns(rle.runs(rle.encode(mask), size), size)
+
+  @parameterized.parameters(
+    (300, 800, 400, 1600),  # in the middle
+    (0, 1270, 400, 1600),  # nearly from top to bottom
+    (300, 800, 0, 1918),  # from side to side
+    (300, 1280, 400, 1918),  # in a corner
+    (700, 703, 900, 904),  # nearly nothing
+    (3, 1000, 900, 910),  # upright
+  )
+  def test_boxes(self, top, bottom, left, right):
+    mask = np.zeros(FULL, bool)
+    mask[top:bottom, left:right] = True
+    self.assertFalse(self.are_down_columns(mask, FULL))
+    # From pixel to pixel as for a mask that is H wide.
+    self.assertTrue(self.are_down_columns(mask.T, FULL))
+
+  def test_what_can_not_be_told(self):
+    for mask in (np.zeros(FULL, bool), np.ones(FULL, bool)):
+      self.assertFalse(self.are_down_columns(mask, FULL))
+    square = np.arange(16).reshape(4, 4) == 9
+    self.assertFalse(self.are_down_columns(square.T, (4, 4)))
+
+
 class DecodeTest(chex.TestCase):
   def test_by_hand(self):
     mask = rle.decode('2 2 8 2 12 1', (3, 4))
@@ -213,6 +241,9 @@ class RealMasksTest(chex.TestCase):
       self.assertTrue((rle.decode(text, FULL) == mask).all())
       runs = rle.runs(text, FULL)
       self.assertEqual(runs[:, 1].sum(), np.count_nonzero(mask))
+      self.assertFalse(rle.are_down_columns(runs, FULL))
+      columns = rle.runs(rle.encode(mask.T), FULL)
+      self.assertTrue(rle.are_down_columns(columns, FULL))
       # None touch, so there are no fewer.
       self.assertTrue((runs[1:, 0] > runs[:-1].sum(1)).all())
 

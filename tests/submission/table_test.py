@@ -180,11 +180,40 @@ class CheckTest(SubmissionTest):
       {A, B, C},
     )
 
-  def test_names_are_any_unless_given(self):
+  def test_names_are_any_of_the_challenge_unless_given(self):
+    wrong = (
+      'my car.jpg', A.upper(), A[:-3] + 'JPG', A[:-3] + 'png', 'x' + A,
+      '0cdf5b5d0ce1_00.jpg', '0cdf5b5d0ce1_17.jpg', '0cdf5b5d0ceg_01.jpg',
+      '0cdf5b5d0ce1.jpg', f'folder/{A}',
+    )  # fmt: skip
+    right = '0cdf5b5d0ce1_16.jpg', 'ffffffffffff_10.jpg'
+    rows = ''.join(f'{name},\n' for name in (*wrong, *right))
     self.assert_problems(
-      f'{GOOD}x.png,\nx.png,\n,\n',
-      ["line 5: 'x.png' is in line 4 already", 'line 6: has no name'],
-    )
+      f'{GOOD}{rows}{A},\n,\n',
+      [
+        *(f"line {i}: '{name}' is not named as 0cdf5b5d0ce1_01.jpg is"
+          for i, name in enumerate(wrong, 4)),
+        f"line 16: '{A}' is in line 2 already",
+        'line 17: has no name',
+      ],
+    )  # fmt: skip
+    # A sample may ask for any.
+    self.assertEqual(self.problems(f'{HEADER}x.png,\n', ['x.png']), [])
+
+  def test_runs_down_the_columns(self):
+    mask = np.zeros((30, 45), bool)
+    mask[10:20, 8:40] = True
+    for rows, found in (
+      (mask, []),
+      (
+        mask.T,
+        [f"line 2: '{A}' has runs down the columns; count pixels along the "
+         'rows'],
+      ),
+    ):  # fmt: skip
+      self.write(HEADER + table.row(A, rle.encode(rows)))
+      problems = table.find_problems(self.path, [A], mask.shape)
+      self.assertEqual([str(problem) for problem in problems], found)
 
   @parameterized.parameters((10, None), (11, 1), (300, 290))
   def test_missing_names(self, count, more):
@@ -222,7 +251,7 @@ class CheckTest(SubmissionTest):
 
   def test_long_rows(self):
     # Longer than the csv module takes fields: 131,072 characters.
-    runs = rle.encode(np.indices((300, 301)).sum(0) % 2 == 0)
+    runs = rle.encode(np.indices((300, 301))[1] % 2 == 0)
     self.assertGreater(len(runs), 300_000)
     self.assertEqual(
       self.problems(HEADER + f'{A},{runs}\n', {A}, (300, 301)), []
@@ -248,8 +277,8 @@ class CheckTest(SubmissionTest):
       next(found)
 
   def test_memory_is_that_of_a_row(self):
-    runs = rle.encode(np.indices((300, 301)).sum(0) % 2 == 0)
-    rows = (table.row(f'{i:02d}.jpg', runs) for i in range(60))
+    runs = rle.encode(np.indices((300, 301))[1] % 2 == 0)
+    rows = (table.row(f'{i:012x}_01.jpg', runs) for i in range(60))
     text = HEADER + ''.join(rows)  # 23 MB
     self.write(gzip.compress(text.encode(), 1))
     tracemalloc.start()

@@ -12,6 +12,7 @@ import chex
 from absl import app, flags
 
 from carvana_jax.system import cli
+from carvana_jax.system.errors import Interrupted
 from tests.helpers.commands import ROOT
 
 
@@ -30,12 +31,13 @@ class FailureTest(chex.TestCase):
     return output.getvalue()
 
   def test_a_full_disk(self):
-    full = OSError(errno.ENOSPC, 'No space left on device')
-    self.assertEqual(
-      self.fail_with(full),
-      'error: [Errno 28] No space left on device; make room on the disk that '
-      'is written to.\n',
-    )
+    for name, shown in (('a/b', "'a/b'"), (None, 'a file')):
+      for number in errno.ENOSPC, errno.EDQUOT, errno.EFBIG:
+        self.assertEqual(
+          self.fail_with(OSError(number, 'The reason', name)),
+          f'error: {shown} cannot be written (The reason); make room on that '
+          'disk.\n',
+        )
 
   def test_a_path(self):
     text = self.fail_with(FileNotFoundError(errno.ENOENT, 'No such', 'a/b'))
@@ -51,6 +53,9 @@ class FailureTest(chex.TestCase):
     ):
       text = self.fail_with(error, 128 + number)
       self.assertEqual(text, 'interrupted; the same command goes on\n')
+
+  def test_an_interruption_that_was_said(self):
+    self.assertEqual(self.fail_with(Interrupted(15), 143), '')
 
   def test_an_interruption_while_libraries_load(self):
     # Where tests run in the background, their processes ignore Ctrl-C.

@@ -49,6 +49,31 @@ class AtomicTest(chex.TestCase):
     self.assertEqual(self.path.read_text(), 'before')
     self.assertEqual(list(self.path.parent.iterdir()), [self.path])
 
+  def test_a_full_disk_is_named(self):
+    full = OSError(errno.ENOSPC, 'No space left on device')  # as of write(2)
+    with (
+      mock.patch('pathlib.Path.write_bytes', side_effect=full),
+      self.assertRaises(OSError) as failed,
+    ):
+      files.write(self.path, b'x')
+    self.assertEqual(failed.exception.errno, errno.ENOSPC)
+    self.assertEqual(failed.exception.filename, str(self.path))
+    with self.assertRaises(OSError) as failed, files.named(self.path):
+      raise FileNotFoundError(errno.ENOENT, 'No such file', 'other')
+    self.assertEqual(failed.exception.filename, 'other')
+
+  def test_a_full_disk_of_a_writer_in_another_language(self):
+    text = 'write() failed: No space left on device; writing x'
+    with (
+      self.assertRaises(OSError) as failed,
+      files.full_disk_named(self.path),
+    ):
+      raise RuntimeError(text)
+    self.assertEqual(failed.exception.errno, errno.ENOSPC)
+    self.assertEqual(failed.exception.filename, str(self.path))
+    with self.assertRaises(RuntimeError), files.full_disk_named(self.path):
+      raise RuntimeError('another')
+
   def test_what_a_killed_process_has_left_is_removed(self):
     folder = self.path.parent
     kept = [folder / name for name in ('file', '.file', 'a.tmp', '.a.0.tmp')]

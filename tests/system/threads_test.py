@@ -1,4 +1,6 @@
+import _thread
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -55,6 +57,56 @@ class OrderedMapTest(absltest.TestCase):
     self.assertEqual([next(results) for _ in range(3)], [0, 1, 2])
     with self.assertRaisesRegex(ValueError, 'three'):
       next(results)
+
+  @mock.patch('carvana_jax.system.threads.core_count', lambda: 2)
+  def test_dropped_by_one_of_its_threads(self):
+    """As by the garbage collector, which may run in any of them."""
+    ends, complaints = threading.Event(), []
+    is_dropped, held = threading.Event(), []
+
+    def function(item):
+      if item:
+        ends.wait(10)
+        held.clear()  # the last that refers to the results
+        is_dropped.set()
+      return item
+
+    held.append(threads.ordered_map(function, range(9)))
+    with mock.patch.object(sys, 'unraisablehook', complaints.append):
+      self.assertEqual(next(held[0]), 0)
+      ends.set()
+      self.assertTrue(is_dropped.wait(10))
+    self.assertEmpty(complaints)
+
+  @mock.patch('carvana_jax.system.threads.core_count', lambda: 2)
+  def test_what_has_not_begun_is_left_out_and_what_has_is_awaited(self):
+    begun, ended = [], []
+
+    def slow(item):
+      begun.append(item)
+      time.sleep(0.05)
+      ended.append(item)
+
+    results = threads.ordered_map(slow, range(100))
+    next(results)
+    results.close()
+    self.assertLess(len(begun), 5)
+    self.assertCountEqual(begun, ended)
+
+  @mock.patch('carvana_jax.system.threads.core_count', lambda: 2)
+  def test_an_interruption_while_it_waits(self):
+    def interrupt(item):
+      if item == 20:  # once all threads have been started
+        _thread.interrupt_main()
+      time.sleep(0.005)
+      return item
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    self.addCleanup(signal.signal, signal.SIGINT, before)
+    count = threading.active_count()
+    with self.assertRaises(KeyboardInterrupt):
+      list(threads.ordered_map(interrupt, range(100)))
+    self.assertEqual(threading.active_count(), count)
 
 
 class ReadAheadTest(absltest.TestCase):

@@ -7,6 +7,7 @@ import itertools
 import json
 import pathlib
 import shutil
+import signal
 import tempfile
 from unittest import mock
 
@@ -20,7 +21,7 @@ from carvana_jax.configs import cnn256, debug
 from carvana_jax.datasets import input_pipeline, prepare
 from carvana_jax.models import frozen_variables
 from carvana_jax.parallel import devices, processes
-from carvana_jax.system.errors import UserError
+from carvana_jax.system.errors import Interrupted, UserError
 from carvana_jax.training import (
   checkpoint,
   epoch,
@@ -183,13 +184,19 @@ class InterruptedTest(LoopTest):
     super().setUp()
     self.config.train.update(epochs=3, picture_epochs=1)
 
+  @contextlib.contextmanager
   def interrupted(self, looks):
-    """A signal comes after so many looks for one; each step has one."""
+    """SIGTERM comes after so many looks for it; each step has one."""
     count = itertools.count()
-    received = property(lambda _: next(count) >= looks, lambda *_: None)
-    return mock.patch.object(
-      stopping.StopSignal, 'received', received, create=True
+    received = property(
+      lambda _: signal.SIGTERM * (next(count) >= looks), lambda *_: None
     )
+    with (
+      mock.patch.object(stopping.StopSignal, 'received', received, create=True),
+      self.assertRaises(Interrupted) as end,
+    ):
+      yield
+    self.assertEqual(end.exception.args, (signal.SIGTERM,))
 
   def found(self):
     """All that a run leaves but for times."""

@@ -22,7 +22,7 @@ from carvana_jax.datasets import folds, prepare, spec
 from carvana_jax.evaluation import evaluate_run, scoring
 from carvana_jax.inference import networks
 from carvana_jax.masks import from_logits
-from carvana_jax.system.errors import UserError
+from carvana_jax.system.errors import Interrupted, UserError
 from carvana_jax.training import epoch, stopping, trained_run
 from carvana_jax.workflows import cross_validation, ensemble_scores, out_of_fold
 from tests.helpers import folded
@@ -255,8 +255,11 @@ class CrossvalTest(chex.TestCase):
     once = lambda: self.crossval(folder, labelled=False)
     count = itertools.count()
     looks = property(lambda _: next(count) >= 1, lambda *_: None)
-    with mock.patch.object(stopping.StopSignal, 'received', looks, create=True):
-      self.assertEqual(once(), [])  # within the first fold
+    with (
+      mock.patch.object(stopping.StopSignal, 'received', looks, create=True),
+      self.assertRaises(Interrupted),  # within the first fold
+    ):
+      once()
     self.assertFalse((folder / 'fold_2').exists())
     for module, name in (
       (evaluate_run, 'evaluate'),
