@@ -26,7 +26,7 @@ def prepare() -> None:
     if getattr(sys, name) is None:  # as Python has found it closed
       setattr(sys, name, open(number, 'w', closefd=False))  # noqa: SIM115
   out = sys.stdout
-  if isinstance(out, io.TextIOWrapper) and not out.isatty():
+  if isinstance(out, io.TextIOWrapper):
     sys.stdout = io.TextIOWrapper(
       io.BufferedWriter(_Stdout(out.fileno(), 'w', closefd=False)),
       out.encoding,
