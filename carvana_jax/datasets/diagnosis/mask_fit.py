@@ -13,7 +13,7 @@ import numpy as np
 import scipy.fft
 
 SIDE = 480  # pixels of the longer side at which both are compared
-_SMALLEST = 96
+SMALLEST = 96  # of less no verdict is sure
 # Halved, a sharp photo has edges as steep, which take twice the share of it: by
 # 1.4 in root mean square. In a blurred one they become steeper as well. No
 # photo in `train` is above 1.42, most are above 1.5 if blurred by a pixel.
@@ -23,13 +23,13 @@ _FARTHEST = 8  # the longer side over the farthest shift
 
 
 class Fit(NamedTuple):
-  """How a mask fits its photo."""
+  """How a mask fits its photo; agreements are from 0 to 1."""
 
-  score: float  # 0..1: the agreement, times its share of the best one
-  best: float  # 0..1: the agreement of the mask shifted to `place`
+  agreement: float
+  best: float  # the agreement of the mask shifted to `place`
   place: tuple[float, float]  # down, right; of height and width
   outstanding: float  # the agreement above that of all shifts, in spreads
-  mirrored: float  # the agreement of the mask mirrored, over that of the mask
+  mirrored: float  # the agreement of the mask mirrored left to right
   upside_down: float  # the same, turned upside down
   framed: float  # 0..1: share of the picture's outermost pixels that are car
   side: int  # pixels of the longer side at which they were compared
@@ -51,22 +51,22 @@ def measure(light: np.ndarray, mask: np.ndarray) -> Fit | None:
   light = _sharp(_reduced(light, SIDE))
   mask = cv2.resize(mask, light.shape[::-1], interpolation=cv2.INTER_AREA)
   edges, border = _directed(light, _USUAL), _directed(mask)
-  total = 2 * border[0].sum()  # of lengths and cosines
+  total = 2 * float(border[0].sum())  # of lengths and cosines
   if not total:
     return None
-  shifted, middle = _shifted(edges, border)
-  own, best = max(float(shifted[middle]), 1e-9), float(shifted.max())
-  place = np.unravel_index(shifted.argmax(), shifted.shape)
+  shifted, middle = _shifted(edges, border / total)
+  best = np.unravel_index(shifted.argmax(), shifted.shape)
   # Mirrored, the angles turn the other way.
-  turned = border * np.float32([[[1]], [[1]], [[-1]]])
+  turned = border / total * np.float32([[[1]], [[1]], [[-1]]])
   frame = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
+  above = float(shifted[middle] - shifted.mean())
   return Fit(
-    score=own / total * min(own / best, 1.0),
-    best=best / total,
-    place=tuple(np.subtract(place, middle) / light.shape),
-    outstanding=(own - float(shifted.mean())) / max(float(shifted.std()), 1e-9),
-    mirrored=float(np.vdot(edges, turned[:, :, ::-1])) / own,
-    upside_down=float(np.vdot(edges, turned[:, ::-1])) / own,
+    agreement=float(shifted[middle]),
+    best=float(shifted[best]),
+    place=tuple(np.subtract(best, middle) / light.shape),
+    outstanding=above / max(float(shifted.std()), 1e-9),
+    mirrored=float(np.vdot(edges, turned[:, :, ::-1])),
+    upside_down=float(np.vdot(edges, turned[:, ::-1])),
     framed=float((frame > 127).mean()),
     side=max(light.shape),
   )
@@ -84,7 +84,7 @@ def _reduced(pixels, side):
 def _sharp(light):
   """Returns a photo as small as it is without losing what is sharp in it."""
   steepness = _steepness(light)
-  while max(light.shape) >= 2 * _SMALLEST:
+  while max(light.shape) >= 2 * SMALLEST:
     half = _reduced(light, max(light.shape) // 2)
     before, steepness = steepness, _steepness(half)
     if steepness <= _BLURRED * before:

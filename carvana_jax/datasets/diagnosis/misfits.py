@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from carvana_jax.datasets.diagnosis.file_facts import Facts, MaskFacts
-from carvana_jax.datasets.diagnosis.mask_fit import Fit
+from carvana_jax.datasets.diagnosis.mask_fit import SMALLEST, Fit
 from carvana_jax.datasets.diagnosis.single_files import (
   CORRECT,
   Finding,
@@ -18,6 +18,7 @@ from carvana_jax.datasets.diagnosis.single_files import (
 _FRAMED = 0.75
 _BETTER = 1.15
 _OUTSTANDING = 5.5
+_SURELY = 0.8  # of the least score: wrong all the same
 _PLACED = 0.08  # above the least score: the agreement of a shifted mask
 
 
@@ -41,27 +42,32 @@ def _fit(facts) -> Fit | None:
   return mask.fit if sound else None
 
 
-def _fault(fit: Fit, size):
+def _fault(fit: Fit, size: tuple[int, int]) -> tuple[str, str, float] | None:
   """Returns value, expected value and deviation; None without a fault."""
   if fit.framed > _FRAMED:
     value = f'inverted: {fit.framed:.0%} of the frame is car'
-    return value, 'background at the frame', 2 * fit.framed / _FRAMED
+    return value, 'background at the frame', 2.0
+  if fit.side < SMALLEST:
+    return None
+  # Of a small picture the border is coarse, and many fit.
+  least = 0.36 - 24 / fit.side
+  own = max(fit.agreement, 0.01)
   better, way = max(
     (fit.mirrored, 'mirrored'), (fit.upside_down, 'upside down')
   )
-  if better > _BETTER:
-    expected = 'to fit best as it is'
-    return f'fits {better:.1f} times as well {way}', expected, better / _BETTER
-  # Of a small picture the border is coarse, and many fit.
-  least = 0.36 - 24 / fit.side
-  if fit.score >= least or fit.outstanding > _OUTSTANDING:
+  if better > max(least, _BETTER * own):
+    value = f'fits {own:.2f}; {better:.2f} if it is {way}'
+    return value, 'to fit best as it is', better / own
+  score = own * min(own / max(fit.best, 0.01), 1.0)
+  outstanding = fit.outstanding > _OUTSTANDING and score > _SURELY * least
+  if score >= least or outstanding:
     return None
-  value = f'fits {fit.score:.2f}, no edge along its border'
+  value = f'fits {own:.2f}, no edges along its border'
   if fit.best > least + _PLACED:
     down, right = (x * y for x, y in zip(fit.place, size, strict=True))
     value = (
-      f'fits {fit.score:.2f}; {fit.best:.2f} if moved {abs(down):.0f} px '
+      f'fits {own:.2f}; {fit.best:.2f} if moved {abs(down):.0f} px '
       f'{"down" if down > 0 else "up"}, {abs(right):.0f} px '
       f'{"right" if right > 0 else "left"}'
     )
-  return value, f'at least {least:.2f}', least / max(fit.score, 0.01)
+  return value, f'at least {least:.2f}', least / score
