@@ -117,7 +117,9 @@ def read_mask(data: bytes, soft: bool) -> tuple[MaskFacts, np.ndarray | None]:
     if image.mode in verify.MASK_MODES and (soft or verify.is_binary(image)):
       is_car = (pixels >= _CAR) if soft else verify.car_pixels(image)
       area, box = _shape(is_car.view(np.uint8))
-      cover = pixels if soft else is_car.view(np.uint8) * np.uint8(255)
+      cover = (
+        np.uint8(pixels) if soft else is_car.view(np.uint8) * np.uint8(255)
+      )
   digest = hashlib.sha256(np.ascontiguousarray(pixels)).digest()
   return MaskFacts(digest, image.mode, size, area, box), cover
 
