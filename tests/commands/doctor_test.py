@@ -48,12 +48,14 @@ STEM = f'{CAR}_05'
 PHOTO, MASK = f'{STEM}.jpg', f'{STEM}_mask.gif'
 
 
-def photo_of(number, quality=85, size=TINY):
-  """A photo unlike all others: a coarse pattern of its own."""
-  coarse = np.random.default_rng(number).integers(0, 256, (16, 24, 3))
+def photo_of(car, view, quality=85, size=TINY):
+  """A photo unlike all others: bright where the mask is, with a pattern."""
+  coarse = np.random.default_rng(100 * car + view).integers(0, 80, (16, 24, 3))
   image = Image.fromarray(coarse.astype(np.uint8))
   image = image.resize(size[::-1], Image.Resampling.BICUBIC)
-  return encode(image, 'JPEG', quality=quality)
+  mask = Image.fromarray(pixels_of_mask(car, view)).resize(size[::-1])
+  pixels = np.asarray(image) + 150 * np.asarray(mask)[..., None]
+  return encode(Image.fromarray(pixels), 'JPEG', quality=quality)
 
 
 def pixels_of_mask(car, view):
@@ -81,7 +83,7 @@ def turntable():
   made = Competition()
   for number, car in enumerate(CARS):
     for view, stem in enumerate(stems(car), 1):
-      made.train[f'{stem}.jpg'] = photo_of(100 * number + view)
+      made.train[f'{stem}.jpg'] = photo_of(number, view)
       made.train_masks[f'{stem}_mask.gif'] = mask_of(
         pixels_of_mask(number, view)
       )
@@ -156,6 +158,15 @@ def all_in_mask(made):
   made.train_masks[MASK] = mask_of(np.ones(TINY, np.uint8))
 
 
+def invert_mask(made):
+  made.train_masks[MASK] = mask_of(1 - pixels_of_mask(0, 5))
+
+
+def move_mask(made):
+  moved = np.roll(pixels_of_mask(0, 5), (-20, 40), (0, 1))
+  made.train_masks[MASK] = mask_of(moved)
+
+
 def copy_photo(made):
   made.train[PHOTO] = made.train[f'{CARS[1]}_09.jpg']
 
@@ -179,7 +190,10 @@ def leak_mask(made):
 
 
 def encode_again(made):
-  made.train[f'{CARS[1]}_09.jpg'] = photo_of(5, quality=60)
+  made.train[f'{CARS[1]}_09.jpg'] = photo_of(0, 5, quality=60)
+  pixels = pixels_of_mask(0, 5)
+  pixels[20, 20] = 1
+  made.train_masks[f'{CARS[1]}_09_mask.gif'] = mask_of(pixels)
 
 
 def lose_view(made):
@@ -213,6 +227,13 @@ DEFECTS = (
   (third_value, 'mask values', f'train_masks/{MASK}', 'other values'),
   (nothing_in_mask, 'empty or full mask', f'train_masks/{MASK}', 'empty'),
   (all_in_mask, 'empty or full mask', f'train_masks/{MASK}', 'full'),
+  (invert_mask, 'mask of its photo', f'train_masks/{MASK}', 'inverted: 100%'),
+  (
+    move_mask,
+    'mask of its photo',
+    f'train_masks/{MASK}',
+    'if moved 20 px down, 40 px left',
+  ),
   (copy_photo, 'exact duplicate', 'train/', 'the same file'),
   (copy_mask, 'exact duplicate', 'train_masks/', 'the same pixels'),
   (leak_mask, 'exact duplicate', 'train_masks/', 'the same pixels'),
@@ -260,6 +281,7 @@ class DoctorTest(parameterized.TestCase):
     self.assertEmpty(self.examine())
     examined = {x.name: x.examined for x in self.checks}
     self.assertEqual(examined['unreadable'], '96 files')
+    self.assertEqual(examined['mask of its photo'], '48 masks')
     self.assertEqual(examined['mask area'], '48 masks')
     self.assertEqual(examined['neighbouring views'], '48 masks')
 
@@ -430,7 +452,7 @@ class DoctorTest(parameterized.TestCase):
     # Of the competition's size, which another process knows.
     self.made = Competition()
     for view, stem in enumerate(stems(CAR, range(4, 7)), 4):
-      self.made.train[f'{stem}.jpg'] = photo_of(view, size=FULL)
+      self.made.train[f'{stem}.jpg'] = photo_of(0, view, size=FULL)
       mask = Image.fromarray(pixels_of_mask(0, view)).resize(FULL[::-1])
       self.made.train_masks[f'{stem}_mask.gif'] = mask_of(np.asarray(mask))
     whole = self.made.train_masks[MASK]

@@ -12,6 +12,7 @@ from PIL import Image, UnidentifiedImageError
 from carvana_jax.datasets import images
 from carvana_jax.datasets.carvana import verify
 from carvana_jax.datasets.carvana.file_listing import File
+from carvana_jax.datasets.diagnosis import mask_fit
 from carvana_jax.datasets.diagnosis.pairs import Pair
 from carvana_jax.system.errors import UserError
 
@@ -40,6 +41,7 @@ class MaskFacts(NamedTuple):
   # None where mode or values are not a mask's.
   area: float | None  # 0..1 of all pixels
   box: np.ndarray | None  # top, left, bottom, right, 0..1 of height and width
+  fit: mask_fit.Fit | None = None  # None without a photo or a border, too
 
 
 class Facts(NamedTuple):
@@ -64,49 +66,77 @@ def examine(pair: Pair, soft: bool) -> Facts:
   Returns:
     What is kept of them.
   """
-  photo = _try(_photo, pair.photo)
-  mask = _try(lambda data: _mask(data, soft), pair.mask)
+  photo, light = _try(read_photo, pair.photo)
+  mask, cover = _try(lambda data: read_mask(data, soft), pair.mask)
+  if light is not None and cover is not None:
+    mask = mask._replace(fit=mask_fit.measure(light, cover))
   return Facts(pair, photo, mask)
 
 
-def _try(read: Callable[[bytes], T], file: File | None) -> T | str | None:
-  if file is None:
-    return None
-  try:
-    return read(file.read())
-  except UserError as error:
-    return str(error)
-  except UnidentifiedImageError:
-    return verify.nature(file)
-  except Exception as error:  # Pillow's decoders raise all kinds
-    return ' '.join(str(error).split())
+def read_photo(data: bytes) -> tuple[PhotoFacts, np.ndarray]:
+  """Reads a photo to its end.
 
+  Args:
+    data: the file's bytes.
 
-def _photo(data):
+  Returns:
+    What is kept of it, and its luminance, uint8 [H, W]: of a large JPEG a half,
+    a quarter or an eighth of its height and width.
+  """
   with images.opened(io.BytesIO(data)) as image:
     kind, size = f'{image.mode} {image.format}', (image.height, image.width)
     if verify.is_turned(image):
       kind += ', turned by Exif'
-    # JPEG decodes an eighth of the pixels much faster, and to the file's end.
-    image.draft('L', (4 * THUMBNAIL[1], 4 * THUMBNAIL[0]))
-    thumbnail = image.convert('L').resize(THUMBNAIL[::-1], Image.Resampling.BOX)
+    # JPEG decodes a quarter of the pixels much faster, and to the file's end.
+    image.draft('L', (mask_fit.SIDE - 1, 1))
+    light = image.convert('L')
+    thumbnail = light.resize(THUMBNAIL[::-1], Image.Resampling.BOX)
   digest = hashlib.sha256(data).digest()
   complaint = images.check_jpeg(data) if kind.endswith('JPEG') else ''
-  return PhotoFacts(digest, kind, size, np.asarray(thumbnail), complaint)
+  facts = PhotoFacts(digest, kind, size, np.asarray(thumbnail), complaint)
+  return facts, np.asarray(light)
 
 
-def _mask(data, soft):
+def read_mask(data: bytes, soft: bool) -> tuple[MaskFacts, np.ndarray | None]:
+  """Reads a mask to its end.
+
+  Args:
+    data: the file's bytes.
+    soft: whether it may have values between background and car.
+
+  Returns:
+    What is kept of it, and its pixels, uint8 [H, W] from 0 to 255; None where
+    mode or values are not a mask's.
+  """
   with images.opened(io.BytesIO(data)) as image:
     verify.refuse_animation(image)
     image.load()
     size = image.height, image.width
-    area = box = None
+    area = box = cover = None
     pixels = np.asarray(image)
     if image.mode in verify.MASK_MODES and (soft or verify.is_binary(image)):
       is_car = (pixels >= _CAR) if soft else verify.car_pixels(image)
       area, box = _shape(is_car.view(np.uint8))
+      cover = (
+        np.uint8(pixels) if soft else is_car.view(np.uint8) * np.uint8(255)
+      )
   digest = hashlib.sha256(np.ascontiguousarray(pixels)).digest()
-  return MaskFacts(digest, image.mode, size, area, box)
+  return MaskFacts(digest, image.mode, size, area, box), cover
+
+
+def _try(
+  read: Callable[[bytes], tuple[T, np.ndarray | None]], file: File | None
+) -> tuple[T | str | None, np.ndarray | None]:
+  if file is None:
+    return None, None
+  try:
+    return read(file.read())
+  except UserError as error:
+    return str(error), None
+  except UnidentifiedImageError:
+    return verify.nature(file), None
+  except Exception as error:  # Pillow's decoders raise all kinds
+    return ' '.join(str(error).split()), None
 
 
 def _shape(is_car):

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from carvana_jax.datasets.diagnosis import (
   compared_files,
   mask_outliers,
+  misfits,
   single_files,
 )
 from carvana_jax.datasets.diagnosis.file_facts import (
@@ -45,6 +46,7 @@ def diagnose(
   masks = sum(isinstance(x.mask, MaskFacts) for x in facts)
   files = sum((x.photo is not None) + (x.mask is not None) for x in facts)
   cars = len({x.pair.car_id for x in facts})
+  fits = misfits.count(facts)
   unpaired = single_files.unpaired(facts)
   extremes = single_files.extremes(facts)
   incomplete = compared_files.incomplete_cars(facts)
@@ -69,6 +71,7 @@ def diagnose(
     ('mode', WRONG, f'{photos + masks} files', single_files.modes(facts, kind)),
     ('mask values', WRONG, f'{masks} masks', single_files.values(facts)),
     ('empty or full mask', WRONG, f'{masks} masks', extremes),
+    ('mask of its photo', WRONG, f'{fits} masks', misfits.misfits(facts)),
     ('exact duplicate', WRONG, f'{photos + masks} files', doubles),
     ('split leakage', WRONG, f'{cars} cars', leaks),
     ('wrong bytes', LOOK, f'{photos} photos', single_files.garbled(facts)),
