@@ -58,12 +58,7 @@ if __name__ == '__main__':
 
 import sys
 
-from carvana_jax.inference import (
-  finding,
-  networks,
-  outputs,
-  predict_photos,
-)
+from carvana_jax.inference import finding, networks, outputs, predict_photos
 from carvana_jax.parallel import compilation_cache, devices, shares
 from carvana_jax.system import files
 
