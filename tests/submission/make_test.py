@@ -151,7 +151,7 @@ class SubmitTest(chex.TestCase):
     self.assertEqual(written(), [2, 1])
     self.assertIn(
       'changed since, so made again with the other rows of their parts: '
-      '1 photo (a_02.png)',
+      '1 photo (a_02.jpg)',
       self.said,
     )
     self.output = self.root / 'alone.csv'
@@ -169,7 +169,7 @@ class SubmitTest(chex.TestCase):
       self.submit()
     self.assertEqual(written(), [0, 1, 2])
     self.assertIn('what their rows were made of: 1 part (2)', self.said)
-    self.assertIn('1 photo (a_01.png)', self.said)
+    self.assertIn('1 photo (a_01.jpg)', self.said)
     self.assertFalse(self.is_well)
 
   def test_photos_that_are_missing_until_later(self):
@@ -187,9 +187,9 @@ class SubmitTest(chex.TestCase):
 
   def test_photos_without_a_car_are_told(self):
     self.add('a_03.png', np.zeros((*SIZE, 3), np.uint8))
-    self.assertEqual(self.submit()['a_03.png'], '')
+    self.assertEqual(self.submit()['a_03.jpg'], '')
     self.assertTrue(self.is_well)
-    self.assertIn('no car was found in 1 photo (a_03.png)', self.said)
+    self.assertIn('no car was found in 1 photo (a_03.jpg)', self.said)
 
   @contextlib.contextmanager
   def written(self):
