@@ -72,7 +72,7 @@ def _take(nets, cars, found, clock):
     collector = parts.Collector(store, range(store.count))
     with clock('write'):
       for name, text in runs.items():
-        collector.add(name, text)
+        collector.add(name, parts.Row(text))
       store.join()
 
 

@@ -13,11 +13,11 @@ opacity), NAME_composite.jpg (the car on a background). A network that compares
 the views of a car takes all photos of a car together, CAR_01.jpg to CAR_16.jpg;
 one to sixteen of them will do. Several --workdir average their logits.
 
-What is there already is kept, so an interrupted command goes on where it
-stopped; OUTPUT/settings.json says how it was made. Photos that can't be read
-are listed in OUTPUT/failed.csv, and the exit code is then 1; if none can be
-read, it is 2. A JPG with a few wrong bytes may look wrong; a line names it, and
-it is used, but under --strict.
+What is there already of the same photos is kept, so an interrupted command goes
+on where it stopped; OUTPUT/settings.json and made_of.jsonl say how and of what.
+Photos that can't be read are listed in OUTPUT/failed.csv, and the exit code is
+then 1; if none can be read, it is 2. A JPG with a few wrong bytes may look
+wrong; a line names it, and it is used, but under --strict.
 
 Colours are converted to sRGB by a photo's or a background's ICC profile, and
 what is written says that it is sRGB.
@@ -58,13 +58,7 @@ if __name__ == '__main__':
 
 import sys
 
-from carvana_jax.inference import (
-  finding,
-  networks,
-  outputs,
-  photos,
-  predict_photos,
-)
+from carvana_jax.inference import finding, networks, outputs, predict_photos
 from carvana_jax.parallel import compilation_cache, devices, shares
 from carvana_jax.system import files
 
@@ -87,9 +81,9 @@ def main() -> None:
   )
   found = finding.find(args.input, args.recursive, own=[output])
   nets = networks.load(args.workdir, args.tuned, args.fine)
-  settings = photos.origin(args.input, found)
+  notes = {'input': str(files.absolute(args.input))}
   if not predict_photos.predict_share(
-    nets, found, output, wanted, settings, share, args.strict
+    nets, found, output, wanted, notes, share, args.strict
   ):
     sys.exit(1)
 

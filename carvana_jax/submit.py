@@ -6,12 +6,12 @@
 
 There is one row per photo, img,rle_mask, in the order of the photos' names.
 While it is made, OUTPUT.parts holds finished rows, so that an interrupted
-command goes on where it stopped; of several processes (a SLURM job array, srun,
-Open MPI's mpirun, or --process_id and --num_processes) the last one to finish
-joins the parts, and what one that died has left is made by the same command
-with --num_processes=1. Photos that are damaged or missing get an empty mask,
-are listed in OUTPUT.failed.csv, and make the exit code 1; if all of them are,
-it is 2.
+command goes on where it stopped, and makes again what photos have changed of.
+Of several processes (a SLURM job array, srun, Open MPI's mpirun, or
+--process_id and --num_processes) the last one to finish joins the parts, and
+what one that died has left is made by the same command with --num_processes=1.
+Photos that are damaged or missing get an empty mask, are listed in
+OUTPUT.failed.csv, and make the exit code 1; if all of them are, it is 2.
 """
 
 from absl import flags
@@ -43,7 +43,7 @@ if __name__ == '__main__':
 import sys
 
 from carvana_jax.datasets import spec
-from carvana_jax.inference import finding, networks, photos
+from carvana_jax.inference import finding, networks
 from carvana_jax.parallel import compilation_cache, devices, shares
 from carvana_jax.submission import make
 from carvana_jax.system import files
@@ -81,8 +81,8 @@ def main() -> None:
   )
   rows = make.rows_of(found, args.sample)
   nets = networks.load(args.workdir, args.tuned, args.fine)
-  settings = {'size': args.size, **photos.origin(args.input, found)}
-  if not make.submit(output, nets, rows, size, settings, share, args.strict):
+  notes = {'input': str(files.absolute(args.input))}
+  if not make.submit(output, nets, rows, size, notes, share, args.strict):
     sys.exit(1)
 
 

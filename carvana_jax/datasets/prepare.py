@@ -250,16 +250,19 @@ def is_same(data_config, before: str, now: str) -> bool:
 
   Args:
     data_config: `config.data`.
-    before: the identity that the run has noted. Of `carvana`, old ones follow
-      from the files' names and sizes, without their content.
+    before: the identity that the run has noted. Old ones follow from the names
+      and sizes of the challenge's files, of pseudo labels and of probabilities,
+      without their content.
     now: the `identity` of the data at hand.
   """
-  if before == now:
-    return True
-  content = re.compile('^(carvana-[0-9a-f]{8})-[0-9a-f]{8}/')
+  contentless = lambda name, text: re.sub(
+    f'({name}[0-9a-f]{{8}})-[0-9a-f]{{8}}', r'\1', text
+  )
+  known = [now, contentless('coarse-', contentless(' pseudo labels ', now))]
   # Were the old data there and the files the same, they would be at hand.
-  gone = not (_root(data_config) / source_of(before)).exists()
-  return gone and before == content.sub(r'\1/', now)
+  if not (_root(data_config) / source_of(before)).exists():
+    known += [contentless('^carvana-', x) for x in known]
+  return before in known
 
 
 def source_of(identity: str) -> str:

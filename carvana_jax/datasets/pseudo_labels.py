@@ -8,6 +8,7 @@ of the photo's own size, grey, 0..255 for a probability of 0..1.
 import collections
 import dataclasses
 import hashlib
+import io
 import json
 import pathlib
 from collections.abc import Sequence
@@ -31,8 +32,7 @@ class PseudoLabels:
     positions: int64 [N], of the examples in the split.
     files: N files, of the same examples.
     size: (h, w) of what the network sees.
-    fingerprint: 8 hexadecimal digits that follow from the files' names and
-      sizes.
+    fingerprint: as of `fingerprint_of`.
   """
 
   positions: np.ndarray
@@ -84,12 +84,12 @@ def find(text: str, builder: tfds.core.DatasetBuilder) -> PseudoLabels:
     )
   paths = list(by_position.values())
   network_size = builder.info.features['mask'].shape[:2]
-  _check(paths, network_size)
+  digests = _check(paths, network_size)
   return PseudoLabels(
     positions=np.array(list(by_position), np.int64),
     files=paths,
     size=network_size,
-    fingerprint=fingerprint_of(paths),
+    fingerprint=_joined(paths, digests),
   )
 
 
@@ -110,9 +110,39 @@ def _file_names(builder):
     yield pathlib.Path(row['filename'].decode()).stem + PROBABILITY_ENDING
 
 
+def fingerprint_of(paths: Sequence[pathlib.Path]) -> str:
+  """Returns what tells files from others.
+
+  Args:
+    paths: the files.
+
+  Returns:
+    8 hexadecimal digits that follow from their names and sizes, a hyphen, and 8
+    that follow from their contents.
+  """
+  digests = threads.ordered_map(lambda x: _digest(x.read_bytes()), paths)
+  return _joined(paths, digests)
+
+
+def _joined(paths, digests):
+  sizes = sorted((path.name, path.stat().st_size) for path in paths)
+  contents = sorted(zip((path.name for path in paths), digests, strict=True))
+  marks = [_digest(json.dumps(x).encode())[:8] for x in (sizes, contents)]
+  return '-'.join(marks)
+
+
+def _digest(content):
+  return hashlib.sha256(content).hexdigest()
+
+
 def _check(paths, network_size):
-  """Refuses damaged files early, as they would end a run in its middle."""
-  sizes = list(threads.ordered_map(_size, paths))
+  """Refuses damaged files early, as they would end a run in its middle.
+
+  Returns:
+    The files' digests.
+  """
+  looks = list(threads.ordered_map(_look, paths))
+  sizes = [size for size, _ in looks]
   ((usual, _),) = collections.Counter(sizes).most_common(1)
   for path, size in zip(paths, sizes, strict=True):
     if size != usual:
@@ -126,24 +156,19 @@ def _check(paths, network_size):
       f'sees ({network_size[0]}x{network_size[1]}); make them again from the '
       'photos.'
     )
+  return [digest for _, digest in looks]
 
 
-def _size(path):
-  """Returns (H, W) of a file, whose checksums it compares."""
+def _look(path):
+  """Returns (H, W) of a file, whose checksums it compares, and its digest."""
   try:
-    with path.open('rb') as file:
-      image = images.opened(file, ['PNG'])
-      if image.mode != 'L':
-        raise ValueError('not one channel of 8 bits')
-      image.verify()  # fifty times as fast as decoding
-      return image.height, image.width
+    content = path.read_bytes()
+    image = images.opened(io.BytesIO(content), ['PNG'])
+    if image.mode != 'L':
+      raise ValueError('not one channel of 8 bits')
+    image.verify()  # fifty times as fast as decoding
+    return (image.height, image.width), _digest(content)
   except Exception as error:  # Pillow's decoders raise all kinds
     raise UserError(
       f'{path} is damaged or no grey PNG of 8 bits; make it again or remove it.'
     ) from error
-
-
-def fingerprint_of(paths: Sequence[pathlib.Path]) -> str:
-  """Returns 8 hexadecimal digits that follow from files' names and sizes."""
-  sizes = sorted((path.name, path.stat().st_size) for path in paths)
-  return hashlib.sha256(json.dumps(sizes).encode()).hexdigest()[:8]

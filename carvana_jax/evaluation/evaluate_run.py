@@ -103,6 +103,7 @@ def _identify(run, origin):
   what = {
     'origin': origin,
     'source': prepare.source_of(origin),
+    'network': run.digest(),
     'step': run.step,
     'flip': run.config.eval.flip,
   }

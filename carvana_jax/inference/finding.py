@@ -196,6 +196,7 @@ def _in_zip(
       f'{path} is no complete ZIP ({error}); replace it or give another'
       ' --input.'
     ) from error
+  stamp = functools.partial(photos.stamp_of_open, archive.fp)
   for member in archive.infolist():
     inside = member.filename.replace('\\', '/')  # of old Windows tools
     parts = inside.split('/')
@@ -209,9 +210,8 @@ def _in_zip(
     else:
       label = f'{path}:{inside}'
       _refuse_unreadable_member(member, label)
-      size = functools.partial(getattr, member, 'file_size')
       file = _inside(inside) if with_folders else parts[-1]
-      yield photos.Photo(file, label, opener, size)
+      yield photos.Photo(file, label, opener, stamp)
 
 
 def _inside(path: str) -> str:

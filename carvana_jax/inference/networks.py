@@ -104,6 +104,7 @@ def validation_settings(
     folder, run.config.data.dataset, 'validation', fine=run.fine is not None
   )
   same = {
+    'network': run.digest(),
     'step': run.step,
     'flip': run.config.eval.flip,
     'fine_step': run.fine.step if run.fine else None,
@@ -120,7 +121,8 @@ def tuned_by_evaluation(
   Args:
     validation: the folder of the evaluation of the validation split.
     eval_config: `config.eval` of the run.
-    same: the entries of its summary.json that must have these values.
+    same: the entries of its summary.json that must have these values; version
+      0.1.0 did not write `network`.
 
   Returns:
     A copy with another threshold, fill_holes and keep_largest; None where there
@@ -132,7 +134,7 @@ def tuned_by_evaluation(
   path = validation / 'summary.json'
   if not path.exists():
     return None
-  summary = files.read_json(path)
+  summary = {'network': same['network']} | files.read_json(path)
   if any(summary.get(name) != value for name, value in same.items()):
     return None
   return tuned_config(path, summary, eval_config)

@@ -9,41 +9,45 @@ from typing import Any
 from carvana_jax.system import files
 from carvana_jax.system.errors import UserError
 
+_DIGEST = '_digest'  # what the name of a setting's digest ends with
 
-def claim(folder: pathlib.Path, settings: dict[str, Any]) -> dict[str, Any]:
+
+def claim(
+  folder: pathlib.Path,
+  settings: dict[str, Any],
+  notes: dict[str, Any] | None = None,
+) -> None:
   """Makes a folder that holds results of some settings only.
-
-  Of photos (see `photos.origin`) either path or digest must be as before: a
-  folder has other paths on other hosts, and photos are added and mended.
 
   Args:
     folder: the folder, whose settings.json tells what its other files were made
       with. It need not exist.
-    settings: as for JSON; those that are not in the file yet are added.
-
-  Returns:
-    The settings as the file has them; version 0.1.0 wrote no `input_digest`.
+    settings: as for JSON; those that are not in the file yet are added. Where
+      there is a digest of what a setting NAME stands for, NAME_digest, either
+      of the two must be as before.
+    notes: what else the file is to say, which may differ from before.
 
   Raises:
     UserError: the folder holds results of other settings.
   """
   path = folder / 'settings.json'
   there = files.read_json(path) if path.exists() else {}
-  settings = dict(settings)
-  digest = settings.pop('input_digest', None)
-  if digest and there.get('input_digest') == digest:
-    settings['input'] = there['input']
-  differing = [x for x in settings if there.get(x, settings[x]) != settings[x]]
+  is_other = lambda x: there.get(x, settings[x]) != settings[x]
+  is_known = lambda x: x in there and x in settings and not is_other(x)
+  differing = [
+    x
+    for x in settings
+    if is_other(x) and not x.endswith(_DIGEST) and not is_known(x + _DIGEST)
+  ]
   if differing:
     raise UserError(
       f'{folder} holds results of other settings ({", ".join(differing)}); '
       'remove it or choose another --output.'
     )
-  if digest and (not there or 'input_digest' in there):
-    settings['input_digest'] = digest
+  there.pop(f'input{_DIGEST}', None)  # photos were told apart by it
   folder.mkdir(parents=True, exist_ok=True)
-  files.write(path, json.dumps(there | settings, indent=2) + '\n')
-  return settings
+  settings = there | settings | (notes or {})
+  files.write(path, json.dumps(settings, indent=2) + '\n')
 
 
 @contextlib.contextmanager

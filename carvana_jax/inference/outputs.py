@@ -1,5 +1,6 @@
 """Makes the files of a photo: its mask, and what is made with the mask."""
 
+import hashlib
 import pathlib
 from typing import Any, NamedTuple
 
@@ -27,6 +28,7 @@ class Wanted(NamedTuple):
   background: np.ndarray | None = None  # uint8 [h, w, 3], of a composite
   shadow: str = 'own'  # of the composite, one of `names.SHADOWS`
   background_name: str | None = None  # the background, as the user gave it
+  background_digest: str = ''  # follows from its pixels
 
   @property
   def photo(self) -> bool:
@@ -40,8 +42,29 @@ class Wanted(NamedTuple):
     if self.cutout:
       settings['trim'] = self.trim
     if self.background is not None:
-      settings |= {'background': self.background_name, 'shadow': self.shadow}
+      settings |= {
+        'background': self.background_name,
+        'background_digest': self.background_digest,
+        'shadow': self.shadow,
+      }
     return settings
+
+  def made_of(self, ending: str, photos: str) -> str:
+    """Returns what a file is made of: of photos, and maybe the background.
+
+    Args:
+      ending: of the file's name.
+      photos: tells the photo, or all of its car, from others.
+    """
+    is_composite = ending == names.COMPOSITE_ENDING
+    return f'{photos} {self.background_digest}' if is_composite else photos
+
+
+class Made(NamedTuple):
+  """What is written of a photo."""
+
+  files: list[bytes]  # in the order of `endings`
+  is_empty: bool  # whether no car was found
 
 
 def parse_wanted(
@@ -68,9 +91,13 @@ def parse_wanted(
   if shadow and not background_name:
     raise UserError(f'--shadow={shadow} is of no use without --background.')
   pixels = background(background_name)
-  return Wanted(
+  wanted = Wanted(
     probability, cutout, trim, pixels, shadow or 'own', background_name
   )
+  if pixels is None:
+    return wanted
+  digest = hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes())
+  return wanted._replace(background_digest=digest.hexdigest()[:16])
 
 
 def background(text: str | None) -> np.ndarray | None:
@@ -101,38 +128,38 @@ def background(text: str | None) -> np.ndarray | None:
     raise UserError(f'--background: {error}') from error
 
 
+def endings(wanted: Wanted) -> list[str]:
+  """Returns the endings of the names of a photo's files, in their order."""
+  found = [names.MASK_ENDING]
+  if wanted.probability:
+    found.append(names.PROBABILITY_ENDING)
+  if wanted.cutout:
+    found.append(names.CUTOUT_ENDINGS[wanted.cutout])
+  if wanted.background is not None:
+    found.append(names.COMPOSITE_ENDING)
+  return found
+
+
 def paths(
   name: str, output: pathlib.Path, wanted: Wanted
 ) -> list[pathlib.Path]:
-  """Returns where the files of a photo go, in the order of `make`.
+  """Returns where the files of a photo go, in the order of `endings`.
 
   Args:
     name: the photo's file name without its ending.
     output: the folder for the files.
     wanted: which files.
   """
-  endings = [names.MASK_ENDING]
-  if wanted.probability:
-    endings.append(names.PROBABILITY_ENDING)
-  if wanted.cutout:
-    endings.append(names.CUTOUT_ENDINGS[wanted.cutout])
-  if wanted.background is not None:
-    endings.append(names.COMPOSITE_ENDING)
-  return [output / f'{name}{ending}' for ending in endings]
+  return [output / f'{name}{ending}' for ending in endings(wanted)]
 
 
-def make(
-  prediction: Prediction, masking: ConfigDict, wanted: Wanted
-) -> list[bytes]:
+def make(prediction: Prediction, masking: ConfigDict, wanted: Wanted) -> Made:
   """Makes the files of a photo.
 
   Args:
     prediction: of the photo, with its pixels if `wanted.photo`.
     masking: `config.eval`, see `from_logits.mask_of`.
     wanted: which files.
-
-  Returns:
-    The files' bytes, in the order of `paths`.
 
   Raises:
     UserError: the photo is too large for a format. The message is to follow the
@@ -151,7 +178,7 @@ def make(
       made.append(_cut_out(colours, alpha, wanted))
     if wanted.background is not None:
       made.append(_composite(photo, mask, colours, alpha, wanted))
-  return made
+  return Made(made, from_logits.is_empty(mask))
 
 
 def _one_bit(mask):

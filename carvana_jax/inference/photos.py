@@ -8,8 +8,6 @@ Several threads may read at once.
 
 import dataclasses
 import functools
-import hashlib
-import json
 import os
 import posixpath
 from collections.abc import Callable, Sequence
@@ -19,7 +17,7 @@ import numpy as np
 
 from carvana_jax.datasets import spec
 from carvana_jax.inference.decoding import decode
-from carvana_jax.system import progress, threads, zip_archives
+from carvana_jax.system import progress, zip_archives
 from carvana_jax.system.errors import UserError
 
 T = TypeVar('T')
@@ -34,14 +32,16 @@ class Photo:
       without any part that leads out of there: a.jpg or car1/a.jpg.
     label: what messages call it: photos/a.jpg or photos.zip:train/a.jpg.
     open: opens the file for reading.
-    size: returns the file's bytes, without reading it.
+    stamp: returns numbers that change with the file's content, without reading
+      it, the last of them the time of its last change in nanoseconds; None
+      where the system does not tell.
     folder: where the file is; None in a ZIP.
   """
 
   file: str
   label: str
   open: Callable[[], IO[bytes]]
-  size: Callable[[], int]
+  stamp: Callable[[], list[int] | None]
   folder: str | None = None
 
   def __str__(self) -> str:
@@ -79,7 +79,10 @@ class Photo:
     Raises:
       UserError: the file can't be read, is damaged or no photo.
     """
-    data = self.read()
+    return self.decoded(self.read(), strict)
+
+  def decoded(self, data: bytes, strict: bool = False) -> np.ndarray:
+    """As `pixels`, of the file's bytes, which have been read."""
     complaints = []
     try:
       decoded = decode(data, complaints.append)
@@ -93,34 +96,6 @@ class Photo:
     return decoded
 
 
-def origin(text: str, found: Sequence[Photo]) -> dict[str, str]:
-  """Returns which photos they are, for the settings of an output folder.
-
-  Args:
-    text: what the user gave.
-    found: the photos, as `finding.find` returns them.
-
-  Returns:
-    input, the absolute path, which may be another on each host; and
-    input_digest, which follows from the names and sizes of the files.
-  """
-  digest = hashlib.sha256()
-  # By threads, as a file server may take a while for each file.
-  for name_and_size in threads.ordered_map(_name_and_size, found):
-    digest.update(json.dumps(name_and_size).encode())
-  return {
-    'input': os.path.abspath(text),
-    'input_digest': digest.hexdigest()[:16],
-  }
-
-
-def _name_and_size(photo):
-  try:
-    return photo.file, photo.size()
-  except OSError:  # it has just been removed: whoever opens it will say so
-    return photo.file, -1
-
-
 def on_disk(path: str, file: str | None = None) -> Photo:
   """Returns the photo in a file, whatever the file's name.
 
@@ -129,9 +104,24 @@ def on_disk(path: str, file: str | None = None) -> Photo:
     file: the photo's `file`; None for the file's name.
   """
   opener = functools.partial(_open, path)
-  size = functools.partial(os.path.getsize, path)
+  stamp = functools.partial(stamp_of, path)
   folder, name = os.path.split(path)
-  return Photo(file or name, path, opener, size, folder)
+  return Photo(file or name, path, opener, stamp, folder)
+
+
+def stamp_of(path: str) -> list[int] | None:
+  """Returns the stamp of a file, see `Photo`."""
+  # Opened, as a network disk asks its server then.
+  with open(path, 'rb') as stream:
+    return stamp_of_open(stream)
+
+
+def stamp_of_open(stream: IO[bytes]) -> list[int] | None:
+  """Returns the stamp of an open file, see `Photo`."""
+  if os.name == 'nt':  # which tells when a file was made, not when it changed
+    return None
+  status = os.fstat(stream.fileno())
+  return [status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
 
 
 def _open(path: str) -> IO[bytes]:

@@ -10,10 +10,11 @@ from carvana_jax.inference import (
   networks,
   output_folder,
   outputs,
+  photo_work,
   photos,
   predictor,
 )
-from carvana_jax.system import files, progress, threads
+from carvana_jax.system import progress, threads
 from carvana_jax.system.errors import UserError
 
 
@@ -23,6 +24,7 @@ def predict(
   output: pathlib.Path,
   wanted: outputs.Wanted,
   strict: bool,
+  index: int | None = None,
 ) -> dict[str, str]:
   """Writes what is wanted, and not there yet, into an existing folder.
 
@@ -32,6 +34,7 @@ def predict(
     output: the folder.
     wanted: what to write for each photo.
     strict: whether a photo that can't be used is an error.
+    index: of this process; None if it is the only one.
 
   Returns:
     The reasons, by label, of the photos that could not be used.
@@ -39,13 +42,8 @@ def predict(
   Raises:
     UserError: a photo could not be used, if strict.
   """
-  paths = {
-    photo.name: outputs.paths(photo.name, output, wanted)
-    for car in cars
-    for photo in car
-  }
-  is_done = lambda photo: all(path.exists() for path in paths[photo.name])
-  todo = [car for car in cars if not all(map(is_done, car))]
+  work = photo_work.Work(cars, output, wanted, index)
+  todo = work.left()
   failed = {}
 
   def fail(photo, error):
@@ -57,19 +55,15 @@ def predict(
   def write(pair):
     photo, prediction = pair
     try:
-      made = outputs.make(prediction, nets.masking, wanted)
+      work.save(photo, outputs.make(prediction, nets.masking, wanted))
     except UserError as error:
       return photo, error
-    for path, content in zip(paths[photo.name], made, strict=True):
-      path.parent.mkdir(parents=True, exist_ok=True)
-      files.write(path, content)
     return photo, None
 
-  with progress.bar(
-    total=len(paths), initial=len(paths) - sum(map(len, todo)), unit='photo'
-  ) as bar:
+  left, total = (sum(map(len, x)) for x in (todo, cars))
+  with progress.bar(total=total, initial=total - left, unit='photo') as bar:
     keep = wanted.photo or nets.fine
-    load = lambda photo: photo.pixels(strict)
+    load = lambda photo: work.pixels(photo, strict)
     given = predictor.inputs(todo, load, nets.data_configs, fail, keep)
     predicted = predictor.predictions(nets.runs, given)
     for photo, error in threads.ordered_map(write, predicted):
@@ -77,6 +71,7 @@ def predict(
         bar.update()
       else:
         fail(photo, UserError(f'{photo} {error}'))
+  work.finish()
   return failed
 
 
@@ -85,7 +80,7 @@ def predict_share(
   found: Sequence[photos.Photo],
   output: pathlib.Path,
   wanted: outputs.Wanted,
-  settings: dict[str, Any],
+  notes: dict[str, Any],
   share: tuple[int, int] = (0, 1),
   strict: bool = False,
 ) -> bool:
@@ -94,9 +89,9 @@ def predict_share(
   Args:
     nets: the networks.
     found: all photos.
-    output: the folder; what is there already is kept.
+    output: the folder; what is there of these photos already is kept.
     wanted: what to write of each photo.
-    settings: what else tells the folder's files from others, as for JSON.
+    notes: what else is to be written in settings.json, as for JSON.
     share: (index, count) of the processes that share the photos; this one
       takes every `count`-th photo or car, from `index` on. Alone it also makes
       what others have left, and its list of failures takes the place of theirs.
@@ -111,18 +106,20 @@ def predict_share(
       or one could not be, if strict.
   """
   index, count = share
+  alone = count == 1
   cars = photos.group_by_car(found, nets.multiview, lambda x: x.file)
   cars = cars[index::count]
   refuse_folder(output, found, wanted)
-  with output_folder.unclaimed_if_empty(output, is_shared=count > 1):
-    output_folder.claim(output, nets.identity() | settings | wanted.settings)
-    failed = predict(nets, cars, output, wanted, strict)
-    if count == 1:
+  with output_folder.unclaimed_if_empty(output, is_shared=not alone):
+    output_folder.claim(output, nets.identity() | wanted.settings, notes)
+    own = None if alone else index
+    failed = predict(nets, cars, output, wanted, strict, own)
+    if alone:
       output_folder.refuse_all_failed(failed, len(found))
   print(f'{sum(map(len, cars)) - len(failed)} masks are in {output}')
-  listing = output / (f'failed_{index}.csv' if count > 1 else 'failed.csv')
+  listing = output / ('failed.csv' if alone else f'failed_{index}.csv')
   output_folder.write_failures(listing, failed)
-  if count == 1:  # what shares could not read has been tried again
+  if alone:  # what shares could not read has been tried again
     for older in output.glob('failed_[0-9]*.csv'):
       older.unlink()
   if failed:

@@ -42,6 +42,8 @@ def cards(
     run = second_network.with_second_network(workdir, run)
     if run.fine.step != fine_step:
       return []
+  if summary.get('network', run.digest()) != run.digest():  # trained anew
+    return []
   run.config.eval.flip = summary.get('flip') is True
   made = _cards(run, data, summary, rows)
   names = [row['filename'] for row in rows]

@@ -124,7 +124,7 @@ def _percent(share):
 
 def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:
   """Whether two summaries are of the same images and network."""
-  names = ('origin', 'split', 'step', 'fine_step')
+  names = ('origin', 'split', 'network', 'step', 'fine_step')
   return all(one.get(name) == other.get(name) for name in names)
 
 

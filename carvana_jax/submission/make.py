@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from carvana_jax.inference import (
+  contents,
   finding,
   left_out,
   networks,
   output_folder,
+  photo_work,
   photos,
   predictor,
 )
@@ -81,7 +83,7 @@ def submit(
   nets: networks.Networks,
   rows: dict[str, photos.Photo | None],
   size: tuple[int, int],
-  settings: dict[str, Any],
+  notes: dict[str, Any],
   share: tuple[int, int] = (0, 1),
   strict: bool = False,
 ) -> bool:
@@ -92,7 +94,7 @@ def submit(
     nets: the networks.
     rows: the photo of every row, see `rows_of`.
     size: (H, W) that all photos must have.
-    settings: what the rows depend on besides the networks, as for JSON.
+    notes: what else is to be written in the parts' settings.json, as for JSON.
     share: (index, count) of the processes that share the parts.
     strict: whether a photo that can't be read is an error.
 
@@ -106,21 +108,29 @@ def submit(
   folder = parts.folder_of(output)
   if output.exists() and not folder.exists():
     raise UserError(f'{output} exists; choose another --output.')
-  with output_folder.unclaimed_if_empty(folder, is_shared=share[1] > 1):
+  index, count = share
+  with output_folder.unclaimed_if_empty(folder, is_shared=count > 1):
     cars = photos.group_by_car(list(rows), nets.multiview)
-    store = parts.Parts.open(output, cars, nets.identity() | settings)
+    settings = nets.identity() | {'size': f'{size[0]}x{size[1]}'}
+    store = parts.Parts.open(output, cars, settings, notes)
+    numbers = range(store.count)
+    mine = numbers[index::count]
     if not output.exists():  # else killed when all but the parts' end was done
       found = {name: photo for name, photo in rows.items() if photo is not None}
-      write_parts(nets, store, found, size, share, strict)
-  left = sum(not store.is_done(number) for number in range(store.count))
-  if left and not output.exists():
-    print(
-      f'{left} of {store.count} parts are left to other processes; if one has '
-      'died, --num_processes=1 makes what it has left'
-    )
-    return True
-  store.join()
+      write_parts(nets, store, found, size, mine, strict)
+      left = sum(not store.is_done(number) for number in numbers)
+      if left:
+        print(
+          f'{left} of {store.count} parts are left to other processes; if one '
+          'has died, --num_processes=1 makes what it has left'
+        )
+        return True
+      # Of photos that have changed since a process wrote its parts and ended.
+      others = sorted(set(numbers) - set(mine))
+      write_parts(nets, store, found, size, others, strict)
+  empty = store.join()
   print(f'{len(rows)} rows are in {output}')
+  photo_work.say_empty(empty)
   listing = parts.failures_of(output)
   if listing.exists():
     print(f'some have empty masks, as their photos failed: see {listing}')
@@ -132,31 +142,31 @@ def write_parts(
   store: parts.Parts,
   found: dict[str, photos.Photo],
   size: tuple[int, int],
-  share: tuple[int, int],
+  numbers: Sequence[int],
   strict: bool,
 ) -> None:
-  """Computes the rows that have not been written yet.
+  """Writes the parts that are missing, or not of what the photos hold.
 
   Args:
     nets: the networks that predict the masks.
-    store: the parts to which the rows are written.
+    store: the parts.
     found: the photos by the names of their rows; a row without one fails.
     size: (H, W) that all photos must have.
-    share: (index, count) of the processes that share the parts.
+    numbers: of the parts to look at.
     strict: whether a photo that can't be read is an error.
 
   Raises:
     UserError: a photo could not be read, if strict.
   """
-  index, count = share
-  mine = range(index, store.count, count)
-  todo = [number for number in mine if not store.is_done(number)]
+  todo = _left(store, numbers, found)
   collector = parts.Collector(store, todo)
+  held = {}  # `contents.Content` by row
 
   def pixels(name):
     if name not in found:
       raise UserError(f'{name} is missing; add it to --input.')
-    decoded = found[name].pixels(strict)
+    data, held[name] = contents.read(found[name])
+    decoded = found[name].decoded(data, strict)
     if decoded.shape[:2] != size:
       raise UserError(
         f'{found[name]} is {decoded.shape[0]}x{decoded.shape[1]}, not '
@@ -167,23 +177,51 @@ def write_parts(
   def fail(name, error):
     if strict:
       raise error
-    collector.fail(name, str(error))
+    row = parts.Row(content=held.pop(name, None), failure=str(error))
+    collector.add(name, row)
     bar.update()
 
   def encoded(pair):
     name, prediction = pair
     mask = from_logits.mask_of(prediction.levels(), nets.masking)
-    return name, rle.encode(mask)
+    is_empty = from_logits.is_empty(mask)
+    return name, parts.Row(rle.encode(mask), held.pop(name), is_empty)
 
   rows = lambda numbers: sum(len(store.names_of(x)) for x in numbers)
-  done = rows(mine) - rows(todo)
-  with progress.bar(total=rows(mine), initial=done, unit='photo') as bar:
+  done = rows(numbers) - rows(todo)
+  with progress.bar(total=rows(numbers), initial=done, unit='photo') as bar:
     cars = itertools.chain.from_iterable(map(store.cars_of, todo))
     given = predictor.inputs(cars, pixels, nets.data_configs, fail, nets.fine)
     predicted = predictor.predictions(nets.runs, given)
-    for name, runs in threads.ordered_map(encoded, predicted):
-      collector.add(name, runs)
+    for name, row in threads.ordered_map(encoded, predicted):
+      collector.add(name, row)
       bar.update()
+
+
+def _left(store, numbers, found):
+  """Returns the parts that are to be made, and says which are made again."""
+  done = [number for number in numbers if store.is_done(number)]
+  held = {number: store.contents_of(number) for number in done}
+  known = {name: x for part in held.values() for name, x in part.items()}
+  now = contents.present(
+    {name: found[name] for name in known if name in found}, known
+  )
+  digest = lambda content: content and content.digest
+  changed = {x for x in known if digest(now.get(x)) != digest(known[x])}
+  again = {x for x in done if not held[x] or changed & held[x].keys()}
+  if changed:
+    print(
+      'changed since, so made again with the other rows of their parts: '
+      f'{contents.named(sorted(changed))}'
+    )
+  if unknown := [f'{x}' for x in done if not held[x]]:
+    print(
+      'made again, as it is not known what their rows were made of: '
+      f'{contents.named(unknown, "part")}'
+    )
+  for number in again:
+    store.remove(number)
+  return [number for number in numbers if number in again or number not in done]
 
 
 def print_problems(

@@ -1,9 +1,9 @@
 """A submission that is being made: finished rows in files of some cars each.
 
     OUTPUT.parts/
-      settings.json    what the rows are made with, and of which photos
-      part_00012.csv   a line of JSON (settings' digest, part, failed photos),
-                       then rows
+      settings.json    what the rows are made with
+      part_00012.csv   a line of JSON (settings' digest, part, failed photos,
+                       photos without a car, what the photos held), then rows
 
 A part is renamed into place when it is whole, so a process that is killed
 leaves whole parts only. The rows of a part do not depend on the other parts.
@@ -18,9 +18,9 @@ import os
 import pathlib
 import shutil
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from carvana_jax.inference import output_folder
+from carvana_jax.inference import contents, output_folder
 from carvana_jax.submission import table
 from carvana_jax.system import files, progress
 from carvana_jax.system.errors import UserError
@@ -54,6 +54,7 @@ class Parts:
     output: pathlib.Path,
     cars: Sequence[Sequence[str]],
     settings: dict[str, Any],
+    notes: dict[str, Any] | None = None,
   ) -> 'Parts':
     """Makes the folder of the parts beside OUTPUT, or finds it.
 
@@ -61,6 +62,7 @@ class Parts:
       output: the submission, .csv or .csv.gz.
       cars: the names of the rows in their order, a list for each car.
       settings: what else the rows depend on, as for JSON.
+      notes: what else is to be written in settings.json, as for JSON.
 
     Returns:
       The parts, of which some may have been written earlier.
@@ -74,9 +76,7 @@ class Parts:
       table.row(name, '')
     names_digest = hashlib.sha256('\n'.join(names).encode()).hexdigest()
     settings = settings | {'photos': len(names), 'names': names_digest}
-    settings = output_folder.claim(folder_of(output), settings)
-    if settings.pop('input_digest', None):
-      settings.pop('input')  # another on each host
+    output_folder.claim(folder_of(output), settings, notes)
     digest = hashlib.sha256(json.dumps(settings).encode()).hexdigest()
     return cls(output, cars, digest)
 
@@ -97,35 +97,68 @@ class Parts:
     """Returns whether a part has been written."""
     return self._path(number).exists()
 
-  def write(
-    self, number: int, runs: dict[str, str], failed: dict[str, str]
-  ) -> None:
+  def contents_of(self, number: int) -> dict[str, contents.Content | None]:
+    """Returns what the photos of a part held that has been written.
+
+    Args:
+      number: the part's, from 0 on.
+
+    Returns:
+      The contents by the names of all rows, None for photos that could not be
+      read; nothing where the part is damaged or of other settings.
+    """
+    try:
+      with self._path(number).open() as file:
+        header = json.loads(file.readline())
+      if header['settings'] != self._digest:
+        return {}
+      held = [x and contents.Content(*x) for x in header['contents']]
+      return dict(zip(self.names_of(number), held, strict=True))
+    except (OSError, ValueError, KeyError, TypeError):
+      return {}
+
+  def write(self, number: int, rows: Sequence['Row']) -> None:
     """Writes a whole part.
 
     Args:
       number: the part's, from 0 on.
-      runs: the runs of its photos by their names, see `rle.encode`.
-      failed: why a photo has no runs, by the photo's name.
+      rows: its rows, in the order of `names_of`.
     """
-    header = {'settings': self._digest, 'part': number, 'failed': failed}
-    rows = [table.row(x, runs.get(x, '')) for x in self.names_of(number)]
-    text = ''.join([json.dumps(header), '\n', *rows])
+    named = list(zip(self.names_of(number), rows, strict=True))
+    header = {
+      'settings': self._digest,
+      'part': number,
+      'failed': {name: row.failure for name, row in named if row.failure},
+      'empty': [name for name, row in named if row.is_empty],
+      'contents': [row.content for row in rows],
+    }
+    lines = [table.row(name, row.runs) for name, row in named]
+    text = ''.join([json.dumps(header), '\n', *lines])
     files.write(self._path(number), text)
 
-  def join(self) -> None:
+  def remove(self, number: int) -> None:
+    """Removes a part that is to be written again, if it is there."""
+    self._path(number).unlink(missing_ok=True)
+
+  def join(self) -> list[str]:
     """Joins all parts to the submission, and removes their folder.
 
     Where another process has made the submission already, it stays as it is.
     Photos that failed are listed in the file `failures_of`.
 
+    Returns:
+      The names of the rows of photos in which no car was found; none where
+      another process has made the submission.
+
     Raises:
       UserError: a part is missing, damaged or of another submission; all
         photos failed; or the folder is gone, and there is no submission.
     """
+    empty = []
     try:
       with files.lock(self._folder / 'lock'):
         if not self._output.exists():
-          self._join()
+          empty = self._join()
         shutil.rmtree(self._folder)
     except FileNotFoundError as error:
       # Gone, since another process has joined the parts; or for no good reason.
@@ -134,35 +167,38 @@ class Parts:
           f'{self._output} could not be made ({error}); run the same command '
           'again.'
         ) from error
+    return empty
 
   def _join(self):
     aside = self._output.with_name(f'{self._output.name}.tmp')
     try:
       with files.named(self._output), _create(aside) as file:
-        failed = self._write_all(file)
+        failed, empty = self._write_all(file)
       if len(failed) == self._row_count:
         shutil.rmtree(self._folder)  # the photos are looked at again
       output_folder.refuse_all_failed(failed, self._row_count)
       output_folder.write_failures(failures_of(self._output), failed)
       os.replace(aside, self._output)
+      return empty
     finally:
       aside.unlink(missing_ok=True)
 
   def _write_all(self, file):
-    """Writes the header and all parts; returns why photos failed, by name."""
+    """Writes all; returns why photos failed, and those without a car."""
     file.write(table.HEADER.encode())
-    failed = {}
+    failed, empty = {}, []
     numbers = progress.bar(
       range(self.count), total=self.count, unit='part', title='joining'
     )
     for number in numbers:
-      rows, failed_here = self._read(number)
+      rows, failed_here, empty_here = self._read(number)
       file.write(rows.encode())
       failed |= failed_here
-    return failed
+      empty += empty_here
+    return failed, empty
 
   def _read(self, number):
-    """Returns the rows of a part, and why photos failed, by their names."""
+    """Returns a part's rows, why photos failed, and those without a car."""
     path = self._path(number)
     try:
       first, *rows, end = path.read_text().split('\n')
@@ -170,7 +206,7 @@ class Parts:
       names = [row.partition(',')[0] for row in rows]
       good = header['settings'] == self._digest and header['part'] == number
       good = good and names == self.names_of(number) and not end
-      failed = dict(header['failed'])
+      failed, empty = dict(header['failed']), list(header['empty'])
     except FileNotFoundError as error:
       raise UserError(
         f'{path} is missing; run the same command again with --num_processes=1.'
@@ -182,10 +218,26 @@ class Parts:
         f'{path} is damaged or of another submission; remove it and run the '
         'same command again.'
       )
-    return '\n'.join([*rows, end]), failed
+    return '\n'.join([*rows, end]), failed, empty
 
   def _path(self, number):
     return self._folder / f'part_{number:05}.csv'
+
+
+class Row(NamedTuple):
+  """What is known of a row.
+
+  Attributes:
+    runs: the mask from `rle.encode`.
+    content: what the photo's file held; None if it could not be read.
+    is_empty: whether no car was found.
+    failure: why there is no mask, a sentence for the list of failures.
+  """
+
+  runs: str = ''
+  content: contents.Content | None = None
+  is_empty: bool = False
+  failure: str = ''
 
 
 class Collector:
@@ -201,34 +253,16 @@ class Collector:
     self._store = store
     self._part_of = {x: n for n in numbers for x in store.names_of(n)}
     self._missing = collections.Counter(self._part_of.values())  # rows, by part
-    self._runs = {number: {} for number in self._missing}
-    self._failed = {number: {} for number in self._missing}
+    self._rows = {}
 
-  def add(self, name: str, runs: str) -> None:
-    """Takes the runs of a photo.
-
-    Args:
-      name: of the photo's row.
-      runs: the mask from `rle.encode`.
-    """
-    self._take(self._runs, name, runs)
-
-  def fail(self, name: str, reason: str) -> None:
-    """Takes the reason why a photo has no runs.
-
-    Args:
-      name: of the photo's row.
-      reason: a sentence for the list of failures.
-    """
-    self._take(self._failed, name, reason)
-
-  def _take(self, where, name, text):
+  def add(self, name: str, row: Row) -> None:
+    """Takes the row of a photo, by its name."""
+    self._rows[name] = row
     number = self._part_of[name]
-    where[number][name] = text
     self._missing[number] -= 1
     if not self._missing[number]:
-      runs, failed = self._runs.pop(number), self._failed.pop(number)
-      self._store.write(number, runs, failed)
+      names = self._store.names_of(number)
+      self._store.write(number, [self._rows.pop(x) for x in names])
 
 
 def folder_of(output: pathlib.Path) -> pathlib.Path:

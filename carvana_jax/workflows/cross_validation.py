@@ -1,5 +1,6 @@
 """Trains a network a fold, and chooses on photos of cars that it never saw."""
 
+import functools
 import io
 import pathlib
 from collections.abc import Sequence
@@ -162,12 +163,13 @@ def label_photos(
     UserError: the folder holds results of other networks or data.
   """
   source = reading.undecoded_examples(builder, pseudo_labels.SPLIT)
+  info = pathlib.Path(builder.data_path, 'dataset_info.json')
+  stamp = functools.partial(photos.stamp_of, str(info))
 
   def as_photo(position, row):
     name = row['filename'].decode()
     open_ = lambda: io.BytesIO(source[position]['image'])
-    size = lambda: len(source[position]['image'])
-    return photos.Photo(name, f'{builder.data_path}: {name}', open_, size)
+    return photos.Photo(name, f'{builder.data_path}: {name}', open_, stamp)
 
   unlabeled = [as_photo(*pair) for pair in enumerate(source)]
   cars = photos.group_by_car(unlabeled, nets.multiview, lambda x: x.file)

@@ -1,7 +1,9 @@
 """Soft masks from files: which are found, what is read, and in which runs."""
 
 import contextlib
+import hashlib
 import io
+import json
 import pathlib
 import tempfile
 from unittest import mock
@@ -98,11 +100,21 @@ class FindTest(FolderTest):
 
   def test_fingerprint_tells_files_apart(self):
     mark = self.find().fingerprint
-    self.assertRegex(mark, '^[0-9a-f]{8}$')
+    self.assertRegex(mark, '^[0-9a-f]{8}-[0-9a-f]{8}$')
     self.assertEqual(self.find().fingerprint, mark)
     self.save(LABELLED[0], Image.new('L', (576, 384)))
     other = self.find().fingerprint
     self.assertNotEqual(other, mark)
+    # As many bytes, but two pixels have changed places.
+    sizes = set()
+    for x in (0, 1):
+      image = Image.new('L', (576, 384))
+      image.putpixel((x, 300), 9)
+      image.save(self.path(LABELLED[0]), compress_level=0)
+      sizes.add(self.path(LABELLED[0]).stat().st_size)
+      found, other = other, self.find().fingerprint
+      self.assertNotEqual(other, found)
+    self.assertLen(sizes, 1)
     self.path(LABELLED[0]).rename(self.path(NAMES[0]))
     self.assertNotEqual(self.find().fingerprint, other)
 
@@ -197,6 +209,18 @@ class RunDataTest(FolderTest):
         if weight:
           seen.append(image.tobytes())
     self.assertCountEqual(seen, expected)
+
+  def test_runs_of_older_versions_go_on(self):
+    data, _ = self.labelled()
+    found = sorted((x.name, x.stat().st_size) for x in self.folder.iterdir())
+    mark = hashlib.sha256(json.dumps(found).encode()).hexdigest()[:8]
+    source, words, _ = data.identity.rpartition(' with pseudo labels ')
+    is_same = lambda mark: prepare.is_same(
+      data.config.data, f'{source}{words}{mark}', data.identity
+    )
+    self.assertTrue(is_same(mark))
+    self.assertFalse(is_same('01234567'))
+    self.assertFalse(is_same(f'{mark}-01234567'))
 
   def test_resumes(self):
     data, _ = self.labelled()

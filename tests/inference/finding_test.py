@@ -160,32 +160,6 @@ class FindTest(chex.TestCase):
       self.assertEqual(read, list(contents.values()) * 5)
       self.assertEqual(opened.call_count, 1)  # reads its directory
 
-  def test_origin_is_of_names_and_sizes_wherever_they_are(self):
-    contents = {'a.jpg': bytes(5), 'b.jpg': bytes(7)}
-    path = self.zip(contents)
-
-    def origin(folder, contents):
-      (self.root / folder).mkdir()
-      for name, content in contents.items():
-        (self.root / folder / name).write_bytes(content)
-      text = str(self.root / folder)
-      return photos.origin(text, finding.find(text))
-
-    zipped = photos.origin(str(path), finding.find(str(path)))
-    self.assertEqual(zipped['input'], str(path))
-    found = origin('same', contents)
-    self.assertEqual(found['input'], str(self.root / 'same'))
-    self.assertEqual(found['input_digest'], zipped['input_digest'])
-    others = (
-      {'a.jpg': bytes(5), 'c.jpg': bytes(7)},
-      {'a.jpg': bytes(5), 'b.jpg': bytes(8)},
-      {'a.jpg': bytes(5)},
-    )
-    digests = {zipped['input_digest']}
-    for number, other in enumerate(others):
-      digests.add(origin(str(number), other)['input_digest'])
-    self.assertLen(digests, 4)
-
   def test_zip_is_damaged(self):
     path = self.zip(['a.jpg', 'b.jpg'])
     whole = path.read_bytes()

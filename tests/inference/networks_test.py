@@ -57,6 +57,14 @@ class NetworksTest(chex.TestCase):
     found = networks.load([first], tuned=True)
     self.assertEqual(found.identity()['threshold'], 0.3)
     self.assertEqual(found.identity()['cleaning'], 'holes')
+    # A network that was trained anew in this folder may have the same step.
+    summary['network'] = found.runs[0].digest()
+    (folder / 'summary.json').write_text(json.dumps(summary))
+    networks.load([first], tuned=True)
+    summary['network'] = 'other'
+    (folder / 'summary.json').write_text(json.dumps(summary))
+    with self.assertRaisesRegex(UserError, 'no evaluation of validation'):
+      networks.load([first], tuned=True)
     plain = networks.load([first], tuned=False).identity()
     self.assertEqual((plain['threshold'], plain['cleaning']), (0.5, 'none'))
 
@@ -69,7 +77,7 @@ class TuningTest(chex.TestCase):
   def test_is_found_only_for_the_same_network_and_images(self):
     root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
     config = default.get_config().eval
-    here = {'step': 7, 'flip': False}
+    here = {'network': '11', 'step': 7, 'flip': False}
     self.assertIsNone(networks.tuned_by_evaluation(root, config, here))
     best = {'best_threshold': 0.4, 'best_cleaning': 'largest'}
     (root / 'summary.json').write_text(json.dumps(here | best))
@@ -79,7 +87,12 @@ class TuningTest(chex.TestCase):
     self.assertEqual(found.batch_size, config.batch_size)
     # The config itself is as it was.
     self.assertEqual((config.threshold, config.keep_largest), (0.5, False))
-    for other in ({'step': 8}, {'flip': True}):
+    for other in ({'network': '22'}, {'step': 8}, {'flip': True}):
       self.assertIsNone(
         networks.tuned_by_evaluation(root, config, here | other)
       )
+    # Those of version 0.1.0 don't tell the network.
+    del here['network']
+    (root / 'summary.json').write_text(json.dumps(here | best))
+    here['network'] = '11'
+    self.assertIsNotNone(networks.tuned_by_evaluation(root, config, here))

@@ -59,34 +59,44 @@ class ClaimTest(chex.TestCase):
       with self.assertRaisesRegex(UserError, 'results of other settings'):
         output_folder.claim(self.folder, other)
 
-  def photos_at(self, path, digest):
-    settings = {'step': 1, 'input': path, 'input_digest': digest}
-    return output_folder.claim(self.folder, settings)
-
   def recorded(self):
     return json.loads((self.folder / 'settings.json').read_text())
 
-  def test_photos_at_another_path(self):
-    first = self.photos_at('/a/photos', '11')
-    # Of another host.
-    self.assertEqual(self.photos_at('/b/photos', '11'), first)
-    self.assertEqual(self.recorded(), first)
-    with self.assertRaisesRegex(UserError, r'other settings \(input\)'):
-      self.photos_at('/b/photos', '22')
-    # One was added or mended: other hosts see that, too.
-    self.photos_at('/a/photos', '22')
-    self.photos_at('/b/photos', '22')
-    self.assertEqual(self.recorded()['input'], '/a/photos')
-    with self.assertRaisesRegex(UserError, r'other settings \(input\)'):
-      self.photos_at('/b/photos', '11')
+  def test_either_name_or_digest_is_as_before(self):
+    def claim(name, digest):
+      settings = {'background': name, 'background_digest': digest}
+      output_folder.claim(self.folder, settings)
+      self.assertEqual(self.recorded(), {'step': 1} | settings)
 
-  def test_a_folder_of_version_0_1_0_goes_by_the_path(self):
-    old = {'step': 1, 'input': '/a/photos'}
-    output_folder.claim(self.folder, old)
-    self.assertEqual(self.photos_at('/a/photos', '11'), old)
-    self.assertEqual(self.recorded(), old)
-    with self.assertRaisesRegex(UserError, r'other settings \(input\)'):
-      self.photos_at('/b/photos', '11')
+    output_folder.claim(self.folder, {'step': 1})
+    claim('sea.jpg', '11')
+    claim('lake.jpg', '11')
+    claim('lake.jpg', '22')
+    for name, digest in (('sea.jpg', '11'), ('sea.jpg', '33')):
+      with self.assertRaisesRegex(UserError, r'settings \(background\)'):
+        claim(name, digest)
+    claim('white', '22')
+
+  def test_a_name_without_a_digest(self):  # as earlier versions wrote it
+    output_folder.claim(self.folder, {'background': 'white'})
+    for name, refused in (('black', True), ('white', False)):
+      settings = {'background': name, 'background_digest': '11'}
+      if refused:
+        with self.assertRaisesRegex(UserError, r'settings \(background\)'):
+          output_folder.claim(self.folder, settings)
+      else:
+        output_folder.claim(self.folder, settings)
+        self.assertEqual(self.recorded(), settings)
+
+  def test_notes_may_differ(self):
+    for path in ('/a/photos', '/b/photos'):
+      output_folder.claim(self.folder, {'step': 1}, {'input': path})
+      self.assertEqual(self.recorded(), {'step': 1, 'input': path})
+    # Those of folders whose photos were told apart by names and sizes.
+    path = self.folder / 'settings.json'
+    path.write_text('{"step": 1, "input": "/c", "input_digest": "11"}')
+    output_folder.claim(self.folder, {'step': 1}, {'input': '/d'})
+    self.assertEqual(self.recorded(), {'step': 1, 'input': '/d'})
 
   def test_a_damaged_file(self):
     self.folder.mkdir(parents=True)

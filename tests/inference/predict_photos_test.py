@@ -2,8 +2,11 @@
 
 import contextlib
 import io
+import os
 import pathlib
+import shutil
 import tempfile
+from unittest import mock
 
 import chex
 import numpy as np
@@ -15,6 +18,7 @@ from carvana_jax.inference import (
   networks,
   output_folder,
   outputs,
+  photo_records,
   photos,
   predict_photos,
 )
@@ -32,21 +36,30 @@ class PredictTest(chex.TestCase):
     self.photos.mkdir()
     self.run_ = run_of()
 
-  def add(self, name, size=(64, 96)):
+  def add(self, name, size=(64, 96), value=255):
     """A photo that is bright below its middle."""
     photo = np.zeros((*size, 3), np.uint8)
-    photo[size[0] // 2 :] = 255
+    photo[size[0] // 2 :] = value
     (self.photos / name).write_bytes(images.encode_png(photo))
 
-  def predict(self, strict=False, recursive=False, **wanted):
-    """Returns the photos that failed."""
+  def predict(self, strict=False, recursive=False, given=None, **wanted):
+    """Returns the photos that failed; `self.said` is what was printed."""
     nets = networks.Networks([self.run_], self.run_.config.eval)
-    found = finding.find(str(self.photos), recursive)
+    with contextlib.redirect_stdout(io.StringIO()):
+      found = finding.find(str(given or self.photos), recursive)
     cars = photos.group_by_car(found, nets.multiview, lambda x: x.file)
     wanted = outputs.Wanted(**wanted)
     predict_photos.refuse_folder(self.output, found, wanted)
     output_folder.claim(self.output, {'step': self.run_.step})
-    return predict_photos.predict(nets, cars, self.output, wanted, strict)
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+      failed = predict_photos.predict(nets, cars, self.output, wanted, strict)
+    self.said = printed.getvalue()
+    return failed
+
+  def written(self, *names):
+    """When the masks of photos were written, or other files."""
+    paths = [self.output / x for x in names] or self.output.glob('*_mask.png')
+    return [path.stat().st_mtime_ns for path in sorted(paths)]
 
   def sizes(self):
     """(height, width) of the masks by name."""
@@ -81,6 +94,169 @@ class PredictTest(chex.TestCase):
     self.predict()
     self.assertLen(self.sizes(), 2)
     self.assertEqual((self.output / 'a_mask.png').stat().st_mtime_ns, before)
+
+  def test_changed_photos_are_made_again(self):
+    for name in ('a.png', 'b.png', 'c.png'):
+      self.add(name)
+    self.predict()
+    self.assertEqual(self.said, '')
+    before = self.written()
+    # Of equal size, and with its old time; and of another size.
+    times = (self.photos / 'b.png').stat()
+    self.add('b.png', value=254)
+    self.assertEqual((self.photos / 'b.png').stat().st_size, times.st_size)
+    os.utime(self.photos / 'b.png', ns=(times.st_atime_ns, times.st_mtime_ns))
+    self.add('c.png', (80, 64))
+    self.predict()
+    self.assertEqual(
+      self.said, 'changed since, so made again: 2 photos (b.png, c.png)\n'
+    )
+    self.assertEqual(self.sizes()['c_mask.png'], (80, 64))
+    after = self.written()
+    self.assertEqual(after[0], before[0])
+    self.assertGreater(after[1], before[1])
+    self.predict()
+    self.assertEqual(self.said, '')
+    self.assertEqual(self.written(), after)
+
+  def test_the_same_photos_by_another_name(self):
+    for name in ('a.png', 'b.png'):
+      self.add(name)
+    self.predict()
+    before = self.written()
+    self.predict(given=self.photos / '*.png')
+    copy = self.root / 'copy'
+    shutil.copytree(self.photos, copy)
+    self.predict(given=copy)
+    archive = shutil.make_archive(str(self.root / 'photos'), 'zip', copy)
+    self.predict(given=archive)
+    self.assertEqual(self.said, '')
+    self.assertEqual(self.written(), before)
+    # Some of them, and others.
+    self.predict(given=copy / 'b.png')
+    self.assertIn('not among the photos: files of 1 photo (a)', self.said)
+    (copy / 'a.png').rename(copy / 'd.png')
+    self.predict(given=copy)
+    self.assertEqual(self.written('a_mask.png', 'b_mask.png'), before)
+    self.assertIn('d_mask.png', self.sizes())
+
+  def test_killed_before_the_record_is_written(self):
+    self.add('a.png')
+    self.predict()
+    first = (self.output / 'a_mask.png').read_bytes()
+    kept = (self.photos / 'a.png').read_bytes()
+    self.add('a.png', (80, 64))
+    add = photo_records.Records.add
+
+    def kill(records, name, content, is_empty, made):
+      if photo_records.UNKNOWN not in made.values():
+        raise KeyboardInterrupt
+      add(records, name, content, is_empty, made)
+
+    with (
+      mock.patch.object(photo_records.Records, 'add', kill),
+      self.assertRaises(KeyboardInterrupt),
+    ):
+      self.predict()
+    self.assertNotEqual((self.output / 'a_mask.png').read_bytes(), first)
+    (self.photos / 'a.png').write_bytes(kept)
+    self.predict()
+    self.assertEqual((self.output / 'a_mask.png').read_bytes(), first)
+
+  def test_masks_without_a_record_are_made_again(self):
+    self.add('a.png')
+    self.predict()
+    (self.output / 'made_of.jsonl').unlink()
+    self.add('b.png')
+    before = self.written()
+    self.predict()
+    self.assertEqual(
+      self.said,
+      'made again, as it is not known what their files were made of: '
+      '1 photo (a.png)\n',
+    )
+    self.assertGreater(self.written()[0], before[0])
+
+  def test_what_is_not_asked_for_again_is_told(self):
+    self.add('a.png')
+    self.add('b.png')
+    self.predict(cutout='png')
+    self.add('a.png', (80, 64))
+    (self.photos / 'b.png').write_bytes(b'no image')
+    for _ in range(2):
+      self.assertLen(self.predict(), 1)
+      self.assertIn('as they were before: 3 files (a_cutout.png, ', self.said)
+    self.add('b.png')
+    self.predict(cutout='png')
+    self.assertNotIn('as they were before', self.said)
+
+  def test_a_changed_background(self):
+    def predict(name, digest):
+      pixels = outputs.background(name)
+      self.predict(
+        background=pixels, background_name='x', background_digest=digest
+      )
+      return self.written('a_composite.jpg')
+
+    self.add('a.png')
+    first = predict('white', '11')
+    self.assertEqual(predict('white', '11'), first)
+    second = predict('black', '22')
+    self.assertGreater(second, first)
+    self.assertEqual(
+      self.said,
+      'composed again, as the background has changed: 1 photo (a.png)\n',
+    )
+    self.predict()  # does not look at it
+    self.assertEqual(self.said, '')
+
+  def test_a_background_is_known_by_its_pixels(self):
+    wanted = lambda name: outputs.parse_wanted(False, None, False, name, None)
+    digest = lambda name: wanted(name).settings['background_digest']
+    self.assertNotIn('background_digest', wanted(None).settings)
+    self.assertEqual(digest('white'), digest('#ffffff'))
+    self.assertNotEqual(digest('white'), digest('#fffffe'))
+    self.add('a.png')
+    self.add('b.png')
+    self.add('c.png', (96, 64))
+    a, b, c = (digest(str(self.photos / f'{x}.png')) for x in 'abc')
+    self.assertEqual(a, b)
+    self.assertNotEqual(a, c)
+
+  def test_a_car_is_known_by_all_of_its_views(self):
+    self.run_ = run_of(multiview=True)
+    for name in ('a_1.png', 'a_2.png', 'b_1.png'):
+      self.add(name)
+    (self.photos / 'b_2.png').write_bytes(b'no image')
+    self.predict()
+    before = self.written('a_1_mask.png')
+    self.predict()
+    self.assertEqual(self.said, '')  # b is tried again
+    self.assertEqual(self.written('a_1_mask.png'), before)
+    for change in (
+      lambda: self.add('a_2.png', value=254),
+      lambda: self.add('a_3.png'),
+      (self.photos / 'a_3.png').unlink,
+    ):
+      change()
+      self.predict()
+      self.assertIn('changed since, so made again: 2 photos', self.said)
+      self.assertGreater(self.written('a_1_mask.png'), before)
+      before = self.written('a_1_mask.png')
+
+  def test_photos_without_a_car_are_told(self):
+    for name in 'abcd':
+      self.add(f'{name}.png', value=0)
+    self.add('e.png')
+    for _ in range(2):
+      self.assertEmpty(self.predict(cutout='png', trim=True))
+      self.assertEqual(
+        self.said,
+        'no car was found in 4 photos (a.png, b.png, c.png … and 1 more), as '
+        'less than 0.1 % of the pixels are car\n',
+      )
+    with Image.open(self.output / 'a_cutout.png') as picture:
+      self.assertEqual(picture.size, (96, 64))  # nothing to trim it to
 
   def test_masks_of_other_networks_are_left_alone(self):
     self.add('a.png')
@@ -177,7 +353,7 @@ class PredictTest(chex.TestCase):
         found,
         self.output,
         outputs.Wanted(),
-        photos.origin(str(self.photos), found),
+        {'input': str(self.photos)},
         share,
       )
 
@@ -193,6 +369,10 @@ class PredictTest(chex.TestCase):
     listings = list(self.output.glob('failed*.csv'))
     self.assertEqual(listings, [self.output / 'failed.csv'])
     self.assertIn('e.png', listings[0].read_text())
+    # So is what the masks were made of.
+    records = list(self.output.glob('*.jsonl'))
+    self.assertEqual(records, [self.output / 'made_of.jsonl'])
+    self.assertLen(records[0].read_text().splitlines(), 4)
 
   def test_all_products(self):
     self.add('a.png')
@@ -254,9 +434,8 @@ class PredictTest(chex.TestCase):
     noise = Image.fromarray(rng.integers(0, 256, (64, 96, 3), np.uint8))
     data = photo_files.garbled(photo_files.encode(noise, 'JPEG'))
     (self.photos / 'b.jpg').write_bytes(data)
-    with contextlib.redirect_stdout(io.StringIO()) as printed:
-      self.assertEmpty(self.predict())
-    self.assertEqual(printed.getvalue().count('b.jpg may look wrong'), 1)
+    self.assertEmpty(self.predict())
+    self.assertEqual(self.said.count('b.jpg may look wrong'), 1)
     self.assertTrue((self.output / 'b_mask.png').exists())
     (self.output / 'b_mask.png').unlink()
     with self.assertRaisesRegex(UserError, 'b.jpg may look wrong .*; replace'):

@@ -151,7 +151,7 @@ class SentencesTest(chex.TestCase):
     better = evaluation(dice_mean=0.962)
     self.assertIn('+0.00200 Dice; set config.eval.flip in the next run.',
                   said(found, [found, better]))  # fmt: skip
-    for other in ('step', 'origin', 'split', 'fine_step'):
+    for other in ('network', 'step', 'origin', 'split', 'fine_step'):
       self.assertIn('untried', said(found, [evaluation(**{other: 'other'})]))
     self.assertNotIn('mirrored', said(evaluation(flip=True)))
 

@@ -17,7 +17,7 @@ import chex
 import numpy as np
 
 from carvana_jax.datasets import images
-from carvana_jax.inference import finding, networks, photos
+from carvana_jax.inference import finding, networks
 from carvana_jax.submission import make, parts, rle
 from carvana_jax.system.errors import UserError
 from tests.helpers import saved_run
@@ -46,10 +46,12 @@ class SubmitTest(chex.TestCase):
     nets = networks.Networks([run], run.config.eval)
     found = finding.find(str(self.photos))
     rows = make.rows_of(found, sample)
-    settings = photos.origin(str(self.photos), found)
-    self.is_well = make.submit(
-      self.output, nets, rows, SIZE, settings, share, strict
-    )
+    notes = {'input': str(self.photos)}
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+      self.is_well = make.submit(
+        self.output, nets, rows, SIZE, notes, share, strict
+      )
+    self.said = printed.getvalue()
     if not self.output.exists():
       return None
     with self.output.open(newline='') as file:
@@ -131,11 +133,71 @@ class SubmitTest(chex.TestCase):
     shutil.copytree(self.photos, self.root / 'b' / 'photos')
     self.photos = self.root / 'b' / 'photos'
     self.assertIsNone(self.submit(share=(2, 3)))
+    with self.written() as written:
+      self.assertEqual(self.submit(), alone)
+    self.assertEqual(written(), [1])
+
+  def test_photos_that_changed_meanwhile_are_made_again(self):
+    self.enterContext(mock.patch.object(parts, '_ROWS', 2))  # 3 parts
+    for share in ((0, 3), (1, 3)):
+      self.assertIsNone(self.submit(share=share))
+    # One of the process that goes on, and one of a process that has ended.
+    self.add('a_04.png', photo_of(3))
+    self.add('a_02.png', photo_of(5))
+    self.assertIsNone(self.submit(share=(0, 3)))
+    self.assertEqual(self.said.count('changed'), 0)  # it has neither
+    with self.written() as written:
+      found = self.submit(share=(2, 3))
+    self.assertEqual(written(), [2, 1])
+    self.assertIn(
+      'changed since, so made again with the other rows of their parts: '
+      '1 photo (a_02.jpg)',
+      self.said,
+    )
+    self.output = self.root / 'alone.csv'
+    self.assertEqual(self.submit(), found)
+    self.assertEqual(self.said.count('changed'), 0)
+
+  def test_parts_of_unknown_photos_are_made_again(self):
+    self.enterContext(mock.patch.object(parts, '_ROWS', 2))
+    self.submit(share=(0, 2))
+    part = parts.folder_of(self.output) / 'part_00002.csv'
+    # As earlier versions wrote it.
+    part.write_text(part.read_text().replace('"contents"', '"others"'))
+    (self.photos / 'a_01.png').write_bytes(b'no image')
+    with self.written() as written:
+      self.submit()
+    self.assertEqual(written(), [0, 1, 2])
+    self.assertIn('what their rows were made of: 1 part (2)', self.said)
+    self.assertIn('1 photo (a_01.jpg)', self.said)
+    self.assertFalse(self.is_well)
+
+  def test_photos_that_are_missing_until_later(self):
+    self.enterContext(mock.patch.object(parts, '_ROWS', 2))
+    sample = self.root / 'sample_submission.csv'
+    names = [f'a_{i:02}.jpg' for i in range(6)]
+    sample.write_text('img,rle_mask\n' + ''.join(f'{x},1 1\n' for x in names))
+    self.submit(str(sample), share=(2, 3))
+    self.submit(str(sample), share=(2, 3))
+    self.assertEqual(self.said.count('changed'), 0)
+    self.add('a_05.png', photo_of(5))
+    self.assertTrue(self.submit(str(sample))['a_05.jpg'])
+    self.assertIn('1 photo (a_05.jpg)', self.said)
+    self.assertTrue(self.is_well)
+
+  def test_photos_without_a_car_are_told(self):
+    self.add('a_03.png', np.zeros((*SIZE, 3), np.uint8))
+    self.assertEqual(self.submit()['a_03.jpg'], '')
+    self.assertTrue(self.is_well)
+    self.assertIn('no car was found in 1 photo (a_03.jpg)', self.said)
+
+  @contextlib.contextmanager
+  def written(self):
+    """Gives a function that returns the numbers of the parts written."""
     with mock.patch.object(
       parts.Parts, 'write', autospec=True, side_effect=parts.Parts.write
     ) as written:
-      self.assertEqual(self.submit(), alone)
-    self.assertEqual([call.args[1] for call in written.call_args_list], [1])
+      yield lambda: [call.args[1] for call in written.call_args_list]
 
   def test_strict_stops(self):
     (self.photos / 'a_02.png').write_bytes(b'no image')

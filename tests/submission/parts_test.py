@@ -9,6 +9,7 @@ import tempfile
 import chex
 from absl.testing import parameterized
 
+from carvana_jax.inference import contents
 from carvana_jax.submission import parts
 from carvana_jax.system.errors import UserError
 
@@ -34,9 +35,10 @@ class PartsTest(chex.TestCase):
     names = [name for number in numbers for name in store.names_of(number)]
     for name in reversed(names):
       if name in failed:
-        collector.fail(name, f'{name} is damaged.')
+        row = parts.Row(failure=f'{name} is damaged.')
       else:
-        collector.add(name, f'{int(name[:3]) + 1} {int(name[4:6]) + 1}')
+        row = parts.Row(f'{int(name[:3]) + 1} {int(name[4:6]) + 1}')
+      collector.add(name, row)
 
   def test_rows_are_those_of_all_photos_in_order(self):
     store = self.open()
@@ -55,9 +57,9 @@ class PartsTest(chex.TestCase):
     collector = parts.Collector(store, [1])
     *most, last = store.names_of(1)
     for name in most:
-      collector.add(name, '1 1')
+      collector.add(name, parts.Row('1 1'))
     self.assertFalse(store.is_done(1))
-    collector.add(last, '')
+    collector.add(last, parts.Row())
     self.assertTrue(store.is_done(1))
     self.assertTrue(self.open().is_done(1))
     self.assertFalse(self.open().is_done(0))
@@ -110,17 +112,36 @@ class PartsTest(chex.TestCase):
 
   def test_hosts_that_see_the_photos_at_other_paths(self):
     for number, path in enumerate(('/a', '/b', '/c')):
-      store = self.open(input=path, input_digest='11')
+      store = parts.Parts.open(self.output, CARS, SETTINGS, {'input': path})
       self.fill(store, [number])
     store.join()
     self.assertTrue(self.output.exists())
 
-  def test_parts_of_version_0_1_0_are_gone_on_with(self):
-    self.fill(self.open(input='/a'), [0, 2])
-    store = self.open(input='/a', input_digest='11')
-    self.fill(store, [1])
-    store.join()
-    self.assertTrue(self.output.exists())
+  def test_what_photos_held_is_kept(self):
+    store = self.open()
+    held = [contents.Content(name, [1, 2]) for name in store.names_of(0)]
+    held[3] = None  # could not be read
+    store.write(0, [parts.Row('1 1', content) for content in held])
+    found = self.open().contents_of(0)
+    self.assertEqual(list(found), NAMES[:128])
+    self.assertEqual(list(found.values()), held)
+    # Of other settings, missing, damaged, or of an older version.
+    path = self.folder / 'part_00000.csv'
+    whole = path.read_text()
+    shutil.rmtree(self.folder)
+    store = self.open(threshold=0.4)
+    for text in (whole, None, '', whole[:200], whole.replace('contents', 'x')):
+      if text is not None:
+        path.write_text(text)
+      self.assertEqual(store.contents_of(0), {})
+      path.unlink(missing_ok=True)
+
+  def test_photos_without_a_car_are_told(self):
+    store = self.open()
+    self.fill(store)
+    rows = [parts.Row(is_empty=i % 40 == 7) for i in range(128)]
+    store.write(1, rows)
+    self.assertEqual(store.join(), [NAMES[128 + i] for i in (7, 47, 87, 127)])
 
   def spoil_by_others(self, path):
     """The same rows, of another network."""

@@ -154,6 +154,17 @@ class KnownFilesTest(parameterized.TestCase):
     ('carvana-0123abcd-4567cdef/x', 'carvana-0123abcd/x', False),
     ('carvana-0123abce/x', 'carvana-0123abcd-4567cdef/x', False),
     ('studio/x', 'studio/y', False),
+    ('studio/coarse-0123abcd/x', 'studio/coarse-0123abcd-4567cdef/x', True),
+    (
+      'studio/coarse-0123abcd-4567cde0/x',
+      'studio/coarse-0123abcd-4567cdef/x',
+      False,
+    ),
+    (
+      'carvana-0123abcd/coarse-0123abcd/x',
+      'carvana-0123abcd-4567cdef/coarse-0123abcd-4567cdef/x',
+      True,
+    ),
   )
   def test_runs_of_older_versions_go_on(self, before, now, same):
     config = debug.get_config().data
