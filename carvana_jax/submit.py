@@ -62,6 +62,8 @@ def main() -> None:
     common_flags.refuse_beside('check', *_MAKING)
     if args.sample:
       common_flags.refuse_beside('sample', 'input', 'recursive')
+    if args.recursive and not args.input:
+      raise UserError('--recursive is of no use without --input.')
     path = files.absolute(args.check)
     if not make.print_problems(
       path, args.sample, args.input, size, args.recursive

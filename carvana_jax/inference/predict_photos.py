@@ -1,5 +1,6 @@
 """Writes masks, cut-outs and composites of many photos."""
 
+import contextlib
 import pathlib
 from collections.abc import Sequence
 from typing import Any
@@ -66,11 +67,13 @@ def predict(
     load = lambda photo: work.pixels(photo, strict)
     given = predictor.inputs(todo, load, nets.data_configs, fail, keep)
     predicted = predictor.predictions(nets.runs, given)
-    for photo, error in threads.ordered_map(write, predicted):
-      if error is None:
-        bar.update()
-      else:
-        fail(photo, UserError(f'{photo} {error}'))
+    # Closed, so that nothing is written any more once an error is raised.
+    with contextlib.closing(threads.ordered_map(write, predicted)) as written:
+      for photo, error in written:
+        if error is None:
+          bar.update()
+        else:
+          fail(photo, UserError(f'{photo} {error}'))
   work.finish()
   return failed
 

@@ -43,6 +43,8 @@ def run(folder: pathlib.Path, verb: str, *arguments: str) -> Result:
   """
   app.define_help_flags()  # once only, so not among those that are taken back
   sys.modules.pop('config_config', None)  # what the last one's file defined
+  if tensorflow := sys.modules.get('tensorflow'):
+    tensorflow.constant(0)  # whose first use prints that there is no GPU
   code = 0
   with (
     tempfile.TemporaryDirectory() as kept,

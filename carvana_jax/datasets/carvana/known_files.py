@@ -18,7 +18,7 @@ from typing import Any
 
 from carvana_jax.datasets.carvana import archives
 from carvana_jax.datasets.carvana.file_listing import File
-from carvana_jax.system import files, threads
+from carvana_jax.system import files, progress, threads
 from carvana_jax.system.errors import UserError
 
 _NAME = 'carvana_files.json'
@@ -86,9 +86,16 @@ class KnownFiles:
   def _crcs(self, found: Sequence[File]) -> list[int | None]:
     """Returns the files' CRC-32; None for those that cannot be read."""
     crcs = [self._known_crc(file) for file in found]
-    unknown = [x for x, crc in zip(found, crcs, strict=True) if crc is None]
-    read = threads.ordered_map(self._read_crc, unknown)
-    return [next(read) if crc is None else crc for crc in crcs]
+    unknown = [place for place, crc in enumerate(crcs) if crc is None]
+    read = progress.bar(
+      threads.ordered_map(lambda place: self._read_crc(found[place]), unknown),
+      total=len(unknown),
+      unit='file',
+      title='what has changed',
+    )
+    for place, crc in zip(unknown, read, strict=True):
+      crcs[place] = crc
+    return crcs
 
   def _known_crc(self, file: File) -> int | None:
     if not file.place:
