@@ -1,6 +1,7 @@
 """Starts commands, and ends those that fail with one line and exit code 2."""
 
 import errno
+import logging as logging_of_python
 import signal
 import sys
 import time
@@ -36,6 +37,8 @@ def parse(words: tuple[str, ...] = ()) -> None:
   global _arguments
   # The parsers' warnings would be followed by an error that says the same.
   logging.set_verbosity(logging.ERROR)
+  # It tells of a home folder that may not be written to, and does without.
+  logging_of_python.getLogger('matplotlib').setLevel(logging_of_python.ERROR)
   streams.prepare()
   sys.excepthook = _uncaught
   app.define_help_flags()
