@@ -10,6 +10,7 @@ import pathlib
 import re
 import shutil
 import sys
+import time
 
 import tensorflow_datasets as tfds
 
@@ -31,6 +32,10 @@ _MODULES = {
 # These files can be read at any position, so a run that goes on in the middle
 # of an epoch reads nothing of what came before.
 _FORMAT = 'array_record'
+
+# How long nothing has changed in a folder that its process has left. Locks of
+# some network disks hold on one host only, so others may be at work.
+_ABANDONED = 24 * 3600  # seconds
 
 
 def input_shape(data_config) -> tuple[int, int, int]:
@@ -182,12 +187,11 @@ def _prepare(data_config, folder, create, download_config=None):
     reading.refuse_damaged(builder)
     return builder
   files.check_folder(pathlib.Path(builder.data_path), 'config.data.data_dir')
-  with _lock(_root(data_config)) as is_alone:
+  with _lock(_root(data_config)):
     builder = create()  # another process may have made the files just now
     if builder.data_path.exists():
       return builder
-    if is_alone:
-      _remove_leftovers(pathlib.Path(builder.data_path))
+    _remove_leftovers(pathlib.Path(builder.data_path))
     name = f'{builder.name}/{builder.builder_config.name}'
     print(f'preparing {name} in {builder.data_path}', flush=True)
     if not sys.stderr.isatty():
@@ -200,31 +204,29 @@ def _prepare(data_config, folder, create, download_config=None):
 
 @contextlib.contextmanager
 def _lock(folder):
-  """Keeps other processes from making the same files, where locks are known.
-
-  Yields:
-    Whether they are known.
-  """
+  """Keeps other processes from making the same files, where locks are known."""
   is_new = not folder.exists()
   folder.mkdir(parents=True, exist_ok=True)
   with contextlib.ExitStack() as stack:
     if is_new:
       stack.callback(_remove_unused, folder)
-    is_known = True
     try:
       stack.enter_context(files.lock(folder, wait=False))
     except BlockingIOError:
       print(f'waiting for another process that prepares data in {folder}')
       stack.enter_context(files.lock(folder))
     except files.NoLocksError:
-      is_known = False
-    yield is_known
+      pass
+    yield
 
 
 def _remove_leftovers(data_path):
   """Removes what processes that were killed have made of these files."""
   for folder in data_path.parent.glob(f'incomplete.*_{data_path.name}'):
-    shutil.rmtree(folder, ignore_errors=True)
+    with contextlib.suppress(OSError):  # it is in use
+      changed = max(x.stat().st_mtime for x in (folder, *folder.rglob('*')))
+      if time.time() - changed > _ABANDONED:
+        shutil.rmtree(folder)
 
 
 def _remove_unused(folder):

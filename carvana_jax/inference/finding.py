@@ -5,6 +5,7 @@ looked at.
 """
 
 import dataclasses
+import errno
 import functools
 import glob
 import itertools
@@ -144,6 +145,8 @@ def _kind(path: str, text: str) -> str:
     files.refuse_no_path(text)
     return 'pattern'
   except OSError as error:
+    if error.errno == errno.EINVAL:  # what Windows says of * and ?
+      return 'pattern'
     raise UserError(
       f'{text} cannot be read ({error.strerror}); mend that or give another'
       ' --input.'

@@ -115,20 +115,22 @@ def submit(
     store = parts.Parts.open(output, cars, settings, notes)
     numbers = range(store.count)
     mine = numbers[index::count]
+    others = sorted(set(numbers) - set(mine))
+    found = {name: photo for name, photo in rows.items() if photo is not None}
+    write = lambda numbers: write_parts(
+      nets, store, found, size, numbers, strict
+    )
     if not output.exists():  # else killed when all but the parts' end was done
-      found = {name: photo for name, photo in rows.items() if photo is not None}
-      write_parts(nets, store, found, size, mine, strict)
-      left = sum(not store.is_done(number) for number in numbers)
-      if left:
-        print(
-          f'{left} of {store.count} parts are left to other processes; if one '
-          'has died, --num_processes=1 makes what it has left'
-        )
-        return True
-      # Of photos that have changed since a process wrote its parts and ended.
-      others = sorted(set(numbers) - set(mine))
-      write_parts(nets, store, found, size, others, strict)
-  empty = store.join()
+      write(mine)
+  left = sum(not store.is_done(number) for number in numbers)
+  if left and not output.exists():
+    print(
+      f'{left} of {store.count} parts are left to other processes; if one has '
+      'died, --num_processes=1 makes what it has left'
+    )
+    return True
+  # Photos may have changed since another process wrote its parts and ended.
+  empty = store.join(lambda: write(others))
   print(f'{len(rows)} rows are in {output}')
   photo_work.say_empty(empty)
   listing = parts.failures_of(output)

@@ -17,7 +17,7 @@ import json
 import os
 import pathlib
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from carvana_jax.inference import contents, output_folder
@@ -140,11 +140,15 @@ class Parts:
     """Removes a part that is to be written again, if it is there."""
     self._path(number).unlink(missing_ok=True)
 
-  def join(self) -> list[str]:
+  def join(self, check: Callable[[], None] = lambda: None) -> list[str]:
     """Joins all parts to the submission, and removes their folder.
 
     Where another process has made the submission already, it stays as it is.
     Photos that failed are listed in the file `failures_of`.
+
+    Args:
+      check: is called before parts are joined, while other processes that would
+        join them wait; it may write some of them again.
 
     Returns:
       The names of the rows of photos in which no car was found; none where
@@ -158,6 +162,7 @@ class Parts:
     try:
       with files.lock(self._folder / 'lock'):
         if not self._output.exists():
+          check()
           empty = self._join()
         shutil.rmtree(self._folder)
     except FileNotFoundError as error:

@@ -1,6 +1,7 @@
 """Progress bars, the same in all commands."""
 
 from collections.abc import Iterable
+from typing import TextIO
 
 from tqdm import tqdm
 
@@ -45,7 +46,12 @@ def hide_bars() -> None:
   _is_hidden = True
 
 
-def print_above(text: str) -> None:
-  """Prints a line above the bars on the terminal, and does so at once."""
+def print_above(text: str, stream: TextIO | None = None) -> None:
+  """Prints a line above the bars on the terminal, and does so at once.
+
+  Args:
+    text: the line.
+    stream: where to; None for standard output.
+  """
   with tqdm.external_write_mode():
-    print(text, flush=True)
+    print(text, file=stream, flush=True)

@@ -26,7 +26,10 @@ def prepare() -> None:
     if getattr(sys, name) is None:  # as Python has found it closed
       setattr(sys, name, open(number, 'w', closefd=False))  # noqa: SIM115
   out = sys.stdout
-  if isinstance(out, io.TextIOWrapper):
+  # Those of Windows' consoles and of tests are of other kinds.
+  if isinstance(getattr(out, 'buffer', None), io.BufferedWriter) and isinstance(
+    out.buffer.raw, io.FileIO
+  ):
     sys.stdout = io.TextIOWrapper(
       io.BufferedWriter(_Stdout(out.fileno(), 'w', closefd=False)),
       out.encoding,

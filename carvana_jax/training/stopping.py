@@ -2,11 +2,13 @@
 
 import os
 import signal
+import sys
 
 from ml_collections import ConfigDict
 
 from carvana_jax.datasets.input_pipeline import RunData
 from carvana_jax.parallel import processes
+from carvana_jax.system import streams
 from carvana_jax.system.errors import UserError
 
 # What the values of fields must be, see `check_config`.
@@ -58,8 +60,10 @@ class StopSignal:
 
   The first signal sets `received`; a second one ends the process at once. What
   is on the disk is whole at any moment, so nothing is lost then but the steps
-  since the latest checkpoint. SIGHUP stays ignored where `nohup` has seen to
-  that. Use it as a context manager, in the main thread.
+  since the latest checkpoint. SIGHUP comes twice where a terminal closes, of
+  the shell and of the system, so it never counts as the second; it stays
+  ignored where `nohup` has seen to that. Use it as a context manager, in the
+  main thread.
 
   Attributes:
     received: the number of the signal; 0 before it.
@@ -68,8 +72,11 @@ class StopSignal:
   def __init__(self):
     self.received = 0
     self._handlers_before = {}
+    self._terminals = []
 
   def __enter__(self):
+    streams_there = [x for x in (sys.stdout, sys.stderr) if x is not None]
+    self._terminals = [x for x in streams_there if x.isatty()]
     for name in _SIGNALS:
       number = getattr(signal, name, None)
       is_ignored = number and signal.getsignal(number) == signal.SIG_IGN
@@ -89,9 +96,13 @@ class StopSignal:
     return int(max(processes.gather(self.received)))
 
   def _handle(self, number, _):
-    if self.received:
+    for stream in self._terminals:
+      if not stream.isatty():  # it has closed, and writing would fail
+        streams.give_up(stream)
+    hangup = getattr(signal, 'SIGHUP', None)
+    if self.received and hangup not in (number, self.received):
       os._exit(128 + number)  # the exit status that shells give a signal
-    self.received = int(number)
+    self.received = self.received or int(number)
 
 
 class SkippedSteps:

@@ -661,7 +661,10 @@ class BadInputTest(FolderTest):
     name = f'{TRAIN}_02.jpg'
     made.train[name] = photo_files.garbled(made.train[name])
     write_folders(made, self.manual)
-    with contextlib.redirect_stdout(io.StringIO()) as printed:
+    with (
+      contextlib.redirect_stdout(None),  # as commands do while TFDS speaks
+      contextlib.redirect_stderr(io.StringIO()) as printed,
+    ):
       examples = read(prepare(self.manual, self.data))['train']
     (line,) = [x for x in printed.getvalue().splitlines() if 'wrong' in x]
     self.assertRegex(line, f'{PHOTO} may look wrong.*Corrupt JPEG.*it is used')

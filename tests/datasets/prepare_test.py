@@ -61,17 +61,20 @@ class LeftoverTest(chex.TestCase):
     config = debug.get_config().data
     config.data_dir = folder
     made = Sized(data_dir=folder).data_path
-    same, other = (
-      pathlib.Path(made.parent, f'incomplete.ABCDEF_{version}')
-      for version in (made.name, '0.9.9')
+    same, recent, other = (
+      pathlib.Path(made.parent, f'incomplete.{name}')
+      for name in (f'A_{made.name}', f'B_{made.name}', 'C_0.9.9')
     )
-    for path in (same, other):
+    for path in (same, recent, other):
       path.mkdir(parents=True)
       (path / 'part').touch()
+    for path in (same / 'part', same, recent, other):
+      os.utime(path, (0, 0))
     prepare._prepare(config, folder, Sized)
     self.assertTrue(made.exists())
     self.assertFalse(same.exists())
-    self.assertTrue(other.exists())  # perhaps another version is at work
+    self.assertTrue(recent.exists())  # another host may be at work
+    self.assertTrue(other.exists())  # and so may another version
 
 
 class TableTest(chex.TestCase):

@@ -11,6 +11,7 @@ from absl.testing import parameterized
 
 from carvana_jax.inference import contents
 from carvana_jax.submission import parts
+from carvana_jax.system import files
 from carvana_jax.system.errors import UserError
 
 SETTINGS = {'networks': ['abc'], 'threshold': 0.5}
@@ -135,6 +136,20 @@ class PartsTest(chex.TestCase):
         path.write_text(text)
       self.assertEqual(store.contents_of(0), {})
       path.unlink(missing_ok=True)
+
+  def test_the_check_before_joining_is_alone(self):
+    store = self.open()
+    self.fill(store)
+    checks = []
+
+    def check():
+      checks.append(self.output.exists())
+      with self.assertRaises(BlockingIOError):
+        self.enterContext(files.lock(self.folder / 'lock', wait=False))
+
+    store.join(check)
+    self.open().join(check)  # which another process has left behind
+    self.assertEqual(checks, [False])
 
   def test_photos_without_a_car_are_told(self):
     store = self.open()

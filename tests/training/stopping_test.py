@@ -33,6 +33,12 @@ class StopSignalTest(chex.TestCase):
       self.assertFalse(stop_signal.received)
     self.assertEqual(signal.getsignal(signal.SIGHUP), signal.SIG_IGN)
 
+  def test_a_closed_terminal_comes_twice(self):
+    with StopSignal() as stop_signal:
+      for number in (signal.SIGHUP, signal.SIGHUP, signal.SIGTERM):
+        os.kill(os.getpid(), number)
+      self.assertEqual(stop_signal.received_by_any(), signal.SIGHUP)
+
   @parameterized.parameters(signal.SIGINT, signal.SIGTERM)
   def test_the_second_ends_the_process_at_once(self, number):
     code = """

@@ -7,6 +7,7 @@ learns of a broken photo after an hour of packaging, or from a low score.
 import collections
 import io
 import struct
+import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -182,7 +183,8 @@ def _problem(
     return f'{file}: {what}: {own}{_REMEDY}'
   if complaint:
     text = f'{file} may look wrong in parts ({complaint}); it is used.'
-    progress.print_above(text)
+    # Standard output is TFDS's, and not shown.
+    progress.print_above(text, sys.stderr)
   return None
 
 
