@@ -61,9 +61,10 @@ def refuse_absent_platform() -> None:
     wanted = jax.config.jax_platforms
     if not wanted:
       raise
+    reason = f' ({error})' if str(error) else ''
     raise UserError(
-      f'JAX finds no device for JAX_PLATFORMS={wanted}; unset that variable to '
-      "use what there is, or install JAX's build for such devices."
+      f'JAX has no device for JAX_PLATFORMS={wanted}{reason}; unset that '
+      "variable to use what there is, or install JAX's build for such devices."
     ) from error
 
 

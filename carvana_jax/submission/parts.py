@@ -164,7 +164,8 @@ class Parts:
         if not self._output.exists():
           check()
           empty = self._join()
-        shutil.rmtree(self._folder)
+      # Windows removes no file that is open, as the lock is.
+      shutil.rmtree(self._folder)
     except FileNotFoundError as error:
       # Gone, since another process has joined the parts; or for no good reason.
       if not self._output.exists():

@@ -89,8 +89,7 @@ def report_error(error: BaseException) -> int:
     return 128 + number  # as shells do
   if isinstance(error, streams.StdoutError):
     streams.give_up(sys.stdout)
-    # As of `| head`, or of a terminal that has been closed: no errors.
-    if error.errno in (errno.EPIPE, errno.EIO):
+    if error.errno == errno.EPIPE:  # as of `| head`: not an error
       return 128 + _SIGPIPE
     _say(
       f'standard output cannot be written ({error.strerror}); choose another '

@@ -1,8 +1,10 @@
 """Standard output and error: what to do where one is closed, full or gone."""
 
 import contextlib
+import errno
 import io
 import os
+import stat
 import sys
 from typing import TextIO
 
@@ -27,9 +29,8 @@ def prepare() -> None:
       setattr(sys, name, open(number, 'w', closefd=False))  # noqa: SIM115
   out = sys.stdout
   # Those of Windows' consoles and of tests are of other kinds.
-  if isinstance(getattr(out, 'buffer', None), io.BufferedWriter) and isinstance(
-    out.buffer.raw, io.FileIO
-  ):
+  buffer = getattr(out, 'buffer', None)
+  if isinstance(getattr(buffer, 'raw', buffer), io.FileIO):
     sys.stdout = io.TextIOWrapper(
       io.BufferedWriter(_Stdout(out.fileno(), 'w', closefd=False)),
       out.encoding,
@@ -63,4 +64,7 @@ class _Stdout(io.FileIO):
     try:
       return super().write(data)
     except OSError as error:
-      raise StdoutError(error.errno, error.strerror) from error
+      number = error.errno
+      if number == errno.EIO and stat.S_ISCHR(os.fstat(self.fileno()).st_mode):
+        number = errno.EPIPE  # a terminal that has been closed is gone, too
+      raise StdoutError(number, os.strerror(number)) from error

@@ -20,7 +20,7 @@ from tests.helpers import commands
 
 FLAGS = {
   'dataset': 'studio',
-  'manual_dir': 'photos',
+  'manual_dir': '',
   'systems': ['median_cnn100'],
   'minutes': 0,
   'epochs': 1,

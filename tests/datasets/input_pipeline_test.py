@@ -2,6 +2,7 @@
 
 import pathlib
 import tempfile
+import time
 from unittest import mock
 
 import chex
@@ -117,7 +118,11 @@ class BatchesTest(chex.TestCase):
         self.builder, 'train', batch_size=BATCH, steps=range(30)
       )
       next(batches)
-      batches.close()  # when all that was begun is done
+      end = time.monotonic() + 30
+      while len(decoded) < 3 * BATCH and time.monotonic() < end:
+        time.sleep(0.01)
+      time.sleep(0.1)  # for more, which must not come
+      batches.close()
     self.assertLen(decoded, 3 * BATCH)
 
   def test_a_damaged_image_is_an_error(self):

@@ -270,7 +270,8 @@ class ArchivesTest(CaseTest):
     masks = ('absolute', 'b', 'up', 'windows', 'ü ’')
     self.assertEqual(
       new,
-      {'masks', 'masks/settings.json'} | {f'masks/{x}_mask.png' for x in masks},
+      {'masks', 'masks/settings.json', 'masks/made_of.jsonl'}
+      | {f'masks/{x}_mask.png' for x in masks},
     )
     self.assertFalse(os.path.exists('/absolute_mask.png'))
 

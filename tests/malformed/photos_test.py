@@ -270,7 +270,7 @@ OTHERS = [
     'comma_in_a_row',
     lambda root: write(root, 'photos/a,b.png', PNG),
     'submit --workdir={run} --input=photos --output=s.csv',
-    ("'a,b.png'", 'a comma', 'rename that photo'),
+    ("'a,b.jpg'", 'a comma', 'rename that photo'),
   ),
   Case(
     'no_photo_at_all',

@@ -46,14 +46,16 @@ def metadata(title, data, *words):
 
 METADATA = [
   *metadata('empty', b'', *NO_TABLE),
-  *metadata('of_one_column', 'id\n', "'make'", *NO_TABLE),
-  *metadata('without_trim2', 'id,year,make,model,trim1\n', "'trim2'",
-            *NO_TABLE),
+  *metadata('of_one_column', 'id\n', 'no column year', *NO_TABLE),
+  *metadata('without_trim2', 'id,year,make,model,trim1\n',
+            'no column trim2', *NO_TABLE),
   *metadata('with_semicolons', HEADER.replace(',', ';'), *NO_TABLE),
   *metadata('with_a_short_row', HEADER + f'{CAR},2014\n', *NO_TABLE),
-  *metadata('in_utf_16', (HEADER + ROW).encode('utf-16'), 'utf-8', *NO_TABLE),
+  *metadata('in_utf_16', (HEADER + ROW).encode('utf-16'),
+            'metadata.csv is not UTF-8 (line 1)', 'save it as UTF-8'),
   *metadata('in_latin_1', HEADER.encode() + ROW.replace('Kia', 'Škoda')
-            .encode('iso8859-2'), 'utf-8', *NO_TABLE),
+            .encode('iso8859-2'),
+            'metadata.csv is not UTF-8 (line 2)', 'save it as UTF-8'),
   *metadata('that_is_a_page', '<html>\nNot found\n</html>', *NO_TABLE),
   *metadata('with_an_open_quote', HEADER + f'"{CAR},' + 'x' * 200_000,
             'field larger', *NO_TABLE),

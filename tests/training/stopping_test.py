@@ -18,12 +18,14 @@ ROOT = pathlib.Path(__file__).parents[2]
 class StopSignalTest(chex.TestCase):
   @parameterized.parameters(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
   def test_the_first_signal_is_noted(self, number):
-    before = signal.getsignal(number)
+    # Tests may have been started by nohup.
+    before = signal.signal(number, signal.default_int_handler)
+    self.addCleanup(signal.signal, number, before)
     with StopSignal() as stop_signal:
       self.assertEqual(stop_signal.received_by_any(), 0)
       os.kill(os.getpid(), number)
       self.assertEqual(stop_signal.received_by_any(), number)
-    self.assertEqual(signal.getsignal(number), before)
+    self.assertEqual(signal.getsignal(number), signal.default_int_handler)
 
   def test_a_closed_terminal_is_ignored_under_nohup(self):
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -34,6 +36,8 @@ class StopSignalTest(chex.TestCase):
     self.assertEqual(signal.getsignal(signal.SIGHUP), signal.SIG_IGN)
 
   def test_a_closed_terminal_comes_twice(self):
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    self.addCleanup(signal.signal, signal.SIGHUP, before)
     with StopSignal() as stop_signal:
       for number in (signal.SIGHUP, signal.SIGHUP, signal.SIGTERM):
         os.kill(os.getpid(), number)
