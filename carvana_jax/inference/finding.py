@@ -224,9 +224,9 @@ def _inside(path: str) -> str:
 
 
 def _refuse_unreadable_member(member: zipfile.ZipInfo, label: str) -> None:
-  if member.flag_bits & 1:
+  if reason := zip_archives.locked(member):
     raise UserError(
-      f'{label} is encrypted; unpack the ZIP and give --input the folder.'
+      f'{label} {reason}; unpack the ZIP and give --input the folder.'
     )
   if member.file_size > zip_archives.MOST_BYTES:
     raise UserError(
