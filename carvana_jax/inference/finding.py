@@ -176,7 +176,7 @@ def _on_disk(
 def _alone(path: str, text: str) -> photos.Photo:
   """Returns the one photo that was given, if it may be one."""
   photo = photos.on_disk(path)
-  if _is_photo(path) or left_out.image_ending(photo.open) in decoding.ENDINGS:
+  if _is_photo(path) or left_out.is_photo_inside(photo.open):
     return photo
   reason = left_out.reason(photo.file, photo.open)
   raise UserError(f'{text} holds no photo ({reason}); {_ADVICE}')
