@@ -1,11 +1,11 @@
 """Names the files of an --input that are not used, and says why."""
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import IO
 
 from carvana_jax.inference import decoding
-from carvana_jax.system import zip_archives
+from carvana_jax.system import names_in_messages, zip_archives
 
 FOLDER = 'folder; --recursive takes its photos'
 RESULTS = 'results of predict or submit'
@@ -28,9 +28,6 @@ _OTHER_FORMATS = (
 
 _GIF = b'GIF8'  # how such files begin
 
-_SHOWN = 3  # names for a reason
-_LONGEST = 60  # letters of a name
-
 
 class LeftOut:
   """Files that are left out, by reason; `str()` is a line, '' for none."""
@@ -48,16 +45,11 @@ class LeftOut:
     if not self._names:
       return ''
     count = sum(map(len, self._names.values()))
-    groups = (f'{some(x)} ({reason})' for reason, x in self._names.items())
+    groups = (
+      f'{names_in_messages.some(names)} ({reason})'
+      for reason, names in self._names.items()
+    )
     return f'{count} left out: {"; ".join(groups)}'
-
-
-def some(names: Iterable[str]) -> str:
-  """Returns the first names of many, in their order, for a message."""
-  names = sorted(names)
-  shown = ', '.join(map(_short, names[:_SHOWN]))
-  more = len(names) - _SHOWN
-  return f'{shown} … and {more} more' if more > 0 else shown
 
 
 def reason(name: str, open_: Callable[[], IO[bytes]]) -> str:
@@ -103,10 +95,3 @@ def is_photo_inside(open_: Callable[[], IO[bytes]]) -> bool:
 def _head(open_):
   with open_() as stream:
     return stream.read(decoding.HEAD)
-
-
-def _short(name):
-  if len(name) > _LONGEST:
-    name = f'{name[: _LONGEST // 2]}…{name[-_LONGEST // 2 :]}'
-  # A line break, or letters of another encoding, which can't be printed.
-  return name if name.isprintable() else repr(name)

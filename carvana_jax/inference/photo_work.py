@@ -15,7 +15,7 @@ import numpy as np
 
 from carvana_jax.datasets import names
 from carvana_jax.inference import contents, outputs, photo_records, photos
-from carvana_jax.system import files
+from carvana_jax.system import files, names_in_messages
 
 # What is said of photos whose files are there; the last of several counts.
 _DONE, _MISSING, _BACKGROUND, _UNKNOWN, _CHANGED = range(5)
@@ -71,7 +71,7 @@ class Work:
           reasons[state].append(photo.file)
     for reason, found in reasons.items():
       if found:
-        print(f'{_WORDS[reason]}: {contents.named(found)}', flush=True)
+        print(f'{_WORDS[reason]}: {names_in_messages.named(found)}', flush=True)
     return left
 
   def pixels(self, photo: photos.Photo, strict: bool) -> np.ndarray:
@@ -110,15 +110,16 @@ class Work:
       ]
     say_empty(empty)
     if stale:
+      named = names_in_messages.named(stale, 'file')
       print(
-        f'of photos as they were before: {contents.named(stale, "file")}; make '
+        f'of photos as they were before: {named}; make '
         'them again with the flags that they were made with, or remove them'
       )
     if self._is_alone:
       others = self._records.names() - self._car_of.keys()
       kept = [x for x in others if self._path(x, names.MASK_ENDING).exists()]
       if kept:
-        kept = contents.named(sorted(kept))
+        kept = names_in_messages.named(sorted(kept))
         print(f'kept, though they are not among the photos: files of {kept}')
       self._records.join(self._held)
 
@@ -155,6 +156,6 @@ def say_empty(found: Sequence[str]) -> None:
   """Prints the photos in which no car was found, if there are any."""
   if found:
     print(
-      f'no car was found in {contents.named(found)}, '
+      f'no car was found in {names_in_messages.named(found)}, '
       'as less than 0.1 % of the pixels are car'
     )

@@ -54,7 +54,6 @@ class LeftOutTest(absltest.TestCase):
         'l, m.jpg_large (a photo by its content; let its name end in .jpg)',
       ],
     )
-    self.assertEqual(left_out.some(['b', 'a']), 'a, b')
 
   def test_zip(self):
     path = self.root / 'photos.ZIP'
@@ -151,7 +150,7 @@ class LeftOutTest(absltest.TestCase):
       rest.add(f'{number:02}.txt', left_out.NO_PHOTO)
     rest.add('a\nb', left_out.LINK)
     rest.add('c' * 250, left_out.LINK)
-    cut = 'c' * 30
+    cut = 'c' * 40
     self.assertEqual(
       str(rest),
       '42 left out: 01.txt, 02.txt, 03.txt … and 37 more (no photo); '

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from carvana_jax.datasets import spec
+from carvana_jax.system import names_in_messages
 
 COMPETITION = 'carvana-image-masking-challenge'
 
@@ -31,8 +32,6 @@ _MASK_NAME = (
   'the mask of a photo CAR_VIEW.jpg must be named CAR_VIEW_mask.gif or .png, '
   'such as 0cdf5b5d0ce1_01_mask.png'
 )
-
-_NAMED = 3  # files in a line
 
 # What Kaggle serves besides, notes on the data, and what doctor writes.
 _EXPECTED = re.compile(
@@ -129,13 +128,10 @@ def _named(name: str, ending: str) -> str:
 
 def _line(reason: str, found: list[LeftOut]) -> str:
   count = sum(one.count for one in found)
-  names = [one.file for one in found[:_NAMED]]
-  files = ', '.join(x if x.isprintable() else repr(x) for x in names)
-  others = len(found) - _NAMED
-  more = f' … and {others} more' if others > 0 else ''
+  files = names_in_messages.some(one.file for one in found)
   verb = 'files are' if count > 1 else 'file is'
-  line = f'{count} {verb} left out ({files}{more}): {reason}'
-  for file, _, _, name in found:
+  line = f'{count} {verb} left out ({files}): {reason}'
+  for file, _, _, name in sorted(found):
     if name:
-      return f'{line}; {file} should be {name}'
+      return f'{line}; {names_in_messages.printable(file)} should be {name}'
   return line

@@ -121,6 +121,17 @@ class LeftOutTest(parameterized.TestCase):
     (line,) = self.left_out(['train/a\nb.jpg'])
     self.assertStartsWith(line, r"1 file is left out ('train/a\nb.jpg'): ")
 
+  def test_a_long_name_is_cut(self):
+    (line,) = self.left_out([f'train/{"x" * 99}y.jpg'])
+    name = f'train/{"x" * 34}…{"x" * 35}y.jpg'
+    self.assertStartsWith(line, f'1 file is left out ({name}): ')
+
+  def test_a_folder_of_two_lines(self):
+    name = f'{CAR}_02.png'
+    self.write({PHOTO: b'', MASK: b'', f'a\nb/train/{name}': b''})
+    for line in archives.find(self.root, unlabeled=True).left_out:
+      self.assertNotIn('\n', line)
+
   @parameterized.parameters('imgs', 'train/imgs')
   def test_files_of_a_folder_are_counted(self, folder):
     (line,) = self.left_out([f'{folder}/a.jpg', f'{folder}/b.jpg'])
