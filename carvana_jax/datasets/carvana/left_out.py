@@ -22,6 +22,8 @@ _OTHER = (
 )
 _UNFINISHED = 'that is an unfinished download; download it again'
 _ARCHIVE = 'of archives only ZIPs are read; unpack it'
+_ZIP_INSIDE = 'a ZIP among photos or masks is not looked into; unpack it'
+_NO_IMAGE = 'by its name that is no image; move it out'
 _PHOTO_FORMAT = 'photos must be JPG'
 _PHOTO_NAME = (
   'a photo must be named CAR_VIEW.jpg, CAR being 12 digits 0-9 or a-f in lower '
@@ -42,7 +44,7 @@ _JPG = ('.jpg', '.jpeg', '.jpe', '.jfif')
 _MASKS = ('.gif', '.png')
 _IMAGES = (
   *_JPG, *_MASKS, '.tif', '.tiff', '.bmp', '.webp', '.avif', '.heic',
-  '.heif', '.jxl', '.jp2',
+  '.heif', '.hif', '.jxl', '.jp2', '.arw', '.cr2', '.cr3', '.dng', '.nef',
 )  # fmt: skip
 _ARCHIVES = (
   '.7z', '.rar', '.tar', '.gz', '.tgz', '.bz2', '.tbz', '.xz', '.txz', '.zst',
@@ -79,6 +81,8 @@ def photo(label: str, name: str) -> LeftOut:
     name: of the file.
   """
   name = name.lower()
+  if reason := _why_no_image(name):
+    return LeftOut(label, reason)
   if pathlib.PurePath(name).stem.endswith('_mask'):
     return LeftOut(label, _PLACES)
   other = name.endswith(_IMAGES) and not name.endswith(_JPG)
@@ -89,6 +93,8 @@ def photo(label: str, name: str) -> LeftOut:
 def mask(label: str, name: str) -> LeftOut:
   """Says what is wrong with a file in a folder of masks; see `photo`."""
   name = name.lower()
+  if reason := _why_no_image(name):
+    return LeftOut(label, reason)
   other = name.endswith(_IMAGES) and not name.endswith(_MASKS)
   ending = '.gif' if name.endswith('.gif') else '.png'
   reason = _MASK_FORMAT if other else _MASK_NAME
@@ -118,6 +124,18 @@ def why_elsewhere(path: pathlib.PurePath) -> str | None:
     ending = '.csv' if renamed[1] == 'metadata' else '.zip'
     return f'its name must be {renamed[1]}{ending}'
   return _PLACES if name.endswith(_IMAGES) else _OTHER
+
+
+def _why_no_image(name: str) -> str | None:
+  """Returns why a file among photos or masks is none, by its name's ending."""
+  if name.endswith(_DOWNLOADS):
+    return _UNFINISHED
+  if name.endswith('.zip'):
+    return _ZIP_INSIDE
+  if name.endswith(_ARCHIVES):
+    return _ARCHIVE
+  has_ending = bool(pathlib.PurePath(name).suffix)
+  return _NO_IMAGE if has_ending and not name.endswith(_IMAGES) else None
 
 
 def _named(name: str, ending: str) -> str:
