@@ -15,6 +15,7 @@ import numpy as np
 
 from carvana_jax.datasets import names
 from carvana_jax.inference import contents, outputs, photo_records, photos
+from carvana_jax.masks import from_logits
 from carvana_jax.system import files, names_in_messages
 
 # What is said of photos whose files are there; the last of several counts.
@@ -97,24 +98,26 @@ class Work:
 
   def finish(self) -> None:
     """Says what is to be known of the files, and joins all records."""
-    empty, stale = [], []
+    empty, stale, unknown = [], [], []
     for photo in itertools.chain.from_iterable(self._cars):
       record, of = self._records[photo.name], self._of(photo)
       if record.is_empty and record.made.get(names.MASK_ENDING) == of:
         empty.append(photo.file)
-      stale += [
-        f'{photo.name}{ending}'
-        for ending, made_of in record.made.items()
-        if made_of.partition(' ')[0] != of
-        and self._path(photo.name, ending).exists()
-      ]
+      for ending, made_of in record.made.items():
+        is_of_now = made_of.partition(' ')[0] == of
+        if not is_of_now and self._path(photo.name, ending).exists():
+          is_known = made_of != photo_records.UNKNOWN
+          (stale if is_known else unknown).append(f'{photo.name}{ending}')
     say_empty(empty)
-    if stale:
-      named = names_in_messages.named(stale, 'file')
-      print(
-        f'of photos as they were before: {named}; make '
-        'them again with the flags that they were made with, or remove them'
-      )
+    for words, found in (
+      ('of photos as they were before', stale),
+      ('of photos as they are or as they were, which is not known', unknown),
+    ):
+      if found:
+        print(
+          f'{words}: {names_in_messages.named(found, "file")}; make them again '
+          'with the flags that they were made with, or remove them'
+        )
     if self._is_alone:
       others = self._records.names() - self._car_of.keys()
       kept = [x for x in others if self._path(x, names.MASK_ENDING).exists()]
@@ -149,7 +152,7 @@ class Work:
     return hashlib.sha256(json.dumps(named).encode()).hexdigest()
 
   def _path(self, name, ending):
-    return self._output / f'{name}{ending}'
+    return outputs.path(self._output, name, ending)
 
 
 def say_empty(found: Sequence[str]) -> None:
@@ -157,5 +160,5 @@ def say_empty(found: Sequence[str]) -> None:
   if found:
     print(
       f'no car was found in {names_in_messages.named(found)}, '
-      'as less than 0.1 % of the pixels are car'
+      f'as less than {100 * from_logits.LEAST_CAR:g} % of the pixels are car'
     )

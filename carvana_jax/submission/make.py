@@ -131,7 +131,8 @@ def submit(
     return True
   # Photos may have changed since another process wrote its parts and ended.
   empty = store.join(lambda: write(others))
-  print(f'{len(rows)} rows are in {output}')
+  verb = 'is' if len(rows) == 1 else 'are'
+  print(f'{names_in_messages.counted(len(rows), "row")} {verb} in {output}')
   photo_work.say_empty(empty)
   listing = parts.failures_of(output)
   if listing.exists():

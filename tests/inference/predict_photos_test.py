@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import os
 import pathlib
 import shutil
@@ -189,6 +190,20 @@ class PredictTest(chex.TestCase):
     self.add('b.png')
     self.predict(cutout='png')
     self.assertNotIn('as they were before', self.said)
+
+  def test_what_nobody_knows_is_not_told_as_known(self):
+    self.add('a.png')
+    self.predict(cutout='png')
+    (record,) = (self.output / 'made_of.jsonl').read_text().splitlines()
+    record = json.loads(record)
+    record['made']['_cutout.png'] = photo_records.UNKNOWN
+    (self.output / 'made_of.jsonl').write_text(json.dumps(record) + '\n')
+    self.predict()
+    self.assertStartsWith(
+      self.said,
+      'of photos as they are or as they were, which is not known: 1 file '
+      '(a_cutout.png); make them again',
+    )
 
   def test_a_changed_background(self):
     def predict(name, digest):
