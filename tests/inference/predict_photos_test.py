@@ -373,7 +373,12 @@ class PredictTest(chex.TestCase):
       )
 
     # Process 1 of 4 has died.
-    self.assertEqual([predict(i, 4) for i in (0, 2, 3)], [False, True, True])
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+      self.assertEqual([predict(i, 4) for i in (0, 2, 3)], [False, True, True])
+    self.assertIn(
+      f'1 mask is in {self.output}\n1 photo could not be read',
+      printed.getvalue(),
+    )
     self.assertIn('e.png', (self.output / 'failed_0.csv').read_text())
     self.assertLen(self.sizes(), 3)
     before = (self.output / 'c_mask.png').stat().st_mtime_ns
