@@ -18,7 +18,7 @@ import tensorflow_datasets as tfds
 
 from carvana_jax.datasets import images, reading
 from carvana_jax.datasets.names import PROBABILITY_ENDING
-from carvana_jax.system import files, threads
+from carvana_jax.system import files, threads, zip_archives
 from carvana_jax.system.errors import UserError
 
 SPLIT = 'unlabeled'  # of the data set, whose own masks are all zero
@@ -53,8 +53,8 @@ def find(text: str, builder: tfds.core.DatasetBuilder) -> PseudoLabels:
   """Finds the files of a data set's unlabeled photos, and checks them all.
 
   Args:
-    text: `config.data.pseudo_labels`, a folder; files of other photos are
-      passed over.
+    text: `config.data.pseudo_labels`, a folder whose files may be in
+      sub-folders; files of other photos are passed over.
     builder: the prepared data set that the network is trained on.
 
   Returns:
@@ -62,8 +62,8 @@ def find(text: str, builder: tfds.core.DatasetBuilder) -> PseudoLabels:
 
   Raises:
     UserError: the folder or the unlabeled photos are missing, no photo has a
-      file, or a file is damaged, differs in size from most others or is smaller
-      than what the network sees.
+      file or one has two, or a file is damaged, differs in size from most
+      others or is smaller than what the network sees.
   """
   folder = files.expand(text)
   if not folder.is_dir():
@@ -71,9 +71,9 @@ def find(text: str, builder: tfds.core.DatasetBuilder) -> PseudoLabels:
       f'config.data.pseudo_labels={text} is no folder; make it with '
       'predict --save_probabilities.'
     )
-  there = {path.name: path for path in folder.glob(f'*{PROBABILITY_ENDING}')}
+  there = _by_name(folder)
   by_position = {
-    position: there[name]
+    position: _only_one(there[name])
     for position, name in enumerate(_file_names(builder))
     if name in there
   }
@@ -91,6 +91,21 @@ def find(text: str, builder: tfds.core.DatasetBuilder) -> PseudoLabels:
     size=network_size,
     fingerprint=_joined(paths, digests),
   )
+
+
+def _by_name(folder):
+  """Returns the paths of the files of each name, wherever in a folder."""
+  found = collections.defaultdict(list)
+  for path in sorted(folder.rglob(f'*{PROBABILITY_ENDING}')):
+    if not zip_archives.is_litter(path.relative_to(folder).parts):
+      found[path.name].append(path)
+  return found
+
+
+def _only_one(paths):
+  if len(paths) > 1:
+    raise UserError(f'{paths[0]} and {paths[1]} have one name; remove one.')
+  return paths[0]
 
 
 def refuse_none(builder: tfds.core.DatasetBuilder) -> None:

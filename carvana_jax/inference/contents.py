@@ -7,10 +7,10 @@ as in the index of git: no program can set the time at which a file changed.
 
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
-from carvana_jax.inference import left_out, photos
+from carvana_jax.inference import photos
 from carvana_jax.system import progress, threads
 from carvana_jax.system.errors import UserError
 
@@ -70,12 +70,6 @@ def present(
       title='what has changed',
     )
   )
-
-
-def named(names: Sequence[str], unit: str = 'photo') -> str:
-  """Returns how many there are, and some: 5 photos (a, b, c … and 2 more)."""
-  plural = 's' if len(names) > 1 else ''
-  return f'{len(names)} {unit}{plural} ({left_out.some(names)})'
 
 
 def _stamp(photo):

@@ -30,10 +30,20 @@ ENDINGS = (
 ) + (_HEIC_ENDINGS if _HAS_HEIC else ())  # fmt: skip
 LACKING = dict.fromkeys(() if _HAS_HEIC else _HEIC_ENDINGS, _HEIC_REMEDY)
 
-# Pillow's names of formats, by how their files begin.
+# Pillow's names of formats, with the ending that goes with each.
+ENDING_OF = {
+  'JPEG': '.jpg',
+  'PNG': '.png',
+  'WEBP': '.webp',
+  'TIFF': '.tif',
+  'BMP': '.bmp',
+  'AVIF': '.avif',
+  'HEIF': '.heic',
+}
+# How files of most of them begin. Other files may begin with RIFF or BM, too.
 _BEGINNINGS = {
-  b'\xff\xd8': 'JPEG',
-  b'\x89PNG': 'PNG',
+  b'\xff\xd8\xff': 'JPEG',
+  b'\x89PNG\r\n\x1a\n': 'PNG',
   b'RIFF': 'WEBP',
   b'II*\0': 'TIFF',
   b'MM\0*': 'TIFF',
@@ -41,9 +51,13 @@ _BEGINNINGS = {
   b'MM\0+': 'TIFF',
   b'BM': 'BMP',
 }
-_LONGEST_FTYP = 256  # bytes
+_BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)  # bytes
+HEAD = 256  # bytes that tell a format; no list of brands is longer
 _AVIF_BRANDS = {b'avif', b'avis'}
-_HEIC_BRANDS = {b'heic', b'heix', b'heim', b'heis', b'hevc', b'hevx', b'mif1'}
+_HEIC_BRANDS = {
+  b'heic', b'heix', b'heim', b'heis', b'hevc', b'hevx', b'hevm', b'hevs',
+  b'mif1', b'msf1',
+}  # fmt: skip
 
 # What Pillow raises for damaged files; of libheif's errors it makes others.
 _DAMAGED = (
@@ -107,7 +121,7 @@ def decode(
 
 
 def _open(data: bytes) -> Image.Image:
-  kind = _kind(data)
+  kind = kind_of(data)
   if kind == 'HEIF':
     _register_heic()
   try:
@@ -128,18 +142,30 @@ def _open(data: bytes) -> Image.Image:
   return image
 
 
-def _kind(data: bytes) -> str | None:
-  """Returns the name of a file's format, None where it is none of ours."""
+def kind_of(data: bytes) -> str | None:
+  """Tells a file's format by its content.
+
+  Args:
+    data: the file's bytes, or the first `HEAD` of them.
+
+  Returns:
+    A key of `ENDING_OF`, None where it is of none of these formats.
+  """
   if data[4:8] == b'ftyp':  # brands: the main one, a version, all of them
-    box = data[8 : min(int.from_bytes(data[:4]), _LONGEST_FTYP)]
+    box = data[8 : min(int.from_bytes(data[:4]), HEAD)]
     brands = {box[at : at + 4] for at in range(0, len(box), 4)}
     if brands & _AVIF_BRANDS:
       return 'AVIF'
     return 'HEIF' if brands & _HEIC_BRANDS else None
-  for beginning, kind in _BEGINNINGS.items():
-    if data.startswith(beginning):
-      return kind
-  return None
+  found = (x for start, x in _BEGINNINGS.items() if data.startswith(start))
+  kind = next(found, None)
+  if kind == 'WEBP' and data[8:12] != b'WEBP':
+    return None
+  if (
+    kind == 'BMP' and int.from_bytes(data[14:18], 'little') not in _BMP_HEADERS
+  ):
+    return None
+  return kind
 
 
 def _refuse_unusual(image: Image.Image) -> None:

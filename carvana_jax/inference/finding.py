@@ -176,7 +176,7 @@ def _on_disk(
 def _alone(path: str, text: str) -> photos.Photo:
   """Returns the one photo that was given, if it may be one."""
   photo = photos.on_disk(path)
-  if _is_photo(path) or left_out.image_ending(photo.open) in decoding.ENDINGS:
+  if _is_photo(path) or left_out.is_photo_inside(photo.open):
     return photo
   reason = left_out.reason(photo.file, photo.open)
   raise UserError(f'{text} holds no photo ({reason}); {_ADVICE}')
@@ -224,9 +224,9 @@ def _inside(path: str) -> str:
 
 
 def _refuse_unreadable_member(member: zipfile.ZipInfo, label: str) -> None:
-  if member.flag_bits & 1:
+  if reason := zip_archives.locked(member):
     raise UserError(
-      f'{label} is encrypted; unpack the ZIP and give --input the folder.'
+      f'{label} {reason}; unpack the ZIP and give --input the folder.'
     )
   if member.file_size > zip_archives.MOST_BYTES:
     raise UserError(

@@ -85,6 +85,9 @@ class Search:
       part.replace('[', '[[]'), root_dir=root
     )
     for name in sorted(names):
+      # What is written out is wanted; what signs stand for may be litter.
+      if name != part and zip_archives.is_litter([name]):
+        continue
       path = os.path.join(folder, name)
       if os.path.isdir(path):
         if self._may_enter(path, base):
@@ -120,7 +123,11 @@ class Search:
           (linked if os.path.islink(path) else near).append(path)
 
   def _listing(self, folder: str, base: str) -> tuple[list[str], list[str]]:
-    """Returns the folders and the files in a folder."""
+    """Returns the folders in a folder, the last by name first, and its files.
+
+    The caller takes folders from the end. Where two links lead to one folder,
+    the first one names its photos, so the order must not be the disk's.
+    """
     inner, paths = [], []
     try:
       with os.scandir(folder or os.curdir) as entries:
@@ -140,7 +147,7 @@ class Search:
           ' or give another --input.'
         ) from error
       self._leave(folder, base, f'cannot be read: {error.strerror}')
-    return inner, paths
+    return sorted(inner, reverse=True), paths
 
   def _may_enter(self, folder: str, base: str) -> bool:
     """Returns whether a folder holds no results, and notes older ones."""

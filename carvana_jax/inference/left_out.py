@@ -1,11 +1,11 @@
 """Names the files of an --input that are not used, and says why."""
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import IO
 
 from carvana_jax.inference import decoding
-from carvana_jax.system import zip_archives
+from carvana_jax.system import names_in_messages, zip_archives
 
 FOLDER = 'folder; --recursive takes its photos'
 RESULTS = 'results of predict or submit'
@@ -26,23 +26,7 @@ _OTHER_FORMATS = (
   '.raw', '.rw2', '.rwl', '.sr2', '.srf', '.srw', '.x3f',
 )  # fmt: skip
 
-# (offset, bytes) that tell a format, and the ending that goes with it.
-_SIGNS = (
-  (0, b'\xff\xd8\xff', '.jpg'),
-  (0, b'\x89PNG\r\n\x1a\n', '.png'),
-  (8, b'WEBP', '.webp'),
-  (0, b'II*\0', '.tif'),
-  (0, b'MM\0*', '.tif'),
-  (6, b'\0\0\0\0', '.bmp'),  # and the letters BM, see `image_ending`
-  (4, b'ftypavi', '.avif'),
-  (4, b'ftyphei', '.heic'),
-  (4, b'ftypmif1', '.heic'),
-  (0, b'GIF8', '.gif'),
-)
-_HEAD = 16  # bytes
-
-_SHOWN = 3  # names for a reason
-_LONGEST = 60  # letters of a name
+_GIF = b'GIF8'  # how such files begin
 
 
 class LeftOut:
@@ -61,16 +45,11 @@ class LeftOut:
     if not self._names:
       return ''
     count = sum(map(len, self._names.values()))
-    groups = (f'{some(x)} ({reason})' for reason, x in self._names.items())
+    groups = (
+      f'{names_in_messages.some(names)} ({reason})'
+      for reason, names in self._names.items()
+    )
     return f'{count} left out: {"; ".join(groups)}'
-
-
-def some(names: Iterable[str]) -> str:
-  """Returns the first names of many, in their order, for a message."""
-  names = sorted(names)
-  shown = ', '.join(map(_short, names[:_SHOWN]))
-  more = len(names) - _SHOWN
-  return f'{shown} … and {more} more' if more > 0 else shown
 
 
 def reason(name: str, open_: Callable[[], IO[bytes]]) -> str:
@@ -87,29 +66,32 @@ def reason(name: str, open_: Callable[[], IO[bytes]]) -> str:
     return _OTHER_FORMAT
   if ending == '.zip':
     return _ARCHIVE
-  inside = image_ending(open_)
-  if inside in decoding.ENDINGS:
-    return f'a photo by its content; let its name end in {inside}'
-  return _OTHER_FORMAT if inside else NO_PHOTO
-
-
-def image_ending(open_: Callable[[], IO[bytes]]) -> str | None:
-  """Returns the ending that goes with a file's content, None for no image."""
   try:
-    with open_() as stream:
-      head = stream.read(_HEAD)
+    head = _head(open_)
+  except zip_archives.READ_ERRORS as error:
+    # Other words than the system's would name the file once more.
+    why = getattr(error, 'strerror', None)
+    return f'cannot be read: {why}' if why else 'cannot be read'
+  if head.startswith(_GIF):
+    return _OTHER_FORMAT
+  kind = decoding.kind_of(head)
+  if kind is None:
+    return NO_PHOTO
+  inside = decoding.ENDING_OF[kind]
+  if inside in decoding.LACKING:
+    return f'by its content it needs: {decoding.LACKING[inside]}'
+  return f'a photo by its content; let its name end in {inside}'
+
+
+def is_photo_inside(open_: Callable[[], IO[bytes]]) -> bool:
+  """Returns whether a file's content is of a format that is decoded here."""
+  try:
+    kind = decoding.kind_of(_head(open_))
   except zip_archives.READ_ERRORS:
-    return None
-  for offset, sign, ending in _SIGNS:
-    if head.startswith(sign, offset) and (
-      ending != '.bmp' or head.startswith(b'BM')
-    ):
-      return ending
-  return None
+    return False
+  return kind is not None and decoding.ENDING_OF[kind] in decoding.ENDINGS
 
 
-def _short(name):
-  if len(name) > _LONGEST:
-    name = f'{name[: _LONGEST // 2]}…{name[-_LONGEST // 2 :]}'
-  # A line break, or letters of another encoding, which can't be printed.
-  return name if name.isprintable() else repr(name)
+def _head(open_):
+  with open_() as stream:
+    return stream.read(decoding.HEAD)

@@ -140,17 +140,15 @@ def endings(wanted: Wanted) -> list[str]:
   return found
 
 
-def paths(
-  name: str, output: pathlib.Path, wanted: Wanted
-) -> list[pathlib.Path]:
-  """Returns where the files of a photo go, in the order of `endings`.
+def path(output: pathlib.Path, name: str, ending: str) -> pathlib.Path:
+  """Returns where a file of a photo goes.
 
   Args:
-    name: the photo's file name without its ending.
     output: the folder for the files.
-    wanted: which files.
+    name: the photo's, see `photos.Photo.name`.
+    ending: one of `endings`.
   """
-  return [output / f'{name}{ending}' for ending in endings(wanted)]
+  return output / f'{name}{ending}'
 
 
 def make(prediction: Prediction, masking: ConfigDict, wanted: Wanted) -> Made:

@@ -15,7 +15,8 @@ import numpy as np
 
 from carvana_jax.datasets import names
 from carvana_jax.inference import contents, outputs, photo_records, photos
-from carvana_jax.system import files
+from carvana_jax.masks import from_logits
+from carvana_jax.system import files, names_in_messages
 
 # What is said of photos whose files are there; the last of several counts.
 _DONE, _MISSING, _BACKGROUND, _UNKNOWN, _CHANGED = range(5)
@@ -71,7 +72,7 @@ class Work:
           reasons[state].append(photo.file)
     for reason, found in reasons.items():
       if found:
-        print(f'{_WORDS[reason]}: {contents.named(found)}', flush=True)
+        print(f'{_WORDS[reason]}: {names_in_messages.named(found)}', flush=True)
     return left
 
   def pixels(self, photo: photos.Photo, strict: bool) -> np.ndarray:
@@ -97,28 +98,31 @@ class Work:
 
   def finish(self) -> None:
     """Says what is to be known of the files, and joins all records."""
-    empty, stale = [], []
+    empty, stale, unknown = [], [], []
     for photo in itertools.chain.from_iterable(self._cars):
       record, of = self._records[photo.name], self._of(photo)
       if record.is_empty and record.made.get(names.MASK_ENDING) == of:
         empty.append(photo.file)
-      stale += [
-        f'{photo.name}{ending}'
-        for ending, made_of in record.made.items()
-        if made_of.partition(' ')[0] != of
-        and self._path(photo.name, ending).exists()
-      ]
+      for ending, made_of in record.made.items():
+        is_of_now = made_of.partition(' ')[0] == of
+        if not is_of_now and self._path(photo.name, ending).exists():
+          is_known = made_of != photo_records.UNKNOWN
+          (stale if is_known else unknown).append(f'{photo.name}{ending}')
     say_empty(empty)
-    if stale:
-      print(
-        f'of photos as they were before: {contents.named(stale, "file")}; make '
-        'them again with the flags that they were made with, or remove them'
-      )
+    for words, found in (
+      ('of photos as they were before', stale),
+      ('of photos as they are or as they were, which is not known', unknown),
+    ):
+      if found:
+        print(
+          f'{words}: {names_in_messages.named(found, "file")}; make them again '
+          'with the flags that they were made with, or remove them'
+        )
     if self._is_alone:
       others = self._records.names() - self._car_of.keys()
       kept = [x for x in others if self._path(x, names.MASK_ENDING).exists()]
       if kept:
-        kept = contents.named(sorted(kept))
+        kept = names_in_messages.named(sorted(kept))
         print(f'kept, though they are not among the photos: files of {kept}')
       self._records.join(self._held)
 
@@ -148,13 +152,13 @@ class Work:
     return hashlib.sha256(json.dumps(named).encode()).hexdigest()
 
   def _path(self, name, ending):
-    return self._output / f'{name}{ending}'
+    return outputs.path(self._output, name, ending)
 
 
 def say_empty(found: Sequence[str]) -> None:
   """Prints the photos in which no car was found, if there are any."""
   if found:
     print(
-      f'no car was found in {contents.named(found)}, '
-      'as less than 0.1 % of the pixels are car'
+      f'no car was found in {names_in_messages.named(found)}, '
+      f'as less than {100 * from_logits.LEAST_CAR:g} % of the pixels are car'
     )

@@ -15,7 +15,7 @@ from carvana_jax.inference import (
   photos,
   predictor,
 )
-from carvana_jax.system import progress, threads
+from carvana_jax.system import names_in_messages, progress, threads
 from carvana_jax.system.errors import UserError
 
 
@@ -119,14 +119,17 @@ def predict_share(
     failed = predict(nets, cars, output, wanted, strict, own)
     if alone:
       output_folder.refuse_all_failed(failed, len(found))
-  print(f'{sum(map(len, cars)) - len(failed)} masks are in {output}')
+  made = sum(map(len, cars)) - len(failed)
+  verb = 'is' if made == 1 else 'are'
+  print(f'{names_in_messages.counted(made, "mask")} {verb} in {output}')
   listing = output / ('failed.csv' if alone else f'failed_{index}.csv')
   output_folder.write_failures(listing, failed)
   if alone:  # what shares could not read has been tried again
     for older in output.glob('failed_[0-9]*.csv'):
       older.unlink()
   if failed:
-    print(f'{len(failed)} photos could not be read, see {listing}')
+    count = names_in_messages.counted(len(failed), 'photo')
+    print(f'{count} could not be read, see {listing}')
   return not failed
 
 
@@ -156,7 +159,8 @@ def refuse_folder(
   if (output / 'settings.json').exists():
     return
   for photo in found:
-    for path in outputs.paths(photo.name, output, wanted):
+    for ending in outputs.endings(wanted):
+      path = outputs.path(output, photo.name, ending)
       if path.exists():
         raise UserError(
           f'{path} exists, and it is not known how it was made; choose another '

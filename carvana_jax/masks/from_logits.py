@@ -15,7 +15,7 @@ from carvana_jax.masks import cleaning
 LEVELS = 256
 _HALF = 128  # the lowest level of a probability of one half
 _STEPS = 16  # levels for a logit of 1
-_LEAST_CAR = 0.001  # of a photo; a studio's cars take a twentieth at the least
+LEAST_CAR = 0.001  # of a photo; a studio's cars take a twentieth at the least
 
 
 def enlarge(
@@ -71,7 +71,7 @@ def mask_of(levels: np.ndarray, eval_config) -> np.ndarray:
 
 def is_empty(mask: np.ndarray) -> bool:
   """Returns whether a mask, bool [H, W], shows no car, or a speck at most."""
-  return bool(np.count_nonzero(mask) < _LEAST_CAR * mask.size)
+  return bool(np.count_nonzero(mask) < LEAST_CAR * mask.size)
 
 
 def quantize(logits: np.ndarray) -> np.ndarray:

@@ -8,7 +8,6 @@ from typing import Any
 from carvana_jax.inference import (
   contents,
   finding,
-  left_out,
   networks,
   output_folder,
   photo_work,
@@ -17,7 +16,7 @@ from carvana_jax.inference import (
 )
 from carvana_jax.masks import from_logits
 from carvana_jax.submission import parts, rle, table
-from carvana_jax.system import files, progress, threads
+from carvana_jax.system import files, names_in_messages, progress, threads
 from carvana_jax.system.errors import UserError
 
 _SHOWN = 20  # problems in the terminal
@@ -73,8 +72,9 @@ def rows_of(
   names = sorted(table.names_of(files.expand(sample)))
   unused = by_name.keys() - {pathlib.PurePosixPath(x).stem for x in names}
   if unused:
-    some = left_out.some(by_name[name].file for name in unused)
-    print(f'{len(unused)} photos left out: {some} (no rows of {sample})')
+    count = names_in_messages.counted(len(unused), 'photo')
+    some = names_in_messages.some(by_name[name].file for name in unused)
+    print(f'{count} left out: {some} (no rows of {sample})')
   return {x: by_name.get(pathlib.PurePosixPath(x).stem) for x in names}
 
 
@@ -131,7 +131,8 @@ def submit(
     return True
   # Photos may have changed since another process wrote its parts and ended.
   empty = store.join(lambda: write(others))
-  print(f'{len(rows)} rows are in {output}')
+  verb = 'is' if len(rows) == 1 else 'are'
+  print(f'{names_in_messages.counted(len(rows), "row")} {verb} in {output}')
   photo_work.say_empty(empty)
   listing = parts.failures_of(output)
   if listing.exists():
@@ -214,12 +215,12 @@ def _left(store, numbers, found):
   if changed:
     print(
       'changed since, so made again with the other rows of their parts: '
-      f'{contents.named(sorted(changed))}'
+      f'{names_in_messages.named(sorted(changed))}'
     )
   if unknown := [f'{x}' for x in done if not held[x]]:
     print(
       'made again, as it is not known what their rows were made of: '
-      f'{contents.named(unknown, "part")}'
+      f'{names_in_messages.named(unknown, "part")}'
     )
   for number in again:
     store.remove(number)

@@ -247,12 +247,12 @@ def _unpacked(path, stream, opened):
 
 
 def _csv_member(path, archive):
-  """Returns the one csv of a zip, beside which macOS may have put a copy."""
+  """Returns the one csv of a zip, beside which systems may have put litter."""
   found = [
     info
     for info in archive.infolist()
     if info.filename.lower().endswith('.csv')
-    and not info.filename.startswith(f'{zip_archives.MACOS_FOLDER}/')
+    and not zip_archives.is_litter(info.filename.split('/'))
   ]
   if len(found) != 1:
     raise UserError(

@@ -28,8 +28,6 @@ READ_ERRORS = (
 # bytes of a ZIP can unpack to terabytes.
 MOST_BYTES = 2**30
 
-# The folder into which macOS puts copies of the files' attributes.
-MACOS_FOLDER = '__MACOSX'
 # What Windows, macOS and Synology's disks put beside users' files, in small
 # letters; and the end of a file's name that says where Windows got another.
 _LITTER = (

@@ -118,6 +118,31 @@ class FindTest(FolderTest):
     self.path(LABELLED[0]).rename(self.path(NAMES[0]))
     self.assertNotEqual(self.find().fingerprint, other)
 
+  def test_sub_folders(self):
+    mark = self.find().fingerprint
+    for number, name in enumerate(LABELLED):
+      folder = self.folder / f'car{number}'
+      litter = self.folder / '@eaDir' / self.path(name).name
+      folder.mkdir()
+      litter.mkdir(parents=True)  # as Synology's disks have them
+      self.path(name).rename(folder / self.path(name).name)
+    labels = self.find()
+    self.assertCountEqual(
+      [path.parent.name for path in labels.files], ['car0', 'car1', 'car2']
+    )
+    self.assertEqual(labels.fingerprint, mark)
+
+  def test_two_of_one_name(self):
+    twin = self.folder / 'car' / self.path(LABELLED[0]).name
+    other = self.folder / 'car' / 'other_probability.png'
+    twin.parent.mkdir()
+    other.write_bytes(b'')
+    (self.folder / other.name).write_bytes(b'')
+    self.assertLen(self.find(), 3)  # of photos that nobody asks for
+    twin.write_bytes(b'')
+    path = self.path(LABELLED[0])
+    self.refused(f'{twin} and {path} have one name; remove one')
+
   def refused(self, *parts):
     with self.assertRaises(UserError) as caught:
       self.find()

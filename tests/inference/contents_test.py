@@ -76,10 +76,3 @@ class ContentsTest(chex.TestCase):
     self.assertEqual(self.present(first, again), (first.digest, False))
     found = self.present(first, zipped(b'other'))
     self.assertEqual(found, (hashlib.sha256(b'other').hexdigest(), True))
-
-  def test_named(self):
-    self.assertEqual(contents.named(['a.jpg']), '1 photo (a.jpg)')
-    self.assertEqual(contents.named(list('abc'), 'file'), '3 files (a, b, c)')
-    self.assertEqual(
-      contents.named(list('abcde')), '5 photos (a, b, c … and 2 more)'
-    )

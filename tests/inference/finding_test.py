@@ -185,6 +185,13 @@ class FindTest(chex.TestCase):
     path.write_bytes(data)
     self.refused('photos.zip:b.jpg is encrypted; unpack', 'photos.zip')
 
+  def test_member_is_packed_as_python_can_not(self):
+    path = self.zip(['a.txt', 'b.jpg'])
+    data = bytearray(path.read_bytes())
+    data[data.rindex(b'PK\x01\x02') + 10] = 9  # compression method
+    path.write_bytes(data)
+    self.refused('zip:b.jpg is packed by deflate64, .*; unpack', 'photos.zip')
+
   def test_member_is_a_bomb(self):
     self.zip({'a.jpg': bytes(2000)})
     with mock.patch.object(zip_archives, 'MOST_BYTES', 1999):

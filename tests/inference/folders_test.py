@@ -1,5 +1,6 @@
 """Folders with links in a circle, with results, and that can't be read."""
 
+import contextlib
 import os
 import pathlib
 import tempfile
@@ -31,10 +32,10 @@ class SearchTest(chex.TestCase):
     search = folders.Search(recursive, [self.root / x for x in own], rest)
     return self.seen(search.below(str(self.root))), str(rest)
 
-  def matches(self, pattern, own=()):
+  def matches(self, pattern, own=(), recursive=False):
     """The files that a pattern matches, and what is left out."""
     rest = left_out.LeftOut()
-    search = folders.Search(False, [self.root / x for x in own], rest)
+    search = folders.Search(recursive, [self.root / x for x in own], rest)
     return self.seen(search.matches(f'{self.root}/{pattern}')), str(rest)
 
   def seen(self, paths):
@@ -60,6 +61,33 @@ class SearchTest(chex.TestCase):
     pathlib.Path(other, '1.jpg').write_bytes(b'')
     self.link('linked', other)
     self.assertEqual(self.below(), (['linked/1.jpg'], ''))
+
+  def test_the_first_of_two_links_names_a_folder(self):
+    other = self.enterContext(tempfile.TemporaryDirectory())
+    pathlib.Path(other, '1.jpg').write_bytes(b'')
+    for name in 'abc':
+      self.link(name, other)
+    scandir = os.scandir
+    for reverse in (False, True):
+
+      def ordered(path, reverse=reverse):
+        found = sorted(scandir(path), key=lambda x: x.name, reverse=reverse)
+        return contextlib.nullcontext(found)
+
+      with mock.patch.object(os, 'scandir', ordered):
+        self.assertEqual(self.below()[0], ['a/1.jpg'])
+
+  def test_litter_is_no_match_unless_it_is_written_out(self):
+    self.add(
+      'x/1.jpg', '$RECYCLE.BIN/2.jpg', '@eaDir/x.jpg/3.jpg', 'x/Thumbs.db',
+      'x/1.jpg:Zone.Identifier', '.y/4.jpg',
+    )  # fmt: skip
+    self.assertEqual(self.matches('*/*.jpg'), (['x/1.jpg'], ''))
+    self.assertEqual(self.matches('*/*'), (['x/1.jpg'], ''))
+    self.assertEqual(self.matches('*', recursive=True), (['x/1.jpg'], ''))
+    for name in ('$RECYCLE.BIN/2.jpg', '.y/4.jpg', '@eaDir/x.jpg/3.jpg'):
+      pattern = name.replace('.jpg', '.jp*')
+      self.assertEqual(self.matches(pattern), ([name], ''))
 
   def test_links_to_nowhere_and_in_circles_are_files(self):
     self.link('a.jpg', 'a.jpg')

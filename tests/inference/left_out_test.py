@@ -1,8 +1,10 @@
 """Which files are left out in silence, and what is said of the others."""
 
+import errno
 import io
 import os
 import pathlib
+import struct
 import tempfile
 import zipfile
 from unittest import mock
@@ -10,12 +12,13 @@ from unittest import mock
 from absl.testing import absltest
 from PIL import Image
 
-from carvana_jax.inference import decoding, finding, left_out
+from carvana_jax.inference import decoding, finding, left_out, photos
+from carvana_jax.system.errors import UserError
 
 
-def encoded(kind):
+def encoded(kind, **options):
   stream = io.BytesIO()
-  Image.new('RGB', (16, 16)).save(stream, kind)
+  Image.new('RGB', (16, 16)).save(stream, kind, **options)
   return stream.getvalue()
 
 
@@ -51,7 +54,6 @@ class LeftOutTest(absltest.TestCase):
         'l, m.jpg_large (a photo by its content; let its name end in .jpg)',
       ],
     )
-    self.assertEqual(left_out.some(['b', 'a']), 'a, b')
 
   def test_zip(self):
     path = self.root / 'photos.ZIP'
@@ -81,16 +83,59 @@ class LeftOutTest(absltest.TestCase):
       str(rest), '1 left out: a.heic (it needs: pip install something)'
     )
 
+  def reason(self, data):
+    return left_out.reason('a', lambda: io.BytesIO(data))
+
   def test_formats_are_told_by_their_content(self):
-    for kind, ending in {
-      'JPEG': '.jpg', 'PNG': '.png', 'WEBP': '.webp', 'TIFF': '.tif',
-      'BMP': '.bmp', 'AVIF': '.avif', 'GIF': '.gif', 'PPM': None,
-    }.items():  # fmt: skip
-      open_ = lambda kind=kind: io.BytesIO(encoded(kind))
-      self.assertEqual(left_out.image_ending(open_), ending)
-    for data in (b'', b'BM is a text', b'\xff\xd8'):
-      open_ = lambda data=data: io.BytesIO(data)
-      self.assertIsNone(left_out.image_ending(open_))
+    ftyp = lambda *brands: struct.pack(
+      f'>I4s{4 * len(brands)}s', 8 + 4 * len(brands), b'ftyp', b''.join(brands)
+    )
+    cases = [
+      (encoded(kind), ending)
+      for kind, ending in decoding.ENDING_OF.items()
+      if kind != 'HEIF'
+    ]
+    cases += [
+      (ftyp(b'mif1', bytes(4), b'mif1', b'avif'), '.avif'),
+      (encoded('TIFF', big_tiff=True), '.tif'),
+    ]
+    heic = [ftyp(x, bytes(4), x) for x in (b'heic', b'hevc', b'hevs', b'msf1')]
+    for data, ending in cases:
+      self.assertEndsWith(self.reason(data), f'; let its name end in {ending}')
+      self.assertTrue(
+        left_out.is_photo_inside(lambda data=data: io.BytesIO(data))
+      )
+    for data in heic:
+      with (
+        mock.patch.object(decoding, 'ENDINGS', ('.heic',)),
+        mock.patch.object(decoding, 'LACKING', {}),
+      ):
+        self.assertEndsWith(self.reason(data), '; let its name end in .heic')
+      with mock.patch.object(decoding, 'LACKING', {'.heic': 'pip x'}):
+        self.assertEqual(self.reason(data), 'by its content it needs: pip x')
+    for data in (
+      b'', b'BM is a text, of no picture', b'\xff\xd8', b'RIFF1234WAVE',
+      encoded('PPM'), ftyp(b'isom', bytes(4), b'mp42'),
+    ):  # fmt: skip
+      self.assertEqual(self.reason(data), left_out.NO_PHOTO)
+      self.assertFalse(
+        left_out.is_photo_inside(lambda data=data: io.BytesIO(data))
+      )
+
+  def test_unreadable(self):
+    for name in ('IMG', 'b.txt'):
+      (self.root / name).write_bytes(encoded('JPEG'))
+    (self.root / 'c.jpg').write_bytes(b'')
+    denied = PermissionError(errno.EACCES, 'Permission denied')
+    with mock.patch.object(photos, '_open', side_effect=denied):
+      _, rest = finding.look(str(self.root))
+      self.assertEqual(
+        str(rest), '2 left out: IMG, b.txt (cannot be read: Permission denied)'
+      )
+      with self.assertRaisesRegex(
+        UserError, r'IMG .*read: Permission denied\)'
+      ):
+        finding.find(str(self.root / 'IMG'))
 
   def test_file_without_an_ending(self):
     path = self.root / 'photo'
@@ -105,7 +150,7 @@ class LeftOutTest(absltest.TestCase):
       rest.add(f'{number:02}.txt', left_out.NO_PHOTO)
     rest.add('a\nb', left_out.LINK)
     rest.add('c' * 250, left_out.LINK)
-    cut = 'c' * 30
+    cut = 'c' * 40
     self.assertEqual(
       str(rest),
       '42 left out: 01.txt, 02.txt, 03.txt … and 37 more (no photo); '

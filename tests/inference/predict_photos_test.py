@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import os
 import pathlib
 import shutil
@@ -190,6 +191,20 @@ class PredictTest(chex.TestCase):
     self.predict(cutout='png')
     self.assertNotIn('as they were before', self.said)
 
+  def test_what_nobody_knows_is_not_told_as_known(self):
+    self.add('a.png')
+    self.predict(cutout='png')
+    (record,) = (self.output / 'made_of.jsonl').read_text().splitlines()
+    record = json.loads(record)
+    record['made']['_cutout.png'] = photo_records.UNKNOWN
+    (self.output / 'made_of.jsonl').write_text(json.dumps(record) + '\n')
+    self.predict()
+    self.assertStartsWith(
+      self.said,
+      'of photos as they are or as they were, which is not known: 1 file '
+      '(a_cutout.png); make them again',
+    )
+
   def test_a_changed_background(self):
     def predict(name, digest):
       pixels = outputs.background(name)
@@ -358,7 +373,12 @@ class PredictTest(chex.TestCase):
       )
 
     # Process 1 of 4 has died.
-    self.assertEqual([predict(i, 4) for i in (0, 2, 3)], [False, True, True])
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+      self.assertEqual([predict(i, 4) for i in (0, 2, 3)], [False, True, True])
+    self.assertIn(
+      f'1 mask is in {self.output}\n1 photo could not be read',
+      printed.getvalue(),
+    )
     self.assertIn('e.png', (self.output / 'failed_0.csv').read_text())
     self.assertLen(self.sizes(), 3)
     before = (self.output / 'c_mask.png').stat().st_mtime_ns

@@ -91,7 +91,7 @@ PHOTOS = [
   predict('of_litter', zipped({'__MACOSX/a.jpg': JPG}), *NO_PHOTO),
   predict('encrypted', encrypted(of_one()), 'a.jpg is encrypted', 'unpack'),
   predict('of_unknown_compression', of_unknown_compression(of_one()),
-          'a.jpg cannot be read', REPLACE),
+          'a.jpg is packed by', 'which Python cannot read', 'unpack the ZIP'),
   predict('that_tells_too_little', of_size(of_one(), 100), 'a.jpg', REPLACE),
   predict('that_tells_4_GiB', of_size(of_one(), 2**32 - 2),
           'a.jpg unpacks to 4 GiB', 'remove it'),

@@ -101,6 +101,9 @@ class SubmitTest(chex.TestCase):
       '3 photos left out: a_02.png, a_03.png, a_04.png (no rows of '
       f'{sample})\n',
     )
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+      make.rows_of(found[:3], str(sample))
+    self.assertStartsWith(printed.getvalue(), '1 photo left out: a_02.png (')
 
   def test_a_check_takes_sub_folders_but_not_its_own_files(self):
     for name in ('x', 'y'):

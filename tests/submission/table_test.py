@@ -106,6 +106,7 @@ class CheckTest(SubmissionTest):
     ('zip', zipped({'masks.csv': GOOD})),
     ('stored', zipped({'a/masks.CSV': GOOD}, zipfile.ZIP_STORED)),
     ('litter', zipped({'m.csv': GOOD, '__MACOSX/._m.csv': 'x', 'README': ''})),
+    ('attributes', zipped({'a/._m.csv': 'x', 'a/m.csv': GOOD})),
   )
   def test_packed(self, content):
     self.assertEqual(self.problems(content, {A, B}), [])

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from carvana_jax.datasets import spec
+from carvana_jax.system import names_in_messages
 
 COMPETITION = 'carvana-image-masking-challenge'
 
@@ -21,6 +22,8 @@ _OTHER = (
 )
 _UNFINISHED = 'that is an unfinished download; download it again'
 _ARCHIVE = 'of archives only ZIPs are read; unpack it'
+_ZIP_INSIDE = 'a ZIP among photos or masks is not looked into; unpack it'
+_NO_IMAGE = 'by its name that is no image; move it out'
 _PHOTO_FORMAT = 'photos must be JPG'
 _PHOTO_NAME = (
   'a photo must be named CAR_VIEW.jpg, CAR being 12 digits 0-9 or a-f in lower '
@@ -32,8 +35,6 @@ _MASK_NAME = (
   'such as 0cdf5b5d0ce1_01_mask.png'
 )
 
-_NAMED = 3  # files in a line
-
 # What Kaggle serves besides, notes on the data, and what doctor writes.
 _EXPECTED = re.compile(
   r'(sample_submission|train_masks)\.csv(\.zip)?|29bb3ece3180_11\.jpg'
@@ -43,7 +44,7 @@ _JPG = ('.jpg', '.jpeg', '.jpe', '.jfif')
 _MASKS = ('.gif', '.png')
 _IMAGES = (
   *_JPG, *_MASKS, '.tif', '.tiff', '.bmp', '.webp', '.avif', '.heic',
-  '.heif', '.jxl', '.jp2',
+  '.heif', '.hif', '.jxl', '.jp2', '.arw', '.cr2', '.cr3', '.dng', '.nef',
 )  # fmt: skip
 _ARCHIVES = (
   '.7z', '.rar', '.tar', '.gz', '.tgz', '.bz2', '.tbz', '.xz', '.txz', '.zst',
@@ -80,6 +81,8 @@ def photo(label: str, name: str) -> LeftOut:
     name: of the file.
   """
   name = name.lower()
+  if reason := _why_no_image(name):
+    return LeftOut(label, reason)
   if pathlib.PurePath(name).stem.endswith('_mask'):
     return LeftOut(label, _PLACES)
   other = name.endswith(_IMAGES) and not name.endswith(_JPG)
@@ -90,6 +93,8 @@ def photo(label: str, name: str) -> LeftOut:
 def mask(label: str, name: str) -> LeftOut:
   """Says what is wrong with a file in a folder of masks; see `photo`."""
   name = name.lower()
+  if reason := _why_no_image(name):
+    return LeftOut(label, reason)
   other = name.endswith(_IMAGES) and not name.endswith(_MASKS)
   ending = '.gif' if name.endswith('.gif') else '.png'
   reason = _MASK_FORMAT if other else _MASK_NAME
@@ -121,6 +126,18 @@ def why_elsewhere(path: pathlib.PurePath) -> str | None:
   return _PLACES if name.endswith(_IMAGES) else _OTHER
 
 
+def _why_no_image(name: str) -> str | None:
+  """Returns why a file among photos or masks is none, by its name's ending."""
+  if name.endswith(_DOWNLOADS):
+    return _UNFINISHED
+  if name.endswith('.zip'):
+    return _ZIP_INSIDE
+  if name.endswith(_ARCHIVES):
+    return _ARCHIVE
+  has_ending = bool(pathlib.PurePath(name).suffix)
+  return _NO_IMAGE if has_ending and not name.endswith(_IMAGES) else None
+
+
 def _named(name: str, ending: str) -> str:
   """Returns what a file must be named, if its name has a car and a view."""
   stem = pathlib.PurePath(name).stem.removesuffix('_mask')
@@ -129,13 +146,10 @@ def _named(name: str, ending: str) -> str:
 
 def _line(reason: str, found: list[LeftOut]) -> str:
   count = sum(one.count for one in found)
-  names = [one.file for one in found[:_NAMED]]
-  files = ', '.join(x if x.isprintable() else repr(x) for x in names)
-  others = len(found) - _NAMED
-  more = f' … and {others} more' if others > 0 else ''
+  files = names_in_messages.some(one.file for one in found)
   verb = 'files are' if count > 1 else 'file is'
-  line = f'{count} {verb} left out ({files}{more}): {reason}'
-  for file, _, _, name in found:
+  line = f'{count} {verb} left out ({files}): {reason}'
+  for file, _, _, name in sorted(found):
     if name:
-      return f'{line}; {file} should be {name}'
+      return f'{line}; {names_in_messages.printable(file)} should be {name}'
   return line

@@ -8,13 +8,15 @@ import zipfile
 
 from absl.testing import absltest, parameterized
 
-from carvana_jax.datasets.carvana import archives
+from carvana_jax.datasets.carvana import archives, left_out
 from carvana_jax.system.errors import UserError
 
 CAR = '0cdf5b5d0ce1'
 PHOTO, MASK = f'train/{CAR}_01.jpg', f'train_masks/{CAR}_01_mask.gif'
 PHOTO_NAME = 'a photo must be named CAR_VIEW.jpg'
 MASK_NAME = 'must be named CAR_VIEW_mask.gif or .png'
+NO_IMAGE = ': by its name that is no image; move it out'
+ZIP_INSIDE = ': a ZIP among photos or masks is not looked into; unpack it'
 PLACES = 'photos must be in train/ and masks in train_masks/'
 
 DEEP = 'folders so deep are not looked into; move their files up'
@@ -26,7 +28,16 @@ CASES = (
   (f'train/{CAR}_2.jpg', f'train/{CAR}_2.jpg', PHOTO_NAME),
   ('train/0CDF5B5D0CE2_01.jpg', 'train/0CDF5B5D0CE2_01.jpg',
    'train/0CDF5B5D0CE2_01.jpg should be 0cdf5b5d0ce2_01.jpg'),
-  ('train/notes.txt', 'train/notes.txt', PHOTO_NAME),
+  ('train/notes.txt', 'train/notes.txt', NO_IMAGE),
+  (f'train/{CAR}_02.txt', f'train/{CAR}_02.txt', NO_IMAGE),
+  (f'train/{CAR}_02_mask.txt', f'train/{CAR}_02_mask.txt', NO_IMAGE),
+  (f'train/{CAR}_02', f'train/{CAR}_02', f'should be {CAR}_02.jpg'),
+  ('train/more.ZIP', 'train/more.ZIP', ZIP_INSIDE),
+  ('train/more.tar.gz', 'train/more.tar.gz', 'only ZIPs are read; unpack it'),
+  (f'train/{CAR}_02.jpg.part', f'train/{CAR}_02.jpg.part', 'unfinished'),
+  ('train_masks/rle.csv', 'train_masks/rle.csv', NO_IMAGE),
+  ('train_masks/more.zip', 'train_masks/more.zip', ZIP_INSIDE),
+  ('test/notes.txt', 'test/notes.txt', NO_IMAGE),
   (f'train/{CAR}_02.PNG', f'train/{CAR}_02.PNG',
    f'photos must be JPG; train/{CAR}_02.PNG should be {CAR}_02.jpg'),
   (f'train/{CAR}_02.heic', f'train/{CAR}_02.heic', 'photos must be JPG'),
@@ -120,6 +131,16 @@ class LeftOutTest(parameterized.TestCase):
   def test_a_name_of_two_lines(self):
     (line,) = self.left_out(['train/a\nb.jpg'])
     self.assertStartsWith(line, r"1 file is left out ('train/a\nb.jpg'): ")
+
+  def test_a_long_name_is_cut(self):
+    (line,) = self.left_out([f'train/{"x" * 99}y.jpg'])
+    name = f'train/{"x" * 34}…{"x" * 35}y.jpg'
+    self.assertStartsWith(line, f'1 file is left out ({name}): ')
+
+  def test_a_folder_of_two_lines(self):
+    wrong = left_out.photo(f'a\nb/{CAR}_02.png', f'{CAR}_02.png')
+    (line,) = left_out.lines([wrong])
+    self.assertEndsWith(line, rf"; 'a\nb/{CAR}_02.png' should be {CAR}_02.jpg")
 
   @parameterized.parameters('imgs', 'train/imgs')
   def test_files_of_a_folder_are_counted(self, folder):
