@@ -210,6 +210,9 @@ def crossval(
     Interrupted: training is not over, see `loop.train`.
     UserError: a stage can't be trained, see `prepare_stage`.
   """
+  check_config.refuse_unused_source(
+    config, crossval_folder.run_folders(folder, count)
+  )
   stages = {folder: prepare_stage(config, folder, count)}
   output = folder / 'pseudo_labels'
   if labelled:
