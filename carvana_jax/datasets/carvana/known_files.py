@@ -50,8 +50,7 @@ class KnownFiles:
     self._path = root / _NAME
     self._text, self._notes = _read(self._path)
     self._place = f'{os.path.realpath(manual_dir)}{os.sep}'
-    content = self._digest(source)
-    self.folder = self._folder(root, archives.fingerprint(source), content)
+    self.folder = self._folder(root, source)
     # The same folder is prepared with and without its unlabeled photos.
     self._key = f'{self._place}{"test" if source.test else ""}'
     before = self._notes['prepared'].get(self._key, self.folder)
@@ -66,13 +65,19 @@ class KnownFiles:
     with contextlib.suppress(OSError):  # the disk is full, or may only be read
       files.write(self._path, text)
 
-  def _folder(self, root: pathlib.Path, mark: str, content: str) -> str:
-    old, new = f'carvana-{mark}', f'carvana-{mark}-{content}'
-    if (root / new).exists() or not (root / old).exists():
+  def _folder(self, root: pathlib.Path, source: archives.Source) -> str:
+    old = f'carvana-{archives.fingerprint(source)}'
+    is_old = (root / old).exists()
+    adopted = self._notes['adopted']
+    # Of a version that did not look at the content: taken for that of today,
+    # which is read only where it can be noted.
+    if is_old and old not in adopted and not os.access(root, os.W_OK):
+      return old
+    content = self._digest(source)
+    new = f'{old}-{content}'
+    if (root / new).exists() or not is_old:
       return new
-    # Of a version that did not look at the content: taken for that of today.
-    known = self._notes['adopted'].setdefault(old, content)
-    return old if known == content else new
+    return old if adopted.setdefault(old, content) == content else new
 
   def _digest(self, source: archives.Source) -> str:
     """Returns 8 hexadecimal digits that follow from all contents."""

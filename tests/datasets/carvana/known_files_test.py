@@ -119,6 +119,16 @@ class KnownFilesTest(parameterized.TestCase):
     self.assertStartsWith(self.know().folder, f'carvana-{mark}-')
     self.assertEqual(self.know().replaces, None)
 
+  def test_older_data_that_may_only_be_read_are_used_unread(self):
+    mark = archives.fingerprint(archives.find(self.manual, unlabeled=True))
+    (self.data / f'carvana-{mark}').mkdir()
+    with (
+      mock.patch.object(known_files.os, 'access', return_value=False),
+      mock.patch.object(file_listing.File, 'read') as read,
+    ):
+      self.assertEqual(self.know().folder, f'carvana-{mark}')
+    read.assert_not_called()
+
   def test_unreadable_files_are_left_to_the_checks(self):
     before = self.know().folder
     self.replace()
