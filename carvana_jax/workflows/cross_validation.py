@@ -19,7 +19,7 @@ from carvana_jax.inference import (
   predict_photos,
 )
 from carvana_jax.masks import cleaning
-from carvana_jax.system import files
+from carvana_jax.system import files, stamps
 from carvana_jax.system.errors import UserError
 from carvana_jax.training import (
   check_config,
@@ -164,7 +164,7 @@ def label_photos(
   """
   source = reading.undecoded_examples(builder, pseudo_labels.SPLIT)
   info = pathlib.Path(builder.data_path, 'dataset_info.json')
-  stamp = functools.partial(photos.stamp_of, str(info))
+  stamp = functools.partial(stamps.of_path, info)
 
   def as_photo(position, row):
     name = row['filename'].decode()
