@@ -34,7 +34,7 @@ if __name__ == '__main__':
 import pathlib
 
 from carvana_jax.evaluation import evaluate_run
-from carvana_jax.parallel import compilation_cache, launch
+from carvana_jax.parallel import compilation_cache, launch, processes
 from carvana_jax.system import files
 from carvana_jax.training import (
   check_config,
@@ -58,6 +58,9 @@ def main() -> None:
     args.process_id,
   ):
     compilation_cache.use()
+    processes.run_in_all(
+      lambda: check_config.refuse_unused_source(args.config, [workdir])
+    )
     loop.train(args.config, workdir, args.profile)
     run = trained_run.load(workdir)
     # The data may have moved since that network was saved.

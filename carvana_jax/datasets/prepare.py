@@ -11,6 +11,7 @@ import re
 import shutil
 import sys
 import time
+from typing import Any
 
 import tensorflow_datasets as tfds
 
@@ -247,16 +248,26 @@ def identity(data_config, builder: tfds.core.DatasetBuilder) -> str:
   return str(pathlib.Path(builder.data_path).relative_to(_root(data_config)))
 
 
-def is_same(data_config, before: str, now: str) -> bool:
-  """Returns whether a run's data are those at hand.
+def are_same(data_config, one: Any, other: Any) -> bool:
+  """As `is_same`, where either may be what was noted before the other."""
+  if not isinstance(one, str) or not isinstance(other, str):
+    return False
+  return is_same(data_config, one, other) or is_same(data_config, other, one)
+
+
+def is_same(data_config, before: Any, now: str) -> bool:
+  """Returns whether the data of a run or a result are those at hand.
 
   Args:
     data_config: `config.data`.
-    before: the identity that the run has noted. Old ones follow from the names
-      and sizes of the challenge's files, of pseudo labels and of probabilities,
-      without their content.
-    now: the `identity` of the data at hand.
+    before: the identity that was noted, or its source alone; anything else is
+      that of no data. Old ones follow from the names and sizes of the
+      challenge's files, of pseudo labels and of probabilities, without their
+      content.
+    now: the same of the data at hand.
   """
+  if not isinstance(before, str):
+    return False
   contentless = lambda name, text: re.sub(
     f'({name}[0-9a-f]{{8}})-[0-9a-f]{{8}}', r'\1', text
   )

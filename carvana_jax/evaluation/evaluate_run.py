@@ -54,7 +54,9 @@ def evaluate(
   if split == 'test':
     validation = results_of('validation')
     tuned = _broadcast_config(
-      lambda: networks.tuned_by_evaluation(validation, run.config.eval, what)
+      lambda: networks.tuned_by_evaluation(
+        validation, run.config.eval, what, data_config
+      )
     )
   part = folds.select(builder, split, data_config.validation_folds)
   scored = scoring.score_images(run, builder, part, tuned)
@@ -92,7 +94,7 @@ def evaluate(
     }
   target = results_of(split)
   if processes.is_first():
-    make_room(target, origin)
+    make_room(target, data_config, origin)
     _write(target, summary, rows, errors)
   print(_text(summary, target))
   return summary
@@ -132,15 +134,21 @@ def _best_cleaning(run, builder, part, threshold):
   }
 
 
-def make_room(target: pathlib.Path, origin: str) -> None:
+def make_room(
+  target: pathlib.Path, data_config: ConfigDict, origin: str
+) -> None:
   """Renames an evaluation of other images that would be overwritten.
 
   Args:
     target: the folder to be written to.
+    data_config: `config.data` of the images.
     origin: the identity of the images, as in summary.json.
   """
   path = target / 'summary.json'
-  if path.exists() and files.read_json(path).get('origin') != origin:
+  if not path.exists():
+    return
+  before = files.read_json(path).get('origin')
+  if not prepare.is_same(data_config, before, origin):
     numbered = (
       target.with_name(f'{target.name}.{n}') for n in itertools.count(1)
     )

@@ -1,22 +1,16 @@
 """Whether photos are still what files were made of: by content, not by name.
 
 A photo is known by the SHA-256 of its file. Reading 100,000 photos again takes
-a minute or more, so that of one whose stamp is as it was is not computed again,
-as in the index of git: no program can set the time at which a file changed.
+a minute or more, so that of one whose stamp is as it was is not computed again.
 """
 
 import hashlib
-import time
 from collections.abc import Mapping
 from typing import NamedTuple
 
 from carvana_jax.inference import photos
-from carvana_jax.system import progress, threads
+from carvana_jax.system import progress, stamps, threads
 from carvana_jax.system.errors import UserError
-
-# A file may change again without another time. File systems count in steps of
-# milliseconds, on some disks of two seconds.
-_STEP = 2 * 10**9  # nanoseconds
 
 
 class Content(NamedTuple):
@@ -34,7 +28,7 @@ def read(photo: photos.Photo) -> tuple[bytes, Content]:
   """
   # The stamp first: what changes while it is read has another one afterwards.
   stamp = _stamp(photo)
-  if stamp and stamp[-1] > time.time_ns() - _STEP:
+  if not stamps.is_settled(stamp):
     stamp = None
   data = photo.read()
   return data, Content(hashlib.sha256(data).hexdigest(), stamp)

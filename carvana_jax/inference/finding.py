@@ -19,7 +19,7 @@ import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 
 from carvana_jax.inference import decoding, folders, left_out, photos
-from carvana_jax.system import files, zip_archives
+from carvana_jax.system import files, stamps, zip_archives
 from carvana_jax.system.errors import UserError
 
 # Outputs are named after photos: NAME_mask.png.tmp and the like must fit into
@@ -199,7 +199,7 @@ def _in_zip(
       f'{path} is no complete ZIP ({error}); replace it or give another'
       ' --input.'
     ) from error
-  stamp = functools.partial(photos.stamp_of_open, archive.fp)
+  stamp = functools.partial(stamps.of_stream, archive.fp)
   for member in archive.infolist():
     inside = member.filename.replace('\\', '/')  # of old Windows tools
     parts = inside.split('/')

@@ -110,11 +110,14 @@ def validation_settings(
     'fine_step': run.fine.step if run.fine else None,
     'source': prepare.source_of(run.data),
   }
-  return tuned_by_evaluation(validation, run.config.eval, same)
+  return tuned_by_evaluation(validation, run.config.eval, same, run.config.data)
 
 
 def tuned_by_evaluation(
-  validation: pathlib.Path, eval_config: ConfigDict, same: dict[str, Any]
+  validation: pathlib.Path,
+  eval_config: ConfigDict,
+  same: dict[str, Any],
+  data_config: ConfigDict,
 ) -> ConfigDict | None:
   """Returns a `config.eval` with what was best on validation.
 
@@ -122,7 +125,9 @@ def tuned_by_evaluation(
     validation: the folder of the evaluation of the validation split.
     eval_config: `config.eval` of the run.
     same: the entries of its summary.json that must have these values; version
-      0.1.0 did not write `network`.
+      0.1.0 did not write `network`. Of `origin` and `source` either may be an
+      older name of the other, see `prepare.are_same`.
+    data_config: `config.data` of the images.
 
   Returns:
     A copy with another threshold, fill_holes and keep_largest; None where there
@@ -135,8 +140,13 @@ def tuned_by_evaluation(
   if not path.exists():
     return None
   summary = {'network': same['network']} | files.read_json(path)
-  if any(summary.get(name) != value for name, value in same.items()):
-    return None
+  for name, value in same.items():
+    there = summary.get(name)
+    is_data = name in ('origin', 'source')
+    if there != value and not (
+      is_data and prepare.are_same(data_config, there, value)
+    ):
+      return None
   return tuned_config(path, summary, eval_config)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from carvana_jax.datasets import spec
 from carvana_jax.inference.decoding import decode
-from carvana_jax.system import progress, zip_archives
+from carvana_jax.system import progress, stamps, zip_archives
 from carvana_jax.system.errors import UserError
 
 T = TypeVar('T')
@@ -32,9 +32,7 @@ class Photo:
       without any part that leads out of there: a.jpg or car1/a.jpg.
     label: what messages call it: photos/a.jpg or photos.zip:train/a.jpg.
     open: opens the file for reading.
-    stamp: returns numbers that change with the file's content, without reading
-      it, the last of them the time of its last change in nanoseconds; None
-      where the system does not tell.
+    stamp: returns the file's stamp, see `stamps.of_path`.
     folder: where the file is; None in a ZIP.
   """
 
@@ -104,24 +102,9 @@ def on_disk(path: str, file: str | None = None) -> Photo:
     file: the photo's `file`; None for the file's name.
   """
   opener = functools.partial(_open, path)
-  stamp = functools.partial(stamp_of, path)
+  stamp = functools.partial(stamps.of_path, path)
   folder, name = os.path.split(path)
   return Photo(file or name, path, opener, stamp, folder)
-
-
-def stamp_of(path: str) -> list[int] | None:
-  """Returns the stamp of a file, see `Photo`."""
-  # Opened, as a network disk asks its server then.
-  with open(path, 'rb') as stream:
-    return stamp_of_open(stream)
-
-
-def stamp_of_open(stream: IO[bytes]) -> list[int] | None:
-  """Returns the stamp of an open file, see `Photo`."""
-  if os.name == 'nt':  # which tells when a file was made, not when it changed
-    return None
-  status = os.fstat(stream.fileno())
-  return [status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
 
 
 def _open(path: str) -> IO[bytes]:

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
-from carvana_jax.datasets import spec
+from carvana_jax.datasets import prepare, spec
 from carvana_jax.evaluation.results import Evaluation
 from carvana_jax.metrics import error_bands
 
@@ -70,7 +70,7 @@ def sentences(
     f'{error_bands.NEAR} pixels of the border it would gain {near:.5f}, '
     f'between {error_bands.NEAR} and {error_bands.FAR} pixels {middle:.5f}, '
     f'beyond {far:.5f}.',
-    *_without_training(evaluation, others, lacks),
+    *_without_training(evaluation, others, config, lacks),
     *_resolution(evaluation, config, lacks, near / total),
     *_far(evaluation, config, far / total),
     *_fit(evaluation, metrics),
@@ -88,7 +88,7 @@ def _gains(evaluation):
   return gains
 
 
-def _without_training(evaluation, others, lacks) -> Iterator[str]:
+def _without_training(evaluation, others, config, lacks) -> Iterator[str]:
   summary = evaluation.summary
   tuned = summary.get('tuned_dice_mean')
   if isinstance(tuned, float):
@@ -107,7 +107,7 @@ def _without_training(evaluation, others, lacks) -> Iterator[str]:
     other.summary
     for other in others
     if other.summary.get('flip') is True
-    and _same(other.summary, summary)
+    and _same(other.summary, summary, config.get('data'))
     and isinstance(other.summary.get('dice_mean'), float)
   ]
   if flipped:
@@ -122,10 +122,16 @@ def _percent(share):
   return f'{100 * share:.0f}\N{NO-BREAK SPACE}%'
 
 
-def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:
+def _same(one: dict[str, Any], other: dict[str, Any], data_config: Any) -> bool:
   """Whether two summaries are of the same images and network."""
-  names = ('origin', 'split', 'network', 'step', 'fine_step')
-  return all(one.get(name) == other.get(name) for name in names)
+  names = ('split', 'network', 'step', 'fine_step')
+  if any(one.get(name) != other.get(name) for name in names):
+    return False
+  first, second = one.get('origin'), other.get('origin')
+  return first == second or (
+    isinstance(data_config, ConfigDict)
+    and prepare.are_same(data_config, first, second)
+  )
 
 
 def _gain(gain, lacks, advice):

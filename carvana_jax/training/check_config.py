@@ -1,5 +1,8 @@
 """Refuses configs that would fail late, or silently."""
 
+import pathlib
+from collections.abc import Sequence
+
 import jax
 from ml_collections import ConfigDict
 
@@ -11,6 +14,7 @@ from carvana_jax.training import (
   augment,
   losses,
   optimizer,
+  saved_steps,
   steps,
   stopping,
   validation,
@@ -48,7 +52,6 @@ def check(config: ConfigDict) -> None:
   _check_coarse(config.data)
   optimizer.make_optimizer(config.optimizer, total_steps=100)
   _check_folds(config.data.validation_folds)
-  _check_source(config.data)
   _check_pseudo_labels(config.data)
   _check_sizes(config)
   _check_channels(config)
@@ -64,6 +67,31 @@ def refuse_tiles(config: ConfigDict) -> None:
     )
 
 
+def refuse_unused_source(
+  config: ConfigDict, workdirs: Sequence[pathlib.Path]
+) -> None:
+  """Refuses a new run whose config names files that it has no use for.
+
+  Older versions ran such a config, which may not change while a run goes on.
+
+  Args:
+    config: as in configs/default.py.
+    workdirs: the folders of the run, or of those that are made with the config.
+
+  Raises:
+    UserError: there are such files, and none of the folders has a checkpoint.
+  """
+  if config.data.dataset == 'carvana' or any(map(saved_steps.exists, workdirs)):
+    return
+  for field in ('manual_dir', 'kaggle'):
+    if config.data[field]:
+      raise UserError(
+        f'config.data.{field}={config.data[field]} is of no use with '
+        f'config.data.dataset={config.data.dataset}; set '
+        'config.data.dataset=carvana or leave it out.'
+      )
+
+
 def _check_folds(chosen):
   others = set(range(spec.FOLDS)) - {spec.TEST_FOLD}
   if not chosen or len(set(chosen)) < len(chosen) or not set(chosen) < others:
@@ -71,16 +99,6 @@ def _check_folds(chosen):
       f'config.data.validation_folds={tuple(chosen)} must be different ones '
       f'from 1 to {spec.FOLDS - 1}, but not all, such as (1,) or (3, 8).'
     )
-
-
-def _check_source(data_config):
-  for field in ('manual_dir', 'kaggle'):
-    if data_config[field] and data_config.dataset != 'carvana':
-      raise UserError(
-        f'config.data.{field}={data_config[field]} is of no use with '
-        f'config.data.dataset={data_config.dataset}; set '
-        'config.data.dataset=carvana or leave it out.'
-      )
 
 
 def _check_pseudo_labels(data_config):

@@ -19,7 +19,7 @@ from carvana_jax.inference import (
   predict_photos,
 )
 from carvana_jax.masks import cleaning
-from carvana_jax.system import files
+from carvana_jax.system import files, stamps
 from carvana_jax.system.errors import UserError
 from carvana_jax.training import (
   check_config,
@@ -148,7 +148,7 @@ def finish_stage(
 def label_photos(
   nets: networks.Networks,
   builder: tfds.core.DatasetBuilder,
-  origin: str,
+  data_config: ConfigDict,
   output: pathlib.Path,
 ) -> None:
   """Writes probabilities of a data set's unlabeled photos, as `predict` does.
@@ -156,7 +156,7 @@ def label_photos(
   Args:
     nets: the networks.
     builder: the prepared data set of the full size.
-    origin: the `prepare.identity` of the data set.
+    data_config: `config.data` of the data set.
     output: a folder; what is there already is kept.
 
   Raises:
@@ -164,7 +164,7 @@ def label_photos(
   """
   source = reading.undecoded_examples(builder, pseudo_labels.SPLIT)
   info = pathlib.Path(builder.data_path, 'dataset_info.json')
-  stamp = functools.partial(photos.stamp_of, str(info))
+  stamp = functools.partial(stamps.of_path, info)
 
   def as_photo(position, row):
     name = row['filename'].decode()
@@ -173,9 +173,18 @@ def label_photos(
 
   unlabeled = [as_photo(*pair) for pair in enumerate(source)]
   cars = photos.group_by_car(unlabeled, nets.multiview, lambda x: x.file)
-  output_folder.claim(output, nets.identity() | {'data': origin})
+  data = _claimed_data(output, data_config, builder)
+  output_folder.claim(output, nets.identity() | {'data': data})
   wanted = outputs.Wanted(probability=True)
   predict_photos.predict(nets, cars, output, wanted, strict=True)
+
+
+def _claimed_data(output, data_config, builder):
+  """Returns the data's identity, in older words where a folder has these."""
+  now = prepare.identity(data_config, builder)
+  path = output / 'settings.json'
+  before = files.read_json(path).get('data') if path.exists() else None
+  return before if prepare.is_same(data_config, before, now) else now
 
 
 def crossval(
@@ -201,6 +210,9 @@ def crossval(
     Interrupted: training is not over, see `loop.train`.
     UserError: a stage can't be trained, see `prepare_stage`.
   """
+  check_config.refuse_unused_source(
+    config, crossval_folder.run_folders(folder, count)
+  )
   stages = {folder: prepare_stage(config, folder, count)}
   output = folder / 'pseudo_labels'
   if labelled:
@@ -213,10 +225,8 @@ def crossval(
   for place, configs in stages.items():
     if results:
       builder = prepare.for_scoring(config.data)
-      origin = prepare.identity(config.data, builder)
-      label_photos(
-        networks.load([str(folder)], tuned=True), builder, origin, output
-      )
+      nets = networks.load([str(folder)], tuned=True)
+      label_photos(nets, builder, config.data, output)
     results.append(finish_stage(configs, place, save_probabilities))
   return results
 

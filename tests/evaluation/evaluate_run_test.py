@@ -6,15 +6,21 @@ import tempfile
 
 import chex
 
+from carvana_jax.configs import debug
 from carvana_jax.evaluation import evaluate_run
 
 
 class MakeRoomTest(chex.TestCase):
+  def data_config(self, root):
+    config = debug.get_config().data
+    config.data_dir = str(root / 'data')
+    return config
+
   def test_an_evaluation_of_other_images_is_kept(self):
     root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
     target = root / 'carvana-all'
     for origin in ('first', 'second', 'second', 'third'):
-      evaluate_run.make_room(target, origin)
+      evaluate_run.make_room(target, self.data_config(root), origin)
       target.mkdir(exist_ok=True)
       (target / 'summary.json').write_text(json.dumps({'origin': origin}))
     origins = {
@@ -29,6 +35,16 @@ class MakeRoomTest(chex.TestCase):
         'carvana-all.2': 'second',
       },
     )
+
+  def test_an_evaluation_of_an_older_version_is_replaced(self):
+    root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+    target = root / 'carvana-all'
+    target.mkdir()
+    old = {'origin': 'carvana-0123abcd/carvana/64x96'}
+    (target / 'summary.json').write_text(json.dumps(old))
+    now = 'carvana-0123abcd-4567cdef/carvana/64x96'
+    evaluate_run.make_room(target, self.data_config(root), now)
+    self.assertTrue(target.exists())
 
 
 class AgreeByCarTest(chex.TestCase):

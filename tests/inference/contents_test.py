@@ -10,6 +10,7 @@ from unittest import mock
 import chex
 
 from carvana_jax.inference import contents, finding, photos
+from carvana_jax.system import stamps
 from carvana_jax.system.errors import UserError
 
 
@@ -25,8 +26,8 @@ class ContentsTest(chex.TestCase):
 
   def read(self, photo=None, later=10):
     """The content, as if the clock were so many seconds later."""
-    now = contents.time.time_ns() + int(later * 1e9)
-    with mock.patch.object(contents.time, 'time_ns', return_value=now):
+    now = stamps.time.time_ns() + int(later * 1e9)
+    with mock.patch.object(stamps.time, 'time_ns', return_value=now):
       return contents.read(photo or self.photo())[1]
 
   def present(self, known, photo=None):

@@ -77,22 +77,43 @@ class TuningTest(chex.TestCase):
   def test_is_found_only_for_the_same_network_and_images(self):
     root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
     config = default.get_config().eval
+    data_config = default.get_config().data
+    tuned = lambda same: networks.tuned_by_evaluation(
+      root, config, same, data_config
+    )
     here = {'network': '11', 'step': 7, 'flip': False}
-    self.assertIsNone(networks.tuned_by_evaluation(root, config, here))
+    self.assertIsNone(tuned(here))
     best = {'best_threshold': 0.4, 'best_cleaning': 'largest'}
     (root / 'summary.json').write_text(json.dumps(here | best))
-    found = networks.tuned_by_evaluation(root, config, here)
+    found = tuned(here)
     self.assertEqual(found.threshold, 0.4)
     self.assertEqual((found.fill_holes, found.keep_largest), (False, True))
     self.assertEqual(found.batch_size, config.batch_size)
     # The config itself is as it was.
     self.assertEqual((config.threshold, config.keep_largest), (0.5, False))
     for other in ({'network': '22'}, {'step': 8}, {'flip': True}):
-      self.assertIsNone(
-        networks.tuned_by_evaluation(root, config, here | other)
-      )
+      self.assertIsNone(tuned(here | other))
     # Those of version 0.1.0 don't tell the network.
     del here['network']
     (root / 'summary.json').write_text(json.dumps(here | best))
     here['network'] = '11'
-    self.assertIsNotNone(networks.tuned_by_evaluation(root, config, here))
+    self.assertIsNotNone(tuned(here))
+
+  def test_is_found_where_older_versions_had_other_names_of_the_data(self):
+    root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+    config = default.get_config()
+    config.data.data_dir = str(root / 'data')
+    old, new = 'carvana-0123abcd', 'carvana-0123abcd-4567cdef'
+    best = {'best_threshold': 0.4, 'best_cleaning': 'largest'}
+    for there, here, found in (
+      (old, new, True),
+      (new, old, True),  # the run is older than its evaluation
+      (old, 'carvana-0123abce-4567cdef', False),
+      (new, 'carvana-0123abcd-4567cde0', False),
+      (None, new, False),
+    ):
+      summary = {'network': '11', 'source': there, 'origin': f'{there}/x'}
+      (root / 'summary.json').write_text(json.dumps(summary | best))
+      same = summary | {'source': here, 'origin': f'{here}/x'}
+      tuned = networks.tuned_by_evaluation(root, config.eval, same, config.data)
+      self.assertEqual(tuned is not None, found, (there, here))

@@ -155,6 +155,13 @@ class SentencesTest(chex.TestCase):
       self.assertIn('untried', said(found, [evaluation(**{other: 'other'})]))
     self.assertNotIn('mirrored', said(evaluation(flip=True)))
 
+  def test_flips_of_an_older_version(self):
+    origin = 'carvana-0123abcd-4567cdef/x'
+    found = evaluation(flip=False, origin=origin)
+    for other, words in (('d', 'in the next run'), ('e', 'with --flip')):
+      before = evaluation(dice_mean=0.962, origin=f'carvana-0123abc{other}/x')
+      self.assertIn(words, said(found, [before], data={'data_dir': '/none'}))
+
   @parameterized.parameters(
     (0.12, 'Overfitting: the loss is 0.0800 on the training cars and 0.1200 on '
            'those of validation, 1.50 times as much'),

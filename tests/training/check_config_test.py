@@ -1,5 +1,8 @@
 """What can't be run is refused before any work, by field, value and remedy."""
 
+import pathlib
+import tempfile
+
 import chex
 from absl.testing import parameterized
 
@@ -119,6 +122,22 @@ class CheckTest(chex.TestCase):
     config = debug.get_config()
     config.data.update(pseudo_labels='soft', unlabeled=True)
     check_config.check(config)
+
+  def test_files_of_no_use_to_new_runs(self):
+    root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+    config = debug.get_config()
+    refuse = lambda: check_config.refuse_unused_source(
+      config, [root / 'a', root / 'b']
+    )
+    refuse()
+    for field, value in (('manual_dir', 'photos'), ('kaggle', True)):
+      config = debug.get_config()
+      config.data[field] = value
+      with self.assertRaisesRegex(UserError, f'{field}={value} is of no use'):
+        refuse()
+    check_config.check(config)
+    (root / 'b' / 'checkpoints' / '20').mkdir(parents=True)
+    refuse()  # the runs are there
 
   def test_tiles_for_a_second_network(self):
     config = debug.get_config()

@@ -55,6 +55,23 @@ class GroupFoldsTest(chex.TestCase):
       cross_validation.group_folds(2, [1, 3])  # there are no fewer
 
 
+class ClaimedDataTest(chex.TestCase):
+  def test_labels_of_an_older_version_are_gone_on_with(self):
+    output = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+    config = debug.get_config().data
+    config.data_dir = str(output / 'data')
+    claimed = lambda: cross_validation._claimed_data(output, config, None)
+    now = 'carvana-0123abcd-4567cdef/x'
+    with mock.patch.object(prepare, 'identity', lambda *_: now):
+      self.assertEqual(claimed(), now)
+      for there, expected in (
+        ('carvana-0123abcd/x', 'carvana-0123abcd/x'),
+        ('carvana-0123abce/x', now),
+      ):
+        (output / 'settings.json').write_text(json.dumps({'data': there}))
+        self.assertEqual(claimed(), expected)
+
+
 class CrossvalTest(chex.TestCase):
   @classmethod
   def setUpClass(cls):

@@ -188,8 +188,7 @@ def _is_folder(info: zipfile.ZipInfo) -> bool:
 
 def _is_regular(path: epath.Path) -> bool:
   """Returns whether it is no pipe or device, which might never end."""
-  mode = path.stat().mode  # None in the cloud
-  return mode is None or stat.S_ISREG(mode)
+  return stat.S_ISREG(path.stat().mode)
 
 
 def _seekable(archive: File) -> IO[bytes]:

@@ -1,9 +1,8 @@
 """Which prepared data a manual folder's files belong to, by their content.
 
 DATA_DIR/carvana_files.json remembers the CRC-32 of unpacked files, as they are
-too many to be read whenever a command starts; those of ZIPs are in the ZIPs.
-Like git's index it takes a file for unchanged while size, times and inode are
-those that it had.
+too many to be read whenever a command starts; those of ZIPs are in the ZIPs. A
+file whose stamp is as it was is taken for unchanged.
 """
 
 import contextlib
@@ -11,21 +10,17 @@ import hashlib
 import json
 import os
 import pathlib
-import time
 import zlib
 from collections.abc import Sequence
 from typing import Any
 
 from carvana_jax.datasets.carvana import archives
 from carvana_jax.datasets.carvana.file_listing import File
-from carvana_jax.system import files, progress, threads
+from carvana_jax.system import files, progress, stamps, threads
 from carvana_jax.system.errors import UserError
 
 _NAME = 'carvana_files.json'
 _KINDS = ('crcs', 'prepared', 'adopted')
-# A file that has just changed may change again within the same tick of the
-# disk's clock.
-_SETTLED = 2.0  # seconds
 
 
 class KnownFiles:
@@ -50,8 +45,8 @@ class KnownFiles:
     self._path = root / _NAME
     self._text, self._notes = _read(self._path)
     self._place = f'{os.path.realpath(manual_dir)}{os.sep}'
-    content = self._digest(source)
-    self.folder = self._folder(root, archives.fingerprint(source), content)
+    self._looked_at = set()
+    self.folder = self._folder(root, source)
     # The same folder is prepared with and without its unlabeled photos.
     self._key = f'{self._place}{"test" if source.test else ""}'
     before = self._notes['prepared'].get(self._key, self.folder)
@@ -60,19 +55,32 @@ class KnownFiles:
   def remember(self) -> None:
     """Keeps what is known, now that data have been prepared."""
     self._notes['prepared'][self._key] = self.folder
+    self._notes['crcs'] = {
+      key: noted
+      for key, noted in self._notes['crcs'].items()
+      if key in self._looked_at
+      or not key.startswith(self._place)
+      or os.path.exists(key)
+    }
     text = json.dumps(self._notes)
     if text == self._text:
       return
     with contextlib.suppress(OSError):  # the disk is full, or may only be read
       files.write(self._path, text)
 
-  def _folder(self, root: pathlib.Path, mark: str, content: str) -> str:
-    old, new = f'carvana-{mark}', f'carvana-{mark}-{content}'
-    if (root / new).exists() or not (root / old).exists():
+  def _folder(self, root: pathlib.Path, source: archives.Source) -> str:
+    old = f'carvana-{archives.fingerprint(source)}'
+    is_old = (root / old).exists()
+    adopted = self._notes['adopted']
+    # Of a version that did not look at the content: taken for that of today,
+    # which is read only where it can be noted.
+    if is_old and old not in adopted and not os.access(root, os.W_OK):
+      return old
+    content = self._digest(source)
+    new = f'{old}-{content}'
+    if (root / new).exists() or not is_old:
       return new
-    # Of a version that did not look at the content: taken for that of today.
-    known = self._notes['adopted'].setdefault(old, content)
-    return old if known == content else new
+    return old if adopted.setdefault(old, content) == content else new
 
   def _digest(self, source: archives.Source) -> str:
     """Returns 8 hexadecimal digits that follow from all contents."""
@@ -85,42 +93,35 @@ class KnownFiles:
 
   def _crcs(self, found: Sequence[File]) -> list[int | None]:
     """Returns the files' CRC-32; None for those that cannot be read."""
-    crcs = [self._known_crc(file) for file in found]
-    unknown = [place for place, crc in enumerate(crcs) if crc is None]
-    read = progress.bar(
-      threads.ordered_map(lambda place: self._read_crc(found[place]), unknown),
-      total=len(unknown),
+    unpacked = [file for file in found if file.place]
+    crcs = progress.bar(
+      threads.ordered_map(self._crc, unpacked),
+      total=len(unpacked),
       unit='file',
       title='what has changed',
     )
-    for place, crc in zip(unknown, read, strict=True):
-      crcs[place] = crc
-    return crcs
+    known = dict(zip(map(self._key_of, unpacked), crcs, strict=True))
+    self._looked_at |= known.keys()
+    return [
+      known[self._key_of(file)] if file.place else file.crc for file in found
+    ]
 
-  def _known_crc(self, file: File) -> int | None:
-    if not file.place:
-      return file.crc
-    *stamp, crc = self._notes['crcs'].get(self._key_of(file)) or (None,)
-    return crc if stamp == _stamp(file) else None
-
-  def _read_crc(self, file: File) -> int | None:
-    began, stamp = time.time(), _stamp(file)
+  def _crc(self, file: File) -> int | None:
+    """Returns the CRC-32 of an unpacked file, which it reads if need be."""
+    key, stamp = self._key_of(file), stamps.of_path(file.place)
+    *before, crc = self._notes['crcs'].get(key) or (None,)
+    if stamp and stamp == before:
+      return crc
     try:
       crc = zlib.crc32(file.read())
     except UserError:  # said with the others when all are checked
       return None
-    if began - _SETTLED > max(stamp[1:3]) / 1e9:
-      self._notes['crcs'][self._key_of(file)] = [*stamp, crc]
+    if stamps.is_settled(stamp):
+      self._notes['crcs'][key] = [*stamp, crc]
     return crc
 
   def _key_of(self, file: File) -> str:
     return f'{self._place}{file.path}'
-
-
-def _stamp(file: File) -> list[int]:
-  """Returns what changes with a file's content: size, times and inode."""
-  stat = os.stat(file.place)
-  return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
 
 
 def _read(path: pathlib.Path) -> tuple[str, dict[str, Any]]:

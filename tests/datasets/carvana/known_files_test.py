@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import os
 import pathlib
 import tempfile
@@ -17,6 +18,7 @@ from carvana_jax.datasets.carvana import (
   file_listing,
   known_files,
 )
+from carvana_jax.system import stamps
 from tests.datasets.carvana_test import (
   TINY,
   TRAIN,
@@ -39,7 +41,7 @@ class KnownFilesTest(parameterized.TestCase):
     self.made.metadata = b''
     write_folders(self.made, self.manual)
     # Files that are written just now count as those of yesterday.
-    self.enterContext(mock.patch.object(known_files, '_SETTLED', -1e9))
+    self.enterContext(mock.patch.object(stamps, '_STEP', -(10**18)))
 
   def know(self, manual=None):
     """What is known after data have been prepared."""
@@ -90,7 +92,7 @@ class KnownFilesTest(parameterized.TestCase):
       self.assertEqual(read.call_count, 5)
 
   def test_files_that_may_still_change_are_read_again(self):
-    with mock.patch.object(known_files, '_SETTLED', 2.0):
+    with mock.patch.object(stamps, '_STEP', 2 * 10**9):
       before = self.know().folder
       self.replace()
       self.assertNotEqual(self.know().folder, before)
@@ -118,6 +120,29 @@ class KnownFilesTest(parameterized.TestCase):
     self.replace()
     self.assertStartsWith(self.know().folder, f'carvana-{mark}-')
     self.assertEqual(self.know().replaces, None)
+
+  def test_older_data_that_may_only_be_read_are_used_unread(self):
+    mark = archives.fingerprint(archives.find(self.manual, unlabeled=True))
+    (self.data / f'carvana-{mark}').mkdir()
+    with (
+      mock.patch.object(known_files.os, 'access', return_value=False),
+      mock.patch.object(file_listing.File, 'read') as read,
+    ):
+      self.assertEqual(self.know().folder, f'carvana-{mark}')
+    read.assert_not_called()
+
+  def test_files_that_are_gone_are_forgotten(self):
+    write_folders(self.made, self.root / 'other')
+    self.know(self.root / 'other')
+    self.know()
+    gone = self.manual / 'train' / f'{TRAIN}_01.jpg'
+    for path in (gone, self.manual / 'train_masks' / f'{TRAIN}_01_mask.gif'):
+      self.assertIn(str(path), (self.data / NOTES).read_text())
+      path.unlink()
+    self.know()
+    noted = json.loads((self.data / NOTES).read_text())['crcs']
+    self.assertLen(noted, 6)  # of both folders
+    self.assertNotIn(str(gone), noted)
 
   def test_unreadable_files_are_left_to_the_checks(self):
     before = self.know().folder

@@ -9,6 +9,7 @@ from PIL import Image
 
 from carvana_jax.datasets.carvana import file_listing
 from carvana_jax.datasets.diagnosis import file_facts, pairs
+from tests.helpers import photo_files
 
 
 def file_of(image, kind, **options):
@@ -46,3 +47,13 @@ class ExamineTest(chex.TestCase):
     ):
       found = self.examine(orientation, [0, 0, 0, 255, 255, 255]).photo
       self.assertEqual(found.kind, kind)
+
+  def test_wrong_bytes_of_a_photo_that_its_exif_turns(self):
+    noise = np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)
+    exif = Image.Exif()
+    for orientation in (1, 3):
+      exif[274] = orientation
+      photo = file_of(Image.fromarray(noise), 'JPEG', exif=exif)
+      data = photo_files.garbled(photo.read())
+      complaint = file_facts.read_photo(data)[0].complaint
+      self.assertStartsWith(complaint, 'Corrupt JPEG data: ')
