@@ -131,7 +131,7 @@ class Work:
     of, state = self._of(photo), _DONE
     for ending in outputs.endings(self._wanted):
       made_of = made.get(ending, photo_records.UNKNOWN)
-      if not self._path(photo.name, ending).exists():
+      if not _is_whole(self._path(photo.name, ending)):
         state = max(state, _MISSING)
       elif made_of == photo_records.UNKNOWN:
         state = max(state, _UNKNOWN)
@@ -153,6 +153,14 @@ class Work:
 
   def _path(self, name, ending):
     return outputs.path(self._output, name, ending)
+
+
+def _is_whole(path):
+  """Whether a file is there, and not one that a failing disk left empty."""
+  try:
+    return path.stat().st_size > 0
+  except OSError:
+    return False
 
 
 def say_empty(found: Sequence[str]) -> None:

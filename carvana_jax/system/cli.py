@@ -84,7 +84,7 @@ def report_error(error: BaseException) -> int:
   """
   if isinstance(error, KeyboardInterrupt):
     if not isinstance(error, Interrupted):
-      _print_error('interrupted; the same command goes on')
+      _print_error('interrupted; run the same command again')
     number = error.args[0] if error.args else signal.SIGINT
     return 128 + number  # as shells do
   if isinstance(error, streams.StdoutError):

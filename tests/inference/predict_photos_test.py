@@ -141,6 +141,15 @@ class PredictTest(chex.TestCase):
     self.assertEqual(self.written('a_mask.png', 'b_mask.png'), before)
     self.assertIn('d_mask.png', self.sizes())
 
+  def test_a_mask_that_a_failing_disk_left_empty(self):
+    self.add('a.png')
+    self.predict()
+    mask = self.output / 'a_mask.png'
+    whole = mask.read_bytes()
+    mask.write_bytes(b'')
+    self.predict()
+    self.assertEqual(mask.read_bytes(), whole)
+
   def test_killed_before_the_record_is_written(self):
     self.add('a.png')
     self.predict()

@@ -52,7 +52,7 @@ class FailureTest(chex.TestCase):
       (lambda: signal.raise_signal(signal.SIGTERM), signal.SIGTERM),
     ):
       text = self.fail_with(error, 128 + number)
-      self.assertEqual(text, 'interrupted; the same command goes on\n')
+      self.assertEqual(text, 'interrupted; run the same command again\n')
 
   def test_an_interruption_that_was_said(self):
     self.assertEqual(self.fail_with(Interrupted(15), 143), '')
@@ -69,7 +69,7 @@ class FailureTest(chex.TestCase):
       cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     self.assertEqual(done.returncode, -signal.SIGINT)  # 130 for a shell
-    self.assertEqual(done.stderr, 'interrupted; the same command goes on\n')
+    self.assertEqual(done.stderr, 'interrupted; run the same command again\n')
 
   def test_a_bug(self):
     self.assertIn('Traceback', self.fail_with(ValueError('x'), 1))
