@@ -19,7 +19,7 @@ import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 
 from carvana_jax.inference import decoding, folders, left_out, photos
-from carvana_jax.system import files, stamps, zip_archives
+from carvana_jax.system import files, names_in_messages, stamps, zip_archives
 from carvana_jax.system.errors import UserError
 
 # Outputs are named after photos: NAME_mask.png.tmp and the like must fit into
@@ -94,10 +94,12 @@ def look(
     found = [
       dataclasses.replace(x, file=os.path.basename(x.file)) for x in found
     ]
-  advice = 'rename one'
+  made, advice = ('rows' if flat else 'outputs'), 'rename one'
   if kind == 'zip' and not recursive and not flat:
     advice += ', or let --recursive name them with their folders'
-  return _in_order(found, advice), rest
+  elif kind == 'folder':
+    advice += ", or give a pattern such as 'photos/*.jpg'"
+  return _in_order(found, made, advice), rest
 
 
 def refuse_equal_names(
@@ -263,12 +265,21 @@ def _nothing(text: str, kind: str, rest: left_out.LeftOut) -> str:
   return f'{text} matches no file; check the pattern ({hint}).'
 
 
-def _in_order(found: list[photos.Photo], advice: str) -> list[photos.Photo]:
+def _in_order(
+  found: list[photos.Photo], made: str, advice: str
+) -> list[photos.Photo]:
   found = sorted(found, key=lambda photo: (photo.name, photo.label))
-  for photo, following in itertools.pairwise(found):
-    if photo.name == following.name:
-      raise UserError(
-        f'{photo.label} and {following.label} have one name, so their outputs'
-        f' would have one, too; {advice}.'
-      )
+  pairs = [x for x in itertools.pairwise(found) if x[0].name == x[1].name]
+  if pairs:
+    one, other = pairs[0]
+    more = len(pairs) - 1
+    others = (
+      f', as have {names_in_messages.counted(more, "other pair")}'
+      if more
+      else ''
+    )
+    raise UserError(
+      f'{one.label} and {other.label} have one name{others}, so their {made} '
+      f'would have one, too; {advice}.'
+    )
   return found

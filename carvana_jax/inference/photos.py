@@ -60,8 +60,9 @@ class Photo:
       with self.open() as stream:
         return stream.read()
     except zip_archives.READ_ERRORS as error:
+      reason = getattr(error, 'strerror', None) or error
       raise UserError(
-        f'{self.label} cannot be read ({error}); replace or remove it.'
+        f'{self.label} cannot be read ({reason}); replace or remove it.'
       ) from error
 
   def pixels(self, strict: bool = False) -> np.ndarray:

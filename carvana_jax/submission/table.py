@@ -30,6 +30,7 @@ _BUFFER = 2**20  # bytes
 # Runs of one pixel each all over 1280x1918 are 25 MB.
 _LONGEST = 2**26  # bytes in a line
 _SHOWN = 10  # names that are missing
+_UNLIKELY = 16  # empty masks, as many as a car has views, and no other
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -101,10 +102,15 @@ def find_problems(
     yield _header_problem(line, fields)
     if _is_of_image(fields):
       rows = itertools.chain([(line, fields)], rows)
+  empty, is_mask_there = 0, False
   for line, fields in rows:
+    is_empty = fields[1:] == ['']
+    empty, is_mask_there = empty + is_empty, is_mask_there or not is_empty
     yield from _row_problems(line, fields, known, size, first_lines)
   if fields == _COLUMNS and line == header:
     yield Problem(None, '', 'there is no row')
+  elif empty >= _UNLIKELY and not is_mask_there:
+    yield Problem(None, '', f'all {empty} masks are empty')
   if known is not None:
     yield from _missing(sorted(known - first_lines.keys()))
 
@@ -201,7 +207,7 @@ def _rows(path: pathlib.Path) -> Iterator[tuple[int, list[str]]]:
     if number == 1:
       line = line.removeprefix(_BOM)
     if b'\0' in line:
-      raise _no_csv(path, f'line {number} holds a zero byte')
+      raise _no_csv(path, f'line {number} holds a zero byte, as in UTF-16')
     try:
       fields = line.decode().split(',')
     except UnicodeDecodeError:
@@ -227,9 +233,10 @@ def _lines(path: pathlib.Path) -> Iterator[bytes]:
           raise _no_csv(path, f'a line has more than {_LONGEST >> 20} MB')
         yield line
   except zip_archives.READ_ERRORS as error:
-    reason = ' '.join(str(error).split()) or type(error).__name__
+    reason = getattr(error, 'strerror', None) or ' '.join(str(error).split())
     raise UserError(
-      f'{path} cannot be read ({reason}); make or download it again.'
+      f'{path} cannot be read ({reason or type(error).__name__}); make or '
+      'download it again.'
     ) from error
 
 

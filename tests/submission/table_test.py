@@ -144,6 +144,14 @@ class CheckTest(SubmissionTest):
   def test_no_row(self):
     self.assert_problems('img,rle_mask\n', ['there is no row'], None)
 
+  def test_a_car_of_empty_masks_and_no_other(self):
+    views = [f'{A.partition("_")[0]}_{view:02}.jpg' for view in range(1, 17)]
+    rows = [f'{view},\n' for view in views]
+    empty = ''.join([HEADER, *rows])
+    self.assert_problems(empty, ['all 16 masks are empty'])
+    self.assert_problems(''.join([HEADER, *rows[1:]]), [])
+    self.assert_problems(empty + f'{B},1 2\n', [])
+
   def test_rows_count_without_a_header(self):
     self.assert_problems(
       f'{A},1 2\n{B},x\n{A},\n',
