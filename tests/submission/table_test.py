@@ -150,7 +150,7 @@ class CheckTest(SubmissionTest):
     empty = ''.join([HEADER, *rows])
     self.assert_problems(empty, ['all 16 masks are empty'])
     self.assert_problems(''.join([HEADER, *rows[1:]]), [])
-    self.assert_problems(empty + f'{B},1 2\n', [])
+    self.assert_problems(empty + f'{"a" * 12}_01.jpg,1 2\n', [])
 
   def test_rows_count_without_a_header(self):
     self.assert_problems(
