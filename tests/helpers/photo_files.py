@@ -1,6 +1,7 @@
-"""Files of kinds that Pillow can't write: ICC profiles, TIFFs, garbled JPGs."""
+"""Files that photo tests need: named ones, profiles, TIFFs, garbled JPGs."""
 
 import io
+import os
 import re
 import struct
 
@@ -31,6 +32,14 @@ PROPHOTO = np.array([
 SPACES = {
   'adobe': (ADOBE, 563 / 256), 'p3': (P3, None), 'prophoto': (PROPHOTO, 1.8),
 }  # fmt: skip
+
+
+def add(folder, *names):
+  """Writes files that hold their own names."""
+  for name in names:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(os.fsencode(name))
 
 
 def srgb_curve(linear):

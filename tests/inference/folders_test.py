@@ -10,6 +10,7 @@ import chex
 
 from carvana_jax.inference import folders, left_out
 from carvana_jax.system.errors import UserError
+from tests.helpers import photo_files
 
 
 class SearchTest(chex.TestCase):
@@ -18,10 +19,7 @@ class SearchTest(chex.TestCase):
     self.root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
 
   def add(self, *names):
-    for name in names:
-      path = self.root / name
-      path.parent.mkdir(parents=True, exist_ok=True)
-      path.write_bytes(b'')
+    photo_files.add(self.root, *names)
 
   def link(self, name, target):
     (self.root / name).symlink_to(target)

@@ -99,10 +99,9 @@ class LeftOutTest(parameterized.TestCase):
     self.assertStartsWith(line, f'1 file is left out ({named}): ')
     self.assertIn(reason, line)
 
-  @parameterized.parameters(*CASES)
+  # Archives are read at any depth.
+  @parameterized.parameters(*(case for case in CASES if case[-1] != DEEP))
   def test_in_the_big_archive(self, file, named, reason):
-    if reason == DEEP:
-      self.skipTest('archives are read at any depth')
     name = f'{archives.COMPETITION}.zip'
     self.write({name: zipped(dict.fromkeys((PHOTO, MASK, file), b''))})
     (line,) = archives.find(self.root, unlabeled=True).left_out
