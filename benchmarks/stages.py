@@ -8,8 +8,8 @@ import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from carvana_jax.datasets import spec
-from carvana_jax.inference import decoding, finding, networks, photos, predictor
+from carvana_jax.datasets import decoding, spec
+from carvana_jax.inference import finding, networks, photos, predictor
 from carvana_jax.masks import from_logits
 from carvana_jax.submission import parts, rle
 

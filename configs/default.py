@@ -18,13 +18,33 @@ def get_config() -> ConfigDict:
   config.seed = 0  # of parameters, data order, augmentation and dropout
 
   config.data = data = ConfigDict()
-  data.dataset = 'carvana'  # carvana (the real photos) or studio (rendered)
-  data.size = '128x192'  # HEIGHTxWIDTH that the network sees
+  # carvana (the challenge's photos), studio (rendered ones) or folder (your own
+  # photos and masks).
+  data.dataset = 'carvana'
+  # HEIGHTxWIDTH that the network sees; '': suggested by the shape of the photos
+  # of a folder.
+  data.size = '128x192'
+  # How photos of another shape are brought to that size: stretch, or pad with
+  # their edges repeated.
+  data.fit = 'stretch'
   # HEIGHTxWIDTH of the final evaluation; '' is the data set's own full size:
-  # 1280x1918 for carvana, 256x384 for studio.
+  # 1280x1918 for carvana, 256x384 for studio, each photo's own for folder.
   data.full_size = ''
   data.data_dir = 'data'  # where prepared data sets are kept
-  data.manual_dir = ''  # folder of the Kaggle files; '': DATA_DIR/manual
+  # Folder of the Kaggle files, or of your own photos and masks; '':
+  # DATA_DIR/manual.
+  data.manual_dir = ''
+  # Of your own photos, which show the same object, as these go to one split: ''
+  # to guess it by names and folders, photo for none, folder for those of a
+  # folder, or a regular expression whose first group names the object.
+  data.groups = ''
+  # What follows a photo's name in that of its mask; '': found by itself.
+  data.mask_ending = ''
+  # Which values or colours of your masks are the object, such as 1,2 or
+  # #ff0000; needed where masks hold three or more.
+  data.object_values = ''
+  # Bring masks of another size, but the same shape, to that of their photos.
+  data.resize_masks = False
   # Cut photos to the car and add, as three more channels, how they differ from
   # the median over the car's views; needs several photos of a car.
   data.multiview = False
@@ -34,7 +54,8 @@ def get_config() -> ConfigDict:
   # The cars of these folds are for validation; fold 0 is the test split, and
   # all other folds are for training. `crossval` sets it.
   data.validation_folds = (1,)
-  data.unlabeled = False  # also prepare the challenge's test photos
+  # Also prepare photos without masks, such as the challenge's test photos.
+  data.unlabeled = False
   # Folder of NAME_probability.png, made by predict from the unlabeled photos;
   # those photos are trained on as well. '': none.
   data.pseudo_labels = ''
@@ -91,6 +112,12 @@ def get_config() -> ConfigDict:
   # dropout draws anew for each.
   train.accumulate = 1
   train.epochs = 20
+  # Folder of a run whose network is started from; '': start anew. What has the
+  # same name and shape is taken.
+  train.init_from = ''
+  train.init_rate = 1.0  # times the learning rate, for what was taken
+  # Layers that stay as they start, such as 'down*' or 'down0*,up0*'; '': none.
+  train.freeze = ''
   train.max_minutes = 0.0  # stop training after that time, 0: never
   train.loss = 'bce_dice'  # bce, dice, bce_dice or border_bce_dice
   train.average_decay = 0.98  # moving average of the variables, 0: none

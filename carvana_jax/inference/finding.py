@@ -18,7 +18,8 @@ import unicodedata
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 
-from carvana_jax.inference import decoding, folders, left_out, photos
+from carvana_jax.datasets import decoding
+from carvana_jax.inference import folders, left_out, photos
 from carvana_jax.system import files, names_in_messages, stamps, zip_archives
 from carvana_jax.system.errors import UserError
 

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 from typing import IO
 
-from carvana_jax.inference import decoding
+from carvana_jax.datasets import decoding
 from carvana_jax.system import names_in_messages, zip_archives
 
 FOLDER = 'folder; --recursive takes its photos'

@@ -16,7 +16,7 @@ from typing import IO, TypeVar
 import numpy as np
 
 from carvana_jax.datasets import spec
-from carvana_jax.inference.decoding import decode
+from carvana_jax.datasets.decoding import decode
 from carvana_jax.system import progress, stamps, zip_archives
 from carvana_jax.system.errors import UserError
 

@@ -19,8 +19,17 @@ _KINDS = {
 
 # Fields that the configs of old runs lack, with the values that held there.
 _ADDED = {
-  'data': {'validation_folds': (1,), 'coarse': ''},
+  'data': {
+    'validation_folds': (1,),
+    'coarse': '',
+    'fit': 'stretch',
+    'groups': '',
+    'mask_ending': '',
+    'object_values': '',
+    'resize_masks': False,
+  },
   'optimizer': {'warmup': 0.3},
+  'train': {'init_from': '', 'init_rate': 1.0, 'freeze': ''},
 }
 # The same of `config.model`, by its name.
 _ADDED_TO_MODEL = {'unet': {'conv_bias': True}}

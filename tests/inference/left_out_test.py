@@ -12,7 +12,8 @@ from unittest import mock
 from absl.testing import absltest
 from PIL import Image
 
-from carvana_jax.inference import decoding, finding, left_out, photos
+from carvana_jax.datasets import decoding
+from carvana_jax.inference import finding, left_out, photos
 from carvana_jax.system.errors import UserError
 
 

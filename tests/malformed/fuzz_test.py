@@ -20,8 +20,8 @@ from PIL import Image
 
 from carvana_jax import models
 from carvana_jax.configs import cnn256, default, vgg19_unet512
-from carvana_jax.datasets import spec
-from carvana_jax.datasets.carvana import archives, file_listing
+from carvana_jax.datasets import file_listing, spec
+from carvana_jax.datasets.carvana import archives
 from carvana_jax.evaluation import results
 from carvana_jax.inference import finding
 from carvana_jax.masks import composite

@@ -23,10 +23,11 @@ from collections.abc import Callable, Iterable, Iterator
 
 from etils import epath
 
-from carvana_jax.datasets import spec
-from carvana_jax.datasets.carvana import file_listing, left_out
-from carvana_jax.datasets.carvana.file_listing import File, Listing
-from carvana_jax.datasets.carvana.left_out import COMPETITION, LeftOut
+from carvana_jax.datasets import file_listing, spec, unused_files
+from carvana_jax.datasets.carvana import left_out
+from carvana_jax.datasets.carvana.left_out import COMPETITION
+from carvana_jax.datasets.file_listing import File, Listing
+from carvana_jax.datasets.unused_files import UnusedFile
 from carvana_jax.system import files
 from carvana_jax.system.errors import UserError
 
@@ -96,13 +97,13 @@ def find(manual_dir: epath.PathLike, unlabeled: bool) -> Source:
   photos = finder.group(PHOTOS, _PHOTO_NAME, left_out.photo)
   masks = finder.group(MASKS, _MASK_NAME, left_out.mask)
   if not photos or not masks:
-    lines = left_out.lines(finder.left_out)
+    lines = unused_files.lines(finder.left_out)
     raise _missing(folder, bool(photos), bool(masks), lines)
   test = {}
   if unlabeled:
     test = finder.group(TEST, _PHOTO_NAME, left_out.photo)
   metadata = finder.metadata()
-  lines = tuple(left_out.lines(finder.left_out))
+  lines = tuple(unused_files.lines(finder.left_out))
   return Source(photos, masks, test, metadata, lines)
 
 
@@ -149,7 +150,7 @@ class _Finder:
     Raises:
       UserError: that ZIP cannot be read, or is there twice.
     """
-    self.left_out: list[LeftOut] = []
+    self.left_out: list[UnusedFile] = []
     self._layers: list[list[File]] = []
     if folder.is_dir():
       self._add(file_listing.files_in_folder(folder, _GROUPS))
@@ -165,7 +166,7 @@ class _Finder:
     self,
     names: tuple[str, ...],
     pattern: re.Pattern[str],
-    wrong: Callable[[str, str], LeftOut],
+    wrong: Callable[[str, str], UnusedFile],
   ) -> dict[str, File]:
     """Returns the files of the first of the names that any layer has, by stem.
 
@@ -223,14 +224,14 @@ class _Finder:
     if len(depths) == 2 and depths[0] == depths[1]:
       raise _twice(*ordered[:2])
     instead = _instead(ordered[0].label) if ordered else ''
-    self.left_out += [LeftOut(str(file), instead) for file in ordered[1:]]
+    self.left_out += [UnusedFile(str(file), instead) for file in ordered[1:]]
     return ordered[:1]
 
   def _by_stem(
     self,
     files: Iterable[File],
     pattern: re.Pattern[str],
-    wrong: Callable[[str, str], LeftOut],
+    wrong: Callable[[str, str], UnusedFile],
   ) -> dict[str, File]:
     """Keys files by stem; leaves out those whose names have another pattern."""
     found = {}
@@ -257,10 +258,10 @@ class _Finder:
     for file in others:
       stem = _stem(file, pattern)
       if stem and stem not in found:
-        self.left_out.append(LeftOut(str(file), instead))
+        self.left_out.append(UnusedFile(str(file), instead))
 
 
-def _elsewhere(files: list[File]) -> Iterator[LeftOut]:
+def _elsewhere(files: list[File]) -> Iterator[UnusedFile]:
   """Yields what is neither in a group's folder nor known by its name."""
   counts = collections.Counter()
   for file in files:
@@ -272,7 +273,7 @@ def _elsewhere(files: list[File]) -> Iterator[LeftOut]:
       inside = len(file.path.parts) > 1
       counts[folder if inside else file.label, reason] += 1
   for (label, reason), count in counts.items():
-    yield LeftOut(label, reason, count)
+    yield UnusedFile(label, reason, count)
 
 
 def _owner(file: File) -> str | None:

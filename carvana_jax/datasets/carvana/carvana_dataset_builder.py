@@ -9,9 +9,9 @@ import tensorflow_datasets as tfds
 from etils import epath
 from ml_collections import ConfigDict
 
-from carvana_jax.datasets import images, spec
-from carvana_jax.datasets.carvana import archives, kaggle, known_files, verify
-from carvana_jax.datasets.carvana.file_listing import File
+from carvana_jax.datasets import images, known_files, spec
+from carvana_jax.datasets.carvana import archives, kaggle, verify
+from carvana_jax.datasets.file_listing import File
 from carvana_jax.system import threads
 from carvana_jax.system.errors import UserError
 
@@ -54,7 +54,14 @@ def preparation(
     kaggle.fetch_if_missing(manual_dir)
   source = archives.find(manual_dir, data_config.unlabeled)
   _say(source.left_out)
-  known = known_files.KnownFiles(root, manual_dir, source)
+  origin = known_files.Origin(
+    manual_dir,
+    (source.photos, source.masks, source.test),
+    archives.fingerprint(source),
+    # The same folder is prepared with and without its unlabeled photos.
+    'test' if source.test else '',
+  )
+  known = known_files.KnownFiles(root, 'carvana', origin)
   folder = root / known.folder
   if known.replaces and not folder.exists():
     _say((f'{manual_dir} has changed since {known.replaces} was made from it',))

@@ -1,20 +1,14 @@
 """What of a manual folder is of no use, and what its name or format must be."""
 
-import collections
 import pathlib
 import re
-from collections.abc import Iterable
-from typing import NamedTuple
 
 from carvana_jax.datasets import spec
-from carvana_jax.system import names_in_messages
+from carvana_jax.datasets.unused_files import UnusedFile
 
 COMPETITION = 'carvana-image-masking-challenge'
 
 # Reasons, each the end of a line that has named the files.
-DEEP = 'folders so deep are not looked into; move their files up'
-OUTSIDE = 'the path leads out of the archive; pack it again'
-NO_FILE = 'that is a link to nowhere, a pipe or a device'
 _PLACES = 'photos must be in train/ and masks in train_masks/'
 _OTHER = (
   'only train/, train_masks/, test/ and metadata.csv are used, or ZIPs of '
@@ -56,24 +50,7 @@ _RENAMED = re.compile(
 )
 
 
-class LeftOut(NamedTuple):
-  """A file or folder that is not used."""
-
-  file: str  # where it is, as `File` has it
-  reason: str
-  count: int = 1  # of files, in a folder
-  name: str = ''  # what it must be named, where that is known
-
-
-def lines(left_out: Iterable[LeftOut]) -> list[str]:
-  """Returns a line for each reason, with the number and some of its files."""
-  by_reason = collections.defaultdict(list)
-  for one in left_out:
-    by_reason[one.reason].append(one)
-  return [_line(reason, found) for reason, found in by_reason.items()]
-
-
-def photo(label: str, name: str) -> LeftOut:
+def photo(label: str, name: str) -> UnusedFile:
   """Says what is wrong with a file in a folder of photos.
 
   Args:
@@ -82,23 +59,23 @@ def photo(label: str, name: str) -> LeftOut:
   """
   name = name.lower()
   if reason := _why_no_image(name):
-    return LeftOut(label, reason)
+    return UnusedFile(label, reason)
   if pathlib.PurePath(name).stem.endswith('_mask'):
-    return LeftOut(label, _PLACES)
+    return UnusedFile(label, _PLACES)
   other = name.endswith(_IMAGES) and not name.endswith(_JPG)
   reason = _PHOTO_FORMAT if other else _PHOTO_NAME
-  return LeftOut(label, reason, name=_named(name, '.jpg'))
+  return UnusedFile(label, reason, name=_named(name, '.jpg'))
 
 
-def mask(label: str, name: str) -> LeftOut:
+def mask(label: str, name: str) -> UnusedFile:
   """Says what is wrong with a file in a folder of masks; see `photo`."""
   name = name.lower()
   if reason := _why_no_image(name):
-    return LeftOut(label, reason)
+    return UnusedFile(label, reason)
   other = name.endswith(_IMAGES) and not name.endswith(_MASKS)
   ending = '.gif' if name.endswith('.gif') else '.png'
   reason = _MASK_FORMAT if other else _MASK_NAME
-  return LeftOut(label, reason, name=_named(name, f'_mask{ending}'))
+  return UnusedFile(label, reason, name=_named(name, f'_mask{ending}'))
 
 
 def why_elsewhere(path: pathlib.PurePath) -> str | None:
@@ -142,14 +119,3 @@ def _named(name: str, ending: str) -> str:
   """Returns what a file must be named, if its name has a car and a view."""
   stem = pathlib.PurePath(name).stem.removesuffix('_mask')
   return f'{stem}{ending}' if spec.parse_photo(stem) else ''
-
-
-def _line(reason: str, found: list[LeftOut]) -> str:
-  count = sum(one.count for one in found)
-  files = names_in_messages.some(one.file for one in found)
-  verb = 'files are' if count > 1 else 'file is'
-  line = f'{count} {verb} left out ({files}): {reason}'
-  for file, _, _, name in sorted(found):
-    if name:
-      return f'{line}; {names_in_messages.printable(file)} should be {name}'
-  return line

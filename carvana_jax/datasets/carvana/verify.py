@@ -16,7 +16,7 @@ from PIL import Image, UnidentifiedImageError
 
 from carvana_jax.datasets import images, spec
 from carvana_jax.datasets.carvana.archives import Source
-from carvana_jax.datasets.carvana.file_listing import File
+from carvana_jax.datasets.file_listing import File
 from carvana_jax.system import progress, threads
 from carvana_jax.system.errors import UserError
 

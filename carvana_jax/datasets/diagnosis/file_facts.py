@@ -11,9 +11,9 @@ from PIL import Image, UnidentifiedImageError
 
 from carvana_jax.datasets import images
 from carvana_jax.datasets.carvana import verify
-from carvana_jax.datasets.carvana.file_listing import File
 from carvana_jax.datasets.diagnosis import mask_fit
 from carvana_jax.datasets.diagnosis.pairs import Pair
+from carvana_jax.datasets.file_listing import File
 from carvana_jax.system.errors import UserError
 
 THUMBNAIL = (24, 36)  # height, width

@@ -14,7 +14,7 @@ import tensorflow_datasets as tfds
 from carvana_jax.datasets import reading, spec
 from carvana_jax.datasets.carvana import archives
 from carvana_jax.datasets.carvana.carvana_dataset_builder import Builder
-from carvana_jax.datasets.carvana.file_listing import File
+from carvana_jax.datasets.file_listing import File
 from carvana_jax.system import files
 from carvana_jax.system.errors import UserError
 

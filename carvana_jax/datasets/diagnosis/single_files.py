@@ -5,13 +5,13 @@ from typing import NamedTuple
 
 from carvana_jax.datasets import spec
 from carvana_jax.datasets.carvana import verify
-from carvana_jax.datasets.carvana.file_listing import File
 from carvana_jax.datasets.diagnosis.file_facts import (
   Facts,
   MaskFacts,
   PhotoFacts,
 )
 from carvana_jax.datasets.diagnosis.pairs import Pair
+from carvana_jax.datasets.file_listing import File
 
 _EMPTY, _FULL = 0.001, 0.999  # of the picture
 

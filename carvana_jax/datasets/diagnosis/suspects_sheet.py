@@ -9,8 +9,8 @@ import numpy as np
 
 from carvana_jax.datasets import images
 from carvana_jax.datasets.carvana import verify
-from carvana_jax.datasets.carvana.file_listing import File
 from carvana_jax.datasets.diagnosis.pairs import Pair
+from carvana_jax.datasets.file_listing import File
 from carvana_jax.system import contact_sheet, threads
 
 MOST = 48  # cells

@@ -8,6 +8,7 @@ import zipfile
 
 from absl.testing import absltest, parameterized
 
+from carvana_jax.datasets import unused_files
 from carvana_jax.datasets.carvana import archives, left_out
 from carvana_jax.system.errors import UserError
 
@@ -138,7 +139,7 @@ class LeftOutTest(parameterized.TestCase):
 
   def test_a_folder_of_two_lines(self):
     wrong = left_out.photo(f'a\nb/{CAR}_02.png', f'{CAR}_02.png')
-    (line,) = left_out.lines([wrong])
+    (line,) = unused_files.lines([wrong])
     self.assertEndsWith(line, rf"; 'a\nb/{CAR}_02.png' should be {CAR}_02.jpg")
 
   @parameterized.parameters('imgs', 'train/imgs')

@@ -7,7 +7,7 @@ import chex
 import numpy as np
 from PIL import Image
 
-from carvana_jax.datasets.carvana import file_listing
+from carvana_jax.datasets import file_listing
 from carvana_jax.datasets.diagnosis import file_facts, pairs
 from tests.helpers import photo_files
 

@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 from absl.testing import absltest, parameterized
 
-from carvana_jax.datasets.carvana.file_listing import File
 from carvana_jax.datasets.diagnosis import mask_fit, misfits
 from carvana_jax.datasets.diagnosis.file_facts import Facts, MaskFacts
 from carvana_jax.datasets.diagnosis.pairs import Pair
+from carvana_jax.datasets.file_listing import File
 
 SIZE = (320, 480)
 SHAPES = ((3.4, 1.2, 2.1, 1.6), (4.5, 0.7, 1.2, 2.2), (3.9, 1.1, 1.6, 1.4))

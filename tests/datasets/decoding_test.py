@@ -11,8 +11,7 @@ import pillow_heif
 from absl.testing import parameterized
 from PIL import Image
 
-from carvana_jax.datasets import images
-from carvana_jax.inference import decoding
+from carvana_jax.datasets import decoding, images
 from tests.helpers import photo_files
 
 pillow_heif.register_heif_opener()  # which writes them, too

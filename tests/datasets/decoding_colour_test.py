@@ -8,11 +8,10 @@ import numpy as np
 from absl.testing import parameterized
 from PIL import Image
 
-from carvana_jax.datasets import images
-from carvana_jax.inference import decoding
+from carvana_jax.datasets import decoding, images
+from tests.datasets.decoding_test import encode, noise, turned
 from tests.helpers import photo_files
 from tests.helpers.photo_files import tiff
-from tests.inference.decoding_test import encode, noise, turned
 
 
 class ColourTest(parameterized.TestCase):

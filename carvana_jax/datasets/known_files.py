@@ -1,8 +1,8 @@
 """Which prepared data a manual folder's files belong to, by their content.
 
-DATA_DIR/carvana_files.json remembers the CRC-32 of unpacked files, as they are
-too many to be read whenever a command starts; those of ZIPs are in the ZIPs. A
-file whose stamp is as it was is taken for unchanged.
+DATA_DIR/NAME_files.json, with the name of the data set, remembers the CRC-32 of
+unpacked files, as they are too many to be read whenever a command starts; those
+of ZIPs are in the ZIPs. A file whose stamp is as it was is taken for unchanged.
 """
 
 import contextlib
@@ -11,16 +11,32 @@ import json
 import os
 import pathlib
 import zlib
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
-from carvana_jax.datasets.carvana import archives
-from carvana_jax.datasets.carvana.file_listing import File
+from carvana_jax.datasets.file_listing import File
 from carvana_jax.system import files, progress, stamps, threads
 from carvana_jax.system.errors import UserError
 
-_NAME = 'carvana_files.json'
 _KINDS = ('crcs', 'prepared', 'adopted')
+
+
+class Origin(NamedTuple):
+  """The files that a data set is made from.
+
+  Attributes:
+    manual_dir: the folder that they are in.
+    groups: files by names that tell them apart: photos, masks and others.
+    mark: 8 hexadecimal digits that follow from all that their contents don't
+      tell, such as their names.
+    part: what tells parts of the folder's files that are prepared each by
+      itself.
+  """
+
+  manual_dir: pathlib.Path
+  groups: Sequence[Mapping[str, File]]
+  mark: str
+  part: str = ''
 
 
 class KnownFiles:
@@ -32,23 +48,20 @@ class KnownFiles:
       the same, or nothing has been prepared from it.
   """
 
-  def __init__(
-    self, root: pathlib.Path, manual_dir: pathlib.Path, source: archives.Source
-  ):
+  def __init__(self, root: pathlib.Path, dataset: str, origin: Origin):
     """Compares the files with what is remembered.
 
     Args:
       root: the folder of all prepared data, which may not exist.
-      manual_dir: the folder of the files.
-      source: the files.
+      dataset: the name of the data set.
+      origin: the files.
     """
-    self._path = root / _NAME
+    self._path = root / f'{dataset}_files.json'
     self._text, self._notes = _read(self._path)
-    self._place = f'{os.path.realpath(manual_dir)}{os.sep}'
+    self._place = f'{os.path.realpath(origin.manual_dir)}{os.sep}'
     self._looked_at = set()
-    self.folder = self._folder(root, source)
-    # The same folder is prepared with and without its unlabeled photos.
-    self._key = f'{self._place}{"test" if source.test else ""}'
+    self.folder = self._folder(root, f'{dataset}-{origin.mark}', origin.groups)
+    self._key = f'{self._place}{origin.part}'
     before = self._notes['prepared'].get(self._key, self.folder)
     self.replaces = None if before == self.folder else before
 
@@ -68,24 +81,25 @@ class KnownFiles:
     with contextlib.suppress(OSError):  # the disk is full, or may only be read
       files.write(self._path, text)
 
-  def _folder(self, root: pathlib.Path, source: archives.Source) -> str:
-    old = f'carvana-{archives.fingerprint(source)}'
+  def _folder(
+    self, root: pathlib.Path, old: str, groups: Sequence[Mapping[str, File]]
+  ) -> str:
     is_old = (root / old).exists()
     adopted = self._notes['adopted']
     # Of a version that did not look at the content: taken for that of today,
     # which is read only where it can be noted.
     if is_old and old not in adopted and not os.access(root, os.W_OK):
       return old
-    content = self._digest(source)
+    content = self._digest(groups)
     new = f'{old}-{content}'
     if (root / new).exists() or not is_old:
       return new
     return old if adopted.setdefault(old, content) == content else new
 
-  def _digest(self, source: archives.Source) -> str:
+  def _digest(self, groups: Sequence[Mapping[str, File]]) -> str:
     """Returns 8 hexadecimal digits that follow from all contents."""
     digest = hashlib.sha256()
-    for group in (source.photos, source.masks, source.test):
+    for group in groups:
       stems = sorted(group)
       crcs = self._crcs([group[stem] for stem in stems])
       digest.update(json.dumps([stems, crcs]).encode())

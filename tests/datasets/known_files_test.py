@@ -11,13 +11,8 @@ from unittest import mock
 from absl.testing import absltest, parameterized
 
 from carvana_jax.configs import debug
-from carvana_jax.datasets import prepare
-from carvana_jax.datasets.carvana import (
-  archives,
-  carvana_dataset_builder,
-  file_listing,
-  known_files,
-)
+from carvana_jax.datasets import file_listing, known_files, prepare
+from carvana_jax.datasets.carvana import archives, carvana_dataset_builder
 from carvana_jax.system import stamps
 from tests.datasets.carvana_test import (
   TINY,
@@ -47,7 +42,12 @@ class KnownFilesTest(parameterized.TestCase):
     """What is known after data have been prepared."""
     manual = manual or self.manual
     found = archives.find(manual, unlabeled=True)
-    known = known_files.KnownFiles(self.data, manual, found)
+    origin = known_files.Origin(
+      manual,
+      (found.photos, found.masks, found.test),
+      archives.fingerprint(found),
+    )
+    known = known_files.KnownFiles(self.data, 'carvana', origin)
     known.remember()
     return known
 

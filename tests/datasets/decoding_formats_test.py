@@ -12,11 +12,11 @@ import numpy as np
 from absl.testing import parameterized
 from PIL import Image
 
-from carvana_jax.inference import decoding
+from carvana_jax.datasets import decoding
 from carvana_jax.system import image_libraries
+from tests.datasets.decoding_test import STORED, encode, noise, turned
 from tests.helpers import photo_files
 from tests.helpers.photo_files import tiff
-from tests.inference.decoding_test import STORED, encode, noise, turned
 
 
 class FormatsTest(parameterized.TestCase):

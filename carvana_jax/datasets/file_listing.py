@@ -18,8 +18,8 @@ from typing import IO, NamedTuple
 
 from etils import epath
 
-from carvana_jax.datasets.carvana import left_out
-from carvana_jax.datasets.carvana.left_out import LeftOut
+from carvana_jax.datasets import unused_files
+from carvana_jax.datasets.unused_files import UnusedFile
 from carvana_jax.system import zip_archives
 from carvana_jax.system.errors import UserError
 
@@ -85,7 +85,7 @@ class Listing(NamedTuple):
   """The files of a folder or archive, and what in it is not looked at."""
 
   files: list[File]
-  left_out: list[LeftOut]
+  left_out: list[UnusedFile]
 
 
 def files_in_folder(
@@ -118,13 +118,13 @@ def files_in_folder(
         found.files.extend(deeper.files)
         found.left_out.extend(deeper.left_out)
       elif count := _count(path):
-        found.left_out.append(LeftOut(f'{label}/', left_out.DEEP, count))
+        found.left_out.append(UnusedFile(f'{label}/', unused_files.DEEP, count))
     elif path.exists() and _is_regular(path):
       opener = functools.partial(path.open, 'rb')
       size = path.stat().length
       found.files.append(File(label, _inner(label), size, opener, place=path))
     else:
-      found.left_out.append(LeftOut(label, left_out.NO_FILE))
+      found.left_out.append(UnusedFile(label, unused_files.NO_FILE))
   return found
 
 
@@ -161,7 +161,7 @@ def files_in_archive(archive: File) -> Listing:
     if not path.name or _is_folder(info) or zip_archives.is_litter(path.parts):
       continue
     if '..' in path.parts:
-      found.left_out.append(LeftOut(label, left_out.OUTSIDE))
+      found.left_out.append(UnusedFile(label, unused_files.OUTSIDE))
       continue
     opener = functools.partial(opened.open, info)
     locked = zip_archives.locked(info)

@@ -1,0 +1,1 @@
+"""Users' own photos and masks, in any layout, as a TFDS data set."""
