@@ -168,12 +168,13 @@ def _layers(config, workdir):
   try:
     model = models.build(config.model)
     shape = prepare.input_shape(config.data)
+    freeze = config.train.freeze
   except (AttributeError, TypeError) as error:
     raise UserError(
       f'{workdir / "config.json"} does not tell the network ({error}); remove '
       'it, and start the run again with its config.'
     ) from error
-  layers = layer_table.layers(model, shape)
+  layers = layer_table.layers(model, shape, freeze)
   drawn = diagram.draw(layers, config.model.name, models.skips(model))
   text = f'{layer_table.table(layers)}\n{layer_table.totals(layers)}'
   return page.drawing(plots.svg(drawn)) + page.preformatted(text)

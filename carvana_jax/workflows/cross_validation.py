@@ -24,8 +24,10 @@ from carvana_jax.system.errors import UserError
 from carvana_jax.training import (
   check_config,
   crossval_folder,
+  initial_network,
   loop,
   run_folder,
+  saved_steps,
   trained_run,
 )
 from carvana_jax.workflows import ensemble_scores, out_of_fold
@@ -61,12 +63,18 @@ def prepare_stage(
       f'{folder} holds a run of its own; choose another --workdir.'
     )
   folders = crossval_folder.run_folders(folder, count)
-  present = folds.folds_with_cars(prepare.for_network(config.data))
+  begun = any(map(saved_steps.exists, folders))
+  source = initial_network.load(config, begun)
+  builder = prepare.for_network(config.data)
+  present = folds.folds_with_cars(builder)
   configs = []
   for group, place in zip(group_folds(count, present), folders, strict=True):
     own = config.copy_and_resolve_references()
     own.data.validation_folds = group
     run_folder.refuse_other_config(own, place)
+    if source:
+      identity = prepare.identity(config.data, builder)
+      initial_network.refuse_seen(source, own, identity)
     configs.append(own)
   return configs
 
