@@ -61,7 +61,7 @@ _HEIC_BRANDS = {
 }  # fmt: skip
 
 # What Pillow raises for damaged files; of libheif's errors it makes others.
-_DAMAGED = (
+DAMAGED = (
   OSError, EOFError, ValueError, SyntaxError, RuntimeError, struct.error,
   cv2.error,
 )  # fmt: skip
@@ -109,7 +109,7 @@ def decode(
       message, such as 'is damaged', is to be put after the photo's name.
   """
   image = _open(data)
-  orientation = _orientation(image)
+  orientation = turned_by(image)
   try:
     if image.format in ('JPEG', 'MPO'):  # MPO: more photos behind the first
       pixels, complaint = images.decode_jpeg(data)
@@ -117,8 +117,39 @@ def decode(
         complain(complaint)
     else:
       pixels = _stored(image, data)
-  except _DAMAGED as error:
+  except DAMAGED as error:
     raise ValueError('is damaged') from error
+  return upright(pixels, orientation)
+
+
+def orientation_of(data: bytes) -> int:
+  """Tells how a photo is stored.
+
+  Args:
+    data: the file's bytes.
+
+  Returns:
+    1 to 8, Exif's orientation: 1 if the photo is stored upright.
+
+  Raises:
+    ValueError: as `decode`.
+  """
+  return stored_as(_open(data))
+
+
+def stored_as(image: Image.Image) -> int:
+  """Returns 1 to 8, Exif's orientation of an image that is not yet decoded."""
+  try:
+    # Of the header: a PNG's own `getexif` decodes all of it to look for more
+    # behind the pixels.
+    orientation = Image.Image.getexif(image).get(_ORIENTATION)
+  except DAMAGED:  # of Exif, not of the photo: viewers show it, too
+    return 1
+  return orientation if orientation in _UPRIGHT else 1
+
+
+def upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
+  """Returns decoded pixels as Exif's orientation, 1 to 8, has them shown."""
   return _UPRIGHT[orientation](pixels) if orientation in _UPRIGHT else pixels
 
 
@@ -161,7 +192,7 @@ def _open_stream(stream: IO[bytes]) -> Image.Image:
     raise ValueError(reason) from error
   except images.TooLargeError:
     raise
-  except _DAMAGED as error:
+  except DAMAGED as error:
     raise ValueError('is damaged') from error
   _refuse_unusual(image)
   return image
@@ -217,15 +248,10 @@ def _register_heic() -> None:
   pillow_heif.register_heif_opener()
 
 
-def _orientation(image: Image.Image) -> int | None:
-  if image.format == 'TIFF':  # which its decoders turn themselves
-    return None
-  try:
-    # Of the header: a PNG's own `getexif` decodes all of it to look for more
-    # behind the pixels.
-    return Image.Image.getexif(image).get(_ORIENTATION)
-  except _DAMAGED:  # of Exif, not of the photo: viewers show it, too
-    return None
+def turned_by(image: Image.Image) -> int:
+  """Returns by which orientation decoded pixels are still to be turned."""
+  # TIFF's decoders turn them themselves.
+  return 1 if image.format == 'TIFF' else stored_as(image)
 
 
 def _stored(image: Image.Image, data: bytes) -> np.ndarray:
