@@ -10,6 +10,7 @@ import importlib.util
 import io
 import struct
 from collections.abc import Callable
+from typing import IO
 
 import cv2
 import numpy as np
@@ -78,6 +79,7 @@ _UPRIGHT = {
   7: lambda pixels: cv2.flip(cv2.transpose(pixels), -1),
   8: lambda pixels: cv2.rotate(pixels, cv2.ROTATE_90_COUNTERCLOCKWISE),
 }
+_LYING = range(5, 9)  # height and width change places
 
 _PNG_BITS, _PNG_COLOURS = 24, 25  # where a PNG tells bits and kind of samples
 _GREY_AND_OPACITY = 4  # such a kind
@@ -152,12 +154,35 @@ def upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
   return _UPRIGHT[orientation](pixels) if orientation in _UPRIGHT else pixels
 
 
+def size_of(stream: IO[bytes]) -> tuple[int, int]:
+  """Reads the size of a photo from its header.
+
+  Args:
+    stream: the file.
+
+  Returns:
+    (H, W) of what `decode` returns.
+
+  Raises:
+    ValueError: as `decode`, where the header tells.
+  """
+  image = _open_stream(stream)
+  width, height = image.size
+  is_lying = turned_by(image) in _LYING
+  return (width, height) if is_lying else (height, width)
+
+
 def _open(data: bytes) -> Image.Image:
-  kind = kind_of(data)
+  return _open_stream(io.BytesIO(data))
+
+
+def _open_stream(stream: IO[bytes]) -> Image.Image:
+  kind = kind_of(stream.read(HEAD))
+  stream.seek(0)
   if kind == 'HEIF':
     _register_heic()
   try:
-    image = images.opened(io.BytesIO(data), [kind] if kind else [])
+    image = images.opened(stream, [kind] if kind else [])
   except UnidentifiedImageError as error:
     if kind == 'TIFF':
       reason = 'is damaged, or a TIFF of a rare kind (8 bits a colour are safe)'

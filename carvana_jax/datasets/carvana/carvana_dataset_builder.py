@@ -79,7 +79,7 @@ def _say(lines: tuple[str, ...]) -> None:
     print(line, flush=True)
 
 
-class Builder(tfds.core.GeneratorBasedBuilder):
+class Builder(spec.SizedBuilder):
   """Packages the photos of a manual folder; see `archives.py` for its forms.
 
   A builder config names the size, `HEIGHTxWIDTH`. At the original size photos
@@ -139,9 +139,12 @@ class Builder(tfds.core.GeneratorBasedBuilder):
       self._source = None  # it holds archives open
 
   def _info(self) -> tfds.core.DatasetInfo:
+    size = self.builder_config.name
     return self.dataset_info_from_configs(
       description=_DESCRIPTION,
-      features=spec.features(self.builder_config.name),
+      features=spec.features(
+        size, 'jpeg' if size == spec.ORIGINAL_SIZE else 'png'
+      ),
       homepage=archives.HOMEPAGE,
       citation=_CITATION,
     )
