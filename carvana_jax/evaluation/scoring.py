@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from ml_collections import ConfigDict
 
-from carvana_jax.datasets import folds, images, reading, spec
+from carvana_jax.datasets import folds, images, reading
 from carvana_jax.datasets.multiview import cropping
 from carvana_jax.evaluation import car_groups
 from carvana_jax.inference import predictor
@@ -158,13 +158,12 @@ def _score(truth, prediction, config, tuned):
   box = given.box
   if box is None:
     box = np.array([0, 0, *truth.mask.shape])
-  network_size = spec.parse_size(config.data.size)
   pair = border.mask_pair(predicted, truth.mask)
-  image = table.ScoredImage(predicted, truth.mask, pair, network_size, box)
+  image = table.ScoredImage(predicted, truth.mask, pair, given.shown, box)
   errors = error_bands.by_distance(pair)
   row = {
     **truth.label,
-    'colour': _colour(truth, given.image, box),
+    'colour': _colour(truth, given, box),
     **table.scores(image),
     'wrong_far': error_bands.count_far(errors),
     'body': car_groups.body_of(
@@ -183,7 +182,7 @@ def dice_of(predicted: np.ndarray, actual: np.ndarray) -> float:
   return overlap.mask_scores(predicted, actual)['dice']
 
 
-def _colour(truth, image, box):
+def _colour(truth, given, box):
   full = images.mask_pixels(truth.mask)
-  mask = cropping.cut(full, box, *image.shape[:2])
-  return car_groups.colour_of(image[..., :3], mask)
+  mask = cropping.cut(full, box, *given.shown)
+  return car_groups.colour_of(given.cut(given.image)[..., :3], mask)

@@ -15,7 +15,7 @@ import jax
 import numpy as np
 from flax import linen as nn
 
-from carvana_jax.datasets import images, spec
+from carvana_jax.datasets import fitting, spec
 from carvana_jax.datasets.multiview import cropping
 from carvana_jax.inference.prediction import Given, Input, Prediction
 from carvana_jax.inference.tiles import TiledPhoto
@@ -39,9 +39,10 @@ def inputs(
   Args:
     cars: the photos of one car after the other, in any form.
     load: returns a photo's pixels, uint8 [H, W, 3], or raises a `UserError`.
-    data_configs: `config.data` of each network: its size, and whether it is
-      given differences between the views of a car. If one is, a whole car at a
-      time is held in memory, else a few photos.
+    data_configs: `config.data` of each network: its size, how photos are
+      brought to it, and whether it is given differences between the views of a
+      car. If one is, a whole car at a time is held in memory, else a few
+      photos.
     failed: called with each photo that could not be loaded and its error; the
       photo is left out. None: the error is raised.
     keep_photos: whether the photos' own pixels are wanted, too.
@@ -100,11 +101,16 @@ def _size_text(shape):
 
 
 def _reduce(pixels, data_configs, keep):
-  """Reduces a photo to every network's size, once for equal sizes."""
-  sizes = [spec.parse_size(config.size) for config in data_configs]
-  small = {size: Input(images.reduce(pixels, *size), None) for size in sizes}
-  chosen = tuple(small[size] for size in sizes)
+  """Brings a photo to every network's size, once for equal sizes."""
+  ways = [(spec.parse_size(x.size), x.fit) for x in data_configs]
+  small = {way: _fit(pixels, *way) for way in ways}
+  chosen = tuple(small[way] for way in ways)
   return Given(chosen, pixels.shape[:2], pixels if keep else None)
+
+
+def _fit(pixels, size, fit):
+  part = fitting.place(pixels.shape[:2], size, fit)
+  return Input(fitting.reduce(pixels, size, part), None, part)
 
 
 def _compare_views(photos, data_configs, keep):
