@@ -25,7 +25,7 @@ if __name__ == '__main__':
 import pathlib
 
 from carvana_jax import models
-from carvana_jax.datasets import prepare
+from carvana_jax.datasets import network_size, prepare
 from carvana_jax.models import layer_table
 from carvana_jax.system import config_fields, files
 
@@ -41,6 +41,7 @@ def main() -> None:
 
     diagram.check_file(picture)
   config_fields.check_fields(config)
+  network_size.settle(config.data)
   shape = prepare.input_shape(config.data)
   model = models.build(config.model)
   found = layer_table.layers(model, shape)

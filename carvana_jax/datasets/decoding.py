@@ -10,6 +10,7 @@ import importlib.util
 import io
 import struct
 from collections.abc import Callable
+from typing import IO
 
 import cv2
 import numpy as np
@@ -60,7 +61,7 @@ _HEIC_BRANDS = {
 }  # fmt: skip
 
 # What Pillow raises for damaged files; of libheif's errors it makes others.
-_DAMAGED = (
+DAMAGED = (
   OSError, EOFError, ValueError, SyntaxError, RuntimeError, struct.error,
   cv2.error,
 )  # fmt: skip
@@ -77,6 +78,7 @@ _UPRIGHT = {
   7: lambda pixels: cv2.flip(cv2.transpose(pixels), -1),
   8: lambda pixels: cv2.rotate(pixels, cv2.ROTATE_90_COUNTERCLOCKWISE),
 }
+_LYING = range(5, 9)  # height and width change places
 
 _PNG_BITS, _PNG_COLOURS = 24, 25  # where a PNG tells bits and kind of samples
 _GREY_AND_OPACITY = 4  # such a kind
@@ -107,7 +109,7 @@ def decode(
       message, such as 'is damaged', is to be put after the photo's name.
   """
   image = _open(data)
-  orientation = _orientation(image)
+  orientation = turned_by(image)
   try:
     if image.format in ('JPEG', 'MPO'):  # MPO: more photos behind the first
       pixels, complaint = images.decode_jpeg(data)
@@ -115,17 +117,71 @@ def decode(
         complain(complaint)
     else:
       pixels = _stored(image, data)
-  except _DAMAGED as error:
+  except DAMAGED as error:
     raise ValueError('is damaged') from error
+  return upright(pixels, orientation)
+
+
+def orientation_of(data: bytes) -> int:
+  """Tells how a photo is stored.
+
+  Args:
+    data: the file's bytes.
+
+  Returns:
+    1 to 8, Exif's orientation: 1 if the photo is stored upright.
+
+  Raises:
+    ValueError: as `decode`.
+  """
+  return stored_as(_open(data))
+
+
+def stored_as(image: Image.Image) -> int:
+  """Returns 1 to 8, Exif's orientation of an image that is not yet decoded."""
+  try:
+    # Of the header: a PNG's own `getexif` decodes all of it to look for more
+    # behind the pixels.
+    orientation = Image.Image.getexif(image).get(_ORIENTATION)
+  except DAMAGED:  # of Exif, not of the photo: viewers show it, too
+    return 1
+  return orientation if orientation in _UPRIGHT else 1
+
+
+def upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
+  """Returns decoded pixels as Exif's orientation, 1 to 8, has them shown."""
   return _UPRIGHT[orientation](pixels) if orientation in _UPRIGHT else pixels
 
 
+def size_of(stream: IO[bytes]) -> tuple[int, int]:
+  """Reads the size of a photo from its header.
+
+  Args:
+    stream: the file.
+
+  Returns:
+    (H, W) of what `decode` returns.
+
+  Raises:
+    ValueError: as `decode`, where the header tells.
+  """
+  image = _open_stream(stream)
+  width, height = image.size
+  is_lying = _orientation(image) in _LYING
+  return (width, height) if is_lying else (height, width)
+
+
 def _open(data: bytes) -> Image.Image:
-  kind = kind_of(data)
+  return _open_stream(io.BytesIO(data))
+
+
+def _open_stream(stream: IO[bytes]) -> Image.Image:
+  kind = kind_of(stream.read(HEAD))
+  stream.seek(0)
   if kind == 'HEIF':
     _register_heic()
   try:
-    image = images.opened(io.BytesIO(data), [kind] if kind else [])
+    image = images.opened(stream, [kind] if kind else [])
   except UnidentifiedImageError as error:
     if kind == 'TIFF':
       reason = 'is damaged, or a TIFF of a rare kind (8 bits a colour are safe)'
@@ -136,7 +192,7 @@ def _open(data: bytes) -> Image.Image:
     raise ValueError(reason) from error
   except images.TooLargeError:
     raise
-  except _DAMAGED as error:
+  except DAMAGED as error:
     raise ValueError('is damaged') from error
   _refuse_unusual(image)
   return image
@@ -192,15 +248,10 @@ def _register_heic() -> None:
   pillow_heif.register_heif_opener()
 
 
-def _orientation(image: Image.Image) -> int | None:
-  if image.format == 'TIFF':  # which its decoders turn themselves
-    return None
-  try:
-    # Of the header: a PNG's own `getexif` decodes all of it to look for more
-    # behind the pixels.
-    return Image.Image.getexif(image).get(_ORIENTATION)
-  except _DAMAGED:  # of Exif, not of the photo: viewers show it, too
-    return None
+def turned_by(image: Image.Image) -> int:
+  """Returns by which orientation decoded pixels are still to be turned."""
+  # TIFF's decoders turn them themselves.
+  return 1 if image.format == 'TIFF' else stored_as(image)
 
 
 def _stored(image: Image.Image, data: bytes) -> np.ndarray:

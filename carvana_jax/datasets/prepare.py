@@ -18,7 +18,7 @@ import tensorflow_datasets as tfds
 from carvana_jax.datasets import pseudo_labels, reading, spec
 from carvana_jax.datasets.borders import borders_dataset_builder
 from carvana_jax.datasets.multiview import multiview_dataset_builder
-from carvana_jax.datasets.names import FULL_SIZES, PROBABILITY_ENDING
+from carvana_jax.datasets.names import FULL_SIZES, OWN_SIZE, PROBABILITY_ENDING
 from carvana_jax.system import files
 from carvana_jax.system.errors import UserError
 
@@ -28,6 +28,7 @@ from carvana_jax.system.errors import UserError
 _MODULES = {
   'carvana': 'carvana_jax.datasets.carvana.carvana_dataset_builder',
   'studio': 'carvana_jax.datasets.studio.studio_dataset_builder',
+  'folder': 'carvana_jax.datasets.folder.folder_dataset_builder',
 }
 
 # These files can be read at any position, so a run that goes on in the middle
@@ -56,7 +57,7 @@ def input_shape(data_config) -> tuple[int, int, int]:
 
 
 def full_size(data_config) -> str:
-  """Returns the size of the final evaluation, HEIGHTxWIDTH.
+  """Returns the size of the final evaluation, HEIGHTxWIDTH or `OWN_SIZE`.
 
   Args:
     data_config: `config.data`.
@@ -68,38 +69,11 @@ def full_size(data_config) -> str:
   return data_config.full_size or FULL_SIZES[data_config.dataset]
 
 
-def refuse_unknown_sizes(data_config) -> None:
-  """Raises a `UserError` where the data do not come in the config's sizes.
-
-  Args:
-    data_config: `config.data`.
-
-  Raises:
-    UserError: the data set or one of the sizes is unknown.
-  """
-  single = network_class = _module(data_config).Builder
-  if data_config.multiview:
-    network_class = multiview_dataset_builder.Builder
-  elif data_config.coarse:
-    network_class = borders_dataset_builder.Builder
-  _refuse_unknown_size(data_config.dataset, network_class, data_config.size)
-  _refuse_unknown_size(data_config.dataset, single, full_size(data_config))
-
-
 def _refuse_unknown_name(data_config):
   if data_config.dataset not in FULL_SIZES:
     raise UserError(
       f'config.data.dataset={data_config.dataset!r} is unknown; '
       f'choose from {", ".join(FULL_SIZES)}.'
-    )
-
-
-def _refuse_unknown_size(name, builder_class, size):
-  spec.parse_size(size)
-  sizes = builder_class.builder_configs
-  if size not in sizes:
-    raise UserError(
-      f'{name} has no size {size!r}; choose from {", ".join(sizes)}.'
     )
 
 
@@ -136,19 +110,25 @@ def dataset(data_config, size: str) -> tfds.core.DatasetBuilder:
 
   Args:
     data_config: `config.data`.
-    size: the builder config, HEIGHTxWIDTH.
+    size: HEIGHTxWIDTH, or `OWN_SIZE` where that is the full size.
 
   Returns:
     A builder whose examples can be read in any order (`as_data_source`).
 
   Raises:
-    UserError: the data set or the size is unknown, or files are missing or
-      damaged: those that it is made from, or those that were prepared earlier.
+    UserError: the data set is unknown, the size is none, or files are missing
+      or damaged: those that it is made from, or those that were prepared
+      earlier.
   """
   module = _module(data_config)
-  _refuse_unknown_size(data_config.dataset, module.Builder, size)
+  name = size
+  if size != FULL_SIZES[data_config.dataset]:
+    spec.parse_size(size)
   found = module.preparation(data_config, _root(data_config))
-  create = functools.partial(module.Builder, config=size, **found.options)
+  if found.fit != 'stretch' and size != OWN_SIZE:
+    name = f'{size}-{found.fit}'
+  config = spec.builder_config(module.Builder, name)
+  create = functools.partial(module.Builder, config=config, **found.options)
   builder = _prepare(data_config, found.folder, create, found.download_config)
   found.remember()
   return builder
@@ -158,7 +138,11 @@ def _multiview(data_config):
   """Returns the data set of crops and differences, made from the full size."""
   source = for_scoring(data_config)
   create = functools.partial(
-    multiview_dataset_builder.Builder, source=source, config=data_config.size
+    multiview_dataset_builder.Builder,
+    source=source,
+    config=spec.builder_config(
+      multiview_dataset_builder.Builder, data_config.size
+    ),
   )
   # Within its source, on whose size and version the crops depend.
   return _prepare(data_config, source.data_path, create)
@@ -174,7 +158,9 @@ def _borders(data_config):
     borders_dataset_builder.Builder,
     source=source,
     probabilities=probabilities,
-    config=data_config.size,
+    config=spec.builder_config(
+      borders_dataset_builder.Builder, data_config.size
+    ),
   )
   return _prepare(data_config, folder, create)
 

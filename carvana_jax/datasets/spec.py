@@ -1,5 +1,6 @@
 """What all builders agree on: names, sizes, features, folds and splits."""
 
+import dataclasses
 import hashlib
 import pathlib
 import re
@@ -9,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow_datasets as tfds
 
-from carvana_jax.datasets.names import ORIGINAL_SIZE
+from carvana_jax.datasets.names import ORIGINAL_SIZE, OWN_SIZE
 from carvana_jax.system.errors import UserError
 
 VIEWS = 16  # photos of one turn of the turntable, 22.5 degrees apart
@@ -17,6 +18,7 @@ FOLDS = 10
 TEST_FOLD = 0
 VALIDATION_FOLD = 1
 
+# The sizes that TFDS lists; any other can be prepared as well.
 SIZES = (
   '128x128',
   '128x192',
@@ -57,12 +59,14 @@ class Preparation(NamedTuple):
     download_config: says where the source's files are; None where the builder
       needs none.
     remember: called once the files are prepared.
+    fit: how photos of another shape are brought to a size, see `fitting`.
   """
 
   folder: pathlib.Path
   options: dict[str, Any]
   download_config: tfds.download.DownloadConfig | None
   remember: Callable[[], None] = lambda: None
+  fit: str = 'stretch'
 
 
 def parse_size(size: str) -> tuple[int, int]:
@@ -77,6 +81,24 @@ def parse_size(size: str) -> tuple[int, int]:
       f'size {size!r} is not HEIGHTxWIDTH; use for example 128x192.'
     )
   return int(match[1]), int(match[2])
+
+
+def builder_config(
+  builder_class: type[tfds.core.DatasetBuilder], name: str
+) -> str | tfds.core.BuilderConfig:
+  """Returns what a builder is to be given as its config.
+
+  Args:
+    builder_class: the builder's class, whose configs differ in nothing but the
+      size.
+    name: of the config: a size, and what else the builder has there.
+  """
+  listed = builder_class.BUILDER_CONFIGS
+  if any(config.name == name for config in listed):
+    return name
+  return dataclasses.replace(
+    listed[0], name=name, description=f'Images of {name} pixels.'
+  )
 
 
 def parse_photo(stem: str) -> PhotoName | None:
@@ -108,19 +130,21 @@ def split_of(car_id: str) -> str:
   return names.get(fold_of(car_id), 'train')
 
 
-def features(size: str) -> tfds.features.FeaturesDict:
+def features(size: str, photo_kind: str | None = 'png') -> tfds.features.FeaturesDict:
   """Returns the features of one photo, for a builder config of a size.
 
-  The original size keeps the photo's own JPG bytes; smaller ones are PNG, so
-  nothing is lost twice. `mask` is 0..255: the share of the pixel that is car,
+  Where photos do not keep their own bytes, they are PNG, so that nothing is lost
+  twice. `mask` is 0..255: the share of the pixel that is car,
   where it was reduced. In the split `unlabeled` it is all zero.
 
   Args:
-    size: HEIGHTxWIDTH of the pictures.
+    size: HEIGHTxWIDTH of the pictures; `names.OWN_SIZE` where each has its own.
+    photo_kind: png, jpeg, or None where photos are of both.
   """
-  height, width = parse_size(size)
-  kind = 'jpeg' if size == ORIGINAL_SIZE else 'png'
-  photo = tfds.features.Image(shape=(height, width, 3), encoding_format=kind)
+  height, width = (None, None) if size == OWN_SIZE else parse_size(size)
+  photo = tfds.features.Image(
+    shape=(height, width, 3), encoding_format=photo_kind
+  )
   mask = tfds.features.Image(shape=(height, width, 1), encoding_format='png')
   return tfds.features.FeaturesDict(
     {

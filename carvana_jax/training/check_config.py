@@ -7,7 +7,7 @@ import jax
 from ml_collections import ConfigDict
 
 from carvana_jax import models
-from carvana_jax.datasets import prepare, spec
+from carvana_jax.datasets import fitting, network_size, prepare, spec
 from carvana_jax.system import config_fields
 from carvana_jax.system.errors import UserError
 from carvana_jax.training import (
@@ -22,15 +22,26 @@ from carvana_jax.training import (
 
 _LARGEST_BATCH = 2**16  # more images than the challenge has to train on
 
+# Fields that say where files are or how they are read, and which data sets
+# have a use for them.
+_SOURCES = {
+  'manual_dir': ('carvana', 'folder'),
+  'kaggle': ('carvana',),
+  'groups': ('folder',),
+  'mask_ending': ('folder',),
+  'object_values': ('folder',),
+  'resize_masks': ('folder',),
+}
+
 # Where `RANGES` has, beside the code that uses a field, {field: (words, test)}.
 _MODULES = (steps, stopping, validation, optimizer, augment)
 
 
 def check(config: ConfigDict) -> None:
-  """Refuses a config that can't be run.
+  """Refuses a config that can't be run, and settles what it leaves open.
 
   Args:
-    config: as in configs/default.py.
+    config: as in configs/default.py; its `data.size` is set if it is empty.
 
   Raises:
     UserError: a field has a value that it can't have, or that does not go with
@@ -53,7 +64,9 @@ def check(config: ConfigDict) -> None:
   optimizer.make_optimizer(config.optimizer, total_steps=100)
   _check_folds(config.data.validation_folds)
   _check_pseudo_labels(config.data)
-  _check_sizes(config)
+  _check_fit(config.data)
+  network_size.settle(config.data)
+  network_size.refuse_unfit(config.data)
   _check_channels(config)
   _check_batches(config)
 
@@ -81,14 +94,14 @@ def refuse_unused_source(
   Raises:
     UserError: there are such files, and none of the folders has a checkpoint.
   """
-  if config.data.dataset == 'carvana' or any(map(saved_steps.exists, workdirs)):
+  if any(map(saved_steps.exists, workdirs)):
     return
-  for field in ('manual_dir', 'kaggle'):
-    if config.data[field]:
+  for field, datasets in _SOURCES.items():
+    if config.data[field] and config.data.dataset not in datasets:
       raise UserError(
         f'config.data.{field}={config.data[field]} is of no use with '
         f'config.data.dataset={config.data.dataset}; set '
-        'config.data.dataset=carvana or leave it out.'
+        f'config.data.dataset={" or ".join(datasets)}, or leave it out.'
       )
 
 
@@ -124,6 +137,26 @@ def _check_coarse(data_config):
     )
 
 
+def _check_fit(data_config):
+  fit, dataset = data_config.fit, data_config.dataset
+  if fit not in fitting.FITS:
+    raise UserError(
+      f'config.data.fit={fit} must be one of {", ".join(fitting.FITS)}.'
+    )
+  if fit == 'stretch':
+    return
+  if data_config.multiview:
+    raise UserError(
+      f'config.data.fit={fit} is of no use with config.data.multiview=True, '
+      'which crops photos; set config.data.fit=stretch.'
+    )
+  if dataset != 'folder':
+    raise UserError(
+      f'config.data.fit={fit} is of no use with config.data.dataset={dataset}, '
+      'whose photos have one shape; set config.data.fit=stretch.'
+    )
+
+
 def _check_channels(config):
   channels = prepare.input_shape(config.data)[-1]
   taken = models.input_channels(config.model.name)
@@ -134,17 +167,6 @@ def _check_channels(config):
       f'config.data.{cause} gives {channels} channels, but '
       f'config.model.name={config.model.name} takes '
       f'{" or ".join(map(str, taken))}; choose another config.model.'
-    )
-
-
-def _check_sizes(config):
-  prepare.refuse_unknown_sizes(config.data)
-  sizes = (config.data.size, prepare.full_size(config.data))
-  network, full = map(spec.parse_size, sizes)
-  if network[0] > full[0] or network[1] > full[1]:
-    raise UserError(
-      f'config.data.size={sizes[0]} is larger than the full size {sizes[1]}; '
-      'set config.data.full_size.'
     )
 
 

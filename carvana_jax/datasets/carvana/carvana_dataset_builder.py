@@ -139,9 +139,10 @@ class Builder(tfds.core.GeneratorBasedBuilder):
       self._source = None  # it holds archives open
 
   def _info(self) -> tfds.core.DatasetInfo:
+    size = self.builder_config.name
     return self.dataset_info_from_configs(
       description=_DESCRIPTION,
-      features=spec.features(self.builder_config.name),
+      features=spec.features(size, 'jpeg' if size == spec.ORIGINAL_SIZE else 'png'),
       homepage=archives.HOMEPAGE,
       citation=_CITATION,
     )

@@ -67,9 +67,10 @@ class Builder(tfds.core.GeneratorBasedBuilder):
   ]
 
   def _info(self) -> tfds.core.DatasetInfo:
+    size = self.builder_config.name
     return self.dataset_info_from_configs(
       description=_DESCRIPTION,
-      features=spec.features(self.builder_config.name),
+      features=spec.features(size, 'jpeg' if size == spec.ORIGINAL_SIZE else 'png'),
     )
 
   def _split_generators(

@@ -1,0 +1,151 @@
+"""Which values a mask holds, how often, and where."""
+
+import collections
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from carvana_jax.datasets.folder import mask_files
+from carvana_jax.datasets.folder.mask_files import GREY, Stored
+
+# Of the distance between background and object: values that are nearer to one
+# of them count as it.
+NEAR = 1 / 16
+# More colours than that are no labels.
+_MOST_COLOURS = 4096
+_REACH = 1 / 50  # of a mask's longer side: how far its border may blur
+_SPREAD = 64  # levels, between the darkest and the brightest of a mask
+
+
+class Values(NamedTuple):
+  """What is kept of a mask, or of a part of it.
+
+  Attributes:
+    counts: pixels by the keys of `mask_files`.
+    edges: the same, of the outermost pixels.
+    between: how many values are neither near its darkest nor its brightest.
+    beside: how many of these have both of them near by.
+  """
+
+  counts: dict[int, int]
+  edges: dict[int, int]
+  between: int = 0
+  beside: int = 0
+
+
+class Survey(NamedTuple):
+  """What is kept of a mask's file.
+
+  Attributes:
+    kind: depth of its values: 'lossy', 'deep' (16 bits) or ''.
+    values: of its pixels; of alpha and of what is opaque, where there is alpha.
+    alpha: of its alpha; None where there is none.
+    indexes: the keys of a palette's indexes that are used.
+  """
+
+  kind: str
+  values: Values
+  alpha: Values | None
+  indexes: dict[int, int]
+
+
+def survey(stored: Stored) -> Survey:
+  """Counts a mask's values."""
+  pixels, alpha, indexes = stored.pixels, None, {}
+  kind = 'lossy' if stored.is_lossy else ''
+  if pixels.dtype == np.uint16:
+    kind = 'deep'
+  if stored.alpha is not None:
+    alpha = _values(stored.alpha, None)
+  if stored.has_palette:
+    used = np.unique(pixels)
+    indexes = dict(zip(used.tolist(), stored.keys[used].tolist(), strict=True))
+  values = _values(pixels, stored.keys)
+  if alpha and len(alpha.counts) > 1:
+    opaque = pixels[stored.alpha == 255]
+    counts = _counts(opaque[None], stored.keys) if len(opaque) else {}
+    values = values._replace(counts=counts)
+  return Survey(kind, values, alpha, indexes)
+
+
+def total(found: list[dict[int, int]]) -> collections.Counter:
+  """Returns the sum of counts."""
+  counts = collections.Counter()
+  for x in found:
+    counts.update(x)
+  return counts
+
+
+def levels(counts: dict[int, int]) -> np.ndarray:
+  """Returns how many pixels have each rounded luminance, int64 [256]."""
+  keys = np.fromiter(counts, np.int64, len(counts))
+  numbers = np.fromiter(counts.values(), np.int64, len(counts))
+  light = np.rint(mask_files.luminance(keys)).astype(int)
+  return np.bincount(light, numbers, minlength=256).astype(np.int64)
+
+
+def _values(pixels, keys):
+  sides = pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]
+  edges = _counts(np.concatenate(sides)[None], keys)
+  counts = _counts(pixels, keys)
+  if len(counts) < 3:
+    return Values(counts, edges)
+  return Values(counts, edges, *_between(brightness(pixels, keys)))
+
+
+def brightness(pixels: np.ndarray, keys: np.ndarray | None) -> np.ndarray:
+  """Returns the luminance of a mask's pixels, uint8 [H, W].
+
+  Args:
+    pixels: as in `Stored`.
+    keys: as in `Stored`; None for levels of grey.
+  """
+  if pixels.ndim == 3:
+    return cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+  if pixels.dtype == np.uint16:
+    return cv2.convertScaleAbs(pixels, alpha=1 / GREY)
+  if keys is None:
+    return pixels
+  return cv2.LUT(pixels, np.rint(mask_files.luminance(keys)).astype(np.uint8))
+
+
+def _counts(pixels, keys):
+  """Returns {key: pixels} of [H, W] or [H, W, 3]."""
+  if pixels.ndim == 3:
+    colours = Image.fromarray(pixels).getcolors(_MOST_COLOURS)
+    if colours is not None:
+      return {mask_files.key_of(colour): x for x, colour in colours}
+    pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+  if pixels.dtype == np.uint16:
+    found = np.bincount(pixels.ravel(), minlength=1)
+    return {int(x): int(found[x]) for x in np.flatnonzero(found)}
+  return _greys(pixels, keys)
+
+
+def _greys(pixels, keys):
+  found = cv2.calcHist([pixels], [0], None, [256], [0, 256]).ravel()
+  counts = collections.Counter()
+  for value in np.flatnonzero(found).tolist():
+    key = GREY * value if keys is None else int(keys[value])
+    counts[key] += int(found[value])
+  return counts
+
+
+def _between(light):
+  """Returns how many values lie between the ends, and beside both."""
+  low, high = int(light.min()), int(light.max())
+  if high - low < _SPREAD:
+    return 0, 0
+  step = round((high - low) * NEAR)
+  reach = max(2, round(_REACH * max(light.shape)))
+  kernel = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
+  is_low = cv2.compare(light, low + step, cv2.CMP_LE)
+  is_high = cv2.compare(light, high - step, cv2.CMP_GE)
+  between = cv2.bitwise_not(cv2.bitwise_or(is_low, is_high))
+  beside = cv2.bitwise_and(
+    cv2.dilate(is_low, kernel), cv2.dilate(is_high, kernel)
+  )
+  beside = cv2.bitwise_and(beside, between)
+  return cv2.countNonZero(between), cv2.countNonZero(beside)

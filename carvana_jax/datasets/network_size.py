@@ -1,0 +1,169 @@
+"""The size that a network sees: suggested by the photos' shape, or refused."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from carvana_jax.datasets import fitting, prepare, spec
+from carvana_jax.datasets.folder import photo_sizes, source
+from carvana_jax.datasets.names import ORIGINAL_SIZE, OWN_SIZE
+from carvana_jax.system.errors import UserError
+
+_LEAST = 16  # pixels, of height and width
+_MOST = 2**25  # pixels of a picture
+# What is suggested: multiples that any network can halve five times, and about
+# as many pixels as give most of the accuracy at a few seconds a step.
+_STEP = 32
+_PIXELS = 512 * 768
+_SHAPE_COUNTS = 4  # times as much as the number of pixels, in logarithms
+_SUGGESTED = {'carvana': '512x768', 'studio': '128x192'}
+
+
+def settle(data_config: ConfigDict) -> None:
+  """Sets the size, and says so, where a config leaves it open.
+
+  Args:
+    data_config: `config.data`; its `size` is changed where that is empty.
+
+  Raises:
+    UserError: the data set is unknown, or its photos cannot be found or read.
+  """
+  if data_config.size:
+    return
+  full = prepare.full_size(data_config)
+  if data_config.dataset != 'folder':
+    data_config.size = _SUGGESTED[data_config.dataset]
+    reason = f'as photos are {full}'
+  elif full != OWN_SIZE:
+    data_config.size = _text(suggest(spec.parse_size(full)))
+    reason = f'as photos are scored at {full}'
+  else:
+    sizes = _photo_sizes(data_config)
+    middle = _middle(sizes)
+    data_config.size = _text(suggest(middle))
+    reason = _reason(sizes, middle, data_config)
+  print(
+    f'network size {data_config.size}, {reason} (set config.data.size for '
+    'another)',
+    flush=True,
+  )
+
+
+def suggest(photo_size: tuple[int, int]) -> tuple[int, int]:
+  """Returns the (h, w) that suits photos of (H, W) pixels.
+
+  It has about their shape, about as many pixels as 512x768, and in no direction
+  more than they have.
+  """
+  pixels = min(_PIXELS, math.prod(photo_size))
+  choices = [
+    range(_STEP, most + 1, _STEP) if most >= _STEP else (most,)
+    for most in photo_size
+  ]
+  shape = photo_size[0] / photo_size[1]
+
+  def misfit(size):
+    height, width = size
+    return _SHAPE_COUNTS * abs(math.log(height / width / shape)) + abs(
+      math.log(height * width / pixels)
+    )
+
+  # Of each height only the widths next to its share of the pixels.
+  ideal = math.sqrt(pixels * shape), math.sqrt(pixels / shape)
+  near = [
+    sorted(own, key=lambda x: abs(x - aim))[:8]
+    for own, aim in zip(choices, ideal, strict=True)
+  ]
+  return min(((h, w) for h in near[0] for w in near[1]), key=misfit)
+
+
+def refuse_unfit(data_config: ConfigDict) -> None:
+  """Refuses sizes that photos cannot be brought to.
+
+  Args:
+    data_config: `config.data`.
+
+  Raises:
+    UserError: a size is no HEIGHTxWIDTH, or too small or too large.
+  """
+  full = prepare.full_size(data_config)
+  size = _checked('size', data_config.size)
+  if full == OWN_SIZE and data_config.dataset == 'folder':
+    _refuse_enlarging(data_config, size)
+    return
+  most = _checked('full_size', full)
+  if data_config.dataset == 'carvana' and not _fits(
+    most, spec.parse_size(ORIGINAL_SIZE)
+  ):
+    raise UserError(
+      f'config.data.full_size={full} is larger than the photos of carvana, '
+      f'{ORIGINAL_SIZE}; choose a smaller one.'
+    )
+  if not _fits(size, most):
+    raise UserError(
+      f'config.data.size={data_config.size} is larger than the full size '
+      f'{full}; set config.data.full_size.'
+    )
+
+
+def _checked(field, text):
+  size = spec.parse_size(text)
+  if min(size) < _LEAST or math.prod(size) > _MOST:
+    raise UserError(
+      f'config.data.{field}={text} must have at least {_LEAST} pixels in '
+      f'height and width, and at most {_MOST // 10**6} million in all.'
+    )
+  return size
+
+
+def _fits(size, most):
+  return all(x <= y for x, y in zip(size, most, strict=True))
+
+
+def _refuse_enlarging(data_config, size):
+  """Refuses a size for which most photos would be enlarged."""
+  sizes = _photo_sizes(data_config)
+  scales = np.array(size) / np.array(sizes)
+  # Padded photos fill the picture in one direction.
+  pick = np.min if data_config.fit == 'pad' else np.max
+  if np.mean(pick(scales, axis=1) > 1) > 0.5:
+    raise UserError(
+      f'config.data.size={data_config.size} is larger than most photos, such '
+      f'as {_text(_middle(sizes))}; choose a smaller one.'
+    )
+
+
+def _photo_sizes(data_config):
+  return photo_sizes.of(source.find(data_config).items)
+
+
+def _middle(sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
+  """Returns the median (H, W), or what most photos have."""
+  found, counts = np.unique(sizes, axis=0, return_counts=True)
+  if counts.max() > len(sizes) / 2:
+    return tuple(found[counts.argmax()].tolist())
+  return tuple(np.median(sizes, axis=0).round().astype(int).tolist())
+
+
+def _reason(sizes, middle, data_config):
+  """Says which photos a size was suggested for, and what of the others."""
+  alike = sum(size == middle for size in sizes)
+  most = 'photos are' if alike == len(sizes) else 'most photos are'
+  if alike <= len(sizes) / 2:
+    most = 'photos are, in the middle,'
+  text = f'as {most} {_text(middle)}'
+  size = spec.parse_size(data_config.size)
+  others = sum(fitting.place(x, size, 'pad') is not None for x in sizes)
+  if not others:
+    return text
+  done = 'padded' if data_config.fit == 'pad' else 'stretched'
+  return (
+    f'{text}; {others} of {len(sizes)} have another shape and are {done} '
+    f'(config.data.fit={data_config.fit})'
+  )
+
+
+def _text(size):
+  return 'x'.join(map(str, size))
