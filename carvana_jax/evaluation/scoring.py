@@ -14,6 +14,7 @@ from ml_collections import ConfigDict
 
 from carvana_jax.datasets import folds, images, reading
 from carvana_jax.datasets.multiview import cropping
+from carvana_jax.datasets.names import is_own
 from carvana_jax.evaluation import car_groups
 from carvana_jax.inference import predictor
 from carvana_jax.inference.prediction import Prediction
@@ -29,7 +30,7 @@ _LABELS = ('filename', 'car_id', 'view', 'make', 'model')
 class Scored(NamedTuple):
   """The scores of one image."""
 
-  row: dict[str, Any]  # labels, colour, body and scores, as in images.csv
+  row: dict[str, Any]  # labels, colour, scores and more, as in images.csv
   dice_by_level: list[float]  # 256, see `overlap.dice_by_level`
   dice_tuned: float | None
   errors: list[list[float]]  # by distance, see `error_bands.by_distance`
@@ -59,7 +60,8 @@ def score_images(
   Returns:
     The scores of each image; car by car where the network compares views.
   """
-  score = lambda truth, prediction: _score(truth, prediction, run.config, tuned)
+  own = is_own(builder.name)
+  score = lambda *pair: _score(*pair, run.config, tuned, own)
   results = map_predictions(score, [run], builder, part, part.split)
   return [Scored(*result) for result in results]
 
@@ -151,7 +153,7 @@ def _label(value):
   return value.decode() if isinstance(value, bytes) else int(value)
 
 
-def _score(truth, prediction, config, tuned):
+def _score(truth, prediction, config, tuned, own):
   levels = prediction.levels()
   predicted = from_logits.mask_of(levels, config.eval)
   (given,) = prediction.given.inputs
@@ -166,10 +168,13 @@ def _score(truth, prediction, config, tuned):
     'colour': _colour(truth, given, box),
     **table.scores(image),
     'wrong_far': error_bands.count_far(errors),
-    'body': car_groups.body_of(
-      truth.mask, truth.label['view'], truth.label['model']
-    ),
   }
+  if own:  # photos differ in size, and show anything
+    row['height'], row['width'] = truth.mask.shape
+  else:
+    row['body'] = car_groups.body_of(
+      truth.mask, truth.label['view'], truth.label['model']
+    )
   dice = None
   if tuned is not None:
     dice = dice_of(from_logits.mask_of(levels, tuned), truth.mask)
