@@ -167,7 +167,7 @@ def size_of(stream: IO[bytes]) -> tuple[int, int]:
   """
   image = _open_stream(stream)
   width, height = image.size
-  is_lying = _orientation(image) in _LYING
+  is_lying = turned_by(image) in _LYING
   return (width, height) if is_lying else (height, width)
 
 

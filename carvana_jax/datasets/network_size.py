@@ -17,7 +17,7 @@ _MOST = 2**25  # pixels of a picture
 # as many pixels as give most of the accuracy at a few seconds a step.
 _STEP = 32
 _PIXELS = 512 * 768
-_SHAPE_COUNTS = 4  # times as much as the number of pixels, in logarithms
+_SHAPE_COUNTS = 8  # times as much as the number of pixels, in logarithms
 _SUGGESTED = {'carvana': '512x768', 'studio': '128x192'}
 
 

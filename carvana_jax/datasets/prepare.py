@@ -127,8 +127,7 @@ def dataset(data_config, size: str) -> tfds.core.DatasetBuilder:
   found = module.preparation(data_config, _root(data_config))
   if found.fit != 'stretch' and size != OWN_SIZE:
     name = f'{size}-{found.fit}'
-  config = spec.builder_config(module.Builder, name)
-  create = functools.partial(module.Builder, config=config, **found.options)
+  create = functools.partial(module.Builder, config=name, **found.options)
   builder = _prepare(data_config, found.folder, create, found.download_config)
   found.remember()
   return builder
@@ -138,11 +137,7 @@ def _multiview(data_config):
   """Returns the data set of crops and differences, made from the full size."""
   source = for_scoring(data_config)
   create = functools.partial(
-    multiview_dataset_builder.Builder,
-    source=source,
-    config=spec.builder_config(
-      multiview_dataset_builder.Builder, data_config.size
-    ),
+    multiview_dataset_builder.Builder, source=source, config=data_config.size
   )
   # Within its source, on whose size and version the crops depend.
   return _prepare(data_config, source.data_path, create)
@@ -158,9 +153,7 @@ def _borders(data_config):
     borders_dataset_builder.Builder,
     source=source,
     probabilities=probabilities,
-    config=spec.builder_config(
-      borders_dataset_builder.Builder, data_config.size
-    ),
+    config=data_config.size,
   )
   return _prepare(data_config, folder, create)
 

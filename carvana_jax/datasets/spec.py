@@ -69,6 +69,20 @@ class Preparation(NamedTuple):
   fit: str = 'stretch'
 
 
+class SizedBuilder(tfds.core.GeneratorBasedBuilder):
+  """A builder whose configs are sizes, of which it lists only some."""
+
+  @classmethod
+  def get_builder_config(
+    cls, name: str, version: Any = None
+  ) -> tfds.core.BuilderConfig:
+    """Returns the config of a name, listed or not."""
+    listed = super().get_builder_config(name, version)
+    return listed or dataclasses.replace(
+      cls.BUILDER_CONFIGS[0], name=name, description=f'Images of {name} pixels.'
+    )
+
+
 def parse_size(size: str) -> tuple[int, int]:
   """Parses 'HEIGHTxWIDTH' into (height, width).
 
@@ -81,24 +95,6 @@ def parse_size(size: str) -> tuple[int, int]:
       f'size {size!r} is not HEIGHTxWIDTH; use for example 128x192.'
     )
   return int(match[1]), int(match[2])
-
-
-def builder_config(
-  builder_class: type[tfds.core.DatasetBuilder], name: str
-) -> str | tfds.core.BuilderConfig:
-  """Returns what a builder is to be given as its config.
-
-  Args:
-    builder_class: the builder's class, whose configs differ in nothing but the
-      size.
-    name: of the config: a size, and what else the builder has there.
-  """
-  listed = builder_class.BUILDER_CONFIGS
-  if any(config.name == name for config in listed):
-    return name
-  return dataclasses.replace(
-    listed[0], name=name, description=f'Images of {name} pixels.'
-  )
 
 
 def parse_photo(stem: str) -> PhotoName | None:
@@ -130,7 +126,9 @@ def split_of(car_id: str) -> str:
   return names.get(fold_of(car_id), 'train')
 
 
-def features(size: str, photo_kind: str | None = 'png') -> tfds.features.FeaturesDict:
+def features(
+  size: str, photo_kind: str | None = 'png'
+) -> tfds.features.FeaturesDict:
   """Returns the features of one photo, for a builder config of a size.
 
   Where photos do not keep their own bytes, they are PNG, so that nothing is lost

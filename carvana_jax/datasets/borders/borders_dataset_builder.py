@@ -23,7 +23,7 @@ those of the other data set.
 """
 
 
-class Builder(tfds.core.GeneratorBasedBuilder):
+class Builder(spec.SizedBuilder):
   """Cuts tiles from a prepared data set, 16 of every photo.
 
   The features are those of the source and `coarse`, a network's probability of

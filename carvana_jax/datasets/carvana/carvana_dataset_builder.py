@@ -79,7 +79,7 @@ def _say(lines: tuple[str, ...]) -> None:
     print(line, flush=True)
 
 
-class Builder(tfds.core.GeneratorBasedBuilder):
+class Builder(spec.SizedBuilder):
   """Packages the photos of a manual folder; see `archives.py` for its forms.
 
   A builder config names the size, `HEIGHTxWIDTH`. At the original size photos
@@ -142,7 +142,9 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     size = self.builder_config.name
     return self.dataset_info_from_configs(
       description=_DESCRIPTION,
-      features=spec.features(size, 'jpeg' if size == spec.ORIGINAL_SIZE else 'png'),
+      features=spec.features(
+        size, 'jpeg' if size == spec.ORIGINAL_SIZE else 'png'
+      ),
       homepage=archives.HOMEPAGE,
       citation=_CITATION,
     )

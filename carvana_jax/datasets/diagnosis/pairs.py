@@ -40,8 +40,8 @@ class Collection(NamedTuple):
   # Called where a pair is examined: labels, photo and mask of a prepared
   # example are one record, which is then read once.
   pairs: list[Callable[[], Pair]]
-  photo_size: tuple[int, int]  # height and width that all must have
-  photo_kind: str  # mode and format of its photos, such as 'RGB JPEG'
+  photo_size: tuple[int, int] | None  # (H, W) of all; None: of each its own
+  photo_kind: str | None  # mode and format, such as 'RGB JPEG'; None: any
   soft: bool  # whether masks may have values between background and car
   left_out: tuple[str, ...] = ()  # lines on files that are not examined
 
@@ -103,6 +103,8 @@ def pairs_in_dataset(folder: pathlib.Path) -> Collection:
     for position in range(builder.info.splits[split].num_examples)
   ]
   size = builder.info.features['image'].shape[:2]
+  if None in size:
+    return Collection(pairs, None, None, soft=True)
   original = size == spec.parse_size(spec.ORIGINAL_SIZE)
   kind = 'RGB JPEG' if original else 'RGB PNG'
   return Collection(pairs, size, kind, soft=not original)

@@ -63,19 +63,35 @@ def garbled(facts: Sequence[Facts]) -> Iterator[Finding]:
 
 
 def sizes(
-  facts: Sequence[Facts], expected: tuple[int, int]
+  facts: Sequence[Facts], expected: tuple[int, int] | None
 ) -> Iterator[Finding]:
-  """Yields the files whose size (height, width) is not the expected one."""
+  """Yields the files whose size (height, width) is not the expected one.
+
+  Args:
+    facts: of the pairs.
+    expected: the size; None: masks have that of their photos.
+  """
+  own = {x.pair: x.photo.size for x in facts if isinstance(x.photo, PhotoFacts)}
   for pair, file, content in _readable(facts):
-    if content.size != expected:
-      sizes = _size(content.size), _size(expected)
+    wanted = expected or own.get(pair, content.size)
+    if content.size != wanted:
+      sizes = _size(content.size), _size(wanted)
       yield Finding(pair, str(file), *sizes, _REPLACE)
 
 
-def modes(facts: Sequence[Facts], photo_kind: str) -> Iterator[Finding]:
-  """Yields the files whose colours are stored in another way than expected."""
+def modes(
+  facts: Sequence[Facts], photo_kind: str | None
+) -> Iterator[Finding]:
+  """Yields the files whose colours are stored in another way than expected.
+
+  Args:
+    facts: of the pairs.
+    photo_kind: of all photos; None: any.
+  """
   for pair, file, content in _readable(facts):
-    if isinstance(content, PhotoFacts) and content.kind != photo_kind:
+    if isinstance(content, PhotoFacts) and content.kind != (
+      photo_kind or content.kind
+    ):
       yield Finding(pair, str(file), content.kind, photo_kind, _REPLACE)
     if isinstance(content, MaskFacts) and content.mode not in verify.MASK_MODES:
       expected = 'one channel of 8 bits'

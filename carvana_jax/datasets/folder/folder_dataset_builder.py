@@ -4,6 +4,7 @@ import functools
 import hashlib
 import json
 import pathlib
+import sys
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from carvana_jax.datasets import decoding, fitting, images, known_files, spec
 from carvana_jax.datasets.folder import groups, masks, source, splits, verify
 from carvana_jax.datasets.folder.items import Item
 from carvana_jax.datasets.names import OWN_SIZE
-from carvana_jax.system import files, threads
+from carvana_jax.system import files, progress, threads
 
 _DESCRIPTION = """
 Photos of a folder, with masks of the object in each. Photos are split by group,
@@ -88,7 +89,7 @@ def _mark(found: source.Source, data_config: ConfigDict) -> str:
   return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:8]
 
 
-class Builder(tfds.core.GeneratorBasedBuilder):
+class Builder(spec.SizedBuilder):
   """Packages the photos and masks of a folder.
 
   A builder config names the size: `original` for each photo's own, or
@@ -145,7 +146,10 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     if folder not in _checked:
       items, _, places, _ = self._source
       reading = masks.survey(items, self._object_values)
-      verify.check(items, places, reading, self._resize_masks)
+      odd = verify.check(items, places, reading, self._resize_masks)
+      for line in (reading.text, *odd):
+        # Standard output is TFDS's, and not shown.
+        progress.print_above(line, sys.stderr)
       _checked[folder] = reading
     return _checked[folder]
 
@@ -163,9 +167,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
       rows[place.split].append((item, label, place))
     # TFDS cannot write a split without examples.
     return {
-      split: self._generate_examples(own)
-      for split, own in rows.items()
-      if own
+      split: self._generate_examples(own) for split, own in rows.items() if own
     }
 
   def _generate_examples(

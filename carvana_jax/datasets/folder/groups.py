@@ -1,4 +1,5 @@
 """Stand-in."""
+
 from typing import NamedTuple
 
 
@@ -20,5 +21,7 @@ def assign(items, pattern):
     group, _, number = stem.rpartition('_')
     group = group or stem
     seen[group] = seen.get(group, 0) + 1
-    labels.append(Label(group, int(number) if number.isdigit() else seen[group]))
+    labels.append(
+      Label(group, int(number) if number.isdigit() else seen[group])
+    )
   return Grouped(labels, f'{len(seen)} groups by name, such as {min(seen)}')

@@ -15,12 +15,11 @@ from carvana_jax.system.errors import UserError
 
 # Of masks that are soft or have been saved as JPG at some time; labels are
 # fewer, or in other places.
-_FEWEST_LEVELS = 8
+_FEWEST_LEVELS, _MANY_LEVELS = 5, 32
 _MOST_BETWEEN = 0.2  # share of pixels that are neither object nor background
-_LEAST_BESIDE = 0.7  # share of those that lie along the border
+_LEAST_BESIDE = {False: 0.95, True: 0.7}  # of those, by: are levels many
 _MOST_NEAR = 0.5  # pixels that are nearly background, of those of the object
 _NOISE = 1.5  # pixels nearly at an end, of those between: more are noise
-_LEAST_CONTRAST = 24  # levels of 0..255 from background to object
 _WHITISH = 240  # levels from there on are one, where white is the object
 _SOFT_ENDS = (12, 243)  # the brightest background and the darkest object
 _FEW_LABELS = range(2, 17)  # colours of what is opaque that are labels
@@ -95,8 +94,8 @@ def _is_alpha(surveys):
   if len(mask_values.total([x.alpha.counts for x in alphas])) < 2:
     return False
   # A palette of labels may have a transparent background.
-  labels = [x.values.counts for x in alphas if x.indexes]
-  return len(mask_values.total(labels)) not in _FEW_LABELS
+  opaque = [x.opaque for x in alphas if x.indexes]
+  return len(set().union(*opaque)) not in _FEW_LABELS
 
 
 def _deep_unit(parts):
@@ -123,7 +122,7 @@ def _exact(
   counts = mask_values.total([x.counts for x in parts])
   if len(counts) == 2 and objects is None:
     objects = frozenset({_brighter(parts, counts, known)})
-  ends = _ends(mask_values.levels(counts))
+  ends = mask_values.ends(mask_values.levels(counts))
   if len(counts) > 2 and _is_blurred(parts, ends):
     is_turned = objects is not None and _are_at(objects, ends[0], ends)
     if objects is None or is_turned or _are_at(objects, ends[1], ends):
@@ -174,21 +173,6 @@ def _doubt(parts, counts, objects, known):
   )
 
 
-def _ends(levels: np.ndarray) -> tuple[int, int] | None:
-  """Returns the two most frequent levels, int64 [256], darker one first."""
-  smooth = np.convolve(levels, np.ones(5), 'same')
-  found = []
-  for _ in range(2):
-    middle = int(smooth.argmax())
-    if not smooth[middle]:
-      return None
-    low = max(0, middle - 2)
-    found.append(low + int(levels[low : middle + 3].argmax()))
-    low = max(0, middle - _LEAST_CONTRAST)
-    smooth[low : middle + _LEAST_CONTRAST + 1] = 0
-  return min(found), max(found)
-
-
 class _Shares(NamedTuple):
   """Pixels by their levels."""
 
@@ -220,22 +204,20 @@ def _is_blurred(
   if ends is None:
     return False
   levels = mask_values.levels(mask_values.total([x.counts for x in parts]))
-  shares = _shares(levels, ends)
-  if shares.between > _MOST_BETWEEN * shares.all:
-    return False
-  between = sum(x.between for x in parts)
-  if shares.between and (
-    sum(x.beside for x in parts) < _LEAST_BESIDE * max(between, 1)
-  ):
-    return False
-  if is_lossy:
-    return True
   different = np.flatnonzero(levels)
   if ends[1] >= _WHITISH:
     different = np.unique(np.minimum(different, _WHITISH))
-  if len(different) == 2:
-    return True
-  return (
+  shares = _shares(levels, ends)
+  if shares.between:
+    least = _LEAST_BESIDE[is_lossy or len(different) >= _MANY_LEVELS]
+    beside = sum(x.beside for x in parts)
+    if shares.between > _MOST_BETWEEN * shares.all or beside < least * max(
+      sum(x.between for x in parts), 1
+    ):
+      return False
+  elif len(different) == 2 or (shares.nearly_low and shares.nearly_high):
+    return shares.nearly_low < _MOST_NEAR * shares.high
+  return is_lossy or (
     len(different) >= _FEWEST_LEVELS
     and shares.nearly_low < _MOST_NEAR * shares.high
   )
@@ -280,7 +262,7 @@ def _lossy(
 ) -> Reading:
   """Adds how the masks are read whose format has changed their values."""
   counts = mask_values.total([x.counts for x in parts])
-  ends = _ends(mask_values.levels(counts))
+  ends = mask_values.ends(mask_values.levels(counts))
   if ends is None and exact is not None:
     ends = exact.ends
     if ends is None:
@@ -325,11 +307,10 @@ def _cost(parts: Sequence[Values], ends: tuple[float, float]) -> str:
     wide, narrow = (levels[sign * index >= sign * q].sum() for q in quarter)
     if wide:
       dices.append(2 * narrow / (wide + narrow))
-  number = names_in_messages.counted(len(parts), 'JPG mask')
-  verb = 'is' if len(parts) == 1 else 'are'
+  number = names_in_messages.counted(len(parts), 'mask')
   return (
-    f'{number} {verb} cut at one half: {shares.between / shares.all:.2%} of '
-    'their pixels are neither near background nor near object, and Dice '
-    f'between them cut at a quarter and at three quarters is '
-    f'{np.mean(dices or [1]):.4f}'
+    f'{number} saved as JPG or the like, cut at one half: '
+    f'{shares.between / shares.all:.2%} of pixels are neither near background '
+    'nor near object, and Dice between masks cut at a quarter and at three '
+    f'quarters is {np.mean(dices or [1]):.4f}'
   )

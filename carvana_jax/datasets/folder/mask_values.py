@@ -16,7 +16,7 @@ NEAR = 1 / 16
 # More colours than that are no labels.
 _MOST_COLOURS = 4096
 _REACH = 1 / 50  # of a mask's longer side: how far its border may blur
-_SPREAD = 64  # levels, between the darkest and the brightest of a mask
+_LEAST_CONTRAST = 24  # levels of 0..255 from background to object
 
 
 class Values(NamedTuple):
@@ -25,7 +25,7 @@ class Values(NamedTuple):
   Attributes:
     counts: pixels by the keys of `mask_files`.
     edges: the same, of the outermost pixels.
-    between: how many values are neither near its darkest nor its brightest.
+    between: how many values are near neither of its two most frequent ones.
     beside: how many of these have both of them near by.
   """
 
@@ -40,20 +40,22 @@ class Survey(NamedTuple):
 
   Attributes:
     kind: depth of its values: 'lossy', 'deep' (16 bits) or ''.
-    values: of its pixels; of alpha and of what is opaque, where there is alpha.
+    values: of its pixels.
     alpha: of its alpha; None where there is none.
     indexes: the keys of a palette's indexes that are used.
+    opaque: those of such indexes that are not transparent.
   """
 
   kind: str
   values: Values
   alpha: Values | None
   indexes: dict[int, int]
+  opaque: set[int]
 
 
 def survey(stored: Stored) -> Survey:
   """Counts a mask's values."""
-  pixels, alpha, indexes = stored.pixels, None, {}
+  pixels, alpha, indexes, opaque = stored.pixels, None, {}, set()
   kind = 'lossy' if stored.is_lossy else ''
   if pixels.dtype == np.uint16:
     kind = 'deep'
@@ -62,12 +64,10 @@ def survey(stored: Stored) -> Survey:
   if stored.has_palette:
     used = np.unique(pixels)
     indexes = dict(zip(used.tolist(), stored.keys[used].tolist(), strict=True))
+    if alpha is not None:
+      opaque = {indexes[x] for x in np.unique(pixels[stored.alpha > 0])}
   values = _values(pixels, stored.keys)
-  if alpha and len(alpha.counts) > 1:
-    opaque = pixels[stored.alpha == 255]
-    counts = _counts(opaque[None], stored.keys) if len(opaque) else {}
-    values = values._replace(counts=counts)
-  return Survey(kind, values, alpha, indexes)
+  return Survey(kind, values, alpha, indexes, opaque)
 
 
 def total(found: list[dict[int, int]]) -> collections.Counter:
@@ -84,6 +84,28 @@ def levels(counts: dict[int, int]) -> np.ndarray:
   numbers = np.fromiter(counts.values(), np.int64, len(counts))
   light = np.rint(mask_files.luminance(keys)).astype(int)
   return np.bincount(light, numbers, minlength=256).astype(np.int64)
+
+
+def ends(levels: np.ndarray) -> tuple[int, int] | None:
+  """Returns the two most frequent levels, the darker one first.
+
+  Args:
+    levels: how many pixels have each, int64 [256].
+
+  Returns:
+    The levels, None where all are much alike.
+  """
+  smooth = np.convolve(levels, np.ones(5), 'same')
+  found = []
+  for _ in range(2):
+    middle = int(smooth.argmax())
+    if not smooth[middle]:
+      return None
+    low = max(0, middle - 2)
+    found.append(low + int(levels[low : middle + 3].argmax()))
+    low = max(0, middle - _LEAST_CONTRAST)
+    smooth[low : middle + _LEAST_CONTRAST + 1] = 0
+  return min(found), max(found)
 
 
 def _values(pixels, keys):
@@ -135,17 +157,16 @@ def _greys(pixels, keys):
 
 def _between(light):
   """Returns how many values lie between the ends, and beside both."""
-  low, high = int(light.min()), int(light.max())
-  if high - low < _SPREAD:
+  found = ends(cv2.calcHist([light], [0], None, [256], [0, 256]).ravel())
+  if found is None:
     return 0, 0
+  low, high = found
   step = round((high - low) * NEAR)
   reach = max(2, round(_REACH * max(light.shape)))
   kernel = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
-  is_low = cv2.compare(light, low + step, cv2.CMP_LE)
-  is_high = cv2.compare(light, high - step, cv2.CMP_GE)
+  is_low = cv2.inRange(light, low - step, low + step)
+  is_high = cv2.inRange(light, high - step, high + step)
   between = cv2.bitwise_not(cv2.bitwise_or(is_low, is_high))
-  beside = cv2.bitwise_and(
-    cv2.dilate(is_low, kernel), cv2.dilate(is_high, kernel)
-  )
-  beside = cv2.bitwise_and(beside, between)
+  beside = cv2.bitwise_and(between, cv2.dilate(is_low, kernel))
+  beside = cv2.bitwise_and(beside, cv2.dilate(is_high, kernel))
   return cv2.countNonZero(between), cv2.countNonZero(beside)

@@ -26,16 +26,14 @@ class Known(NamedTuple):
 
 def name(known: Known, key: int) -> str:
   """Returns a value's name: a number, a colour, or both for a palette's."""
-  if key >= COLOUR:
-    own = f'#{key - COLOUR:06x}'
-  elif _is_deep(known):
-    own = str(key)
-  else:
-    own = str(key // GREY)
+  colour = mask_files.colour_of(key)
+  code = colour and '#' + bytes(colour).hex()
   for index, keys in known.indexes.items():
-    if key in keys and own != str(index):
-      return f'{index} ({own})' if len(keys) == 1 else own
-  return own
+    if set(keys) == {key}:
+      return f'{index} ({code})'
+  if key >= COLOUR:
+    return code
+  return str(key if _is_deep(known) else key // GREY)
 
 
 def listed(known: Known) -> str:

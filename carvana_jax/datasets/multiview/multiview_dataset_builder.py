@@ -18,7 +18,7 @@ data set.
 """
 
 
-class Builder(tfds.core.GeneratorBasedBuilder):
+class Builder(spec.SizedBuilder):
   """Derives the crops from a prepared data set, a car at a time.
 
   The features are those of the source and `difference`, |photo - median over

@@ -52,7 +52,7 @@ def preparation(
   return spec.Preparation(root, options={}, download_config=None)
 
 
-class Builder(tfds.core.GeneratorBasedBuilder):
+class Builder(spec.SizedBuilder):
   """Renders the studio, on the CPU and on all its cores.
 
   At the original size pictures are JPG and masks 0 or 255; at smaller ones
@@ -70,7 +70,9 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     size = self.builder_config.name
     return self.dataset_info_from_configs(
       description=_DESCRIPTION,
-      features=spec.features(size, 'jpeg' if size == spec.ORIGINAL_SIZE else 'png'),
+      features=spec.features(
+        size, 'jpeg' if size == spec.ORIGINAL_SIZE else 'png'
+      ),
     )
 
   def _split_generators(
