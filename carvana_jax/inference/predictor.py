@@ -17,6 +17,7 @@ from flax import linen as nn
 
 from carvana_jax.datasets import fitting, spec
 from carvana_jax.datasets.multiview import cropping
+from carvana_jax.datasets.names import group_word
 from carvana_jax.inference.prediction import Given, Input, Prediction
 from carvana_jax.inference.tiles import TiledPhoto
 from carvana_jax.parallel import device_memory, devices
@@ -76,21 +77,22 @@ def inputs(
     results = threads.ordered_map(lambda x: attempt(x, reduce), photos)
     yield from without_failures(results)
     return
+  word = group_word(data_configs[0].dataset)
   for car in cars:
     loaded = list(threads.ordered_map(attempt, car))
-    photos = list(without_failures(_fail_other_sizes(loaded)))
+    photos = list(without_failures(_fail_other_sizes(loaded, word)))
     if photos:
       yield from _compare_views(photos, data_configs, keep_photos)
 
 
-def _fail_other_sizes(results):
+def _fail_other_sizes(results, word):
   """Adds an error to a car's photos that differ in size from its first."""
   sizes = [pixels.shape[:2] for _, pixels, _ in results if pixels is not None]
   for photo, pixels, error in results:
     if pixels is not None and pixels.shape[:2] != sizes[0]:
       error = UserError(
-        f'{photo} is {_size_text(pixels.shape)}, but other photos of its car '
-        f'are {_size_text(sizes[0])}; remove one or the other.'
+        f'{photo} is {_size_text(pixels.shape)}, but other photos of its '
+        f'{word} are {_size_text(sizes[0])}; remove one or the other.'
       )
       pixels = None
     yield photo, pixels, error
