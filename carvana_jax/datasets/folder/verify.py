@@ -100,7 +100,10 @@ def _read_photo(file: File) -> _Photo:
   data = file.read()
   orientation = decoding.orientation_of(data)
   if decoding.kind_of(data) == 'JPEG':
-    size, pixels, complaint = _read_jpeg(data)
+    try:
+      size, pixels, complaint = _read_jpeg(data)
+    except decoding.DAMAGED as error:
+      raise ValueError('is damaged') from error
     pixels = decoding.upright(pixels, orientation)
     size = size[::-1] if orientation in decoding.ACROSS else size
     if complaint:
