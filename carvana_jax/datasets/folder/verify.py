@@ -152,9 +152,9 @@ def _leaks(items, places, facts):
     other, other_split, _ = labelled[later]
     if split != other_split:
       lines.append(
-        f'{photo.photo} of {split} and {other.photo} of {other_split} are the '
-        f'same photo{", mirrored" if mirrored else ""}: give both one group '
-        '(--config.data.groups), or remove one.'
+        f'{photo.photo} of {split} and {other.photo} of {other_split} look the '
+        f'same{", mirrored" if mirrored else ""}: give both one group '
+        '(--config.data.groups, or a CSV), or remove one.'
       )
   return lines
 

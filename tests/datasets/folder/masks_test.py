@@ -278,7 +278,7 @@ class ValuesTest(parameterized.TestCase):
 
   @parameterized.named_parameters(
     ('nothing', b'', 'is empty'),
-    ('text', b'no image', 'is no image'),
+    ('text', b'no image', 'is no PNG'),
     ('half', grey(0, 255)(OBJECTS[0])[:90], 'is damaged'),
     (
       'animated',

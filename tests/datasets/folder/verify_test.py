@@ -109,7 +109,7 @@ class VerifyTest(parameterized.TestCase):
     ('mirrored', encode(picture(0)[:, ::-1].copy(), 'PNG')),
   )
   def test_a_photo_in_two_splits_is_refused(self, data):
-    message = 'photo0 of train and photo4 of test are the same photo.*one group'
+    message = 'photo0 of train and photo4 of test look the same.*one group'
     with self.assertRaisesRegex(UserError, message):
       check(folder(photo4=data))
 
