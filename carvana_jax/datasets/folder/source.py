@@ -49,9 +49,10 @@ def find(data_config: ConfigDict) -> Source:
   items = [x for x in layout.items if x.mask or data_config.unlabeled]
   lines = [layout.text, *layout.left_out]
   if unused := len(layout.items) - len(items):
+    what = 'photos without a mask are' if unused > 1 else 'photo without a mask is'
     lines.append(
-      f'{unused} photos without a mask are left out; '
-      'config.data.unlabeled=True prepares them as well'
+      f'{unused} {what} left out; config.data.unlabeled=True prepares '
+      f'{"them" if unused > 1 else "it"} as well'
     )
   grouped = groups.assign(items, data_config.groups)
   assigned = splits.assign(items, grouped.labels)
