@@ -36,7 +36,9 @@ if __name__ == '__main__':
     'The images to score; all are all labelled ones.',
   )
   flags.DEFINE_string(
-    'manual_dir', None, 'Folder of the Kaggle files, for carvana.'
+    'manual_dir',
+    None,
+    'Folder of the Kaggle files, or of your own photos and masks.',
   )
   flags.DEFINE_bool(
     'flip', None, 'Average with the mirrored photo. Default: as the config.'
@@ -69,8 +71,10 @@ def main() -> None:
     data_config.dataset = args.dataset
     data_config.full_size = ''
   if args.manual_dir:
-    if data_config.dataset != 'carvana':
-      raise UserError('--manual_dir is of no use without --dataset=carvana.')
+    if data_config.dataset == 'studio':
+      raise UserError(
+        '--manual_dir is of no use without --dataset=carvana or folder.'
+      )
     data_config.manual_dir = args.manual_dir
   changed_flip = None
   if args.flip not in (None, run.config.eval.flip):

@@ -44,7 +44,7 @@ def main() -> None:
   network_size.settle(config.data)
   shape = prepare.input_shape(config.data)
   model = models.build(config.model)
-  found = layer_table.layers(model, shape)
+  found = layer_table.layers(model, shape, config.train.freeze)
   print(layer_table.table(found))
   print(layer_table.totals(found))
   if picture:

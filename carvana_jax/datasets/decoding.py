@@ -69,6 +69,7 @@ DAMAGED = (
 # From the stored pixels to the upright ones, by Exif's tag 274 (Exif 2.32,
 # section 4.6.4); 1 and what is not in the standard leave them as they are.
 _ORIENTATION = 274
+ACROSS = (5, 6, 7, 8)  # which exchange height and width
 _UPRIGHT = {
   2: lambda pixels: cv2.flip(pixels, 1),
   3: lambda pixels: cv2.flip(pixels, -1),

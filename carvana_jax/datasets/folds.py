@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from carvana_jax.datasets import reading, spec
+from carvana_jax.datasets.names import group_word, is_own
 from carvana_jax.system import threads
 from carvana_jax.system.errors import UserError
 
@@ -61,11 +62,13 @@ def select(
     positions = np.flatnonzero(chosen & (folds != spec.TEST_FOLD))
   if not len(positions):
     wanted = ', '.join(map(str, validation_folds))
+    word = group_word(builder.name)
+    ids = 'names' if is_own(builder.name) else 'ids'
     raise UserError(
-      f'{builder.info.full_name} has no car in its {split} split'
+      f'{builder.info.full_name} has no {word} in its {split} split'
       f'{f" with the folds {wanted} for validation" if moved else ""}, which '
-      f"follows from the cars' ids; it has {', '.join(there)}: add cars to the "
-      f'folder{_other_folds(builder, split)}.'
+      f"follows from the {word}s' {ids}; it has {', '.join(there)}: add "
+      f'{word}s to the folder{_other_folds(builder, split)}.'
     )
   return Selection(joined, positions)
 
@@ -78,7 +81,7 @@ def _other_folds(builder, split):
   named = ', '.join(map(str, present))
   return (
     f', or set config.data.validation_folds=({present[-1]},), as there are '
-    f'cars in the folds {named}'
+    f'{group_word(builder.name)}s in the folds {named}'
   )
 
 

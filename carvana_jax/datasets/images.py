@@ -188,6 +188,11 @@ def reduce(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
     height: of the result.
     width: of the result.
   """
+  before = pixels.shape[:2]
+  if (height < before[0]) != (width < before[1]):
+    # OpenCV averages no axis where the other grows.
+    first = min(width, before[1]), min(height, before[0])
+    pixels = cv2.resize(pixels, first, interpolation=cv2.INTER_AREA)
   return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
 
 

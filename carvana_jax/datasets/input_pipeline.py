@@ -70,7 +70,9 @@ class RunData:
     identity = prepare.identity(config.data, builder)
     labels = None
     if config.data.pseudo_labels:
-      labels = pseudo_labels.find(config.data.pseudo_labels, builder)
+      labels = pseudo_labels.find(
+        config.data.pseudo_labels, builder, config.data.fit
+      )
       unlabeled = builder.info.splits[pseudo_labels.SPLIT].num_examples
       count = f'{len(labels)} of {unlabeled}'
       print(f'{count} unlabeled photos have pseudo labels', flush=True)

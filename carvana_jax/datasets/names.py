@@ -18,3 +18,27 @@ MASK_ENDING = '_mask.png'
 PROBABILITY_ENDING = '_probability.png'
 CUTOUT_ENDINGS = {'png': '_cutout.png', 'webp': '_cutout.webp'}
 COMPOSITE_ENDING = '_composite.jpg'
+
+
+def is_own(dataset: str) -> bool:
+  """Returns whether a data set is of users' own photos.
+
+  Args:
+    dataset: its name, or what TFDS calls it with size and version.
+  """
+  return dataset.partition('/')[0] == 'folder'
+
+
+def object_word(dataset: str) -> str:
+  """Returns what messages call that which is cut out, see `is_own`."""
+  return 'object' if is_own(dataset) else 'car'
+
+
+def group_word(dataset: str) -> str:
+  """Returns what messages call the photos of one object, see `is_own`."""
+  return 'group' if is_own(dataset) else 'car'
+
+
+def size_text(size: str) -> str:
+  """Returns a size in words: HEIGHTxWIDTH as it is, or that of each photo."""
+  return "each photo's own size" if size == OWN_SIZE else size

@@ -147,7 +147,7 @@ def _borders(data_config):
   """Returns the data set of tiles along the border that a network sees."""
   source = for_scoring(data_config)
   probabilities = files.expand(data_config.coarse)
-  pictures = sorted(probabilities.glob(f'*{PROBABILITY_ENDING}'))
+  pictures = sorted(probabilities.rglob(f'*{PROBABILITY_ENDING}'))
   folder = source.data_path / f'coarse-{pseudo_labels.fingerprint_of(pictures)}'
   create = functools.partial(
     borders_dataset_builder.Builder,

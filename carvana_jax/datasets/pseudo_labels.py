@@ -16,8 +16,8 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow_datasets as tfds
 
-from carvana_jax.datasets import images, reading
-from carvana_jax.datasets.names import PROBABILITY_ENDING
+from carvana_jax.datasets import fitting, images, reading, spec
+from carvana_jax.datasets.names import PROBABILITY_ENDING, is_own
 from carvana_jax.system import files, threads, zip_archives
 from carvana_jax.system.errors import UserError
 
@@ -32,12 +32,14 @@ class PseudoLabels:
     positions: int64 [N], of the examples in the split.
     files: N files, of the same examples.
     size: (h, w) of what the network sees.
+    fit: how photos are brought to it, see `fitting`.
     fingerprint: as of `fingerprint_of`.
   """
 
   positions: np.ndarray
   files: list[pathlib.Path]
   size: tuple[int, int]
+  fit: str
   fingerprint: str
 
   def __len__(self) -> int:
@@ -46,24 +48,29 @@ class PseudoLabels:
   def mask(self, number: int) -> np.ndarray:
     """Returns the reduced mask, uint8 [h, w], of example `number` in 0..N-1."""
     probability = images.decode_mask(self.files[number].read_bytes())
-    return images.reduce(probability, *self.size)
+    part = fitting.place(probability.shape, self.size, self.fit)
+    return fitting.reduce(probability, self.size, part)
 
 
-def find(text: str, builder: tfds.core.DatasetBuilder) -> PseudoLabels:
+def find(
+  text: str, builder: tfds.core.DatasetBuilder, fit: str = 'stretch'
+) -> PseudoLabels:
   """Finds the files of a data set's unlabeled photos, and checks them all.
 
   Args:
     text: `config.data.pseudo_labels`, a folder whose files may be in
       sub-folders; files of other photos are passed over.
     builder: the prepared data set that the network is trained on.
+    fit: how its photos were brought to its size.
 
   Returns:
     The masks of those unlabeled photos that have a file.
 
   Raises:
     UserError: the folder or the unlabeled photos are missing, no photo has a
-      file or one has two, or a file is damaged, differs in size from most
-      others or is smaller than what the network sees.
+      file or one has two, or a file is damaged. Where all photos are of one
+      size, so must be the files, which may not be smaller than what the network
+      sees.
   """
   folder = files.expand(text)
   if not folder.is_dir():
@@ -71,12 +78,7 @@ def find(text: str, builder: tfds.core.DatasetBuilder) -> PseudoLabels:
       f'config.data.pseudo_labels={text} is no folder; make it with '
       'predict --save_probabilities.'
     )
-  there = _by_name(folder)
-  by_position = {
-    position: _only_one(there[name])
-    for position, name in enumerate(_file_names(builder))
-    if name in there
-  }
+  by_position = _by_position(folder, list(_file_names(builder)))
   if not by_position:
     raise UserError(
       f'{folder} holds no NAME{PROBABILITY_ENDING} of an unlabeled photo; make '
@@ -84,13 +86,33 @@ def find(text: str, builder: tfds.core.DatasetBuilder) -> PseudoLabels:
     )
   paths = list(by_position.values())
   network_size = builder.info.features['mask'].shape[:2]
-  digests = _check(paths, network_size)
+  least = None if is_own(builder.name) else network_size
+  digests = _check(paths, least)
   return PseudoLabels(
     positions=np.array(list(by_position), np.int64),
     files=paths,
     size=network_size,
+    fit=fit,
     fingerprint=_joined(paths, digests),
   )
+
+
+def _by_position(folder, names):
+  """Returns the files of photos, given the files' names with folders."""
+  there = _by_name(folder)
+  own = {folder / name for name in names}
+  found = {}
+  for position, name in enumerate(names):
+    place = folder / name
+    paths = [
+      path
+      for path in there.get(place.name, ())
+      if path.as_posix().endswith(f'/{name}')
+      and (path == place or path not in own)
+    ]
+    if paths:
+      found[position] = _only_one(paths)
+  return found
 
 
 def _by_name(folder):
@@ -111,10 +133,14 @@ def _only_one(paths):
 def refuse_none(builder: tfds.core.DatasetBuilder) -> None:
   """Raises a `UserError` where a data set has no unlabeled photo."""
   if SPLIT not in builder.info.splits:
+    photos = (
+      'photos without masks'
+      if is_own(builder.name)
+      else "the challenge's test photos"
+    )
     raise UserError(
-      f'{builder.info.full_name} has no photo in its {SPLIT} split; add the '
-      "challenge's test photos to the folder or unset "
-      'config.data.pseudo_labels.'
+      f'{builder.info.full_name} has no photo in its {SPLIT} split; add '
+      f'{photos} to the folder or unset config.data.pseudo_labels.'
     )
 
 
@@ -122,7 +148,7 @@ def _file_names(builder):
   """Yields the names of the photos' files, in the order of the split."""
   refuse_none(builder)
   for row in reading.undecoded_examples(builder, SPLIT):
-    yield pathlib.Path(row['filename'].decode()).stem + PROBABILITY_ENDING
+    yield spec.stem_of(row['filename'].decode()) + PROBABILITY_ENDING
 
 
 def fingerprint_of(paths: Sequence[pathlib.Path]) -> str:
@@ -150,13 +176,21 @@ def _digest(content):
   return hashlib.sha256(content).hexdigest()
 
 
-def _check(paths, network_size):
+def _check(paths, least):
   """Refuses damaged files early, as they would end a run in its middle.
+
+  Args:
+    paths: the files.
+    least: (h, w), the least that is allowed, where all must be of one size;
+      None: any sizes.
 
   Returns:
     The files' digests.
   """
   looks = list(threads.ordered_map(_look, paths))
+  digests = [digest for _, digest in looks]
+  if least is None:
+    return digests
   sizes = [size for size, _ in looks]
   ((usual, _),) = collections.Counter(sizes).most_common(1)
   for path, size in zip(paths, sizes, strict=True):
@@ -165,13 +199,13 @@ def _check(paths, network_size):
         f'{path} has {size[0]}x{size[1]} pixels, but most others have '
         f'{usual[0]}x{usual[1]}; make it again or remove it.'
       )
-  if usual[0] < network_size[0] or usual[1] < network_size[1]:
+  if usual[0] < least[0] or usual[1] < least[1]:
     raise UserError(
       f'{paths[0]} has {usual[0]}x{usual[1]} pixels, fewer than the network '
-      f'sees ({network_size[0]}x{network_size[1]}); make them again from the '
+      f'sees ({least[0]}x{least[1]}); make them again from the '
       'photos.'
     )
-  return [digest for _, digest in looks]
+  return digests
 
 
 def _look(path):

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import pathlib
+import posixpath
 import re
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -108,6 +109,15 @@ def parse_photo(stem: str) -> PhotoName | None:
 def photo_name(car_id: str, view: int) -> str:
   """Returns a photo's file name without its ending: `<car>_<01..16>`."""
   return f'{car_id}_{view:02d}'
+
+
+def stem_of(filename: str) -> str:
+  """Returns what files made of a photo are named after: its name, no ending.
+
+  Args:
+    filename: the feature, which may have folders: car1/a.jpg.
+  """
+  return posixpath.splitext(filename)[0]
 
 
 def fold_of(car_id: str) -> int:

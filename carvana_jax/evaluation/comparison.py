@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from ml_collections import ConfigDict
 
+from carvana_jax.datasets import names as data_names
 from carvana_jax.evaluation import results
 from carvana_jax.metrics import bootstrap
 from carvana_jax.system.errors import UserError
@@ -185,8 +186,9 @@ def table(
     rows.append(('scored with', 'threshold', 'flip', 'cleaning'))
     rows += [(name, *x) for name, x in zip(names, settings, strict=True)]
   low, high = result['interval']
+  word = data_names.group_word(summaries[0].get('dataset', ''))
   if result['cars'] < _FEWEST_CARS:
-    verdict = f'{result["cars"]} cars are too few to tell which is better.'
+    verdict = f'{result["cars"]} {word}s are too few to tell which is better.'
   elif low > 0 or high < 0:
     better = names[1] if low > 0 else names[0]
     verdict = f'{better} is better: the interval leaves out 0.'
@@ -196,10 +198,10 @@ def table(
     [
       *_lines(rows),
       f'difference of the means {result["difference"]:+.5f}, 95 % interval by '
-      f'car {low:+.5f} to {high:+.5f}',
+      f'{word} {low:+.5f} to {high:+.5f}',
       f'the second is better on {result["images_better"]:.0%} of '
       f'{result["images"]} images and {result["cars_better"]:.0%} of '
-      f'{result["cars"]} cars',
+      f'{result["cars"]} {word}s',
       verdict,
     ]
   )

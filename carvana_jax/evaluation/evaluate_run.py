@@ -8,7 +8,7 @@ import pathlib
 import numpy as np
 from ml_collections import ConfigDict
 
-from carvana_jax.datasets import folds, prepare
+from carvana_jax.datasets import folds, names, prepare
 from carvana_jax.evaluation import scoring
 from carvana_jax.inference import networks
 from carvana_jax.masks import cleaning, from_logits
@@ -17,7 +17,9 @@ from carvana_jax.parallel import processes
 from carvana_jax.system import files
 from carvana_jax.training import run_folder, trained_run
 
-_GROUPS = ('view', 'make', 'colour', 'body')
+# What images are grouped by, and the column of images.csv that tells it.
+_GROUPS = {'view': 'view', 'make': 'make', 'colour': 'colour', 'body': 'body'}
+_OWN_GROUPS = {'group': 'car_id', 'view': 'view', 'colour': 'colour'}
 
 
 def evaluate(
@@ -62,7 +64,7 @@ def evaluate(
   scored = scoring.score_images(run, builder, part, tuned)
   scored.sort(key=lambda one: one.row['dice'])
   rows = [one.row for one in scored]
-  for name in ('colour', 'body'):
+  for name in {'colour', 'body'} & rows[0].keys():
     _agree_by_car(rows, name)
   level = from_logits.level_of(run.config.eval.threshold)
   best, best_dice = overlap.best_threshold(
@@ -189,20 +191,41 @@ def _summarize(rows):
 def _write(target, summary, rows, errors):
   target.mkdir(parents=True, exist_ok=True)
   files.write(target / 'images.csv', files.csv_text(rows))
-  groups = [group for name in _GROUPS for group in _grouped(rows, name)]
+  groups = [
+    group
+    for by, column in _groupings(rows, summary['dataset']).items()
+    for group in _grouped(rows, by, column)
+  ]
   files.write(target / 'groups.csv', files.csv_text(groups))
   files.write(target / 'errors.csv', files.csv_text(errors))
   files.write(target / 'summary.json', json.dumps(summary, indent=2) + '\n')
 
 
-def _grouped(rows, name):
+def _groupings(rows, dataset):
+  """The ways of grouping that make sense, with their columns."""
+  if not names.is_own(dataset):
+    return _GROUPS
+  views = collections.defaultdict(list)
+  for row in rows:
+    views[row['car_id']].append(row['view'])
+  chosen = dict(_OWN_GROUPS)
+  if len(views) == len(rows):
+    del chosen['group']
+  # Views are comparable where all groups are turns of so many photos.
+  turns = {tuple(sorted(own)) for own in views.values()}
+  if len(turns) > 1 or len(views) in (1, len(rows)):
+    del chosen['view']
+  return chosen
+
+
+def _grouped(rows, by, column):
   """Rows of groups.csv for one way of grouping, the worst group first."""
   members = {}
   for row in rows:
-    members.setdefault(row[name], []).append(row)
+    members.setdefault(row[column], []).append(row)
   groups = [
     {
-      'by': name,
+      'by': by,
       'group': group,
       'images': len(own),
       'cars': len({row['car_id'] for row in own}),
@@ -217,16 +240,18 @@ def _grouped(rows, name):
 def _text(summary, target):
   """The summary in words, at most 80 columns wide."""
   low, high = summary['dice_interval']
+  word = names.group_word(summary['dataset'])
   number = lambda name: f'{summary[name]:9.5f}'
   percent = lambda name: f'{100 * summary[name]:5.1f} %'
   lines = [
     f'{summary["dataset"]} {_split_in_words(summary)}: '
-    f'{summary["images"]} images of {summary["cars"]} cars',
-    f'scored at {summary["size"]}, network {summary["network_size"]}'
+    f'{summary["images"]} images of {summary["cars"]} {word}s',
+    f'scored at {names.size_text(summary["size"])}, '
+    f'network {summary["network_size"]}'
     f'{", flipped too" if summary["flip"] else ""}'
     f'{", second network on tiles" if "fine_step" in summary else ""}',
     f'{"":10}{"mean":>9}{"median":>9}{"worst 1%":>9}{"worst":>9}'
-    f'{"95 % interval by car":>24}',
+    f'{f"95 % interval by {word}":>24}',
     f'{"Dice":10}{number("dice_mean")}{number("dice_median")}'
     f'{number("dice_worst_percent")}{number("dice_worst")}'
     f'{f"{low:.5f} to {high:.5f}":>24}',

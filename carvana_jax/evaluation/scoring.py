@@ -12,8 +12,9 @@ import numpy as np
 import tensorflow_datasets as tfds
 from ml_collections import ConfigDict
 
-from carvana_jax.datasets import folds, images, reading, spec
+from carvana_jax.datasets import folds, images, reading
 from carvana_jax.datasets.multiview import cropping
+from carvana_jax.datasets.names import is_own
 from carvana_jax.evaluation import car_groups
 from carvana_jax.inference import predictor
 from carvana_jax.inference.prediction import Prediction
@@ -29,7 +30,7 @@ _LABELS = ('filename', 'car_id', 'view', 'make', 'model')
 class Scored(NamedTuple):
   """The scores of one image."""
 
-  row: dict[str, Any]  # labels, colour, body and scores, as in images.csv
+  row: dict[str, Any]  # labels, colour, scores and more, as in images.csv
   dice_by_level: list[float]  # 256, see `overlap.dice_by_level`
   dice_tuned: float | None
   errors: list[list[float]]  # by distance, see `error_bands.by_distance`
@@ -59,7 +60,8 @@ def score_images(
   Returns:
     The scores of each image; car by car where the network compares views.
   """
-  score = lambda truth, prediction: _score(truth, prediction, run.config, tuned)
+  own = is_own(builder.name)
+  score = lambda *pair: _score(*pair, run.config, tuned, own)
   results = map_predictions(score, [run], builder, part, part.split)
   return [Scored(*result) for result in results]
 
@@ -151,26 +153,28 @@ def _label(value):
   return value.decode() if isinstance(value, bytes) else int(value)
 
 
-def _score(truth, prediction, config, tuned):
+def _score(truth, prediction, config, tuned, own):
   levels = prediction.levels()
   predicted = from_logits.mask_of(levels, config.eval)
   (given,) = prediction.given.inputs
   box = given.box
   if box is None:
     box = np.array([0, 0, *truth.mask.shape])
-  network_size = spec.parse_size(config.data.size)
   pair = border.mask_pair(predicted, truth.mask)
-  image = table.ScoredImage(predicted, truth.mask, pair, network_size, box)
+  image = table.ScoredImage(predicted, truth.mask, pair, given.shown, box)
   errors = error_bands.by_distance(pair)
   row = {
     **truth.label,
-    'colour': _colour(truth, given.image, box),
+    'colour': _colour(truth, given, box),
     **table.scores(image),
     'wrong_far': error_bands.count_far(errors),
-    'body': car_groups.body_of(
-      truth.mask, truth.label['view'], truth.label['model']
-    ),
   }
+  if own:  # photos differ in size, and show anything
+    row['height'], row['width'] = truth.mask.shape
+  else:
+    row['body'] = car_groups.body_of(
+      truth.mask, truth.label['view'], truth.label['model']
+    )
   dice = None
   if tuned is not None:
     dice = dice_of(from_logits.mask_of(levels, tuned), truth.mask)
@@ -183,7 +187,7 @@ def dice_of(predicted: np.ndarray, actual: np.ndarray) -> float:
   return overlap.mask_scores(predicted, actual)['dice']
 
 
-def _colour(truth, image, box):
+def _colour(truth, given, box):
   full = images.mask_pixels(truth.mask)
-  mask = cropping.cut(full, box, *image.shape[:2])
-  return car_groups.colour_of(image[..., :3], mask)
+  mask = cropping.cut(full, box, *given.shown)
+  return car_groups.colour_of(given.cut(given.image)[..., :3], mask)

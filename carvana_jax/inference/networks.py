@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
-from carvana_jax.datasets import prepare
+from carvana_jax.datasets import names, prepare
 from carvana_jax.inference import second_network
 from carvana_jax.masks import cleaning
 from carvana_jax.system import files
@@ -24,6 +24,13 @@ class Networks(NamedTuple):
   def multiview(self) -> bool:
     """Whether one of the networks is given all views of a car together."""
     return any(run.config.data.multiview for run in self.runs)
+
+  @property
+  def grouping(self) -> str | None:
+    """How the names of photos tell the views, see `photos.group_by_car`."""
+    comparing = [x for x in self.data_configs if x.multiview]
+    own = [x.groups for x in comparing if names.is_own(x.dataset)]
+    return own[0] if own else None
 
   @property
   def fine(self) -> bool:

@@ -17,6 +17,9 @@ import numpy as np
 
 from carvana_jax.datasets import spec
 from carvana_jax.datasets.decoding import decode
+from carvana_jax.datasets.folder import groups
+from carvana_jax.datasets.folder import items as items_of
+from carvana_jax.datasets.multiview import cropping
 from carvana_jax.system import progress, stamps, zip_archives
 from carvana_jax.system.errors import UserError
 
@@ -118,16 +121,21 @@ def _open(path: str) -> IO[bytes]:
 
 
 def group_by_car(
-  photos: Sequence[T], together: bool, file_of: Callable[[T], str] = str
+  photos: Sequence[T],
+  together: bool,
+  file_of: Callable[[T], str] = str,
+  pattern: str | None = None,
 ) -> list[list[T]]:
   """Groups photos that are looked at together.
 
-  Photos in different folders show different cars.
+  Photos in different folders show different cars, unless a pattern says so.
 
   Args:
     photos: the photos in any form, such as the names of their files.
     together: whether a network compares the views of a car.
     file_of: returns the path of a photo's file, with slashes: CAR_VIEW.jpg.
+    pattern: `config.data.groups` of a network that was trained on a folder of
+      photos of any names; None: they are named CAR_VIEW.
 
   Returns:
     A list of photos for each car if together, else for each photo.
@@ -137,6 +145,8 @@ def group_by_car(
   """
   if not together:
     return [[photo] for photo in photos]
+  if pattern is not None:
+    return _by_pattern(photos, file_of, pattern)
   cars = {}
   for photo in photos:
     folder, name = posixpath.split(os.path.splitext(file_of(photo))[0])
@@ -149,3 +159,19 @@ def group_by_car(
         f'{spec.VIEWS} views; name them CAR_VIEW.jpg.'
       )
   return list(cars.values())
+
+
+def _by_pattern(photos, file_of, pattern):
+  items = [items_of.Item(file_of(photo), None, None) for photo in photos]
+  found = {}
+  labels = groups.assign(items, pattern).labels
+  for label, photo in zip(labels, photos, strict=True):
+    found.setdefault(label.group, []).append((label.view, photo))
+  for group, views in found.items():
+    if len(views) > cropping.MOST_VIEWS:
+      raise UserError(
+        f'the group {group} has {len(views)} photos, of which no more than '
+        f'{cropping.MOST_VIEWS} can be compared; give fewer.'
+      )
+  by_view = lambda pair: pair[0]
+  return [[x for _, x in sorted(y, key=by_view)] for y in found.values()]

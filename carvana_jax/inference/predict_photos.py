@@ -110,7 +110,9 @@ def predict_share(
   """
   index, count = share
   alone = count == 1
-  cars = photos.group_by_car(found, nets.multiview, lambda x: x.file)
+  cars = photos.group_by_car(
+    found, nets.multiview, lambda x: x.file, nets.grouping
+  )
   cars = cars[index::count]
   refuse_folder(output, found, wanted)
   with output_folder.unclaimed_if_empty(output, is_shared=not alone):

@@ -13,6 +13,33 @@ class Input(NamedTuple):
   image: np.ndarray  # uint8 [h, w, C]
   # Of the photo, int32 [4], see `cropping.View`; None: the whole photo.
   box: np.ndarray | None
+  # Of the image, int32 [4], what shows the photo, see `fitting.place`; None:
+  # all of it.
+  part: np.ndarray | None = None
+
+  def enlarge(self, logits: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Enlarges the network's answer, see `from_logits.enlarge`.
+
+    Args:
+      logits: float32 [h, w], of the image.
+      size: (H, W) of the photo.
+
+    Returns:
+      float32 [H, W].
+    """
+    return from_logits.enlarge(self.cut(logits), size, self.box)
+
+  def cut(self, pixels: np.ndarray) -> np.ndarray:
+    """Returns what belongs to the photo, of [h, w] or [h, w, C]."""
+    if self.part is None:
+      return pixels
+    top, left, bottom, right = self.part
+    return pixels[top:bottom, left:right]
+
+  @property
+  def shown(self) -> tuple[int, int]:
+    """Height and width of what belongs to the photo."""
+    return self.cut(self.image).shape[:2]
 
 
 class Given(NamedTuple):
@@ -51,7 +78,7 @@ class Prediction(NamedTuple):
       Levels, uint8 [H, W].
     """
     enlarged = [
-      from_logits.enlarge(logits, self.given.size, given.box)
+      given.enlarge(logits, self.given.size)
       for logits, given in zip(self.logits, self.given.inputs, strict=True)
     ]
     return from_logits.quantize(sum(enlarged[1:], enlarged[0]) / len(enlarged))

@@ -15,8 +15,9 @@ import jax
 import numpy as np
 from flax import linen as nn
 
-from carvana_jax.datasets import images, spec
+from carvana_jax.datasets import fitting, spec
 from carvana_jax.datasets.multiview import cropping
+from carvana_jax.datasets.names import group_word
 from carvana_jax.inference.prediction import Given, Input, Prediction
 from carvana_jax.inference.tiles import TiledPhoto
 from carvana_jax.parallel import device_memory, devices
@@ -39,9 +40,10 @@ def inputs(
   Args:
     cars: the photos of one car after the other, in any form.
     load: returns a photo's pixels, uint8 [H, W, 3], or raises a `UserError`.
-    data_configs: `config.data` of each network: its size, and whether it is
-      given differences between the views of a car. If one is, a whole car at a
-      time is held in memory, else a few photos.
+    data_configs: `config.data` of each network: its size, how photos are
+      brought to it, and whether it is given differences between the views of a
+      car. If one is, a whole car at a time is held in memory, else a few
+      photos.
     failed: called with each photo that could not be loaded and its error; the
       photo is left out. None: the error is raised.
     keep_photos: whether the photos' own pixels are wanted, too.
@@ -75,21 +77,22 @@ def inputs(
     results = threads.ordered_map(lambda x: attempt(x, reduce), photos)
     yield from without_failures(results)
     return
+  word = group_word(data_configs[0].dataset)
   for car in cars:
     loaded = list(threads.ordered_map(attempt, car))
-    photos = list(without_failures(_fail_other_sizes(loaded)))
+    photos = list(without_failures(_fail_other_sizes(loaded, word)))
     if photos:
       yield from _compare_views(photos, data_configs, keep_photos)
 
 
-def _fail_other_sizes(results):
+def _fail_other_sizes(results, word):
   """Adds an error to a car's photos that differ in size from its first."""
   sizes = [pixels.shape[:2] for _, pixels, _ in results if pixels is not None]
   for photo, pixels, error in results:
     if pixels is not None and pixels.shape[:2] != sizes[0]:
       error = UserError(
-        f'{photo} is {_size_text(pixels.shape)}, but other photos of its car '
-        f'are {_size_text(sizes[0])}; remove one or the other.'
+        f'{photo} is {_size_text(pixels.shape)}, but other photos of its '
+        f'{word} are {_size_text(sizes[0])}; remove one or the other.'
       )
       pixels = None
     yield photo, pixels, error
@@ -100,11 +103,16 @@ def _size_text(shape):
 
 
 def _reduce(pixels, data_configs, keep):
-  """Reduces a photo to every network's size, once for equal sizes."""
-  sizes = [spec.parse_size(config.size) for config in data_configs]
-  small = {size: Input(images.reduce(pixels, *size), None) for size in sizes}
-  chosen = tuple(small[size] for size in sizes)
+  """Brings a photo to every network's size, once for equal sizes."""
+  ways = [(spec.parse_size(x.size), x.fit) for x in data_configs]
+  small = {way: _fit(pixels, *way) for way in ways}
+  chosen = tuple(small[way] for way in ways)
   return Given(chosen, pixels.shape[:2], pixels if keep else None)
+
+
+def _fit(pixels, size, fit):
+  part = fitting.place(pixels.shape[:2], size, fit)
+  return Input(fitting.reduce(pixels, size, part), None, part)
 
 
 def _compare_views(photos, data_configs, keep):

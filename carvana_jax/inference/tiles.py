@@ -37,9 +37,8 @@ class TiledPhoto:
     self._number = number
     given = prediction.given
     self._pixels = given.photo
-    box = given.inputs[number].box
     self._logits = np.array(  # a copy, of which parts will be replaced
-      from_logits.enlarge(prediction.logits[number], given.size, box)
+      given.inputs[number].enlarge(prediction.logits[number], given.size)
     )
     self._coarse = from_logits.probabilities(from_logits.quantize(self._logits))
     self._tile = tile

@@ -19,7 +19,7 @@ def dice(
 
   Args:
     actual: bool [H, W], the true mask.
-    size: (h, w), the network's size.
+    size: (h, w), at which the network is shown the box.
     box: int32 [4], the part of the photo that the network is shown: top, left,
       bottom, right, the latter two exclusive.
 

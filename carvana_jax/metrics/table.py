@@ -22,9 +22,10 @@ class ScoredImage(NamedTuple):
   predicted: np.ndarray  # bool [H, W]
   actual: np.ndarray  # bool [H, W]
   pair: border.MaskPair  # both, without surroundings that are empty
-  network_size: tuple[int, int]  # height and width of what the network is given
-  # int32 [4], the part of the image that this shows: top, left, bottom, right,
-  # the latter two exclusive.
+  # Height and width at which the network is shown the box.
+  network_size: tuple[int, int]
+  # int32 [4], a part of the image: top, left, bottom, right, the latter two
+  # exclusive.
   box: np.ndarray
 
 

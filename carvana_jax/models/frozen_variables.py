@@ -1,6 +1,7 @@
 """The variables that training leaves alone, see `TrainState.frozen`.
 
-They are a pretrained encoder, and the mean and spread of the training data.
+They are a pretrained encoder, layers of `config.train.freeze`, and the mean and
+spread of the training data.
 """
 
 from collections.abc import Iterable
@@ -46,15 +47,15 @@ def values(
   Raises:
     UserError: the file can't be read.
   """
-  found, origin = {}, {}
-  if model_config.get('encoder_weights') == 'random':
+  found, origin = dict(like), {}
+  file = model_config.get('encoder_weights')
+  if file == 'random':
     print('the encoder starts at random and is trained from scratch')
-  if 'params' in like:
-    file = model_config.encoder_weights
+  elif file is not None:
     reader = registry.encoder_weights(model_config.name)
     weights, origin['encoder'] = reader.read(file)
     print(f'the encoder is that of {file}, SHA-256 {origin["encoder"]}')
-    found['params'] = {'encoder': weights}
+    found['params'] = {**like['params'], 'encoder': weights}
   if 'input' in like:
     found['input'] = channel_statistics(batches)
   return found, origin

@@ -34,12 +34,18 @@ class Layer(NamedTuple):
   trainable: bool  # whether training changes its parameters
 
 
-def layers(model: nn.Module, image_shape: tuple[int, ...]) -> list[Layer]:
+def layers(
+  model: nn.Module, image_shape: tuple[int, ...], freeze: str = ''
+) -> list[Layer]:
   """Returns a network's layers in the order in which they are called.
 
   Args:
     model: a Linen network.
     image_shape: (height, width, channels) of its input.
+    freeze: `config.train.freeze`.
+
+  Raises:
+    UserError: there are no such layers to freeze.
   """
   calls = []
 
@@ -56,7 +62,7 @@ def layers(model: nn.Module, image_shape: tuple[int, ...]) -> list[Layer]:
       return model.init(jax.random.key(0), image, train=False)
 
   variables = jax.eval_shape(run)
-  frozen = models.frozen_layers(model)
+  frozen = models.frozen_layers(model, variables['params'], freeze)
   found = []
   for path, module, args, output in calls:
     own = {name: _own(tree, path) for name, tree in variables.items()}

@@ -23,13 +23,17 @@ class BatchNorm(nn.Module):
 
   @nn.compact
   def __call__(
-    self, x: jax.Array, weight: jax.Array | None = None
+    self,
+    x: jax.Array,
+    weight: jax.Array | None = None,
+    frozen: bool = False,
   ) -> jax.Array:
     """Normalises each channel.
 
     Args:
       x: [B, H, W, C].
       weight: [B], 1 for a real example, 0 for padding; None: all are real.
+      frozen: whether the statistics stay, and are used, even in training.
 
     Returns:
       [B, H, W, C], in the dtype of x.
@@ -39,7 +43,7 @@ class BatchNorm(nn.Module):
     bias = self.param('bias', nn.initializers.zeros, shape)
     mean = self.variable('batch_stats', 'mean', jnp.zeros, shape)
     var = self.variable('batch_stats', 'var', jnp.ones, shape)
-    if self.train and not self.is_initializing():
+    if self.train and not frozen and not self.is_initializing():
       exact = x.astype(jnp.promote_types(x.dtype, jnp.float32))
       batch_mean, batch_var = self._statistics(exact, weight)
       keep = self.momentum

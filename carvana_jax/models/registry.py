@@ -1,8 +1,10 @@
 """Networks, built by name from a config."""
 
 import dataclasses
+import fnmatch
 import types
 import typing
+from collections.abc import Iterable
 
 import jax.numpy as jnp
 from flax import linen as nn
@@ -183,9 +185,33 @@ def encoder_weights(name: str) -> types.ModuleType:
   return _NETWORKS[name].weights
 
 
-def frozen_layers(model: nn.Module) -> tuple[str, ...]:
-  """Returns the top-level layers whose parameters training leaves alone."""
-  return getattr(model, 'frozen', ())
+def frozen_layers(
+  model: nn.Module, layers: Iterable[str], patterns: str
+) -> tuple[str, ...]:
+  """Returns the top-level layers that training leaves alone.
+
+  Args:
+    model: a Linen network, which may have layers that are always frozen.
+    layers: the names of all of its top-level layers.
+    patterns: `config.train.freeze`, as of a shell and separated by commas.
+
+  Raises:
+    UserError: a pattern matches no layer, or nothing is left to train.
+  """
+  layers, frozen = list(layers), {*getattr(model, 'frozen', ())}
+  for pattern in filter(None, map(str.strip, patterns.split(','))):
+    matching = fnmatch.filter(layers, pattern)
+    if not matching:
+      raise UserError(
+        f'config.train.freeze: {pattern} is no layer; choose from '
+        f'{", ".join(layers)}.'
+      )
+    frozen.update(matching)
+  if patterns and frozen.issuperset(layers):
+    raise UserError(
+      f'config.train.freeze={patterns} leaves no layer to train; choose fewer.'
+    )
+  return tuple(layer for layer in layers if layer in frozen)
 
 
 def skips(model: nn.Module) -> tuple[tuple[str, str], ...]:

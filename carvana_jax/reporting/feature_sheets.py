@@ -6,6 +6,7 @@ import jax
 import numpy as np
 
 from carvana_jax.datasets import images, prepare
+from carvana_jax.datasets.names import is_own
 from carvana_jax.inference import finding, folders, photos, predictor
 from carvana_jax.metrics import overlap
 from carvana_jax.models import layer_table
@@ -72,15 +73,16 @@ def _input(path, data_config):
   photo, *more = finding.look(str(path))[0]
   if more:
     raise UserError(f'{path} holds several photos; give --image one of them.')
-  car = _car(photo, path) if data_config.multiview else [photo]
+  car = _car(photo, path, data_config) if data_config.multiview else [photo]
   given = predictor.inputs([car], photos.Photo.pixels, [data_config])
   return next(g for p, g in given if p.name == photo.name).inputs[0].image
 
 
-def _car(photo, path):
+def _car(photo, path, data_config):
   """The views of the photo's car, which are beside it."""
   beside, _ = finding.look(str(path.parent))
-  cars = photos.group_by_car(beside, True, lambda x: x.file)
+  pattern = data_config.groups if is_own(data_config.dataset) else None
+  cars = photos.group_by_car(beside, True, lambda x: x.file, pattern)
   own = (car for car in cars if photo.file in {x.file for x in car})
   return next(own, [photo])
 

@@ -25,9 +25,10 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
-from carvana_jax.datasets import prepare, spec
+from carvana_jax.datasets import names, prepare, spec
 from carvana_jax.evaluation.results import Evaluation
 from carvana_jax.metrics import error_bands
+from carvana_jax.reporting import score_tables
 
 # From which shares on a sentence is said.
 _NOTABLE = 0.01  # a gain, as a share of what Dice lacks
@@ -142,8 +143,7 @@ def _gain(gain, lacks, advice):
 def _resolution(evaluation, config, lacks, near_share) -> Iterator[str]:
   summary = evaluation.summary
   size, ceiling = summary['network_size'], summary['ceiling_soft_mean']
-  # The height of a pixel of the network, in pixels of the photo.
-  pixel = spec.parse_size(summary['size'])[0] / spec.parse_size(size)[0]
+  pixel = _pixel(evaluation)
   share = (1 - ceiling) / lacks
   near = (
     f'{_percent(near_share)} of the loss is within {error_bands.NEAR} pixels '
@@ -184,6 +184,19 @@ def _resolution(evaluation, config, lacks, near_share) -> Iterator[str]:
     )
 
 
+def _pixel(evaluation):
+  """The height of a pixel of the network, in pixels of the photo."""
+  summary = evaluation.summary
+  network = spec.parse_size(summary['network_size'])
+  if summary['size'] != names.OWN_SIZE:
+    return spec.parse_size(summary['size'])[0] / network[0]
+  scales = [
+    max(float(row['height']) / network[0], float(row['width']) / network[1])
+    for row in evaluation.images
+  ]
+  return float(np.median(scales))
+
+
 def _far(evaluation, config, share) -> Iterator[str]:
   counts = sorted(float(row['wrong_far']) for row in evaluation.images)[::-1]
   total = sum(counts)
@@ -196,10 +209,12 @@ def _far(evaluation, config, share) -> Iterator[str]:
   missed, added = (
     sum(float(row[name]) for row in far) for name in ('missed', 'added')
   )
+  own = names.is_own(evaluation.summary.get('dataset', ''))
+  word = 'object' if own else 'car'
   text = (
     f'{_percent(share)} of the loss is beyond {error_bands.FAR} pixels, where '
     f'whole parts are wrong: {_percent(missed / (missed + added))} of those '
-    'pixels are missed car, the others background taken for car. '
+    f'pixels are missed {word}, the others background taken for {word}. '
   )
   if half > max(1, _FEW * len(counts)):
     yield (
@@ -213,8 +228,9 @@ def _far(evaluation, config, share) -> Iterator[str]:
   colour = any(augment.get(name) for name in _COLOUR_CHANGES)
   yield (
     f'{text}Half of them are in {half} of {len(counts)} images, and '
-    f'{_percent(its / total)} in those of one car ({car}). Next: more varied '
-    'cars, rendered ones to begin with, and '
+    f'{_percent(its / total)} in those of one '
+    f'{"group" if own else "car"} ({car}). Next: more varied '
+    f'{"photos" if own else "cars, rendered ones to begin with"}, and '
     f'{"stronger " if colour else ""}changes of colour (config.augment'
     f'{"" if colour else ", where all are off"}).'
   )
@@ -226,7 +242,7 @@ def _worst_car(evaluation):
   for row in evaluation.images:
     car = row['car_id']
     totals[car] = totals.get(car, 0) + float(row['wrong_far'])
-    words[car] = f'{car}, {row["colour"]} {row["make"]} {row["model"]}'
+    words[car] = f'{car}, {score_tables.shown_text(row)}'
   worst = max(totals, key=totals.get)
   return words[worst], totals[worst]
 
@@ -242,13 +258,14 @@ def _fit(evaluation, metrics) -> Iterator[str]:
   if evaluation.summary['step'] not in losses:
     return
   train, validation = losses[evaluation.summary['step']]
+  word = names.group_word(evaluation.summary.get('dataset', ''))
   both = (
-    f'the loss is {train:.4f} on the training cars and {validation:.4f} on '
+    f'the loss is {train:.4f} on the training {word}s and {validation:.4f} on '
     f'those of validation, {validation / train:.2f} times as much'
   )
   if validation >= _OVERFIT * train:
     yield (
-      f'Overfitting: {both}. Next: more cars, more config.augment or '
+      f'Overfitting: {both}. Next: more {word}s, more config.augment or '
       'config.model.dropout, before a larger network or longer training.'
     )
   else:
@@ -260,6 +277,7 @@ def _fit(evaluation, metrics) -> Iterator[str]:
 
 def _weakest(evaluation, lacks) -> Iterator[str]:
   weak = []
+  word = names.group_word(evaluation.summary.get('dataset', ''))
   for by in ('view', 'colour', 'body'):
     groups = [row for row in evaluation.groups if row['by'] == by]
     worst = min(groups, key=lambda row: float(row['dice_mean']), default=None)
@@ -267,7 +285,8 @@ def _weakest(evaluation, lacks) -> Iterator[str]:
       continue
     below = evaluation.summary['dice_mean'] - float(worst['dice_mean'])
     if below >= _WEAK * lacks:
-      cars = '1 car' if worst['cars'] == '1' else f'{worst["cars"]} cars'
+      count = worst['cars']
+      cars = f'{count} {word}{"" if count == "1" else "s"}'
       weak.append(f'{by} {worst["group"]}, {below:.5f} below the mean ({cars})')
   if weak:
     yield f'Weakest: {"; ".join(weak)}.'

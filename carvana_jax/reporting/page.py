@@ -127,11 +127,15 @@ def drawing(svg: str) -> str:
   return f'<div class="wide drawing">{svg}</div>\n'
 
 
-def legend() -> str:
-  """Returns a line on what the colours of the errors mean."""
+def legend(word: str) -> str:
+  """Returns a line on what the colours of the errors mean.
+
+  Args:
+    word: for what is cut out.
+  """
   return (
-    '<p><b class="wrong">Orange</b>: background taken for car. '
-    '<b class="missed">Blue</b>: car that was missed. Slide to compare; '
+    f'<p><b class="wrong">Orange</b>: background taken for {word}. '
+    f'<b class="missed">Blue</b>: {word} that was missed. Slide to compare; '
     'below are target and prediction.</p>\n'
   )
 

@@ -6,7 +6,7 @@ import pathlib
 import numpy as np
 
 from carvana_jax import models
-from carvana_jax.datasets import images, prepare
+from carvana_jax.datasets import images, names, prepare
 from carvana_jax.evaluation import results
 from carvana_jax.models import layer_table
 from carvana_jax.reporting import (
@@ -103,12 +103,13 @@ def _where(evaluation, ideas):
   if not evaluation.errors:
     return ''
   counts = lambda name: [float(row[name]) for row in evaluation.errors]
+  word = names.object_word(evaluation.summary.get('dataset', ''))
   plot = plots.bars(
     'wrong pixels by distance from the border, in pixels',
     score_tables.band_names(evaluation),
     {
-      'added: background taken for car': counts('added'),
-      'missed: car taken for background': counts('missed'),
+      f'added: background taken for {word}': counts('added'),
+      f'missed: {word} taken for background': counts('missed'),
     },
     (overlays.ADDED, overlays.MISSED),
   )
@@ -128,13 +129,14 @@ def _evaluation(workdir, evaluation, shown):
     shown: how many of the best images, and of the worst, get pictures.
   """
   rows = evaluation.images
+  word = names.object_word(evaluation.summary.get('dataset', ''))
   dice = [float(row['dice']) for row in rows]
   plot = [plots.histogram('Dice of the images', dice)] if dice else []
   worst, best = rows[:shown], rows[shown:][-shown:][::-1] if shown else []
   made = cards.cards(workdir, evaluation.summary, worst + best)
-  worst_shown = score_tables.image_table(rows[:_SHOWN])
+  worst_shown = score_tables.image_table(rows[:_SHOWN], word)
   if made:
-    worst_shown = page.legend() + page.grid(made[: len(worst)], 'cards')
+    worst_shown = page.legend(word) + page.grid(made[: len(worst)], 'cards')
   groups = score_tables.group_tables(evaluation)
   name = evaluation.name
   return [
@@ -168,12 +170,13 @@ def _layers(config, workdir):
   try:
     model = models.build(config.model)
     shape = prepare.input_shape(config.data)
+    freeze = config.train.freeze
   except (AttributeError, TypeError) as error:
     raise UserError(
       f'{workdir / "config.json"} does not tell the network ({error}); remove '
       'it, and start the run again with its config.'
     ) from error
-  layers = layer_table.layers(model, shape)
+  layers = layer_table.layers(model, shape, freeze)
   drawn = diagram.draw(layers, config.model.name, models.skips(model))
   text = f'{layer_table.table(layers)}\n{layer_table.totals(layers)}'
   return page.drawing(plots.svg(drawn)) + page.preformatted(text)

@@ -5,6 +5,7 @@ The metrics among them are those of `metrics.table`.
 
 from collections.abc import Sequence
 
+from carvana_jax.datasets import names
 from carvana_jax.evaluation import results
 from carvana_jax.metrics import table
 from carvana_jax.reporting import page
@@ -35,9 +36,9 @@ _threshold = '{:.3f}'.format
 # Keys of summary.json: what they are in words, and how they are written.
 _SUMMARY = {
   'images': ('images', str),
-  'cars': ('cars', str),
+  'cars': ('{group}s', str),
   'dice_mean': ('Dice, mean', _fraction),
-  'dice_interval': ('95 % interval by car', _interval),
+  'dice_interval': ('95 % interval by {group}', _interval),
   'dice_median': ('Dice, median', _fraction),
   'dice_worst_percent': ('Dice, mean of the worst 1 %', _fraction),
   'dice_worst': ('Dice, worst image', _fraction),
@@ -60,6 +61,8 @@ _SUMMARY = {
   'step': ('step of the network', str),
   'fine_step': ('step of the second network, on tiles', str),
 }
+# Of groups of own photos, of which there may be hundreds.
+_MOST_GROUPS = 20
 _DISTANCE = table.METRICS['surface_distance'].text
 
 
@@ -72,9 +75,10 @@ def summary_table(evaluations: Sequence[results.Evaluation]) -> str:
   Raises:
     UserError: a score is not a number.
   """
+  group = _common_group_word(evaluations)
   return page.table(
     [
-      {'score': words}
+      {'score': words.format(group=group)}
       | {
         one.name: _written(one, name, write) if name in one.summary else ''
         for one in evaluations
@@ -83,6 +87,11 @@ def summary_table(evaluations: Sequence[results.Evaluation]) -> str:
       if any(name in one.summary for one in evaluations)
     ]
   )
+
+
+def _common_group_word(evaluations):
+  found = {names.group_word(x.summary.get('dataset', '')) for x in evaluations}
+  return found.pop() if len(found) == 1 else 'car'
 
 
 def _written(evaluation, name, write):
@@ -98,21 +107,24 @@ def _written(evaluation, name, write):
 
 def group_tables(evaluation: results.Evaluation) -> list[str]:
   """Returns a table for every way of grouping the images, the worst first."""
+  word = names.group_word(evaluation.summary.get('dataset', ''))
+  by_kind = {}
+  for row in evaluation.groups:
+    by_kind.setdefault(row['by'], []).append(row)
   return [
     page.table(
       [
         {
           by: row['group'],
           'images': row['images'],
-          'cars': row['cars'],
+          f'{word}s': row['cars'],
           'Dice, mean': _fraction(row['dice_mean']),
           'worst': _fraction(row['dice_worst']),
         }
-        for row in evaluation.groups
-        if row['by'] == by
+        for row in (rows[:_MOST_GROUPS] if by == 'group' else rows)
       ]
     )
-    for by in dict.fromkeys(row['by'] for row in evaluation.groups)
+    for by, rows in by_kind.items()
   ]
 
 
@@ -141,15 +153,20 @@ def band_names(evaluation: results.Evaluation) -> list[str]:
   ]
 
 
-def image_table(rows: Sequence[dict[str, str]]) -> str:
-  """Returns a table of some images, which are rows of images.csv."""
+def image_table(rows: Sequence[dict[str, str]], word: str) -> str:
+  """Returns a table of some images.
+
+  Args:
+    rows: of images.csv.
+    word: for what they show.
+  """
   return page.table(
     [
       {
         'image': row['filename'],
         'Dice': _fraction(row['dice']),
         'surface distance (pixels)': _DISTANCE(row['surface_distance']),
-        'car': _car(row).replace(' ', '\N{NO-BREAK SPACE}'),
+        word: shown_text(row).replace(' ', '\N{NO-BREAK SPACE}'),
       }
       for row in rows
     ]
@@ -160,9 +177,11 @@ def image_line(row: dict[str, str]) -> str:
   """Returns what `image_table` says of one image, in a line."""
   return (
     f'{row["filename"]} · Dice {_fraction(row["dice"])} · surface distance '
-    f'{_DISTANCE(row["surface_distance"])} pixels · {_car(row)}'
+    f'{_DISTANCE(row["surface_distance"])} pixels · {shown_text(row)}'
   )
 
 
-def _car(row):
-  return f'{row["colour"]} {row["make"]} {row["model"]}'
+def shown_text(row: dict[str, str]) -> str:
+  """Returns what is known of the car or object of a row of images.csv."""
+  known = row['colour'], row['make'], row['model']
+  return ' '.join(text for text in known if text)

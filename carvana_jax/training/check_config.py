@@ -4,6 +4,7 @@ import pathlib
 from collections.abc import Sequence
 
 import jax
+import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from carvana_jax import models
@@ -12,6 +13,7 @@ from carvana_jax.system import config_fields
 from carvana_jax.system.errors import UserError
 from carvana_jax.training import (
   augment,
+  initial_network,
   losses,
   optimizer,
   saved_steps,
@@ -34,7 +36,7 @@ _SOURCES = {
 }
 
 # Where `RANGES` has, beside the code that uses a field, {field: (words, test)}.
-_MODULES = (steps, stopping, validation, optimizer, augment)
+_MODULES = (steps, stopping, validation, optimizer, augment, initial_network)
 
 
 def check(config: ConfigDict) -> None:
@@ -59,7 +61,7 @@ def check(config: ConfigDict) -> None:
       if not holds(value):
         raise UserError(f'config.{field}={value} must be {words}.')
   losses.by_name(config.train.loss)
-  models.build(config.model)
+  _check_start(config, models.build(config.model))
   _check_coarse(config.data)
   optimizer.make_optimizer(config.optimizer, total_steps=100)
   _check_folds(config.data.validation_folds)
@@ -103,6 +105,21 @@ def refuse_unused_source(
         f'config.data.dataset={config.data.dataset}; set '
         f'config.data.dataset={" or ".join(datasets)}, or leave it out.'
       )
+
+
+def _check_start(config, model):
+  """Refuses what follows from `init_from` where that is not given."""
+  train = config.train
+  for field, usual in (('init_rate', 1), ('freeze', '')):
+    if not train.init_from and train[field] != usual:
+      raise UserError(
+        f'config.train.{field}={train[field]} is for what was trained before; '
+        'name a run by config.train.init_from, or leave it out.'
+      )
+  if train.freeze:
+    key, image = jax.random.key(0), jnp.zeros((1, 64, 64, 3))
+    layers = jax.eval_shape(lambda: model.init(key, image, train=False))
+    models.frozen_layers(model, layers['params'], train.freeze)
 
 
 def _check_folds(chosen):

@@ -18,6 +18,7 @@ from carvana_jax.training import (
   check_config,
   checkpoint,
   epoch,
+  initial_network,
   logbook,
   profiling,
   provenance,
@@ -86,10 +87,14 @@ def train(config: ConfigDict, workdir: pathlib.Path, profile: int = 0) -> None:
 def _train(config, workdir, profile):
   """As `train`, in a folder that is locked for this run."""
   processes.broadcast_result(lambda: saved_steps.set_aside_damaged(workdir))
-  start = provenance.facts(workdir)
+  begun = processes.broadcast_result(lambda: saved_steps.exists(workdir))
+  source = initial_network.load(config, begun)
+  start = provenance.facts(workdir) | initial_network.facts(config, source)
   print(provenance.describe(start, config), flush=True)
   data = processes.run_in_all(lambda: _prepare_data(config))
   _refuse_differing(config, data)
+  if source and not begun:
+    initial_network.refuse_seen(source, config, data.identity)
   data = data.keep_decoded()
   if processes.is_first():
     run_folder.write_config(config, workdir)
@@ -99,19 +104,26 @@ def _train(config, workdir, profile):
     stopping.StopSignal() as signal,
     checkpoint.Checkpoints(workdir) as checkpoints,
   ):
-    return _train_epochs(config, workdir, data, signal, checkpoints, profile)
+    return _train_epochs(
+      config, workdir, data, source, signal, checkpoints, profile
+    )
 
 
-def _train_epochs(config, workdir, data, signal, checkpoints, profile):
+def _train_epochs(config, workdir, data, source, signal, checkpoints, profile):
   """Trains from the latest step on; returns the signal that ended it, or 0."""
   model = models.build(config.model)
   optimizer = make_optimizer(config.optimizer, data.total_steps)
   create = train_state.creator(config, model, optimizer)
+  state, notes = _first_or_latest(
+    workdir, checkpoints, create, config, data, source
+  )
+  optimizer = initial_network.slowed(
+    optimizer, config.train.init_rate, notes.get('init')
+  )
   train_step = epoch.announce_first(
     devices.train_step(steps.make_train_step(model, optimizer, config))
   )
   validator = validation.Validation(config, model, data)
-  state, notes = _first_or_latest(workdir, checkpoints, create, config, data)
   step = recorded = int(state.step)
   batches = devices.to_devices(data.training(step))
   skipped = SkippedSteps(data, config.train.max_skipped, notes['skipped'])
@@ -201,23 +213,26 @@ def _compared(config, data):
   }
 
 
-def _first_or_latest(workdir, checkpoints, create, config, data):
+def _first_or_latest(workdir, checkpoints, create, config, data, source):
   """Returns a state and its notes, see `Checkpoints.save`."""
   step = checkpoints.latest_step()
   like = devices.abstract(create)
   if step is None:
-    return _first(create, like, config, data)
+    return _first(create, like, config, data, source)
   notes = checkpoint.read_notes(workdir, step)
   if not prepare.is_same(config.data, notes['data'], data.identity):
     raise UserError(
       f'the run was started on {notes["data"]}, but the folder now gives '
       f'{data.identity}; bring back the old files or choose another --workdir.'
     )
+  initial_network.refuse_other(
+    source, notes.get('init'), config.train.init_from
+  )
   print(f'going on from step {step}', flush=True)
   return checkpoint.read_state(workdir, step, like), notes
 
 
-def _first(create, like, config, data):
+def _first(create, like, config, data, source):
   """Returns the state and the notes that a run starts with."""
   state = processes.broadcast_arrays(lambda: devices.create(create), like)
   values, origin = frozen_variables.values(
@@ -234,6 +249,8 @@ def _first(create, like, config, data):
     'sums': {},  # of an epoch that is not over, see `epoch.train`
     'skipped': 0,  # steps in a row, just before the next one
   }
+  if source:
+    state, notes['init'] = initial_network.start_from(source, config, state)
   return state, notes
 
 

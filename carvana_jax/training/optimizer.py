@@ -12,7 +12,6 @@ RANGES = {
   'optimizer.warmup': ('between 0 and 1', lambda x: 0 < x < 1),
   'optimizer.weight_decay': ('at least 0', lambda x: x >= 0),
   'optimizer.clip_norm': ('at least 0', lambda x: x >= 0),
-  'train.init_rate': ('at least 0', lambda x: x >= 0),
 }
 
 

@@ -94,6 +94,9 @@ def refuse_other_config(config: ConfigDict, workdir: pathlib.Path) -> None:
     return
   there = compared(config_fields.complete(ConfigDict(files.read_json(path))))
   here = compared(config)
+  field = 'train.init_from'
+  if there.get(field) and here[field]:  # moved, or `initial_network` refuses it
+    here[field] = there[field]
   differing = [
     f'{field} ({there.get(field)!r} there, {here.get(field)!r} here)'
     for field in sorted(there.keys() | here.keys())
@@ -102,7 +105,8 @@ def refuse_other_config(config: ConfigDict, workdir: pathlib.Path) -> None:
   if differing:
     raise UserError(
       f'{workdir} holds a run of another config: {", ".join(differing)}. '
-      'Choose another --workdir.'
+      f'Choose another --workdir; with config.train.init_from={workdir} it '
+      "starts from this run's network."
     )
 
 

@@ -14,6 +14,7 @@ from flax import linen as nn
 from ml_collections import ConfigDict
 
 from carvana_jax.metrics import overlap
+from carvana_jax.models.norm import BatchNorm
 from carvana_jax.parallel.devices import AXIS
 from carvana_jax.training import augment, losses
 from carvana_jax.training.train_state import TrainState
@@ -125,14 +126,15 @@ def _make_measure(model, config):
     state = state.replace(batch_stats=batch_stats)
 
     def loss(params):
-      logits, updates = model.apply(
-        state.replace(params=params).variables,
-        image,
-        train=True,
-        weight=weight,
-        rngs={'dropout': key},
-        mutable=['batch_stats'],
-      )
+      with nn.intercept_methods(_keep_frozen(state.frozen)):
+        logits, updates = model.apply(
+          state.replace(params=params).variables,
+          image,
+          train=True,
+          weight=weight,
+          rngs={'dropout': key},
+          mutable=['batch_stats'],
+        )
       values = loss_function(logits, mask)  # [b]
       # Divided by the count of all devices and micro-batches, so that their
       # sum is the mean.
@@ -143,9 +145,24 @@ def _make_measure(model, config):
     )(state.params)
     scores = overlap.scores(logits, mask, smooth=config.eval.smooth)
     sums = {name: jnp.sum(values * weight) for name, values in scores.items()}
-    return updates.get('batch_stats', {}), (value, sums, gradient)
+    statistics = updates.get('batch_stats', {})
+    moved = {layer: statistics[layer] for layer in batch_stats}
+    return moved, (value, sums, gradient)
 
   return measure
+
+
+def _keep_frozen(frozen):
+  """Makes frozen layers normalise by their statistics, as when evaluated."""
+  layers = frozen.get('batch_stats', {})
+
+  def call(method, args, kwargs, context):
+    module = context.module
+    if isinstance(module, BatchNorm) and module.scope.path[0] in layers:
+      kwargs = {**kwargs, 'frozen': True}
+    return method(*args, **kwargs)
+
+  return call
 
 
 def _accumulated(measure, batch_stats, key, batch, count):

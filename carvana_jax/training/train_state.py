@@ -25,7 +25,8 @@ class TrainState:
   opt_state: Any
   average: Any  # moving average of params and batch_stats, {} where it is off
   # Variables that training leaves alone, by collection: the parameters of a
-  # pretrained encoder, the scale of the input. {} for most networks.
+  # pretrained encoder, those and the statistics of the layers of
+  # `config.train.freeze`, the scale of the input. {} for most networks.
   frozen: Any
 
   @property
@@ -56,7 +57,8 @@ def creator(
   """
   shape = prepare.input_shape(config.data)
   averaged = config.train.average_decay > 0
-  return lambda: create(model, optimizer, shape, config.seed, averaged)
+  freeze = config.train.freeze
+  return lambda: create(model, optimizer, shape, config.seed, averaged, freeze)
 
 
 def create(
@@ -65,6 +67,7 @@ def create(
   image_shape: tuple[int, int, int],
   seed: int,
   averaged: bool,
+  freeze: str = '',
 ) -> TrainState:
   """Creates a new state.
 
@@ -74,10 +77,14 @@ def create(
     image_shape: (height, width, channels) of the network's input.
     seed: of everything random in the run.
     averaged: whether a moving average of what training changes is kept.
+    freeze: `config.train.freeze`, the layers that stay as they start.
 
   Returns:
     The state before the first step. Its frozen variables are start values, see
     `frozen_variables.values`.
+
+  Raises:
+    UserError: there are no such layers to freeze.
   """
   init_key, key = jax.random.split(jax.random.key(seed))
   variables = model.init(init_key, jnp.zeros((1, *image_shape)), train=False)
@@ -87,13 +94,16 @@ def create(
     if name not in ('params', 'batch_stats')
   }
   params = dict(variables['params'])
-  if layers := models.frozen_layers(model):
-    frozen['params'] = {layer: params.pop(layer) for layer in layers}
+  statistics = dict(variables.get('batch_stats', {}))
+  layers = models.frozen_layers(model, params, freeze)
+  for name, tree in (('params', params), ('batch_stats', statistics)):
+    if own := {layer: tree.pop(layer) for layer in layers if layer in tree}:
+      frozen[name] = own
   state = TrainState(
     step=jnp.int32(0),  # strongly typed: a weak type compiles twice
     key=jax.random.key_data(key),
     params=params,
-    batch_stats=variables.get('batch_stats', {}),
+    batch_stats=statistics,
     opt_state=optimizer.init(params),
     average={},
     frozen=frozen,

@@ -27,6 +27,8 @@ class Run:
   variables: Any  # replicated over the devices
   step: int
   data: str  # `prepare.identity` of what it was trained on
+  # What its run started from, see `initial_network.start_from`; None: nothing.
+  start: dict[str, Any] | None = None
   # A second network, for tiles of the photo along this one's border.
   fine: 'Run | None' = None
 
@@ -97,4 +99,4 @@ def _load(workdir):
       f'the network in {saved_steps.folder_of(workdir) / str(step)} has '
       'weights that are NaN or infinite; train again in another --workdir.'
     )
-  return Run(config, model, variables, step, notes['data'])
+  return Run(config, model, variables, step, notes['data'], notes.get('init'))

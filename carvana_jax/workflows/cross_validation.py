@@ -9,7 +9,14 @@ import numpy as np
 import tensorflow_datasets as tfds
 from ml_collections import ConfigDict
 
-from carvana_jax.datasets import folds, prepare, pseudo_labels, reading, spec
+from carvana_jax.datasets import (
+  folds,
+  names,
+  prepare,
+  pseudo_labels,
+  reading,
+  spec,
+)
 from carvana_jax.evaluation import evaluate_run
 from carvana_jax.inference import (
   networks,
@@ -24,8 +31,10 @@ from carvana_jax.system.errors import UserError
 from carvana_jax.training import (
   check_config,
   crossval_folder,
+  initial_network,
   loop,
   run_folder,
+  saved_steps,
   trained_run,
 )
 from carvana_jax.workflows import ensemble_scores, out_of_fold
@@ -61,22 +70,32 @@ def prepare_stage(
       f'{folder} holds a run of its own; choose another --workdir.'
     )
   folders = crossval_folder.run_folders(folder, count)
-  present = folds.folds_with_cars(prepare.for_network(config.data))
+  begun = any(map(saved_steps.exists, folders))
+  source = initial_network.load(config, begun)
+  builder = prepare.for_network(config.data)
+  present = folds.folds_with_cars(builder)
   configs = []
-  for group, place in zip(group_folds(count, present), folders, strict=True):
+  groups = group_folds(count, present, names.group_word(config.data.dataset))
+  for group, place in zip(groups, folders, strict=True):
     own = config.copy_and_resolve_references()
     own.data.validation_folds = group
     run_folder.refuse_other_config(own, place)
+    if source:
+      identity = prepare.identity(config.data, builder)
+      initial_network.refuse_seen(source, own, identity)
     configs.append(own)
   return configs
 
 
-def group_folds(count: int, present: Sequence[int]) -> list[tuple[int, ...]]:
+def group_folds(
+  count: int, present: Sequence[int], word: str = 'car'
+) -> list[tuple[int, ...]]:
   """Shares the cars' folds among the runs that validate on them.
 
   Args:
     count: how many runs there are, 2 to 9.
     present: the cars' folds that have a car, see `folds.folds_with_cars`.
+    word: what the message calls a car.
 
   Returns:
     The `config.data.validation_folds` of run 1 to `count`.
@@ -91,8 +110,8 @@ def group_folds(count: int, present: Sequence[int]) -> list[tuple[int, ...]]:
     if not set(group) & set(present):
       fewer = 'choose fewer folds or ' if count > 2 else ''
       raise UserError(
-        f'--folds={count}: no car is in fold {number}, which follows from the '
-        f"cars' ids; {fewer}add cars to the folder."
+        f'--folds={count}: no {word} is in fold {number}, which follows from '
+        f"the {word}s' ids; {fewer}add {word}s to the folder."
       )
   return groups
 
@@ -172,7 +191,9 @@ def label_photos(
     return photos.Photo(name, f'{builder.data_path}: {name}', open_, stamp)
 
   unlabeled = [as_photo(*pair) for pair in enumerate(source)]
-  cars = photos.group_by_car(unlabeled, nets.multiview, lambda x: x.file)
+  cars = photos.group_by_car(
+    unlabeled, nets.multiview, lambda x: x.file, nets.grouping
+  )
   data = _claimed_data(output, data_config, builder)
   output_folder.claim(output, nets.identity() | {'data': data})
   wanted = outputs.Wanted(probability=True)
@@ -240,7 +261,7 @@ def results_text(results: Sequence[dict]) -> str:
   titles = ('', '; stage 2, with pseudo-labels')
   return '\n'.join(
     f'\n{stage["dataset"]}, {stage["folds"]} folds, scored at '
-    f'{stage["size"]}{title}\n{ensemble_scores.gains_table(stage)}'
+    f'{names.size_text(stage["size"])}{title}\n{ensemble_scores.gains_table(stage)}'
     for title, stage in zip(titles, results, strict=False)
   )
 

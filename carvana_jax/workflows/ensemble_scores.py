@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from carvana_jax.datasets import folds
+from carvana_jax.datasets.names import group_word
 from carvana_jax.evaluation import scoring
 from carvana_jax.masks import cleaning, from_logits
 from carvana_jax.metrics import bootstrap
@@ -153,10 +154,12 @@ def gains_table(summary: dict[str, Any]) -> str:
   Args:
     summary: what crossval.json holds.
   """
-  lines = [f'{"":31}{"mean":>9}{"median":>9}{"worst":>9}{"95 % by car":>21}']
+  word = group_word(summary.get('dataset', ''))
+  interval = f'95 % by {word}'
+  lines = [f'{"":31}{"mean":>9}{"median":>9}{"worst":>9}{interval:>21}']
   for name, title in ('out_of_fold', 'out of fold'), ('test', 'test'):
     images, cars = summary[name][0]['images'], summary[name][0]['cars']
-    lines.append(f'{title}: {images} photos of {cars} cars')
+    lines.append(f'{title}: {images} photos of {cars} {word}s')
     for row in summary[name]:
       low, high = row['dice_interval']
       lines.append(

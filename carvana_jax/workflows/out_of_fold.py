@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow_datasets as tfds
 
-from carvana_jax.datasets import folds, images
+from carvana_jax.datasets import folds, images, spec
 from carvana_jax.datasets.names import PROBABILITY_ENDING
 from carvana_jax.evaluation import scoring
 from carvana_jax.masks import from_logits
@@ -152,11 +152,11 @@ def save_probabilities(
   """
 
   def save(truth, prediction):
-    name = pathlib.Path(truth.label['filename']).stem
+    name = spec.stem_of(truth.label['filename'])
     pixels = from_logits.probabilities(prediction.levels())
-    files.write(
-      path.with_name(f'{name}{PROBABILITY_ENDING}'), images.encode_png(pixels)
-    )
+    target = path.parent / f'{name}{PROBABILITY_ENDING}'
+    target.parent.mkdir(parents=True, exist_ok=True)
+    files.write(target, images.encode_png(pixels))
 
   def compute():
     scoring.map_predictions(save, [run], builder, part, 'probabilities')

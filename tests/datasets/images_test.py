@@ -113,6 +113,10 @@ class ImagesTest(absltest.TestCase):
       expected = np.asarray(image.convert('RGB'))
     np.testing.assert_array_equal(images.decode_photo(data), expected)
 
+  def test_reduce_averages_one_axis_where_the_other_grows(self):
+    pixels = np.array([[0, 100, 50, 150]], np.uint8)
+    np.testing.assert_array_equal(images.reduce(pixels, 2, 1), [[75], [75]])
+
   def test_reduce_treats_channels_alone(self):
     pixels = np.zeros((2, 2, 3), np.uint8)
     pixels[0, 0] = [4, 40, 200]

@@ -24,7 +24,7 @@ those of the other data set.
 
 
 class Builder(spec.SizedBuilder):
-  """Cuts tiles from a prepared data set, 16 of every photo.
+  """Cuts tiles from a prepared data set, 16 of every photo that is as large.
 
   The features are those of the source and `coarse`, a network's probability of
   car, 0..255. `image`, `coarse` and `mask` show HEIGHTxWIDTH pixels, which the
@@ -86,11 +86,14 @@ class Builder(spec.SizedBuilder):
   def _cut(self, example: Mapping[str, Any]) -> spec.Examples:
     """Yields (name, example) for the tiles of one photo."""
     name = spec.photo_name(example['car_id'].decode(), int(example['view']))
+    file = spec.stem_of(example['filename'].decode())
     layers = {
       'image': images.decode_photo(example['image']),
       'mask': images.decode_mask(example['mask']),
-      'coarse': read_probability(self._probabilities, name),
+      'coarse': read_probability(self._probabilities, file),
     }
+    if not tile_places.fits(layers['mask'].shape, self._size):
+      return
     # The same tiles whatever other photos there are.
     seed = hashlib.md5(name.encode(), usedforsecurity=False).digest()
     corners = tile_places.random_places(

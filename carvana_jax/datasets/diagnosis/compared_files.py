@@ -51,7 +51,8 @@ def near_photos(facts: Sequence[Facts]) -> Iterator[Finding]:
     return
   thumbnails = np.stack([x.photo.thumbnail for x in read])
   named = set()
-  for first, later, distance, mirrored in duplicates.near(thumbnails):
+  colours = np.stack([x.photo.colours for x in read])
+  for first, later, distance, mirrored in duplicates.near(thumbnails, colours):
     pair, other = read[later].pair, read[first].pair
     # Among many that are alike, each is named once a split.
     is_equal = read[first].photo.digest == read[later].photo.digest

@@ -19,7 +19,6 @@ from carvana_jax.datasets.folder.mask_values import Survey
 from carvana_jax.system import progress, threads
 from carvana_jax.system.errors import UserError
 
-ACROSS = (5, 6, 7, 8)  # orientations that exchange height and width
 _HALF = 128
 _SAME_SHAPE = 0.01  # of a side, by which shapes may differ
 
@@ -133,7 +132,7 @@ def _turned(
   """Returns a mask upright, which may be stored as its photo is."""
   if orientation == 1 or is_turned:
     return levels
-  is_across = orientation in ACROSS
+  is_across = orientation in decoding.ACROSS
   fits = _have_same_shape(levels.shape, size)
   fits_stored = is_across and _have_same_shape(levels.shape[::-1], size)
   if fits and (fits_stored or not is_across):

@@ -15,13 +15,13 @@ import numpy as np
 
 from carvana_jax.datasets import decoding, images
 from carvana_jax.datasets.diagnosis import duplicates
+from carvana_jax.datasets.file_listing import File
 from carvana_jax.datasets.folder import masks
 from carvana_jax.datasets.folder.items import Item
 from carvana_jax.datasets.folder.masks import Reading
 from carvana_jax.system import names_in_messages, progress, threads
 from carvana_jax.system.errors import UserError
 
-_THUMBNAIL = (24, 36)  # height, width
 _REMEDY = 'replace or remove it.'
 
 
@@ -29,7 +29,7 @@ class _Facts(NamedTuple):
   """What is kept of a photo and its mask."""
 
   problems: tuple[str, ...]
-  thumbnail: np.ndarray | None = None  # uint8 [24, 36], upright
+  thumbnail: np.ndarray | None = None  # uint8 [24, 36, 3], upright
   area: float | None = None  # 0..1 of all pixels
 
 
@@ -95,33 +95,34 @@ def _examine(item: Item, reading: Reading, resize: bool) -> _Facts:
   return _Facts((), photo.thumbnail, cv2.countNonZero(mask) / mask.size)
 
 
-def _read_photo(file) -> _Photo:
+def _read_photo(file: File) -> _Photo:
   """Reads a photo to its end, and says where its decoder had to guess."""
   data = file.read()
   orientation = decoding.orientation_of(data)
   if decoding.kind_of(data) == 'JPEG':
-    size, light, complaint = _read_jpeg(data)
-    light = decoding.upright(light, orientation)
-    size = size[::-1] if orientation in masks.ACROSS else size
+    size, pixels, complaint = _read_jpeg(data)
+    pixels = decoding.upright(pixels, orientation)
+    size = size[::-1] if orientation in decoding.ACROSS else size
     if complaint:
       text = f'{file} may look wrong in parts ({complaint}); it is used.'
       # Standard output is TFDS's, and not shown.
       progress.print_above(text, sys.stderr)
   else:
-    light = cv2.cvtColor(decoding.decode(data), cv2.COLOR_RGB2GRAY)
-    size = light.shape
-  return _Photo(size, orientation, images.reduce(light, *_THUMBNAIL))
+    pixels = decoding.decode(data)
+    size = pixels.shape[:2]
+  thumbnail = images.reduce(pixels, *duplicates.THUMBNAIL)
+  return _Photo(size, orientation, thumbnail)
 
 
 def _read_jpeg(data):
-  """Returns a JPG's stored size, luminance of fewer pixels, and complaint."""
+  """Returns a JPG's stored size, fewer of its pixels, and the complaint."""
+  height, width = duplicates.THUMBNAIL
   complaint = images.check_jpeg(data)
   with images.opened(io.BytesIO(data), ['JPEG', 'MPO']) as image:
     size = image.height, image.width
-    # An eighth of height and width, which is decoded much faster.
-    image.draft('L', (1, 1))
-    light = np.asarray(image.convert('L'))
-  return size, light, complaint
+    image.draft('RGB', (4 * width, 4 * height))  # which is much faster
+    pixels = np.asarray(image.convert('RGB'))
+  return size, pixels, complaint
 
 
 def _raise_first(problems: list[str]) -> None:
@@ -140,9 +141,10 @@ def _leaks(items, places, facts):
   ]
   if not labelled:
     return []
-  thumbnails = np.stack([thumbnail for *_, thumbnail in labelled])
+  colours = np.stack([thumbnail for *_, thumbnail in labelled])
+  light = np.stack([cv2.cvtColor(x, cv2.COLOR_RGB2GRAY) for x in colours])
   lines = []
-  for first, later, _, mirrored in duplicates.near(thumbnails):
+  for first, later, _, mirrored in duplicates.near(light, colours):
     photo, split, _ = labelled[first]
     other, other_split, _ = labelled[later]
     if split != other_split:

@@ -24,6 +24,9 @@ _SMOOTHING = 9  # pixels of the frame, a square's side
 _THRESHOLD = 8.0  # levels of 0..255 a pixel of the frame
 _MARGIN = 6  # pixels of the frame
 
+# Of a group of own photos, all of which are held in memory.
+MOST_VIEWS = 64
+
 _STRIPS = 8  # the median's parts, so that all cores have some
 
 

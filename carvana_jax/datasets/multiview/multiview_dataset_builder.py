@@ -1,6 +1,6 @@
 """Another data set's photos, cropped to the car, as a TFDS data set."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,7 +8,9 @@ import tensorflow_datasets as tfds
 
 from carvana_jax.datasets import folds, images, reading, spec
 from carvana_jax.datasets.multiview import cropping
+from carvana_jax.datasets.names import is_own
 from carvana_jax.system import threads
+from carvana_jax.system.errors import UserError
 
 _DESCRIPTION = """
 The photos of another data set, each compared with all views of its car: cropped
@@ -16,6 +18,9 @@ to the car without a look at its mask, with the difference from the median over
 the views, which shows the empty studio. Splits and order are those of the other
 data set.
 """
+
+
+_REMEDY = 'set config.data.groups, or config.data.multiview=False.'
 
 
 class Builder(spec.SizedBuilder):
@@ -71,15 +76,21 @@ class Builder(spec.SizedBuilder):
   def _generate_examples(self, split: str) -> spec.Examples:
     """Yields (name, example) for all views of a car, then of the next."""
     source = reading.undecoded_examples(self._source, split)
-    for positions in folds.cars_of(source).values():
+    cars = folds.cars_of(source)
+    if is_own(self._source.name):
+      _refuse_sizes(cars, split)
+    for positions in cars.values():
       yield from self._crop_car([source[position] for position in positions])
 
   def _crop_car(self, examples: list[Mapping[str, Any]]) -> spec.Examples:
     """Yields (name, example), in their order, for the views of one car."""
-    photos = threads.ordered_map(
-      lambda example: images.decode_photo(example['image']), examples
+    photos = list(
+      threads.ordered_map(
+        lambda example: images.decode_photo(example['image']), examples
+      )
     )
-    crops = cropping.views(list(photos), *self._size)
+    _refuse_unlike(examples, photos)
+    crops = cropping.views(photos, *self._size)
 
     def crop(pair):
       example, view = pair
@@ -99,3 +110,33 @@ class Builder(spec.SizedBuilder):
   @property
   def _size(self) -> tuple[int, int]:
     return spec.parse_size(self.builder_config.name)
+
+
+def _refuse_sizes(groups: Mapping[str, list[int]], split: str) -> None:
+  """Refuses groups of own photos that are too large, or all too small."""
+  largest = max(groups, key=lambda x: len(groups[x]))
+  count = len(groups[largest])
+  if count > cropping.MOST_VIEWS:
+    raise UserError(
+      f'the group {largest} has {count} photos, of which no more than '
+      f'{cropping.MOST_VIEWS} can be compared; {_REMEDY}'
+    )
+  if count == 1 and split == 'train':
+    raise UserError(
+      'config.data.multiview=True compares the photos of a group, but each has '
+      f'one photo; {_REMEDY}'
+    )
+
+
+def _refuse_unlike(
+  examples: Sequence[Mapping[str, Any]], photos: Sequence[np.ndarray]
+) -> None:
+  """Refuses photos of one group that differ in size."""
+  first = photos[0].shape
+  for example, photo in zip(examples, photos, strict=True):
+    if photo.shape != first:
+      raise UserError(
+        f'{example["filename"].decode()} is {photo.shape[0]}x{photo.shape[1]}, '
+        f'but other photos of its group {example["car_id"].decode()} are '
+        f'{first[0]}x{first[1]}, and cannot be compared; {_REMEDY}'
+      )
