@@ -112,5 +112,5 @@ class TableTest(chex.TestCase):
     with self.assertRaisesRegex(UserError, "'original' is not HEIGHTxWIDTH"):
       prepare.for_network(config)
     config.dataset = 'less'
-    with self.assertRaisesRegex(UserError, "'less' is unknown; .*studio, more"):
+    with self.assertRaisesRegex(UserError, "'less' is unknown; .*folder, more"):
       prepare.dataset(config, numbered.SIZE)

@@ -180,7 +180,7 @@ class CheckTest(chex.TestCase):
     config.data.multiview = False
     check_config.check(config)
     config.data.update(multiview=True, dataset='folder', fit='pad')
-    with self.assertRaisesRegex(UserError, 'fit=pad .* multiview=True'):
+    with self.assertRaisesRegex(UserError, 'fit=pad .*multiview=True'):
       check_config.check(config)
     config = vgg19_unet512.get_config()
     check_config.check(config)
