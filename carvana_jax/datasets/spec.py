@@ -141,9 +141,9 @@ def features(
 ) -> tfds.features.FeaturesDict:
   """Returns the features of one photo, for a builder config of a size.
 
-  Where photos do not keep their own bytes, they are PNG, so that nothing is lost
-  twice. `mask` is 0..255: the share of the pixel that is car,
-  where it was reduced. In the split `unlabeled` it is all zero.
+  Where photos do not keep their own bytes, they are PNG, so that nothing is
+  lost twice. `mask` is 0..255: the share of the pixel that is car, where it was
+  reduced. In the split `unlabeled` it is all zero.
 
   Args:
     size: HEIGHTxWIDTH of the pictures; `names.OWN_SIZE` where each has its own.

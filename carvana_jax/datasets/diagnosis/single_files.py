@@ -79,9 +79,7 @@ def sizes(
       yield Finding(pair, str(file), *sizes, _REPLACE)
 
 
-def modes(
-  facts: Sequence[Facts], photo_kind: str | None
-) -> Iterator[Finding]:
+def modes(facts: Sequence[Facts], photo_kind: str | None) -> Iterator[Finding]:
   """Yields the files whose colours are stored in another way than expected.
 
   Args:
