@@ -147,7 +147,8 @@ def _refuse_enlarging(data_config, size):
 
 
 def _photo_sizes(data_config):
-  return photo_sizes.of(source.find(data_config).items)
+  items = source.find_layout(data_config).items
+  return photo_sizes.of(item for item in items if item.mask)
 
 
 def _middle(sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:

@@ -1,4 +1,7 @@
+from unittest import mock
+
 import numpy as np
+import tensorflow_datasets as tfds
 from absl.testing import absltest, parameterized
 
 from carvana_jax.datasets import spec

@@ -170,7 +170,7 @@ RANGES = [
   field('data.size=64x96x3', "'64x96x3'", 'use for example 128x192'),
   field('data.size=6٤x96', "'6٤x96'", 'use for example 128x192'),
   field('data.size=' + '9' * 5000 + 'x96', 'use for example 128x192'),
-  field('data.size=99999x99999', "=99999x99999", 'at most 33 million'),
+  field('data.size=99999x99999', '=99999x99999', 'at most 33 million'),
   field('data.size=8x96', '=8x96 must have at least 16 pixels'),
   field('data.fit=crop', 'config.data.fit=crop', 'stretch, pad'),
   field('data.fit=pad', 'config.data.fit=pad', 'set config.data.fit=stretch'),

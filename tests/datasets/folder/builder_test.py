@@ -58,8 +58,9 @@ class BuilderTest(absltest.TestCase):
   def prepared(self, size):
     """The builder, and what was printed."""
     printed = io.StringIO()
-    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(
-      printed
+    with (
+      contextlib.redirect_stdout(printed),
+      contextlib.redirect_stderr(printed),
     ):
       builder = prepare.dataset(self.config, size)
     return builder, printed.getvalue()
@@ -121,7 +122,9 @@ class BuilderTest(absltest.TestCase):
     padded, printed = self.prepared('20x20')
     self.assertEqual(padded.builder_config.name, '20x20-pad')
     self.assertNotIn('has changed', printed)
-    self.assertEqual(stretched.data_path.parents[1], padded.data_path.parents[1])
+    self.assertEqual(
+      stretched.data_path.parents[1], padded.data_path.parents[1]
+    )
     read = lambda builder, name: images.decode_mask(
       self.examples(builder)['shoe01_3.png'][name]
     )
@@ -165,7 +168,7 @@ class BuilderTest(absltest.TestCase):
   def test_photos_without_masks(self):
     (self.masks / 'shoe01_2.png').unlink()
     builder, printed = self.prepared('16x24')
-    self.assertIn('1 photo without a mask is left out', printed)
+    self.assertIn('without a mask, so left out: 1 photo (config', printed)
     self.assertNotIn('unlabeled', builder.info.splits)
     self.config.unlabeled = True
     builder, printed = self.prepared('16x24')
