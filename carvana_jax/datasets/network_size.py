@@ -1,5 +1,6 @@
 """The size that a network sees: suggested by the photos' shape, or refused."""
 
+import collections
 import math
 from collections.abc import Sequence
 
@@ -13,8 +14,8 @@ from carvana_jax.system.errors import UserError
 
 _LEAST = 16  # pixels, of height and width
 _MOST = 2**25  # pixels of a picture
-# What is suggested: multiples that any network can halve five times, and about
-# as many pixels as give most of the accuracy at a few seconds a step.
+# What is suggested: multiples of this, and about as many pixels as in
+# configs/fast.py.
 _STEP = 32
 _SMALL_STEP = 8  # for photos below so many pixels in one direction
 _SMALL = 256
@@ -126,7 +127,7 @@ def _fits(size, most):
 
 
 def _refuse_enlarging(data_config, size):
-  """Refuses a size for which most photos would be enlarged."""
+  """Refuses a size of more pixels than most photos have."""
   sizes = _photo_sizes(data_config)
   if data_config.coarse:  # tiles, which are cut from photos as they are
     least = tuple(np.min(sizes, axis=0).tolist())
@@ -136,13 +137,10 @@ def _refuse_enlarging(data_config, size):
         f'of {_text(least)}; choose a smaller one.'
       )
     return
-  scales = np.array(size) / np.array(sizes)
-  # Padded photos fill the picture in one direction.
-  pick = np.min if data_config.fit == 'pad' else np.max
-  if np.mean(pick(scales, axis=1) > 1) > 0.5:
+  if np.mean(np.prod(sizes, axis=1) < math.prod(size)) > 0.5:
     raise UserError(
-      f'config.data.size={data_config.size} is larger than most photos, such '
-      f'as {_text(_middle(sizes))}; choose a smaller one.'
+      f'config.data.size={data_config.size} has more pixels than most photos, '
+      f'which are about {_text(_middle(sizes))}; choose a smaller one.'
     )
 
 
@@ -152,11 +150,14 @@ def _photo_sizes(data_config):
 
 
 def _middle(sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
-  """Returns the median (H, W), or what most photos have."""
-  found, counts = np.unique(sizes, axis=0, return_counts=True)
-  if counts.max() > len(sizes) / 2:
-    return tuple(found[counts.argmax()].tolist())
-  return tuple(np.median(sizes, axis=0).round().astype(int).tolist())
+  """Returns the (H, W) of most photos, or of the median shape and area."""
+  (size, count), *_ = collections.Counter(sizes).most_common(1)
+  if count > len(sizes) / 2:
+    return size
+  area = np.median(np.prod(sizes, axis=1))
+  shape = np.exp(np.median(np.log(sizes) @ [1, -1]))  # height / width
+  # No more pixels than half of the photos have.
+  return tuple(int(x**0.5 + 1e-6) for x in (area * shape, area / shape))
 
 
 def _described(sizes, middle):
@@ -166,7 +167,7 @@ def _described(sizes, middle):
     return f'photos are {_text(middle)}'
   if alike > len(sizes) / 2:
     return f'most photos are {_text(middle)}'
-  return f'photos are, in the middle, {_text(middle)}'
+  return f'photos are about {_text(middle)}'
 
 
 def _other_shapes(sizes, data_config):
