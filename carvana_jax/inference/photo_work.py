@@ -85,7 +85,7 @@ class Work:
     """Writes a photo's files, and records what they are made of."""
     endings, content = outputs.endings(self._wanted), self._held[photo.name]
     add = lambda made_of: self._records.add(
-      photo.name, content, made.is_empty, made_of
+      photo.name, content, made.is_empty, made_of, made.doubt
     )
     if photo.name in self._records:  # which won't be true in between
       add(dict.fromkeys(endings, photo_records.UNKNOWN))
