@@ -2,6 +2,7 @@
 
 import io
 import pathlib
+import tempfile
 
 import numpy as np
 from absl.testing import absltest, parameterized
@@ -41,7 +42,8 @@ class LayoutsTest(parameterized.TestCase):
 
   @parameterized.parameters(*layouts.LAYOUTS)
   def test_same_splits_and_masks(self, layout):
-    folder = pathlib.Path(self.create_tempdir().full_path, 'photos')
+    temporary = self.enterContext(tempfile.TemporaryDirectory())
+    folder = pathlib.Path(temporary, 'photos')
     layouts.arrange(layout, self.pairs, folder)
     config = default.get_config().data
     config.dataset, config.manual_dir = 'folder', str(folder)
