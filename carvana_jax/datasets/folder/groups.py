@@ -11,23 +11,19 @@ import statistics
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from carvana_jax.datasets.folder import group_names
 from carvana_jax.datasets.folder.items import Item
 from carvana_jax.system import names_in_messages
 from carvana_jax.system.errors import UserError
 
 BY_PHOTO, BY_FOLDER = 'photo', 'folder'  # values of `config.data.groups`
 
-# A running number at the end of a name; longer ones are dates and ids.
-_NUMBER = re.compile(r'(?P<stem>.*?)[ _.\-]*\(?(?P<number>\d{1,4})\)?')
-_LAST_WORD = re.compile(r'(?P<stem>.+)[ _.\-]+[^ _.\-]+')
-# What Roboflow adds to the name of each copy of a photo.
-_COPY = re.compile(r'_(jpe?g|png|webp)\.rf\.[0-9A-Za-z]+$', re.IGNORECASE)
-
-_FEWEST = 3  # groups of a guess: there are as many splits
-_MOST_PHOTOS = 100  # of the median group of a guess; more are of a class
+_NAMELESS = 'other photos'  # the group of those whose names name no object
+_LAST_VIEW = 9999  # larger numbers are dates and counters
 _REMEDY = (
-  f'set config.data.groups={BY_PHOTO} if each shows another, or to a regular '
-  "expression of what one object's photos have in common, such as '(.*)_'"
+  f'set config.data.groups={BY_PHOTO} if each shows another object, to '
+  f'{BY_FOLDER} if those of a folder show one, or to a regular expression '
+  "whose first group names it, such as '(.*)_'"
 )
 
 
@@ -78,7 +74,8 @@ def assign(items: Sequence[Item], pattern: str) -> Grouped:
 def _keys_of(items, pattern):
   """Returns the group of each photo, as the user wants it."""
   if pattern == BY_PHOTO:
-    return [_path(item).as_posix() for item in items]
+    # The copies that augmentation has made of a photo stay with it.
+    return [group_names.without_copy(_path(item)) for item in items]
   if pattern == BY_FOLDER:
     keys = [_path(item).parent.as_posix() for item in items]
     if len(set(keys)) == 1:
@@ -116,58 +113,28 @@ def _keys_of_table(items):
 
 
 def _guess(items):
-  """Returns the groups of the first way that gives plausible ones, and how."""
-  ways = (
-    (_without_number, 'by names'),
-    (_without_last_word, 'by names without their last word'),
-    (lambda path: path.parent.as_posix(), 'by folders'),
-  )
-  for way, how in ways:
-    keys = [_tidy(way(_path(item))) for item in items]
-    labelled = [key for key, x in zip(keys, items, strict=True) if x.mask]
-    if _is_plausible(labelled):
-      return keys, how
-  own = {item.split for item in items if item.mask}
-  if None not in own and len(own) == _FEWEST:
+  """Returns the groups that names tell, and how."""
+  paths = [_path(item) for item in items]
+  doubt = 'do not tell which photos show one object'
+  try:
+    found = group_names.guess(paths, [bool(item.mask) for item in items])
+  except group_names.DoubtError as error:
+    found, doubt = None, f'can be read in two ways: {error}'
+  if found:
+    return [key or _NAMELESS for key in found.keys], found.how
+  labelled = [item for item in items if item.mask]
+  own = {item.split for item in labelled}
+  if None not in own and len(own) == group_names.FEWEST:
     # Nothing is split here, so nothing can go wrong but what was wrong before.
-    keys = [_path(item).as_posix() for item in items]
-    return keys, 'as names do not tell what shows one object, a group each'
-  names = names_in_messages.some(x.name for x in items if x.mask)
-  raise UserError(
-    f'names such as {names} do not tell which photos show one object, as all '
-    f'of these must be in one split: {_REMEDY}.'
-  )
-
-
-def _is_plausible(keys: Sequence[str]) -> bool:
-  sizes = collections.Counter(keys).values()
-  together = sum(size for size in sizes if size > 1)
-  return (
-    len(sizes) >= _FEWEST
-    and 2 * together >= len(keys)
-    and statistics.median(sizes) <= _MOST_PHOTOS
-  )
+    how = 'as names do not tell what shows one object, a group each'
+    return [group_names.without_copy(path) for path in paths], how
+  names = names_in_messages.some(x.name for x in labelled)
+  raise UserError(f'names such as {names} {doubt}: {_REMEDY}.')
 
 
 def _path(item: Item) -> pathlib.PurePosixPath:
   """Returns a photo's path without its ending."""
   return pathlib.PurePosixPath(item.name).with_suffix('')
-
-
-def _without_number(path: pathlib.PurePosixPath) -> str:
-  stem = _COPY.sub('', path.name)
-  match = _NUMBER.fullmatch(stem)
-  return f'{path.parent}/{match["stem"] if match else stem}'
-
-
-def _without_last_word(path: pathlib.PurePosixPath) -> str:
-  stem = _COPY.sub('', path.name)
-  match = _LAST_WORD.fullmatch(stem)
-  return f'{path.parent}/{match["stem"] if match else stem}'
-
-
-def _tidy(key: str) -> str:
-  return key.removeprefix('./').rstrip('/') or '.'
 
 
 def _views(items: Sequence[Item], keys: Sequence[str]) -> list[int]:
@@ -177,17 +144,13 @@ def _views(items: Sequence[Item], keys: Sequence[str]) -> list[int]:
     members[key].append(position)
   views = [0] * len(items)
   for positions in members.values():
-    numbers = [_number(_path(items[x]).name) for x in positions]
-    if min(numbers) < 1 or len(set(numbers)) < len(numbers):
+    numbers = [group_names.number(_path(items[x]).name) for x in positions]
+    is_told = min(numbers) >= 1 and max(numbers) <= _LAST_VIEW
+    if not is_told or len(set(numbers)) < len(numbers):
       numbers = range(1, len(positions) + 1)
     for position, number in zip(positions, numbers, strict=True):
       views[position] = number
   return views
-
-
-def _number(stem: str) -> int:
-  match = _NUMBER.fullmatch(_COPY.sub('', stem))
-  return int(match['number']) if match else 0
 
 
 def _text(keys: Sequence[str], how: str) -> str:
@@ -197,8 +160,9 @@ def _text(keys: Sequence[str], how: str) -> str:
   each = names_in_messages.counted(high, 'photo')
   if low < high:
     middle = statistics.median(sizes.values())
-    each = f'{low} to {each}, {middle:g} in the middle,'
-  examples = ', '.join(
-    names_in_messages.printable(x) for x in sorted(sizes)[:2]
+    each = f'{low} to {each}, {middle:g} in the median,'
+  some = [names_in_messages.printable(x) for x in sorted(sizes)[:2]]
+  return (
+    f'{count} of {each} {how} ({", ".join(some)}, …); set config.data.groups '
+    'if photos of one object are in two'
   )
-  return f'{count} of {each} {how} ({examples}); config.data.groups sets others'
