@@ -75,7 +75,7 @@ def predict(
           bar.update()
         else:
           fail(photo, UserError(f'{photo} {error}'))
-  work.finish()
+  work.finish(nets.word)
   return failed
 
 
