@@ -83,9 +83,7 @@ def decide(surveys: Sequence[Survey], chosen: str) -> Reading:
   objects = object_values.parse(known, chosen) if chosen else None
   reading = _exact(exact, known, objects) if exact else None
   reading = _lossy(lossy, known, objects, reading) if lossy else reading
-  text = reading.text
-  if is_alpha:
-    text = f'alpha of {text}'
+  text = f'alpha is read; {reading.text}' if is_alpha else reading.text
   return reading._replace(text=text, is_alpha=is_alpha, deep_unit=unit)
 
 
@@ -296,7 +294,12 @@ def _no_lossy(known, exact):
 
 
 def _cost(parts: Sequence[Values], ends: tuple[float, float]) -> str:
-  """Says what the noise of JPG may cost."""
+  """Says what the noise of JPG may cost.
+
+  Of 20 masks of real cars, two values at 1280x1918, saved as JPG and cut at one
+  half, nothing is lost with quality 95, 75 or 50, and 1e-7 of Dice with 30.
+  What a soft border loses, the two cuts tell.
+  """
   quarter = 0.75 * ends[0] + 0.25 * ends[1], 0.25 * ends[0] + 0.75 * ends[1]
   low, high = sorted(ends)
   total = mask_values.levels(mask_values.total([x.counts for x in parts]))

@@ -64,10 +64,11 @@ def survey(stored: Stored) -> Survey:
   if stored.alpha is not None:
     alpha = _values(stored.alpha, None, False)
   if stored.has_palette:
-    used = np.unique(pixels)
+    used = mask_files.used_values(pixels)
     indexes = dict(zip(used.tolist(), stored.keys[used].tolist(), strict=True))
     if alpha is not None:
-      opaque = {indexes[x] for x in np.unique(pixels[stored.alpha > 0])}
+      seen = mask_files.used_values(pixels, stored.alpha)
+      opaque = {indexes[x] for x in seen.tolist()}
   values = _values(pixels, stored.keys, stored.is_lossy)
   return Survey(kind, values, alpha, indexes, opaque)
 

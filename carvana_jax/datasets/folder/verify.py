@@ -19,6 +19,7 @@ from carvana_jax.datasets.file_listing import File
 from carvana_jax.datasets.folder import masks
 from carvana_jax.datasets.folder.items import Item
 from carvana_jax.datasets.folder.masks import Reading
+from carvana_jax.datasets.folder.splits import Place
 from carvana_jax.system import names_in_messages, progress, threads
 from carvana_jax.system.errors import UserError
 
@@ -42,7 +43,7 @@ class _Photo(NamedTuple):
 
 
 def check(
-  items: Sequence[Item], places: Sequence, reading: Reading, resize: bool
+  items: Sequence[Item], places: Sequence[Place], reading: Reading, resize: bool
 ) -> tuple[str, ...]:
   """Reads every photo and mask once, on all cores.
 
