@@ -18,7 +18,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 # Programs of others, whose flags are theirs to know.
 _OTHERS = {
   '.peers/bin/pip', '.venv/bin/pip', '.venv/bin/ruff', '.venv/bin/tensorboard',
-  '.venv/bin/xprof', 'cd', 'gcloud', 'git', 'pip', 'sbatch', 'srun',
+  '.venv/bin/xprof', 'cd', 'gcloud', 'git', 'mv', 'pip', 'sbatch', 'srun',
 }  # fmt: skip
 _OTHER_MODULES = {'pip', 'pytest', 'venv'}
 # What an inline command may lack.
