@@ -125,7 +125,6 @@ def predict_share(
   made = sum(map(len, cars)) - len(failed)
   verb = 'is' if made == 1 else 'are'
   print(f'{names_in_messages.counted(made, "mask")} {verb} in {output}')
-  doubt_list.write(output, [x for x in found if x.label not in failed])
   listing = output / ('failed.csv' if alone else f'failed_{index}.csv')
   output_folder.write_failures(listing, failed)
   if alone:  # what shares could not read has been tried again
@@ -134,6 +133,7 @@ def predict_share(
   if failed:
     count = names_in_messages.counted(len(failed), 'photo')
     print(f'{count} could not be read, see {listing}')
+  doubt_list.write(output, [x for x in found if x.label not in failed])
   return not failed
 
 
