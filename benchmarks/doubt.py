@@ -18,20 +18,18 @@ if __name__ == '__main__':
   )
   cli.parse()
 
-import cv2
 import numpy as np
 
 from carvana_jax.datasets import folds, prepare
 from carvana_jax.evaluation import scoring
 from carvana_jax.inference.prediction import Prediction
-from carvana_jax.masks import from_logits
+from carvana_jax.masks import doubt, from_logits
 from carvana_jax.parallel import compilation_cache, devices
 from carvana_jax.system import files
 from carvana_jax.training import trained_run
 
 _HALF = from_logits.level_of(0.5)
 _MARGINS = (8, 16, 32, 48, 64)  # levels
-_BAND = 0.01  # of the width, of the band along the border
 
 
 def main() -> None:
@@ -65,16 +63,13 @@ def _row(truth: scoring.Truth, prediction: Prediction) -> dict[str, float]:
   mask = levels >= _HALF
   probability = from_logits.probabilities(levels).astype(np.float32) / 255
   unsure = np.minimum(probability, 1 - probability)
-  band = _band(mask.view(np.uint8))
   return {
     'wrong': float(1 - scoring.dice_of(mask, truth.mask)),
     **{f'margin of {x / 16:g}': _margin(levels, x) for x in _MARGINS},
     'expected 1 - Dice': float(
       unsure.sum() / max(mask.sum() + probability.sum(), 1e-9)
     ),
-    'mean doubt along the border': float(
-      unsure[band].mean() if band.any() else 1
-    ),
+    'doubt along the border': doubt.of(levels, mask, 0.5).vague,
   }
 
 
@@ -82,12 +77,6 @@ def _margin(levels, width):
   strict = np.count_nonzero(levels >= _HALF + width)
   generous = np.count_nonzero(levels >= _HALF - width)
   return (generous - strict) / max(generous + strict, 1)
-
-
-def _band(mask):
-  size = 1 + 2 * round(mask.shape[1] * _BAND / 2)
-  kernel = np.ones((size, size), np.uint8)
-  return cv2.dilate(mask, kernel) != cv2.erode(mask, kernel)
 
 
 def _spearman(first, second):

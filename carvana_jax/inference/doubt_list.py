@@ -41,15 +41,15 @@ def write(output: pathlib.Path, found: Iterable[photos.Photo]) -> None:
 
 
 def score(doubt: Doubt, one_part: bool) -> float:
-  """Returns an estimate of a mask's 1 - Dice, 0..1.
+  """Returns how doubtful a mask is, 0..1.
 
   Args:
     doubt: of the mask.
     one_part: whether objects have one part, so that all but the largest one of
       a mask is wrong.
   """
-  apart = doubt.apart / (2 - doubt.apart) if one_part else 0  # as 1 - Dice
-  return min(doubt.margin + apart, 1.0)
+  apart = doubt.apart / (2 - doubt.apart) if one_part else 0  # 1 - Dice
+  return min(doubt.vague + apart, 1.0)
 
 
 def _rows(output, found) -> list[dict[str, Any]]:

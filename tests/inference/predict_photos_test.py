@@ -405,8 +405,9 @@ class PredictTest(chex.TestCase):
     records = list(self.output.glob('*.jsonl'))
     self.assertEqual(records, [self.output / 'made_of.jsonl'])
     self.assertLen(records[0].read_text().splitlines(), 4)
-    # The network's logits are a half on both sides, so it is sure of nothing.
-    line = lambda x: f'{x}.png,1.0000,0.5000,{x}_mask.png'
+    # The network's logits are a quarter on both sides of the border, which are
+    # levels of 124 and 132: 2 * min(p, 1 - p) is 0.891 and 0.860 there.
+    line = lambda x: f'{x}.png,0.8757,0.5000,{x}_mask.png'
     self.assertEqual(doubt(), [line(x) for x in 'abcd'])
 
   def test_all_products(self):

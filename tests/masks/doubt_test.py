@@ -6,54 +6,63 @@ import numpy as np
 from carvana_jax.masks import doubt
 
 
-def levels_of(**parts):
-  """100x200 pixels of level 10; parts are (rows, columns, level)."""
-  levels = np.full((100, 200), 10, np.uint8)
-  for rows, columns, level in parts.values():
+def levels_of(*parts, base=0):
+  """240x480 pixels of one level; parts are (rows, columns, level)."""
+  levels = np.full((240, 480), base, np.uint8)
+  for rows, columns, level in parts:
     levels[slice(*rows), slice(*columns)] = level
   return levels
 
 
-def doubt_of(levels, threshold=0.5):
-  mask = levels >= round(128 + 16 * np.log(threshold / (1 - threshold)))
-  return doubt.of(levels, mask, threshold)
+def unsure(level, threshold=128):
+  """1 at the threshold, by the probability at the middle of a level."""
+  probability = 1 / (1 + np.exp(-(level + 0.5 - threshold) / 16))
+  return 2 * min(probability, 1 - probability)
+
+
+def doubt_of(levels, level=128):
+  threshold = 1 / (1 + np.exp((128 - level) / 16))
+  return doubt.of(levels, levels >= level, threshold)
 
 
 class DoubtTest(chex.TestCase):
-  def test_margin(self):
-    sure = levels_of(a=((10, 30), (20, 60), 200))
-    self.assertEqual(doubt_of(sure), (0, 0, 800 / 20000))
-    # 400 pixels beside it are mask at the generous threshold only.
-    vague = levels_of(a=((10, 30), (20, 60), 200), b=((30, 40), (20, 60), 100))
-    self.assertEqual(doubt_of(vague), (400 / 2000, 0, 800 / 20000))
-    # The limits: 128 + 32 is strict, 128 - 32 generous.
-    for level, margin in ((96, 1 / 3), (95, 0), (160, 0), (159, 1 / 3)):
-      levels = levels_of(
-        a=((0, 10), (0, 40), 255), b=((10, 20), (0, 40), level)
-      )
-      self.assertAlmostEqual(doubt_of(levels).margin, margin, places=5)
+  def test_vague_along_the_border(self):
+    # A strip of mask with two straight borders: the two pixels to both sides of
+    # a border count, whatever the others are.
+    levels = levels_of(((100, 140), (0, 480), 250), base=3)
+    levels[98:100] = levels[140:142] = 100
+    levels[100:102] = levels[138:140] = 140
+    found = doubt_of(levels)
+    expected = (unsure(100) + unsure(140)) / 2
+    self.assertAlmostEqual(found.vague, expected, places=5)
+    self.assertEqual((found.apart, found.covered), (0, round(40 / 240, 5)))
+    levels[97], levels[102] = 120, 130
+    self.assertEqual(doubt_of(levels).vague, found.vague)
 
-  def test_margin_is_about_the_threshold(self):
-    levels = levels_of(a=((0, 10), (0, 40), 255), b=((10, 20), (0, 40), 190))
-    self.assertEqual(doubt_of(levels).margin, 0)
-    high = 1 / (1 + np.exp(-2.5))  # level 168, so 136 to 200
-    self.assertAlmostEqual(doubt_of(levels, high).margin, 1 / 3, places=5)
-    for extreme in (1e-9, 1 - 1e-9):  # levels 1 and 255
-      self.assertBetween(doubt_of(levels, extreme).margin, 0, 1)
+  def test_vague_is_about_the_threshold(self):
+    for level in (1, 40, 168, 255):
+      levels = levels_of(((100, 240), (0, 480), 255))
+      expected = (unsure(0, level) + unsure(255, level)) / 2
+      found = doubt_of(levels, level).vague
+      self.assertAlmostEqual(found, expected, places=5)
 
   def test_equal_at_any_size(self):
-    small = levels_of(a=((10, 50), (20, 60), 200), b=((50, 60), (20, 60), 120))
-    large = small.repeat(9, 0).repeat(9, 1)  # seen from afar for its parts
-    self.assertEqual(doubt_of(small), doubt_of(large))
+    levels = levels_of(
+      ((40, 140), (100, 200), 200), ((140, 160), (100, 200), 90)
+    )
+    large = levels.repeat(3, 0).repeat(3, 1)
+    self.assertEqual(doubt_of(levels), doubt_of(large))
+    self.assertEqual(doubt_of(levels), doubt_of(levels.T))
 
   def test_parts(self):
-    two = levels_of(a=((0, 10), (0, 30), 200), b=((50, 60), (50, 60), 200))
-    self.assertEqual(doubt_of(two), (0, 0.25, 400 / 20000))
-    corner = levels_of(a=((0, 10), (0, 30), 200), b=((10, 20), (30, 40), 200))
+    two = levels_of(((0, 10), (0, 300), 200), ((50, 60), (50, 150), 200))
+    self.assertEqual(doubt_of(two).apart, 0.25)
+    self.assertEqual(doubt_of(two).covered, round(4000 / 240 / 480, 5))
+    corner = levels_of(((0, 10), (0, 300), 200), ((10, 20), (300, 400), 200))
     self.assertEqual(doubt_of(corner).apart, 0)
 
-  def test_nothing_found(self):
-    for levels in (levels_of(), levels_of(a=((0, 3), (0, 3), 255))):
-      found = doubt_of(levels)
-      self.assertEqual((found.margin, found.apart), (1, 0))
-      self.assertLess(found.covered, 0.001)
+  def test_nothing_found_or_nothing_else(self):
+    self.assertEqual(doubt_of(levels_of()), (1, 0, 0))
+    speck = doubt_of(levels_of(((0, 10), (0, 11), 255)))
+    self.assertEqual((speck.vague, speck.apart), (1, 0))
+    self.assertEqual(doubt_of(levels_of(base=255)), (1, 0, 1))
