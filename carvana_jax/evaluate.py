@@ -4,13 +4,16 @@
     python -m carvana_jax.evaluate --workdir=runs/a --split=validation
     python -m carvana_jax.evaluate --workdir=runs/a --dataset=carvana \\
         --manual_dir=FOLDER --split=all
+    python -m carvana_jax.evaluate --workdir=runs/a --dataset=folder \\
+        --manual_dir=FOLDER --split=all
 
 Photos are reduced to the network's size, its logits enlarged to the full size
-of the data set, and the masks compared with the full-size ones. Writes
+of the data set, for a folder of own photos to each photo's own, and the masks
+compared with the full-size ones. Writes
 WORKDIR/evaluation/DATASET-SPLIT/summary.json, images.csv (from worst to best),
-groups.csv (by view, make, body colour and body) and errors.csv (wrong pixels by
-distance from the border); with --flip against the config, DATASET-SPLIT-flip,
-with --fine, DATASET-SPLIT-fine.
+groups.csv (by view, make, body colour and body; of own photos by group, view
+and colour) and errors.csv (wrong pixels by distance from the border); with
+--flip against the config, DATASET-SPLIT-flip, with --fine, DATASET-SPLIT-fine.
 The splits train and validation are of the cars that the run's config trains and
 validates on. An evaluation of the validation split finds the best threshold and
 cleaning of masks, which later ones of the test split apply, too.
@@ -19,7 +22,7 @@ cleaning of masks, which later ones of the test split apply, too.
 from absl import flags
 
 from carvana_jax.datasets import names
-from carvana_jax.system import cli, malloc
+from carvana_jax.system import cli, common_flags, malloc
 
 if __name__ == '__main__':
   flags.DEFINE_string('workdir', None, 'Folder of the run.', required=True)
@@ -46,6 +49,8 @@ if __name__ == '__main__':
   flags.DEFINE_bool(
     'fine', False, 'Also use the second network that refine has trained.'
   )
+  common_flags.define_folder()
+  flags.adopt_module_key_flags(common_flags)  # shown by --help
   cli.parse()
   malloc.keep_freed()
 
@@ -76,6 +81,12 @@ def main() -> None:
         '--manual_dir is of no use without --dataset=carvana or folder.'
       )
     data_config.manual_dir = args.manual_dir
+  options = common_flags.folder_options()
+  if options and data_config.dataset != 'folder':
+    raise UserError(
+      f'--{min(options)} is of no use without --dataset=folder; leave it out.'
+    )
+  data_config.update(options)
   changed_flip = None
   if args.flip not in (None, run.config.eval.flip):
     run.config.eval.flip = args.flip

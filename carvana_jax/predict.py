@@ -13,6 +13,9 @@ opacity), NAME_composite.jpg (the car on a background). A network that compares
 the views of a car takes all photos of a car together, CAR_01.jpg to CAR_16.jpg;
 one to sixteen of them will do. Several --workdir average their logits.
 
+OUTPUT/doubt.csv lists the photos by how much the networks doubt their masks,
+the most doubtful first; a line names three.
+
 What is there already of the same photos is kept, so an interrupted command goes
 on where it stopped; OUTPUT/settings.json and made_of.jsonl say how and of what.
 Photos that can't be read are listed in OUTPUT/failed.csv, and the exit code is

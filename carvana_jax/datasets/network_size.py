@@ -1,5 +1,6 @@
 """The size that a network sees: suggested by the photos' shape, or refused."""
 
+import collections
 import math
 from collections.abc import Sequence
 
@@ -13,12 +14,13 @@ from carvana_jax.system.errors import UserError
 
 _LEAST = 16  # pixels, of height and width
 _MOST = 2**25  # pixels of a picture
-# What is suggested: multiples that any network can halve five times, and about
-# as many pixels as give most of the accuracy at a few seconds a step.
+# What is suggested: multiples of this, and about as many pixels as in
+# configs/fast.py.
 _STEP = 32
+_SMALL_STEP = 8  # for photos below so many pixels in one direction
+_SMALL = 256
 _PIXELS = 512 * 768
 _SHAPE_COUNTS = 8  # times as much as the number of pixels, in logarithms
-_SUGGESTED = {'carvana': '512x768', 'studio': '128x192'}
 
 
 def settle(data_config: ConfigDict) -> None:
@@ -32,21 +34,19 @@ def settle(data_config: ConfigDict) -> None:
   """
   if data_config.size:
     return
-  full = prepare.full_size(data_config)
-  if data_config.dataset != 'folder':
-    data_config.size = _SUGGESTED[data_config.dataset]
-    reason = f'as photos are {full}'
-  elif full != OWN_SIZE:
-    data_config.size = _text(suggest(spec.parse_size(full)))
-    reason = f'as photos are scored at {full}'
-  else:
+  if _keeps_sizes(data_config):
     sizes = _photo_sizes(data_config)
     middle = _middle(sizes)
     data_config.size = _text(suggest(middle))
-    reason = _reason(sizes, middle, data_config)
+    reason = f'as {_described(sizes, middle)}'
+    others = _other_shapes(sizes, data_config)
+  else:
+    full = prepare.full_size(data_config)
+    data_config.size = _text(suggest(_checked('full_size', full)))
+    reason, others = f'as photos are scored at {full}', ''
   print(
     f'network size {data_config.size}, {reason} (set config.data.size for '
-    'another)',
+    f'another){others}',
     flush=True,
   )
 
@@ -58,10 +58,8 @@ def suggest(photo_size: tuple[int, int]) -> tuple[int, int]:
   more than they have.
   """
   pixels = min(_PIXELS, math.prod(photo_size))
-  choices = [
-    range(_STEP, most + 1, _STEP) if most >= _STEP else (most,)
-    for most in photo_size
-  ]
+  step = _STEP if min(photo_size) >= _SMALL else _SMALL_STEP
+  choices = [range(step, most + 1, step) or (most,) for most in photo_size]
   shape = photo_size[0] / photo_size[1]
 
   def misfit(size):
@@ -88,11 +86,11 @@ def refuse_unfit(data_config: ConfigDict) -> None:
   Raises:
     UserError: a size is no HEIGHTxWIDTH, or too small or too large.
   """
-  full = prepare.full_size(data_config)
   size = _checked('size', data_config.size)
-  if full == OWN_SIZE and data_config.dataset == 'folder':
+  if _keeps_sizes(data_config):
     _refuse_enlarging(data_config, size)
     return
+  full = prepare.full_size(data_config)
   most = _checked('full_size', full)
   if data_config.dataset == 'carvana' and not _fits(
     most, spec.parse_size(ORIGINAL_SIZE)
@@ -106,6 +104,12 @@ def refuse_unfit(data_config: ConfigDict) -> None:
       f'config.data.size={data_config.size} is larger than the full size '
       f'{full}; set config.data.full_size.'
     )
+
+
+def _keeps_sizes(data_config):
+  """Whether photos are scored each at its own size."""
+  full = prepare.full_size(data_config)
+  return full == OWN_SIZE and data_config.dataset == 'folder'
 
 
 def _checked(field, text):
@@ -123,45 +127,62 @@ def _fits(size, most):
 
 
 def _refuse_enlarging(data_config, size):
-  """Refuses a size for which most photos would be enlarged."""
+  """Refuses a size of more pixels than most photos have."""
   sizes = _photo_sizes(data_config)
-  scales = np.array(size) / np.array(sizes)
-  # Padded photos fill the picture in one direction.
-  pick = np.min if data_config.fit == 'pad' else np.max
-  if np.mean(pick(scales, axis=1) > 1) > 0.5:
+  if data_config.coarse:  # tiles, which are cut from photos as they are
+    least = tuple(np.min(sizes, axis=0).tolist())
+    if not _fits(size, least):
+      raise UserError(
+        f'config.data.size={data_config.size} of tiles is larger than photos '
+        f'of {_text(least)}; choose a smaller one.'
+      )
+    return
+  if np.mean(np.prod(sizes, axis=1) < math.prod(size)) > 0.5:
     raise UserError(
-      f'config.data.size={data_config.size} is larger than most photos, such '
-      f'as {_text(_middle(sizes))}; choose a smaller one.'
+      f'config.data.size={data_config.size} has more pixels than most photos, '
+      f'which are about {_text(_middle(sizes))}; choose a smaller one.'
     )
 
 
 def _photo_sizes(data_config):
-  return photo_sizes.of(source.find(data_config).items)
+  items = source.find_layout(data_config).items
+  return photo_sizes.of(item for item in items if item.mask)
 
 
 def _middle(sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
-  """Returns the median (H, W), or what most photos have."""
-  found, counts = np.unique(sizes, axis=0, return_counts=True)
-  if counts.max() > len(sizes) / 2:
-    return tuple(found[counts.argmax()].tolist())
-  return tuple(np.median(sizes, axis=0).round().astype(int).tolist())
+  """Returns the (H, W) of most photos, or of the median shape and area."""
+  (size, count), *_ = collections.Counter(sizes).most_common(1)
+  if count > len(sizes) / 2:
+    return size
+  area = np.median(np.prod(sizes, axis=1))
+  shape = np.exp(np.median(np.log(sizes) @ [1, -1]))  # height / width
+  # No more pixels than half of the photos have.
+  return tuple(int(x**0.5 + 1e-6) for x in (area * shape, area / shape))
 
 
-def _reason(sizes, middle, data_config):
-  """Says which photos a size was suggested for, and what of the others."""
+def _described(sizes, middle):
+  """Says what size photos have."""
   alike = sum(size == middle for size in sizes)
-  most = 'photos are' if alike == len(sizes) else 'most photos are'
-  if alike <= len(sizes) / 2:
-    most = 'photos are, in the middle,'
-  text = f'as {most} {_text(middle)}'
+  if alike == len(sizes):
+    return f'photos are {_text(middle)}'
+  if alike > len(sizes) / 2:
+    return f'most photos are {_text(middle)}'
+  return f'photos are about {_text(middle)}'
+
+
+def _other_shapes(sizes, data_config):
+  """Says how many photos have not the picture's shape, and what of them."""
   size = spec.parse_size(data_config.size)
-  others = sum(fitting.place(x, size, 'pad') is not None for x in sizes)
-  if not others:
-    return text
-  done = 'padded' if data_config.fit == 'pad' else 'stretched'
+  count = sum(fitting.place(x, size, 'pad') is not None for x in sizes)
+  if not count:
+    return ''
+  done = {
+    'pad': 'padded (config.data.fit=pad)',
+    'stretch': 'stretched (config.data.fit=pad keeps their shape)',
+  }
   return (
-    f'{text}; {others} of {len(sizes)} have another shape and are {done} '
-    f'(config.data.fit={data_config.fit})'
+    f'; {count} of {len(sizes)} photos have another shape and are '
+    f'{done[data_config.fit]}'
   )
 
 

@@ -121,12 +121,12 @@ def dataset(data_config, size: str) -> tfds.core.DatasetBuilder:
       earlier.
   """
   module = _module(data_config)
-  name = size
-  if size != FULL_SIZES[data_config.dataset]:
+  is_own = size == OWN_SIZE == FULL_SIZES[data_config.dataset]
+  if not is_own:
     spec.parse_size(size)
   found = module.preparation(data_config, _root(data_config))
-  if found.fit != 'stretch' and size != OWN_SIZE:
-    name = f'{size}-{found.fit}'
+  is_plain = is_own or found.fit == 'stretch'
+  name = size if is_plain else f'{size}-{found.fit}'
   create = functools.partial(module.Builder, config=name, **found.options)
   builder = _prepare(data_config, found.folder, create, found.download_config)
   found.remember()

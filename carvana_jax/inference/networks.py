@@ -33,6 +33,11 @@ class Networks(NamedTuple):
     return own[0] if own else None
 
   @property
+  def word(self) -> str:
+    """What they look for, see `names.object_word`."""
+    return names.object_word(self.data_configs[0].dataset)
+
+  @property
   def fine(self) -> bool:
     """Whether second networks look at tiles of the photos."""
     return any(run.fine for run in self.runs)

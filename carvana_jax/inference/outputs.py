@@ -11,7 +11,14 @@ from ml_collections import ConfigDict
 from carvana_jax.datasets import images, names
 from carvana_jax.inference import photos
 from carvana_jax.inference.prediction import Prediction
-from carvana_jax.masks import composite, cutout, encoding, from_logits, shadow
+from carvana_jax.masks import (
+  composite,
+  cutout,
+  doubt,
+  encoding,
+  from_logits,
+  shadow,
+)
 from carvana_jax.system import files
 from carvana_jax.system.errors import UserError
 
@@ -65,6 +72,7 @@ class Made(NamedTuple):
 
   files: list[bytes]  # in the order of `endings`
   is_empty: bool  # whether no car was found
+  doubt: doubt.Doubt  # in the mask
 
 
 def parse_wanted(
@@ -176,7 +184,8 @@ def make(prediction: Prediction, masking: ConfigDict, wanted: Wanted) -> Made:
       made.append(_cut_out(colours, alpha, wanted))
     if wanted.background is not None:
       made.append(_composite(photo, mask, colours, alpha, wanted))
-  return Made(made, from_logits.is_empty(mask))
+  doubted = doubt.of(levels, mask, masking.threshold)
+  return Made(made, from_logits.is_empty(mask), doubted)
 
 
 def _one_bit(mask):

@@ -13,6 +13,7 @@ import pathlib
 from collections.abc import Mapping
 
 from carvana_jax.inference.contents import Content
+from carvana_jax.masks.doubt import Doubt
 from carvana_jax.system import files
 
 _FILES = 'made_of*.jsonl'
@@ -29,12 +30,14 @@ class Record:
     is_empty: whether no car was found in it.
     made: what each of the files is made of, by the ending of its name; also
       files of earlier lines.
+    doubt: in the photo's mask; None if an older version made it.
   """
 
   number: int = 0
   content: Content | None = None
   is_empty: bool = False
   made: dict[str, str] = dataclasses.field(default_factory=dict)
+  doubt: Doubt | None = None
 
 
 class Records:
@@ -72,7 +75,12 @@ class Records:
     return set(self._records)
 
   def add(
-    self, name: str, content: Content, is_empty: bool, made: dict[str, str]
+    self,
+    name: str,
+    content: Content,
+    is_empty: bool,
+    made: dict[str, str],
+    doubt: Doubt | None = None,
   ) -> None:
     """Records that a photo's files have been written.
 
@@ -81,8 +89,9 @@ class Records:
       content: what its file holds.
       is_empty: whether no car was found in it.
       made: what each of the files is made of, by the ending of its name.
+      doubt: in its mask.
     """
-    record = Record(self[name].number + 1, content, is_empty, made)
+    record = Record(self[name].number + 1, content, is_empty, made, doubt)
     line = _line(name, record)
     with self._path.open('a+b', buffering=0) as file:
       file.write(b'\n' + line if _is_cut_off(file) else line)
@@ -136,6 +145,8 @@ def _parsed(line) -> tuple[str, Record] | None:
     fields = json.loads(line)
     content = Content(*fields.pop('content'))
     name, made = fields.pop('name'), dict(fields.pop('made'))
-    return name, Record(content=content, made=made, **fields)
+    doubt = fields.pop('doubt', None)
+    doubt = doubt and Doubt(*doubt)
+    return name, Record(content=content, made=made, doubt=doubt, **fields)
   except (ValueError, KeyError, TypeError, AttributeError):
     return None

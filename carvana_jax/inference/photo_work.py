@@ -85,7 +85,7 @@ class Work:
     """Writes a photo's files, and records what they are made of."""
     endings, content = outputs.endings(self._wanted), self._held[photo.name]
     add = lambda made_of: self._records.add(
-      photo.name, content, made.is_empty, made_of
+      photo.name, content, made.is_empty, made_of, made.doubt
     )
     if photo.name in self._records:  # which won't be true in between
       add(dict.fromkeys(endings, photo_records.UNKNOWN))
@@ -96,8 +96,12 @@ class Work:
     of = self._of(photo)
     add({ending: self._wanted.made_of(ending, of) for ending in endings})
 
-  def finish(self) -> None:
-    """Says what is to be known of the files, and joins all records."""
+  def finish(self, word: str) -> None:
+    """Says what is to be known of the files, and joins all records.
+
+    Args:
+      word: what the networks look for, see `names.object_word`.
+    """
     empty, stale, unknown = [], [], []
     for photo in itertools.chain.from_iterable(self._cars):
       record, of = self._records[photo.name], self._of(photo)
@@ -108,7 +112,7 @@ class Work:
         if not is_of_now and self._path(photo.name, ending).exists():
           is_known = made_of != photo_records.UNKNOWN
           (stale if is_known else unknown).append(f'{photo.name}{ending}')
-    say_empty(empty)
+    say_empty(empty, word)
     for words, found in (
       ('of photos as they were before', stale),
       ('of photos as they are or as they were, which is not known', unknown),
@@ -163,10 +167,15 @@ def _is_whole(path):
     return False
 
 
-def say_empty(found: Sequence[str]) -> None:
-  """Prints the photos in which no car was found, if there are any."""
+def say_empty(found: Sequence[str], word: str) -> None:
+  """Prints the photos in which nothing was found, if there are any.
+
+  Args:
+    found: the names of their files.
+    word: what the networks look for, see `names.object_word`.
+  """
   if found:
     print(
-      f'no car was found in {names_in_messages.named(found)}, '
-      f'as less than {100 * from_logits.LEAST_CAR:g} % of the pixels are car'
+      f'no {word} was found in {names_in_messages.named(found)}, '
+      f'as less than {100 * from_logits.LEAST_CAR:g} % of the pixels are {word}'
     )

@@ -17,8 +17,7 @@ import numpy as np
 
 from carvana_jax.datasets import spec
 from carvana_jax.datasets.decoding import decode
-from carvana_jax.datasets.folder import groups
-from carvana_jax.datasets.folder import items as items_of
+from carvana_jax.datasets.folder import groups, items
 from carvana_jax.datasets.multiview import cropping
 from carvana_jax.system import progress, stamps, zip_archives
 from carvana_jax.system.errors import UserError
@@ -145,33 +144,43 @@ def group_by_car(
   """
   if not together:
     return [[photo] for photo in photos]
-  if pattern is not None:
-    return _by_pattern(photos, file_of, pattern)
-  cars = {}
-  for photo in photos:
-    folder, name = posixpath.split(os.path.splitext(file_of(photo))[0])
-    car = posixpath.join(folder, name.rpartition('_')[0] or name)
-    cars.setdefault(car, []).append(photo)
-  for car, views in cars.items():
-    if len(views) > spec.VIEWS:
-      raise UserError(
-        f'{car}_… names {len(views)} photos, but a car has at most '
-        f'{spec.VIEWS} views; name them CAR_VIEW.jpg.'
-      )
-  return list(cars.values())
-
-
-def _by_pattern(photos, file_of, pattern):
-  items = [items_of.Item(file_of(photo), None, None) for photo in photos]
+  names = [file_of(photo) for photo in photos]
+  if pattern is None:
+    cars, most = map(_car_of, names), spec.VIEWS
+  else:
+    cars, most = _groups_of(names, pattern), cropping.MOST_VIEWS
   found = {}
-  labels = groups.assign(items, pattern).labels
-  for label, photo in zip(labels, photos, strict=True):
-    found.setdefault(label.group, []).append((label.view, photo))
-  for group, views in found.items():
-    if len(views) > cropping.MOST_VIEWS:
+  for car, photo in zip(cars, photos, strict=True):
+    found.setdefault(car, []).append(photo)
+  for car, views in found.items():
+    if len(views) <= most:
+      continue
+    if pattern is None:
       raise UserError(
-        f'the group {group} has {len(views)} photos, of which no more than '
-        f'{cropping.MOST_VIEWS} can be compared; give fewer.'
+        f'{car}_… names {len(views)} photos, but a car has at most {most} '
+        'views; name them CAR_VIEW.jpg.'
       )
-  by_view = lambda pair: pair[0]
-  return [[x for _, x in sorted(y, key=by_view)] for y in found.values()]
+    raise UserError(
+      f'the group {car} has {len(views)} photos, of which no more than {most} '
+      'can be compared; give fewer.'
+    )
+  return list(found.values())
+
+
+def _car_of(file):
+  folder, name = posixpath.split(os.path.splitext(file)[0])
+  return posixpath.join(folder, name.rpartition('_')[0] or name)
+
+
+def _groups_of(names, pattern):
+  """Returns the group of each photo, as far as its name tells it."""
+  if pattern == groups.BY_FOLDER:  # one will do
+    return map(posixpath.dirname, names)
+  # Of photos with masks groups are guessed.
+  known = [items.Item(name, None, mask=True) for name in names]
+  try:
+    return [label.group for label in groups.assign(known, pattern).labels]
+  except UserError:
+    if pattern:
+      raise
+    return map(_car_of, names)  # too few for a guess

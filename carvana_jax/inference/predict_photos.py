@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from carvana_jax.inference import (
+  doubt_list,
   finding,
   folders,
   networks,
@@ -74,7 +75,7 @@ def predict(
           bar.update()
         else:
           fail(photo, UserError(f'{photo} {error}'))
-  work.finish()
+  work.finish(nets.word)
   return failed
 
 
@@ -124,6 +125,7 @@ def predict_share(
   made = sum(map(len, cars)) - len(failed)
   verb = 'is' if made == 1 else 'are'
   print(f'{names_in_messages.counted(made, "mask")} {verb} in {output}')
+  doubt_list.write(output, [x for x in found if x.label not in failed])
   listing = output / ('failed.csv' if alone else f'failed_{index}.csv')
   output_folder.write_failures(listing, failed)
   if alone:  # what shares could not read has been tried again

@@ -56,7 +56,7 @@ _SUMMARY = {
   'best_cleaning': ('cleaning best on these images', str),
   'best_cleaning_dice_mean': ('Dice, mean, with that cleaning', _fraction),
   'flip': ('averaged with the mirrored photo', _yes),
-  'size': ('scored at, height x width (pixels)', str),
+  'size': ('scored at, height x width (pixels)', names.size_text),
   'network_size': ("network's size, height x width (pixels)", str),
   'step': ('step of the network', str),
   'fine_step': ('step of the second network, on tiles', str),

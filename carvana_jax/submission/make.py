@@ -135,7 +135,7 @@ def submit(
   empty = store.join(lambda: write(others))
   verb = 'is' if len(rows) == 1 else 'are'
   print(f'{names_in_messages.counted(len(rows), "row")} {verb} in {output}')
-  photo_work.say_empty(empty)
+  photo_work.say_empty(empty, nets.word)
   listing = parts.failures_of(output)
   if listing.exists():
     print(f'some have empty masks, as their photos failed: see {listing}')

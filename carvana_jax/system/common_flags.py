@@ -1,8 +1,18 @@
 """Flags that several commands have, and what their values must be."""
 
+from typing import Any
+
 from absl import flags
 
 from carvana_jax.system.errors import UserError
+
+# Fields of `config.data` that are flags of commands which have no config.
+_FOLDER = {
+  'groups': flags.DEFINE_string,
+  'mask_ending': flags.DEFINE_string,
+  'object_values': flags.DEFINE_string,
+  'resize_masks': flags.DEFINE_bool,
+}
 
 
 def define_run_processes() -> None:
@@ -45,6 +55,17 @@ def define_photos() -> None:
     ' Default: as a SLURM job array, srun or Open MPI has it, else one. What a '
     'dead process has left is made by the same command with --num_processes=1.',
   )
+
+
+def define_folder() -> None:
+  """Defines how a folder of own photos is read, as `config.data` has it."""
+  for name, kind in _FOLDER.items():
+    kind(name, None, f'With --dataset=folder: as config.data.{name}.')
+
+
+def folder_options() -> dict[str, Any]:
+  """Returns the flags of `define_folder` that are given."""
+  return {x: flags.FLAGS[x].value for x in _FOLDER if flags.FLAGS[x].present}
 
 
 def refuse_beside(flag: str, *others: str) -> None:

@@ -41,7 +41,10 @@ class Run:
   def digest(self) -> str:
     """Returns 16 hexadecimal digits that follow from model and variables."""
     digest = hashlib.sha256(self.config.model.to_json(sort_keys=True).encode())
-    digest.update(json.dumps([self.config.data.size, self.step]).encode())
+    shown = [self.config.data.size, self.step]
+    if self.config.data.fit != 'stretch':
+      shown.append(self.config.data.fit)
+    digest.update(json.dumps(shown).encode())
     for leaf in jax.tree.leaves(self.variables):
       digest.update(np.ascontiguousarray(leaf))
     if self.fine:

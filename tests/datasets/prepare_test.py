@@ -102,16 +102,15 @@ class TableTest(chex.TestCase):
       dataset='more', size=numbered.SIZE, full_size='',
       data_dir=str(root), manual_dir='here',
     )  # fmt: skip
-    prepare.refuse_unknown_sizes(config)
     builder = prepare.for_network(config)
     self.assertEqual(builder.info.splits['train'].num_examples, 3)
     folder = f'of-here/sized/{numbered.SIZE}/1.0.0'
     self.assertEqual(prepare.identity(config, builder), folder)
     self.assertTrue((root / folder).is_dir())
     self.assertEqual(prepare.for_scoring(config).data_path, builder.data_path)
-    config.size = '9x9'
-    with self.assertRaisesRegex(UserError, "more has no size '9x9'"):
-      prepare.refuse_unknown_sizes(config)
+    config.size = 'original'
+    with self.assertRaisesRegex(UserError, "'original' is not HEIGHTxWIDTH"):
+      prepare.for_network(config)
     config.dataset = 'less'
-    with self.assertRaisesRegex(UserError, "'less' is unknown; .*studio, more"):
+    with self.assertRaisesRegex(UserError, "'less' is unknown; .*folder, more"):
       prepare.dataset(config, numbered.SIZE)

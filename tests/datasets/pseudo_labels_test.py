@@ -194,6 +194,32 @@ class FindTest(FolderTest):
     self.refused(f'{self.path(name)} has 128x192 pixels', '384x576')
 
 
+class NamesWithFoldersTest(chex.TestCase):
+  def test_a_photo_has_the_file_of_its_folder(self):
+    folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+    names = [f'{x}_probability.png' for x in ('1', 'a/1', 'b/1', 'c/2', 'd/3')]
+    for name in (names[0], names[1], f'made/{names[3]}', 'e/3_probability.png'):
+      path = folder / name
+      path.parent.mkdir(parents=True, exist_ok=True)
+      path.touch()
+    found = pseudo_labels._by_position(folder, names)
+    self.assertEqual(
+      {position: str(x.relative_to(folder)) for position, x in found.items()},
+      {0: names[0], 1: names[1], 3: f'made/{names[3]}'},
+    )
+
+  def test_soft_masks_are_padded_as_photos_are(self):
+    folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+    pixels = np.zeros((40, 20), np.uint8)
+    pixels[:, :10] = 200
+    Image.fromarray(pixels).save(folder / 'a.png')
+    labels = pseudo_labels.PseudoLabels(
+      np.array([0]), [folder / 'a.png'], (20, 30), 'pad', ''
+    )
+    # Ten columns in the middle, of which five are object, as is all before.
+    np.testing.assert_array_equal(labels.mask(0), [[200] * 15 + [0] * 15] * 20)
+
+
 class RunDataTest(FolderTest):
   def data(self, **fields):
     """The data of a run, and what making them printed."""

@@ -1,4 +1,7 @@
+from unittest import mock
+
 import numpy as np
+import tensorflow_datasets as tfds
 from absl.testing import absltest, parameterized
 
 from carvana_jax.datasets import spec
@@ -64,7 +67,21 @@ class SpecTest(parameterized.TestCase):
   @parameterized.parameters(*spec.SIZES)
   def test_every_size_has_features(self, size):
     encoded = spec.features(size).to_json()
-    self.assertEqual('jpeg' in str(encoded), size == '1280x1918')
+    self.assertNotIn('jpeg', str(encoded))
+    encoded = spec.features(size, 'jpeg').to_json()
+    self.assertIn('jpeg', str(encoded))
+
+  def test_pictures_of_their_own_sizes(self):
+    features = spec.features('original', None)
+    self.assertEqual(features['image'].shape, (None, None, 3))
+    self.assertEqual(features['mask'].shape, (None, None, 1))
+
+  def test_a_builder_has_any_size(self):
+    config = spec.SizedBuilder.get_builder_config
+    with mock.patch.object(
+      spec.SizedBuilder, 'BUILDER_CONFIGS', [tfds.core.BuilderConfig(name='a')]
+    ):
+      self.assertEqual(config('17x33').name, '17x33')
 
 
 if __name__ == '__main__':

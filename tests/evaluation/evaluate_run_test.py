@@ -66,3 +66,20 @@ class AgreeByCarTest(chex.TestCase):
 
   def test_unknown_where_no_view_tells(self):
     self.assertEqual(self.agreed(('a', ''), ('b', 'van')), ['unknown', 'van'])
+
+
+class GroupingsTest(chex.TestCase):
+  def kinds(self, *seen, dataset='folder/original/1.0.0'):
+    rows = [{'car_id': group, 'view': view} for group, view in seen]
+    return list(evaluate_run._groupings(rows, dataset))
+
+  def test_cars_have_makes_and_bodies(self):
+    kinds = self.kinds(('a', 1), dataset='carvana/1280x1918/1.0.1')
+    self.assertEqual(kinds, ['view', 'make', 'colour', 'body'])
+
+  def test_own_photos_have_views_where_groups_are_alike(self):
+    turns = ('a', 1), ('a', 2), ('b', 2), ('b', 1)
+    self.assertEqual(self.kinds(*turns), ['group', 'view', 'colour'])
+    self.assertEqual(self.kinds(*turns, ('b', 3)), ['group', 'colour'])
+    self.assertEqual(self.kinds(('a', 1), ('b', 1)), ['colour'])
+    self.assertEqual(self.kinds(('a', 1), ('a', 2)), ['group', 'colour'])

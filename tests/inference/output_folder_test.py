@@ -42,6 +42,22 @@ class CarsTest(chex.TestCase):
       photos.group_by_car(names, together=True)
     self.assertLen(photos.group_by_car(names[1:], together=True), 1)
 
+  def test_photos_of_any_names_are_grouped_as_in_training(self):
+    groups = lambda names, pattern: photos.group_by_car(
+      names, together=True, pattern=pattern
+    )
+    names = [f'{x} {view}.png' for x in 'abc' for view in range(1, 21)]
+    self.assertEqual(groups(names, ''), [names[:20], names[20:40], names[40:]])
+    self.assertEqual(groups(['x/1.png', 'x/2.png'], 'folder'),
+                     [['x/1.png', 'x/2.png']])  # fmt: skip
+    self.assertEqual(groups(['1-a.png', '2-a.png', '1-b.png'], '-(.)'),
+                     [['1-a.png', '2-a.png'], ['1-b.png']])  # fmt: skip
+    # Too few for a guess.
+    self.assertEqual(groups(['a_1.png', 'a_2.png'], ''),
+                     [['a_1.png', 'a_2.png']])  # fmt: skip
+    with self.assertRaisesRegex(UserError, 'the group a has 65 photos'):
+      groups([f'a/{i}.png' for i in range(65)], 'folder')
+
 
 class ClaimTest(chex.TestCase):
   def setUp(self):

@@ -158,10 +158,10 @@ class PredictTest(chex.TestCase):
     self.add('a.png', (80, 64))
     add = photo_records.Records.add
 
-    def kill(records, name, content, is_empty, made):
+    def kill(records, name, content, is_empty, made, doubt):
       if photo_records.UNKNOWN not in made.values():
         raise KeyboardInterrupt
-      add(records, name, content, is_empty, made)
+      add(records, name, content, is_empty, made, doubt)
 
     with (
       mock.patch.object(photo_records.Records, 'add', kill),
@@ -390,6 +390,9 @@ class PredictTest(chex.TestCase):
     )
     self.assertIn('e.png', (self.output / 'failed_0.csv').read_text())
     self.assertLen(self.sizes(), 3)
+    # The last one lists the masks of all.
+    doubt = lambda: (self.output / 'doubt.csv').read_text().splitlines()[1:]
+    self.assertLen(doubt(), 3)
     before = (self.output / 'c_mask.png').stat().st_mtime_ns
     self.assertFalse(predict(0, 1))
     self.assertLen(self.sizes(), 4)
@@ -402,6 +405,9 @@ class PredictTest(chex.TestCase):
     records = list(self.output.glob('*.jsonl'))
     self.assertEqual(records, [self.output / 'made_of.jsonl'])
     self.assertLen(records[0].read_text().splitlines(), 4)
+    # The network's logits are a half on both sides, so it is sure of nothing.
+    line = lambda x: f'{x}.png,1.0000,0.5000,{x}_mask.png'
+    self.assertEqual(doubt(), [line(x) for x in 'abcd'])
 
   def test_all_products(self):
     self.add('a.png')

@@ -37,7 +37,10 @@ class CheckTest(chex.TestCase):
     ('eval', 'threshold', 1.5, 'between 0 and 1'),
     ('eval', 'smooth', -1.0, 'at least 0'),
     ('data', 'size', '64', 'HEIGHTxWIDTH'),
-    ('data', 'size', '65x96', '64x96'),
+    ('data', 'size', '65x96', 'larger than the full size 64x96'),
+    ('data', 'size', '15x96', 'at least 16 pixels'),
+    ('data', 'fit', 'crop', 'one of stretch, pad'),
+    ('data', 'fit', 'pad', 'whose photos have one shape'),
     ('data', 'size', '1024x1536', 'larger than the full size 64x96'),
     ('data', 'dataset', 'cars', 'carvana, studio'),
     ('data', 'validation_folds', (), 'from 1 to 9'),
@@ -130,7 +133,14 @@ class CheckTest(chex.TestCase):
       config, [root / 'a', root / 'b']
     )
     refuse()
-    for field, value in (('manual_dir', 'photos'), ('kaggle', True)):
+    for field, value in (
+      ('manual_dir', 'photos'),
+      ('kaggle', True),
+      ('groups', 'photo'),
+      ('mask_ending', '_m'),
+      ('object_values', '1'),
+      ('resize_masks', True),
+    ):
       config = debug.get_config()
       config.data[field] = value
       with self.assertRaisesRegex(UserError, f'{field}={value} is of no use'):
@@ -153,7 +163,9 @@ class CheckTest(chex.TestCase):
       with self.assertRaisesRegex(UserError, '=first .* unset .*multiview'):
         check_config.check(other)
     config.data.size = '48x48'
-    with self.assertRaisesRegex(UserError, "no size '48x48'"):
+    check_config.check(config)
+    config.data.size = '48x128'
+    with self.assertRaisesRegex(UserError, '=48x128 is larger'):
       check_config.check(config)
     config = vgg19_unet512.get_config()
     config.data.update(coarse='first', size='128x128')
@@ -166,7 +178,9 @@ class CheckTest(chex.TestCase):
     config = median_cnn100.get_config()
     check_config.check(config)
     config.data.multiview = False
-    with self.assertRaisesRegex(UserError, "no size '100x100'"):
+    check_config.check(config)
+    config.data.update(multiview=True, dataset='folder', fit='pad')
+    with self.assertRaisesRegex(UserError, 'fit=pad .*multiview=True'):
       check_config.check(config)
     config = vgg19_unet512.get_config()
     check_config.check(config)

@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import io
 import json
 import pathlib
 import sys
@@ -154,8 +155,10 @@ class Builder(spec.SizedBuilder):
     return _checked[folder]
 
   def _info(self) -> tfds.core.DatasetInfo:
+    size, _ = self._size_and_fit
+    kind = None if size == OWN_SIZE else 'png'
     return self.dataset_info_from_configs(
-      description=_DESCRIPTION, features=spec.features(self._size_and_fit[0])
+      description=_DESCRIPTION, features=spec.features(size, kind)
     )
 
   def _split_generators(
@@ -192,25 +195,32 @@ class Builder(spec.SizedBuilder):
     }
 
   def _encoded(self, item: Item) -> tuple[bytes, bytes]:
+    """Returns photo and mask as they are stored."""
     data = item.photo.read()
-    pixels = decoding.decode(data)
     orientation = decoding.orientation_of(data)
-    size = pixels.shape[:2]
-    if item.mask:
-      mask = masks.decode(
-        item.mask.read(), self._reading, size, orientation, self._resize_masks
-      )
-    else:
-      mask = np.zeros(size, np.uint8)
     name, fit = self._size_and_fit
-    if name == OWN_SIZE:
-      is_upright_jpg = orientation == 1 and decoding.kind_of(data) == 'JPEG'
-      photo = data if is_upright_jpg else images.encode_png(pixels)
-      return photo, images.encode_png(mask)
-    wanted = spec.parse_size(name)
-    part = fitting.place(size, wanted, fit)
-    reduce = lambda x: images.encode_png(fitting.reduce(x, wanted, part))
-    return reduce(pixels), reduce(mask)
+    is_own = name == OWN_SIZE
+    if is_own and orientation == 1 and decoding.kind_of(data) == 'JPEG':
+      size = decoding.size_of(io.BytesIO(data))
+      return data, images.encode_png(self._mask(item, size, orientation))
+    photo = decoding.decode(data)
+    size = photo.shape[:2]
+    pair = photo, self._mask(item, size, orientation)
+    if not is_own:
+      wanted = spec.parse_size(name)
+      part = fitting.place(size, wanted, fit)
+      pair = (fitting.reduce(x, wanted, part) for x in pair)
+    return tuple(map(images.encode_png, pair))
+
+  def _mask(
+    self, item: Item, size: tuple[int, int], orientation: int
+  ) -> np.ndarray:
+    """Returns a photo's mask, uint8 [H, W]; all zero where it has none."""
+    if item.mask is None:
+      return np.zeros(size, np.uint8)
+    return masks.decode(
+      item.mask.read(), self._reading, size, orientation, self._resize_masks
+    )
 
   @property
   def _size_and_fit(self) -> tuple[str, str]:

@@ -1,7 +1,7 @@
 """Short names for photos, by their paths."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from carvana_jax.datasets.folder import role_words
 from carvana_jax.datasets.folder.listing import Picture
@@ -20,11 +20,11 @@ def of(pictures: Sequence[Picture]) -> list[str]:
   Returns:
     Their names in the same order, no two of them equal if no two paths are.
   """
-  for drop in (_is_word, _is_role, _is_nothing):
-    folders = [
-      tuple(x for x in picture.folders if not drop(role_words.of_name(x)))
-      for picture in pictures
-    ]
+  full = [x.folders for x in pictures]
+  without_roles = [_without(x, _is_role) for x in full]
+  without_words = [_without(x, _is_word) for x in full]
+  names = []
+  for folders in (_without_equal(full), without_words, without_roles, full):
     count = common(folders)
     names = [
       '/'.join((*inner[count:], picture.file.path.name))
@@ -33,6 +33,20 @@ def of(pictures: Sequence[Picture]) -> list[str]:
     if len(set(names)) == len(names):
       break
   return names
+
+
+def _without(
+  folders: tuple[str, ...], is_dropped: Callable[[Meaning], bool]
+) -> tuple[str, ...]:
+  return tuple(x for x in folders if not is_dropped(role_words.of_name(x)))
+
+
+def _without_equal(paths: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
+  """Drops what is equal in all paths but for words, as DUTS-TR and DUTS-TE."""
+  columns = zip(*paths, strict=False)  # as deep as the nearest file
+  rests = [{role_words.of_name(x).rest for x in column} for column in columns]
+  kept = [at for at, rest in enumerate(rests) if len(rest) > 1]
+  return [(*(x[at] for at in kept), *x[len(rests) :]) for x in paths]
 
 
 def common(paths: Sequence[Sequence[str]]) -> int:
@@ -50,7 +64,3 @@ def _is_word(meaning: Meaning) -> bool:
 
 def _is_role(meaning: Meaning) -> bool:
   return bool(meaning.role) and not meaning.rest and not meaning.split
-
-
-def _is_nothing(meaning: Meaning) -> bool:
-  return False

@@ -73,12 +73,13 @@ def find(manual_dir: epath.PathLike, mask_ending: str = '') -> Layout:
     lines = unused_files.lines([*found.left_out, *table.left_out])
     return Layout(table.items, table.text, tuple(lines))
   pictures = _below_common(found.pictures)
-  reading, pairs = _best(folder, pictures, mask_ending)
+  try:
+    reading, pairs = _best(folder, pictures, mask_ending)
+  except UserError as error:
+    if lines := unused_files.lines(found.left_out):
+      raise UserError(f'{str(error)[:-1]} ({"; ".join(lines)}).') from error
+    raise
   left_out = [*found.left_out, *reading.left_out]
-  left_out += (
-    unused_files.UnusedFile(str(x.file), table_layout.OTHER_TABLE)
-    for x in found.tables
-  )
   items = _items(pairs)
   text = _text(reading, pairs, items)
   return Layout(items, text, tuple(unused_files.lines(left_out)))
@@ -99,11 +100,14 @@ def _best(
     UserError: there is none, or it gives a photo two masks, or a mask two
       photos.
   """
-  found = [
-    (reading, pairing.pair(reading.photos, reading.masks, ending))
-    for reading in readings.all_of(pictures, ending)
-  ]
-  found = [(x, pairs) for x, pairs in found if pairs.pairs or pairs.clashes]
+  found = []
+  for reading in readings.all_of(pictures, ending):
+    pairs = pairing.pair(reading.photos, reading.masks, ending)
+    if pairs.is_complete and not reading.is_guess:
+      found = [(reading, pairs)]
+      break
+    if pairs.pairs or pairs.clashes:
+      found.append((reading, pairs))
   # The first of the best, as `sorted` keeps the order of equal ones.
   found.sort(key=lambda one: one[1].worth, reverse=True)
   unclear = ''
@@ -133,7 +137,7 @@ def _nothing(
       f'{folder} holds no pictures; data.manual_dir must be the folder of your'
       ' photos and masks, or of ZIPs of them.'
     )
-  some = names_in_messages.some(str(x.file) for x in pictures)
+  some = names_in_messages.some(x.label for x in pictures)
   why = f'no masks were found among its {len(pictures)} pictures ({some})'
   if ending:
     why = f'no mask of a photo ends in {ending} among {some}'
@@ -148,12 +152,13 @@ def _refuse_channels(
   folder: epath.Path, reading: Reading, pairs: Pairing
 ) -> None:
   """Raises a `UserError` where nnU-Net's photos are in several files each."""
-  if not any(x.photo.stem == f'{x.mask.stem}_0000' for x in pairs.pairs):
+  names = ((x.photo.stem, x.mask.stem) for x in pairs.pairs)
+  if not any(photo == mask + pairing.CHANNEL for photo, mask in names):
     return
   for photo in reading.photos:
     if photo.stem.endswith('_0001'):
       raise UserError(
-        f'{folder}: {photo.file} is the second channel of a photo in several'
+        f'{folder}: {photo.label} is the second channel of a photo in several'
         ' files; save each photo as one RGB file.'
       )
 
@@ -162,15 +167,15 @@ def _items(pairs: Pairing) -> list[Item]:
   """Returns photos and masks under names of their own, with their splits."""
   photos = [x.photo for x in pairs.pairs] + pairs.photos
   names = item_names.of(photos)
-  masks = {x.photo.path: x.mask.file for x in pairs.pairs}
+  masks = {x.photo.label: x.mask.file for x in pairs.pairs}
   own = _own_splits([x.photo for x in pairs.pairs])
   items = [
-    Item(name, x.file, masks.get(x.path), _split(x) if own else None)
+    Item(name, x.file, masks.get(x.label), _split(x) if own else None)
     for name, x in zip(names, photos, strict=True)
   ]
   taken = set(names)
   for name, mask in zip(item_names.of(pairs.masks), pairs.masks, strict=True):
-    name = name if name not in taken else str(mask.file)
+    name = name if name not in taken else mask.label
     items.append(Item(name, None, mask.file))
   return sorted(items, key=lambda item: item.name)
 
@@ -214,9 +219,8 @@ def _text(reading: Reading, pairs: Pairing, items: Sequence[Item]) -> str:
 
 
 def _folder(one: Picture) -> str:
-  label = str(one.file)
-  folder = label.removesuffix(str(one.file.path.name))
-  return folder or './'
+  folder = one.label.removesuffix(one.file.path.name)
+  return folder.removesuffix(':') or './'
 
 
 def _some(folders: set[str]) -> str:

@@ -26,7 +26,7 @@ _UNPACKED = 'they are unpacked beside it'
 _ARCHIVE = 'of archives only ZIPs are read; unpack it'
 _UNFINISHED = 'that is an unfinished download; download it again'
 _OTHER_FORMAT = 'pictures of that format are not read; save them as PNG or JPG'
-_NOTES = 'outlines and notes of other programs are not read; export masks'
+_NOTES = 'lists, outlines and notes are not read; masks must be pictures'
 _NO_IMAGE = 'by its name that is no picture'
 
 MASK_ENDINGS = (*decoding.ENDINGS, '.gif')
@@ -65,6 +65,16 @@ class Picture(NamedTuple):
   folders: tuple[str, ...]
   stem: str
   ending: str
+
+  @property
+  def label(self) -> str:
+    """Where the file is, as messages have it; no two have the same."""
+    return self.file.label
+
+  @property
+  def name(self) -> str:
+    """The file's own name."""
+    return f'{self.stem}{self.ending}'
 
   @property
   def path(self) -> str:
@@ -124,7 +134,7 @@ def find(folder: epath.Path) -> Found:
     elif one.ending in TABLE_ENDINGS:
       found.tables.append(one)
     else:
-      found.left_out.append(UnusedFile(str(one.file), _reason(one)))
+      found.left_out.append(UnusedFile(one.label, _reason(one)))
   return found
 
 
@@ -222,13 +232,12 @@ def _members(
 
 
 def _is_expected(one: Picture) -> bool:
-  name = f'{one.stem.lower()}{one.ending}'
-  return name in _EXPECTED or one.stem.lower() in _EXPECTED_STEMS
+  return one.name.lower() in _EXPECTED or one.stem.lower() in _EXPECTED_STEMS
 
 
 def _reason(one: Picture) -> str:
   """Returns why a file is neither a picture nor a table."""
-  name = f'{one.stem.lower()}{one.ending}'
+  name = one.name.lower()
   if one.ending in decoding.LACKING:
     return f'it needs: {decoding.LACKING[one.ending]}'
   for endings, reason in (

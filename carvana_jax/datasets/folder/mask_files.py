@@ -13,11 +13,15 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from carvana_jax.datasets import decoding, images
+from carvana_jax.system import image_libraries
 
 GREY, COLOUR = 257, 1 << 16
 GREYS = np.arange(256, dtype=np.int32) * GREY  # the keys of 8 bits
-# Formats whose pixels are not those that were saved.
-_LOSSY = ('JPEG', 'MPO', 'AVIF', 'HEIF')
+_FORMATS = (  # JPEG opens MPO, too
+  'GIF', 'PNG', 'TIFF', 'BMP', 'WEBP', 'AVIF', 'JPEG', 'PPM', 'TGA',
+)  # fmt: skip
+# Of these, those whose pixels are not those that were saved.
+_LOSSY = ('JPEG', 'MPO', 'AVIF')
 # Of these, several frames are no animation but further pages or photos.
 _PAGED = ('TIFF', 'MPO')
 _PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0  # a tag of TIFF, and one of its values
@@ -59,24 +63,22 @@ def read(data: bytes) -> Stored:
       after the file's name.
   """
   try:
-    with images.opened(io.BytesIO(data)) as image:
+    with images.opened(io.BytesIO(data), _FORMATS) as image:
       is_turned = decoding.stored_as(image) != 1
       orientation = decoding.turned_by(image)
       stored = _stored(image, data)
   except UnidentifiedImageError as error:
-    raise ValueError(
-      'is no image that can be a mask' if data else 'is empty'
-    ) from error
-  except images.TooLargeError:
+    kinds = (
+      'is no PNG, GIF, TIFF, BMP, WebP, AVIF or JPG, or one of a rare kind'
+    )
+    raise ValueError(kinds if data else 'is empty') from error
+  except (images.TooLargeError, _UnfitError):
     raise
-  except decoding.DAMAGED as error:
-    known = isinstance(error, _UnfitError)
-    raise ValueError(str(error) if known else 'is damaged') from error
+  except Exception as error:  # Pillow's decoders raise all kinds
+    raise ValueError('is damaged') from error
   turn = lambda x: None if x is None else decoding.upright(x, orientation)
   return stored._replace(
-    pixels=turn(stored.pixels),
-    alpha=turn(stored.alpha),
-    is_turned=is_turned,
+    pixels=turn(stored.pixels), alpha=turn(stored.alpha), is_turned=is_turned
   )
 
 
@@ -117,8 +119,11 @@ def _stored(image: Image.Image, data: bytes) -> Stored:
   if kind in ('JPEG', 'MPO') and image.mode == 'CMYK':
     light = cv2.cvtColor(images.decode_jpeg(data)[0], cv2.COLOR_RGB2GRAY)
     return Stored(light, GREYS, False, None, True, False)
+  image_libraries.libtiff_failed()  # before
   with images.without_pillows_limit:
     image.load()
+  if image_libraries.libtiff_failed():
+    raise ValueError('libtiff has found an error')
   if image.mode.startswith('I;16'):
     pixels = np.asarray(image).astype(np.uint16)
     if kind == 'TIFF' and image.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
@@ -130,14 +135,14 @@ def _stored(image: Image.Image, data: bytes) -> Stored:
   if image.has_transparency_data:
     alpha = np.asarray(image.convert('RGBA').getchannel('A'))
   if is_lossy:
-    light = np.asarray(image.convert('RGB').convert('L'))
+    light = np.asarray(image.convert('L'))
     return Stored(light, GREYS, False, alpha, True, False)
   if image.mode == 'P':
     keys = _palette(image)
     known = keys is not GREYS
     return Stored(np.asarray(image), keys, known, alpha, False, False)
   if image.mode in ('1', 'L', 'LA'):
-    pixels = np.asarray(image.convert('LA').getchannel('L'))
+    pixels = np.asarray(image.convert('L'))
     return Stored(pixels, GREYS, False, alpha, False, False)
   pixels = np.asarray(image.convert('RGB'))
   red, green, blue = cv2.split(pixels)

@@ -120,8 +120,10 @@ def _exact(
 ) -> Reading:
   """Decides on masks whose values are those that were saved."""
   counts = mask_values.total([x.counts for x in parts])
+  doubt = ''
   if len(counts) == 2 and objects is None:
     objects = frozenset({_brighter(parts, counts, known)})
+    doubt = _doubt(parts, counts, objects, known)
   ends = mask_values.ends(mask_values.levels(counts))
   if len(counts) > 2 and _is_blurred(parts, ends):
     is_turned = objects is not None and _are_at(objects, ends[0], ends)
@@ -133,18 +135,16 @@ def _exact(
   if objects is not None:
     names = [object_values.name(known, key) for key in sorted(objects)]
     verb = 'is' if len(names) == 1 else 'are'
-    text = f'masks: {", ".join(names)} {verb} the object'
-    text += _doubt(parts, counts, objects, known)
+    text = f'masks: {", ".join(names)} {verb} the object{doubt}'
   return Reading(text, False, objects or frozenset(), None, False, None, 1)
 
 
 def _ask(known: Known) -> None:
   example = sorted(known.counts, key=lambda key: -known.counts[key])[1]
-  example = object_values.name(known, example).split()[0]
   raise UserError(
     f'masks hold {len(known.counts)} values, and which of them are the object '
     f'is not clear: {object_values.listed(known)}; name them, such as '
-    f'--config.{object_values.FIELD}={example}.'
+    f'--config.{object_values.FIELD}={_short_name(known, example)}.'
   )
 
 
@@ -164,13 +164,16 @@ def _doubt(parts, counts, objects, known):
   edges = mask_values.total([x.edges for x in parts])
   if 2 * sum(edges[key] for key in objects) <= sum(edges.values()):
     return ''
-  others = [object_values.name(known, x).split()[0] for x in counts]
-  chosen = {object_values.name(known, x).split()[0] for x in objects}
-  other = ','.join(x for x in others if x not in chosen)
+  (other,) = counts.keys() - objects
   return (
-    f', though it takes up most of the edges of photos; if it is the '
-    f'background, give --config.{object_values.FIELD}={other}'
+    ', though most edges of photos are; if that is the background, give '
+    f'--config.{object_values.FIELD}={_short_name(known, other)}'
   )
+
+
+def _short_name(known, key):
+  """Returns a value's name as `data.object_values` takes it."""
+  return object_values.name(known, key).split()[0]
 
 
 class _Shares(NamedTuple):
@@ -210,17 +213,18 @@ def _is_blurred(
   shares = _shares(levels, ends)
   if shares.between:
     least = _LEAST_BESIDE[is_lossy or len(different) >= _MANY_LEVELS]
-    beside = sum(x.beside for x in parts)
-    if shares.between > _MOST_BETWEEN * shares.all or beside < least * max(
-      sum(x.between for x in parts), 1
+    between = max(sum(x.between for x in parts), 1)
+    if (
+      shares.between > _MOST_BETWEEN * shares.all
+      or sum(x.beside for x in parts) < least * between
     ):
       return False
-  elif len(different) == 2 or (shares.nearly_low and shares.nearly_high):
-    return shares.nearly_low < _MOST_NEAR * shares.high
-  return is_lossy or (
-    len(different) >= _FEWEST_LEVELS
-    and shares.nearly_low < _MOST_NEAR * shares.high
-  )
+    enough = len(different) >= _FEWEST_LEVELS
+  else:
+    both = shares.nearly_low > 0 and shares.nearly_high > 0
+    enough = both or len(different) == 2
+  few_near = shares.nearly_low < _MOST_NEAR * shares.high
+  return is_lossy or (enough and few_near)
 
 
 def _are_at(objects, end, ends):
@@ -243,7 +247,7 @@ def _blurred(
     low, high = high, low
   if is_soft:
     ends = (0.0, 255.0) if low < high else (255.0, 0.0)
-    text = 'masks are soft: their levels say how much of a pixel is object'
+    text = f'masks are soft, from {low}, background, to {high}, object'
   else:
     ends = float(low), float(high)
     share = (near + shares.between) / shares.all
@@ -263,10 +267,8 @@ def _lossy(
   """Adds how the masks are read whose format has changed their values."""
   counts = mask_values.total([x.counts for x in parts])
   ends = mask_values.ends(mask_values.levels(counts))
-  if ends is None and exact is not None:
-    ends = exact.ends
-    if ends is None:
-      return exact
+  if ends is None:  # of a single value: the others tell
+    ends = mask_values.ends(mask_values.levels(known.counts))
   if not _is_blurred(parts, ends, is_lossy=True):
     return _no_lossy(known, exact)
   ends = float(ends[0]), float(ends[1])

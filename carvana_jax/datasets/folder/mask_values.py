@@ -15,7 +15,9 @@ from carvana_jax.datasets.folder.mask_files import GREY, Stored
 NEAR = 1 / 16
 # More colours than that are no labels.
 _MOST_COLOURS = 4096
-_REACH = 1 / 50  # of a mask's longer side: how far its border may blur
+# How far a border may blur: pixels where there are few levels; where they are
+# many, pixels, as of JPG's blocks, or a share of the longer side, as of hair.
+_MANY, _FEW_REACH, _REACH, _SHARE = 32, 2, 8, 1 / 50
 _LEAST_CONTRAST = 24  # levels of 0..255 from background to object
 
 
@@ -60,13 +62,13 @@ def survey(stored: Stored) -> Survey:
   if pixels.dtype == np.uint16:
     kind = 'deep'
   if stored.alpha is not None:
-    alpha = _values(stored.alpha, None)
+    alpha = _values(stored.alpha, None, False)
   if stored.has_palette:
     used = np.unique(pixels)
     indexes = dict(zip(used.tolist(), stored.keys[used].tolist(), strict=True))
     if alpha is not None:
       opaque = {indexes[x] for x in np.unique(pixels[stored.alpha > 0])}
-  values = _values(pixels, stored.keys)
+  values = _values(pixels, stored.keys, stored.is_lossy)
   return Survey(kind, values, alpha, indexes, opaque)
 
 
@@ -108,13 +110,14 @@ def ends(levels: np.ndarray) -> tuple[int, int] | None:
   return min(found), max(found)
 
 
-def _values(pixels, keys):
+def _values(pixels, keys, is_lossy):
   sides = pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]
   edges = _counts(np.concatenate(sides)[None], keys)
   counts = _counts(pixels, keys)
   if len(counts) < 3:
     return Values(counts, edges)
-  return Values(counts, edges, *_between(brightness(pixels, keys)))
+  has_many = is_lossy or len(counts) >= _MANY
+  return Values(counts, edges, *_between(brightness(pixels, keys), has_many))
 
 
 def brightness(pixels: np.ndarray, keys: np.ndarray | None) -> np.ndarray:
@@ -155,14 +158,16 @@ def _greys(pixels, keys):
   return counts
 
 
-def _between(light):
+def _between(light, has_many):
   """Returns how many values lie between the ends, and beside both."""
   found = ends(cv2.calcHist([light], [0], None, [256], [0, 256]).ravel())
   if found is None:
     return 0, 0
   low, high = found
   step = round((high - low) * NEAR)
-  reach = max(2, round(_REACH * max(light.shape)))
+  reach = _FEW_REACH
+  if has_many:
+    reach = max(_REACH, round(_SHARE * max(light.shape)))
   kernel = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
   is_low = cv2.inRange(light, low - step, low + step)
   is_high = cv2.inRange(light, high - step, high + step)

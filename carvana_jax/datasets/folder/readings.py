@@ -49,27 +49,31 @@ def all_of(pictures: Sequence[Picture], ending: str) -> Iterator[Reading]:
     ending: what follows a photo's name in that of its mask; '' to find out.
   """
   pictures, hq = _without_hq(pictures)
-  if ending:
-    found = [_by_given_ending(pictures, ending)]
-  else:
-    found = [
-      _by_folders(pictures, set()),
-      _by_folders(pictures, _beside(pictures)),
-      _split_up(pictures, _beside(pictures)),
-      _by_formats(pictures),
-      _by_found_ending(pictures),
-      *_by_couples(pictures),
-    ]
-  for reading in found:
+  for reading in _readings(pictures, ending):
     photos = [x for x in reading.photos if x.ending != '.gif']
     gifs = [
-      UnusedFile(str(x.file), _GIF)
-      for x in reading.photos
-      if x.ending == '.gif'
+      UnusedFile(x.label, _GIF) for x in reading.photos if x.ending == '.gif'
     ]
     if photos and reading.masks:
       left_out = [*reading.left_out, *gifs, *hq]
       yield reading._replace(photos=photos, left_out=left_out)
+
+
+def _readings(pictures: Sequence[Picture], ending: str) -> Iterator[Reading]:
+  if ending:
+    yield _by_given_ending(pictures, ending)
+    return
+  beside = _beside(pictures)
+  # Where only some folders have a word, as in 'face mask/' and 'shoe/', it may
+  # be of what is shown.
+  if beside and role_words.PHOTO not in map(_role, pictures):
+    yield _split_up(pictures, beside)
+  yield _by_folders(pictures, set())
+  if beside:
+    yield _by_folders(pictures, beside)
+  yield _by_formats(pictures)
+  yield _by_found_ending(pictures)
+  yield from _by_couples(pictures)
 
 
 def checked(reading: Reading, pairs: Pairing) -> Reading | str:
@@ -91,7 +95,7 @@ def checked(reading: Reading, pairs: Pairing) -> Reading | str:
     return reading._replace(photos=reading.masks, masks=reading.photos)
   first = pairs.pairs[0]
   return (
-    f'{first.photo.file} and {first.mask.file} may be photo and mask, but'
+    f'{first.photo.label} and {first.mask.label} may be photo and mask, but'
     f' {"both look" if masks and photos else "neither looks"} like a mask'
   )
 
@@ -105,7 +109,7 @@ def _without_hq(
   kept, left_out = [], []
   for one in pictures:
     if twice.intersection(map(str.lower, one.folders)):
-      left_out.append(UnusedFile(str(one.file), _HQ))
+      left_out.append(UnusedFile(one.label, _HQ))
     else:
       kept.append(one)
   return kept, left_out
@@ -122,7 +126,7 @@ def _by_given_ending(pictures: Sequence[Picture], ending: str) -> Reading:
     if pairing.without_ending(one, ending) is not None:
       reading.masks.append(one)
     elif role in (role_words.MASK, role_words.SECOND, role_words.OTHER):
-      reading.left_out.append(UnusedFile(str(one.file), _OTHER_ENDING))
+      reading.left_out.append(UnusedFile(one.label, _OTHER_ENDING))
     else:
       reading.photos.append(one)
   return reading
@@ -137,19 +141,19 @@ def _by_folders(pictures: Sequence[Picture], beside: set[str]) -> Reading:
       others of the same folders are photos.
   """
   reading = Reading([], [], [])
-  mixed = {x.folders for x in pictures if x.path in beside}
+  mixed = {x.folders for x in pictures if x.label in beside}
   roles = set(map(_role, pictures))
   for one in pictures:
     role = _role(one)
-    if one.path in beside or role == role_words.MASK:
+    if one.label in beside or role == role_words.MASK:
       reading.masks.append(one)
     elif role == role_words.SECOND:
       if role_words.MASK in roles:
-        reading.left_out.append(UnusedFile(str(one.file), _SECOND))
+        reading.left_out.append(UnusedFile(one.label, _SECOND))
       else:
         reading.masks.append(one)
     elif role == role_words.OTHER:
-      reading.left_out.append(UnusedFile(str(one.file), _TO_LOOK_AT))
+      reading.left_out.append(UnusedFile(one.label, _TO_LOOK_AT))
     elif (
       role == role_words.PHOTO
       or role_words.PHOTO not in roles
@@ -158,7 +162,7 @@ def _by_folders(pictures: Sequence[Picture], beside: set[str]) -> Reading:
     ):
       reading.photos.append(one)
     else:
-      reading.left_out.append(UnusedFile(str(one.file), _NEITHER))
+      reading.left_out.append(UnusedFile(one.label, _NEITHER))
   return reading
 
 
@@ -174,11 +178,11 @@ def _beside(pictures: Sequence[Picture]) -> set[str]:
     if not role_words.is_mask_name(one.stem):
       stems |= {
         (one.folders, one.stem),
-        (one.folders, one.file.path.name),
+        (one.folders, one.name),
       }
       stems |= {(one.folders, x) for x in role_words.photo_cores(one.stem)}
   return {
-    one.path
+    one.label
     for one in pictures
     if role_words.is_mask_name(one.stem)
     and any(
@@ -192,7 +196,7 @@ def _split_up(
 ) -> Reading:
   reading = Reading([], [], [], is_guess)
   for one in pictures:
-    (reading.masks if one.path in masks else reading.photos).append(one)
+    (reading.masks if one.label in masks else reading.photos).append(one)
   return reading
 
 
@@ -205,7 +209,7 @@ def _by_formats(pictures: Sequence[Picture]) -> Reading:
   for group in groups.values():
     ranks = [_rank(x) for x in group]
     masks |= {
-      x.path for x, rank in zip(group, ranks, strict=True) if rank > min(ranks)
+      x.label for x, rank in zip(group, ranks, strict=True) if rank > min(ranks)
     }
   return _split_up(pictures, masks, is_guess=True)
 
@@ -221,7 +225,7 @@ def _by_found_ending(pictures: Sequence[Picture]) -> Reading:
   masks = set()
   if ending:
     masks = {
-      x.path
+      x.label
       for x in pictures
       if x.stem.endswith(ending)
       and (x.folders, x.stem.removesuffix(ending)) in stems
@@ -277,5 +281,5 @@ def _couple(
     elif one == '' and len(picture.folders) == at:
       reading.photos.append(picture)
     else:
-      reading.left_out.append(UnusedFile(str(picture.file), _NEITHER))
+      reading.left_out.append(UnusedFile(picture.label, _NEITHER))
   return reading

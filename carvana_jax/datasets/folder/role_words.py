@@ -29,6 +29,7 @@ _OTHER_WORDS = (
   'visualization', 'visualizations', 'visualisation', 'visualisations', 'vis',
   'viz', 'overlay', 'overlays', 'preview', 'previews', 'thumb', 'thumbs',
   'thumbnail', 'thumbnails', 'edge', 'edges', 'contour', 'contours', 'depth',
+  'masked', 'cutout', 'cutouts', 'composite', 'composites', 'probability',
 )  # fmt: skip
 # Of no meaning where they stand beside a word for photos or masks.
 _FILLING = ('ground', 'class', 'png', 'machine', 'binary', 'set', 'dataset')
@@ -108,6 +109,8 @@ def of_name(name: str) -> Meaning:
       splits.append(_SPLIT_WORDS[word])
     else:
       (filling if word in _FILLING else rest).append(word)
+  if splits:  # as in train_hq
+    rest = [word for word in rest if word != 'hq']
   role = ''
   if OTHER in roles:
     role = OTHER

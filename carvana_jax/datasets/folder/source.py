@@ -6,7 +6,7 @@ from ml_collections import ConfigDict
 
 from carvana_jax.datasets.folder import groups, layouts, splits
 from carvana_jax.datasets.folder.items import Item
-from carvana_jax.system import files
+from carvana_jax.system import files, names_in_messages
 from carvana_jax.system.errors import UserError
 
 
@@ -39,21 +39,41 @@ def find(data_config: ConfigDict) -> Source:
   Raises:
     UserError: no folder is given, or what it holds is unclear.
   """
+  layout = find_layout(data_config)
+  # Of all photos, as names tell more where there are more of them.
+  grouped = groups.assign(layout.items, data_config.groups)
+  assigned = splits.assign(layout.items, grouped.labels)
+  rows = [
+    row
+    for row in zip(layout.items, grouped.labels, assigned.places, strict=True)
+    if row[0].mask or data_config.unlabeled
+  ]
+  lines = [layout.text, *layout.left_out, grouped.text, assigned.text]
+  if unused := len(layout.items) - len(rows):
+    counted = names_in_messages.counted(unused, 'photo')
+    lines.append(
+      f'without a mask, so left out: {counted} (config.data.unlabeled=True '
+      'prepares such photos as well)'
+    )
+  return Source(*map(list, zip(*rows, strict=True)), tuple(lines))
+
+
+def find_layout(data_config: ConfigDict) -> layouts.Layout:
+  """Finds photos and masks, whatever the objects.
+
+  Args:
+    data_config: `config.data`, whose `manual_dir` is the folder.
+
+  Returns:
+    All photos and masks, of which no pixels are read.
+
+  Raises:
+    UserError: no folder is given, or what it holds is unclear.
+  """
   if not data_config.manual_dir:
     raise UserError(
       'config.data.dataset=folder needs the folder of your photos and masks; '
       'set config.data.manual_dir=FOLDER.'
     )
   folder = files.absolute(data_config.manual_dir)
-  layout = layouts.find(folder, data_config.mask_ending)
-  items = [x for x in layout.items if x.mask or data_config.unlabeled]
-  lines = [layout.text, *layout.left_out]
-  if unused := len(layout.items) - len(items):
-    lines.append(
-      f'{unused} photos without a mask are left out; '
-      'config.data.unlabeled=True prepares them as well'
-    )
-  grouped = groups.assign(items, data_config.groups)
-  assigned = splits.assign(items, grouped.labels)
-  lines += [grouped.text, assigned.text]
-  return Source(items, grouped.labels, assigned.places, tuple(lines))
+  return layouts.find(folder, data_config.mask_ending)

@@ -6,7 +6,7 @@ import posixpath
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from carvana_jax.datasets import decoding
+from carvana_jax.datasets import decoding, unused_files
 from carvana_jax.datasets.folder import item_names, listing, role_words
 from carvana_jax.datasets.folder.items import Item
 from carvana_jax.datasets.folder.listing import Found, Picture
@@ -32,7 +32,9 @@ _GROUP = (
 _SPLIT = ('split', 'subset', 'set', 'partition')
 
 # Reasons, each the end of a line that has named the files.
-OTHER_TABLE = 'it has no columns photo and mask'
+_NOT_UTF8 = 'a table that is not UTF-8; save it so'
+_OTHER_TABLE = 'a table without the columns photo and mask'
+_NO_FILES = 'a table whose column of masks names no pictures'
 _ABSENT = 'rows of a table whose file does not exist'
 _NOT_LISTED = 'not in the table'
 
@@ -67,27 +69,42 @@ def find(found: Found) -> Table | None:
       folder, or an unknown split.
   """
   reader = _Reader(found.pictures)
-  tables, others = [], []
-  rows = []
+  tables, rows = [], []
   for table in found.tables:
-    inside = reader.rows(table)
-    (others if inside is None else tables).append(table)
-    rows += inside or ()
-  if not any(row.mask for row in rows):
+    try:
+      inside = list(reader.rows(table))
+    except ValueError as error:
+      found.left_out.append(UnusedFile(table.label, str(error)))
+    else:
+      tables.append(table)
+      rows += inside
+  if not tables:
     return None
+  if not any(row.mask for row in rows):
+    raise UserError(
+      f'{tables[0].label} names no photo with a mask'
+      f' ({"; ".join(unused_files.lines(reader.left_out))}); write paths as they'
+      ' are seen from its folder.'
+    )
   _refuse_twice(rows)
   names = item_names.of([row.photo for row in rows])
+  splits = {row.split for row in rows if row.split and row.mask}
   items = [
-    Item(name, row.photo.file, row.mask and row.mask.file, row.split, row.group)
+    Item(
+      name,
+      row.photo.file,
+      row.mask and row.mask.file,
+      row.split if len(splits) > 1 else None,
+      row.group,
+    )
     for name, row in zip(names, rows, strict=True)
   ]
   items.sort(key=lambda item: item.name)
   used = {x.path for row in rows for x in (row.photo, row.mask) if x}
   left_out = [
     *reader.left_out,
-    *(UnusedFile(str(x.file), OTHER_TABLE) for x in others),
     *(
-      UnusedFile(str(x.file), _NOT_LISTED)
+      UnusedFile(x.label, _NOT_LISTED)
       for x in found.pictures
       if x.path not in used
     ),
@@ -98,7 +115,9 @@ def find(found: Found) -> Table | None:
 def _text(tables: Iterable[Picture], items: Sequence[Item]) -> str:
   labelled = [x for x in items if x.mask]
   count = names_in_messages.counted(len(labelled), 'photo')
-  text = f'{count} with masks in {names_in_messages.some(map(_name, tables))}'
+  text = (
+    f'{count} with masks in {names_in_messages.some(x.label for x in tables)}'
+  )
   if bare := len(items) - len(labelled):
     more = names_in_messages.counted(bare, 'photo')
     text += f'; {more} without a mask'
@@ -117,10 +136,6 @@ def splits_text(items: Iterable[Item]) -> str:
   return f'; its own splits: {found}' if found else ''
 
 
-def _name(table: Picture) -> str:
-  return str(table.file)
-
-
 def _refuse_twice(rows: Iterable[_Row]) -> None:
   photos, masks = {}, {}
   for row in rows:
@@ -128,7 +143,7 @@ def _refuse_twice(rows: Iterable[_Row]) -> None:
       other = seen.setdefault(one.path, row) if one else row
       if other is not row:
         raise UserError(
-          f'{other.where} and {row.where} both have {one.file}; remove one.'
+          f'{other.where} and {row.where} both have {one.label}; remove one.'
         )
 
 
@@ -140,33 +155,41 @@ class _Reader:
     self._pictures = {x.path: x for x in pictures}
     self._pictures |= {listing.normal(x.path): x for x in pictures}
 
-  def rows(self, table: Picture) -> list[_Row] | None:
-    """Returns the rows of a table; None where it is of something else."""
+  def rows(self, table: Picture) -> Iterator[_Row]:
+    """Returns the rows of a table.
+
+    Raises:
+      ValueError: it is of something else; the message says how so.
+      UserError: it has a mistake.
+    """
     try:
-      text = files.utf8_text(table.file.read(), str(table.file))
-    except UserError:
-      return None
+      text = files.utf8_text(table.file.read(), table.label)
+    except UserError as error:
+      raise ValueError(_NOT_UTF8) from error
     lines = csv.reader(io.StringIO(text, newline=''), _dialect(text))
     try:
       columns = _columns(next(lines, []))
       if not columns:
-        return None
-      return list(self._rows(table, lines, columns))
+        raise ValueError(_OTHER_TABLE)
+      cells = [(lines.line_num, row) for row in lines if any(row)]
     except csv.Error as error:
       raise UserError(
-        f'{table.file} is no CSV (line {lines.line_num}: {error}); mend it.'
+        f'{table.label} is no CSV (line {lines.line_num}: {error}); mend it.'
       ) from error
+    at = columns['mask']
+    masks = (row[at].strip().lower() for _, row in cells if len(row) > at)
+    if not any(x.endswith(listing.MASK_ENDINGS) for x in masks):
+      raise ValueError(_NO_FILES)
+    return self._rows(table, cells, columns)
 
   def _rows(self, table, lines, columns) -> Iterator[_Row]:
     own = role_words.of_name(table.stem).split or None
-    for cells in lines:
-      where = f'{table.file} line {lines.line_num}'
+    for line, cells in lines:
+      where = f'{table.label} line {line}'
       row = {
         kind: cells[at].strip() if at < len(cells) else ''
         for kind, at in columns.items()
       }
-      if not any(row.values()):
-        continue
       if not row['photo']:
         raise UserError(f'{where} names no photo; fill it in or remove it.')
       photo = self._file(table.folders, row['photo'], where)

@@ -100,7 +100,10 @@ def _read_photo(file: File) -> _Photo:
   data = file.read()
   orientation = decoding.orientation_of(data)
   if decoding.kind_of(data) == 'JPEG':
-    size, pixels, complaint = _read_jpeg(data)
+    try:
+      size, pixels, complaint = _read_jpeg(data)
+    except decoding.DAMAGED as error:
+      raise ValueError('is damaged') from error
     pixels = decoding.upright(pixels, orientation)
     size = size[::-1] if orientation in decoding.ACROSS else size
     if complaint:
@@ -149,9 +152,9 @@ def _leaks(items, places, facts):
     other, other_split, _ = labelled[later]
     if split != other_split:
       lines.append(
-        f'{photo.photo} of {split} and {other.photo} of {other_split} are the '
-        f'same photo{", mirrored" if mirrored else ""}: give both one group '
-        '(--config.data.groups), or remove one.'
+        f'{photo.photo} of {split} and {other.photo} of {other_split} look the '
+        f'same{", mirrored" if mirrored else ""}: give both one group '
+        '(--config.data.groups, or a CSV), or remove one.'
       )
   return lines
 

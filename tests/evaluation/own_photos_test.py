@@ -1,0 +1,106 @@
+"""Users' own photos are scored one by one, at their own sizes."""
+
+import csv
+import json
+import pathlib
+import tempfile
+
+import chex
+import jax.numpy as jnp
+import numpy as np
+from PIL import Image
+
+from carvana_jax.configs import default
+from carvana_jax.evaluation import evaluate_run
+from carvana_jax.parallel import devices
+from carvana_jax.training import trained_run
+
+# Of the photos of each object: height, width.
+SIZES = {'shoe': (50, 90), 'in/boot': (120, 64), 'in/bag': (20, 28)}
+
+
+class Bright:
+  """A network that takes what is bright for the object."""
+
+  def apply(self, variables, image, *, train):
+    del train
+    return 20 * (image[..., 0] - variables['level'])
+
+
+def mask_of(size, view):
+  mask = np.zeros(size, bool)
+  height, width = size
+  mask[height // 3 : -height // 4, width // 5 : width // 2 + view] = True
+  return mask
+
+
+class OwnPhotosTest(chex.TestCase):
+  @classmethod
+  def setUpClass(cls):
+    super().setUpClass()
+    folder = cls.enterClassContext(tempfile.TemporaryDirectory())
+    cls.root = pathlib.Path(folder)
+    for name, size in SIZES.items():
+      for view in (1, 2):
+        pixels = 255 * mask_of(size, view).astype(np.uint8)
+        for kind, picture in (
+          ('photos', np.repeat(pixels[..., None], 3, -1)), ('masks', pixels)
+        ):  # fmt: skip
+          path = cls.root / 'mine' / kind / f'{name}_{view}.png'
+          path.parent.mkdir(parents=True, exist_ok=True)
+          Image.fromarray(picture).save(path)
+    config = default.get_config()
+    config.data.update(
+      dataset='folder',
+      manual_dir=str(cls.root / 'mine'),
+      data_dir=str(cls.root / 'data'),
+      size='32x48',
+      fit='pad',
+    )
+    variables = devices.replicate({'level': jnp.float32(0.5)})
+    run = trained_run.Run(config, Bright(), variables, step=1, data='')
+    evaluate_run.evaluate(run, config.data, 'all', cls.root)
+    place = cls.root / 'evaluation' / 'folder-all'
+    cls.summary = json.loads((place / 'summary.json').read_text())
+    with (place / 'images.csv').open() as file:
+      cls.rows = {row['filename']: row for row in csv.DictReader(file)}
+
+  def test_rows_are_named_as_the_photos_are(self):
+    self.assertEqual(
+      {
+        name: (row['car_id'], row['view'], row['height'], row['width'])
+        for name, row in self.rows.items()
+      },
+      {
+        f'{name}_{view}.png': (name, str(view), *map(str, size))
+        for name, size in SIZES.items()
+        for view in (1, 2)
+      },
+    )
+    self.assertEqual(self.summary['size'], 'original')
+    self.assertEqual((self.summary['images'], self.summary['cars']), (6, 3))
+
+  def test_dice_is_that_of_perfect_masks_of_the_part_that_is_seen(self):
+    # What the network is given are the masks, so it reaches the ceiling.
+    for row in self.rows.values():
+      dice, ceiling = float(row['dice']), float(row['ceiling_soft'])
+      self.assertGreater(dice, 0.9)
+      self.assertAlmostEqual(dice, ceiling, delta=0.01)
+      self.assertLess(float(row['surface_distance']), 1)
+    dice = [float(row['dice']) for row in self.rows.values()]
+    self.assertAlmostEqual(self.summary['dice_mean'], np.mean(dice))
+
+  def test_a_ceiling_by_hand(self):
+    # 120 rows become 32, and 64 columns 17 of 48.
+    small = (32, 17)
+    true = mask_of(SIZES['in/boot'], 1)
+    pixels = Image.fromarray(255 * true.astype(np.uint8))
+    reduced = np.asarray(pixels.resize(small[::-1], Image.Resampling.BOX)) > 127
+    rows, columns = (
+      np.floor((np.arange(large) + 0.5) * few / large).astype(int)
+      for large, few in zip(true.shape, small, strict=True)
+    )
+    there = reduced[rows][:, columns]
+    dice = 2 * np.sum(there & true) / (np.sum(there) + np.sum(true))
+    found = float(self.rows['in/boot_1.png']['ceiling_hard'])
+    self.assertAlmostEqual(found, dice, places=6)
