@@ -127,7 +127,7 @@ def _nested(pair: Pair) -> Files:
 
 def _table(pair: Pair) -> Files:
   """Names that say nothing, and a table that says all, see `arrange`."""
-  name = f'{int(pair.car, 16) % 10**6:06d}{pair.view}'
+  name = f'{pair.view:02d} {int(pair.car, 16) % 10**6:06d}x'
   yield f'a/{name}.jpg', pair.photo
   yield f'b/{name[::-1]}.gif', pair.mask
 

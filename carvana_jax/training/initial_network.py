@@ -88,15 +88,14 @@ def refuse_seen(
     if same and not own <= set(folds):
       raise UserError(
         f'config.train.init_from={config.train.init_from} has learned from '
-        f'these photos, all but those of folds 0 and {_listed(folds)}, so '
-        f'scores on folds {_listed(own)} would mean nothing; train with '
-        f'config.data.validation_folds=({_listed(folds)},), or start from '
-        'another run.'
+        f'these photos with config.data.validation_folds={_listed(folds)}, so '
+        f'scores of a run with {_listed(own)} would mean nothing; start from a '
+        'run with the same folds, or one on other photos.'
       )
 
 
 def _listed(folds):
-  return ', '.join(map(str, sorted(folds)))
+  return f'({", ".join(map(str, sorted(folds)))},)'
 
 
 def _seen(source):

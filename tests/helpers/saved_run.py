@@ -4,6 +4,7 @@ import pathlib
 
 import jax
 import numpy as np
+from ml_collections import ConfigDict
 
 from carvana_jax import models
 from carvana_jax.configs import debug
@@ -12,9 +13,11 @@ from carvana_jax.training import checkpoint, train_state
 from carvana_jax.training.optimizer import make_optimizer
 
 
-def save(workdir: pathlib.Path, seed: int = 0) -> None:
-  """Saves a checkpoint of configs/debug.py's network at step 0."""
-  config = debug.get_config()
+def save(
+  workdir: pathlib.Path, seed: int = 0, config: ConfigDict | None = None
+) -> None:
+  """Saves a checkpoint at step 0, of configs/debug.py or another config."""
+  config = config or debug.get_config()
   optimizer = make_optimizer(config.optimizer, 1)
   model = models.build(config.model)
   create = train_state.creator(config, model, optimizer)
