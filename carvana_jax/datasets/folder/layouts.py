@@ -69,7 +69,7 @@ def find(manual_dir: epath.PathLike, mask_ending: str = '') -> Layout:
       ' data.manual_dir must be the folder that holds photos and masks.'
     )
   found = listing.find(folder)
-  if table := table_layout.find(found):
+  if table := table_layout.find(folder, found):
     lines = unused_files.lines([*found.left_out, *table.left_out])
     return Layout(table.items, table.text, tuple(lines))
   pictures = _below_common(found.pictures)

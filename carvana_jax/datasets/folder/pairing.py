@@ -160,9 +160,12 @@ class _Matcher:
       is_sure: whether that leaves no doubt. Else names must be there once, and
         most masks be matched.
     """
-    photos = self._photos
+    places = set(map(place, self._left))
+    photos = [x for x in self._photos if place(x) in places]
     if not is_sure:
       photos = [x for x in photos if x.label not in self._masks_of]
+    if not photos:
+      return
     self._take(place, photos, self._names, is_sure)
     if 2 * len(self._left) > len(self._masks):
       for names in (

@@ -2,9 +2,12 @@
 
 import csv
 import io
+import os
 import posixpath
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
+
+from etils import epath
 
 from carvana_jax.datasets import decoding, unused_files
 from carvana_jax.datasets.folder import item_names, listing, role_words
@@ -55,11 +58,12 @@ class _Row(NamedTuple):
   where: str  # table and line
 
 
-def find(found: Found) -> Table | None:
+def find(folder: epath.Path, found: Found) -> Table | None:
   """Reads the tables that have columns of photos and masks.
 
   Args:
-    found: the files of the folder.
+    folder: where the files are.
+    found: all of them.
 
   Returns:
     Photos and masks; None where there is no such table.
@@ -68,7 +72,7 @@ def find(found: Found) -> Table | None:
     UserError: a table cannot be read, names a file twice or one outside of the
       folder, or an unknown split.
   """
-  reader = _Reader(found.pictures)
+  reader = _Reader(folder, found.pictures)
   tables, rows = [], []
   for table in found.tables:
     try:
@@ -83,8 +87,8 @@ def find(found: Found) -> Table | None:
   if not any(row.mask for row in rows):
     raise UserError(
       f'{tables[0].label} names no photo with a mask'
-      f' ({"; ".join(unused_files.lines(reader.left_out))}); write paths as they'
-      ' are seen from its folder.'
+      f' ({"; ".join(unused_files.lines(reader.left_out))}); write paths as'
+      ' they are seen from its folder.'
     )
   _refuse_twice(rows)
   names = item_names.of([row.photo for row in rows])
@@ -150,10 +154,10 @@ def _refuse_twice(rows: Iterable[_Row]) -> None:
 class _Reader:
   """Reads tables, and remembers what of them is of no use."""
 
-  def __init__(self, pictures: Iterable[Picture]):
+  def __init__(self, folder: epath.Path, pictures: Iterable[Picture]):
+    self._folder = listing.normal(f'{os.path.abspath(folder)}/')
     self.left_out: list[UnusedFile] = []
-    self._pictures = {x.path: x for x in pictures}
-    self._pictures |= {listing.normal(x.path): x for x in pictures}
+    self._pictures = {listing.normal(x.path): x for x in pictures}
 
   def rows(self, table: Picture) -> Iterator[_Row]:
     """Returns the rows of a table.
@@ -212,6 +216,8 @@ class _Reader:
       UserError: the path leads out of the folder.
     """
     path = listing.normal(text.replace('\\', '/'))
+    if path.startswith(self._folder):
+      folders, path = (), path.removeprefix(self._folder)
     inner = posixpath.normpath('/'.join((*folders, path)))
     if path.startswith('/') or path[1:2] == ':' or inner.startswith('..'):
       raise UserError(
