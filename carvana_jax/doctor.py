@@ -1,13 +1,15 @@
 """Examines photos and masks before a network is trained on them.
 
     python -m carvana_jax.doctor --manual_dir=FOLDER
+    python -m carvana_jax.doctor --dataset=folder --manual_dir=FOLDER
     python -m carvana_jax.doctor --data=data/studio/128x192/1.0.1
 
-The first examines the competition's files, in any form, the second a data set
-that was prepared from them or rendered. Every labelled photo and its mask are
-read once. OUTPUT/report.csv has one line per finding, OUTPUT/suspects.png shows
-the worst 48; a later call replaces them. The exit code is 1 if training would
-be wrong, and 0 if there are no findings, or only some that are worth a look.
+The first examines the competition's files, in any form, the second your own
+photos and masks, the third a data set that was prepared or rendered. Every
+labelled photo and its mask are read once. OUTPUT/report.csv has one line per
+finding, OUTPUT/suspects.png shows the worst 48; a later call replaces them. The
+exit code is 1 if training would be wrong, and 0 if there are no findings, or
+only some that are worth a look.
 """
 
 from absl import flags
@@ -15,17 +17,30 @@ from absl import flags
 from carvana_jax.system import cli
 
 if __name__ == '__main__':
-  flags.DEFINE_string('manual_dir', None, "Folder of the competition's files.")
+  flags.DEFINE_enum(
+    'dataset', 'carvana', ['carvana', 'folder'], 'What manual_dir holds.'
+  )
+  flags.DEFINE_string(
+    'manual_dir', None, "Folder of the competition's files, or of your own."
+  )
   flags.DEFINE_string('data', None, 'Folder of a prepared data set.')
   flags.DEFINE_string(
     'output', 'doctor', 'Folder for the report; made if missing.'
   )
+  # For --dataset=folder, as in a config.
+  flags.DEFINE_string('groups', '', 'See config.data.groups.')
+  flags.DEFINE_string('mask_ending', '', 'See config.data.mask_ending.')
+  flags.DEFINE_string('object_values', '', 'See config.data.object_values.')
+  flags.DEFINE_bool('resize_masks', False, 'See config.data.resize_masks.')
   cli.parse()
 
 import sys
 
 from carvana_jax.datasets.diagnosis import findings, report, suspects_sheet
 from carvana_jax.system import files
+
+# Of your own photos.
+_OPTIONS = ('groups', 'mask_ending', 'object_values', 'resize_masks')
 
 
 def main() -> None:
@@ -34,14 +49,17 @@ def main() -> None:
   output = files.absolute(args.output)
   files.check_folder(output)
   listing, picture = report.places(output)
-  collection = report.collection_of(args.manual_dir, args.data)
+  options = {name: args[name].value for name in _OPTIONS}
+  collection = report.collection_of(
+    args.manual_dir, args.data, options if args.dataset == 'folder' else None
+  )
   for line in collection.left_out:
     print(line, flush=True)
   examined = report.examine(collection)
   checks = findings.diagnose(examined, collection)
   output.mkdir(parents=True, exist_ok=True)
   cells = report.suspects(checks, examined)
-  sheet = suspects_sheet.draw(cells, collection.soft)
+  sheet = suspects_sheet.draw(cells, collection)
   replaced = ', in place of earlier ones' if listing.exists() else ''
   files.write(listing, report.report(checks))
   files.write(picture, sheet)

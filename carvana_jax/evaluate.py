@@ -71,27 +71,22 @@ def main() -> None:
   run = trained_run.load(workdir)
   if args.fine:
     run = second_network.with_second_network(workdir, run)
-  data_config = run.config.data
-  if args.dataset:
-    data_config.dataset = args.dataset
-    data_config.full_size = ''
-  if args.manual_dir:
-    if data_config.dataset == 'studio':
-      raise UserError(
-        '--manual_dir is of no use without --dataset=carvana or folder.'
-      )
-    data_config.manual_dir = args.manual_dir
-  options = common_flags.folder_options()
-  if options and data_config.dataset != 'folder':
-    raise UserError(
-      f'--{min(options)} is of no use without --dataset=folder; leave it out.'
-    )
-  data_config.update(options)
+  evaluate_run.choose_data(
+    run.config.data,
+    args.dataset,
+    args.manual_dir,
+    common_flags.folder_options(),
+  )
   changed_flip = None
   if args.flip not in (None, run.config.eval.flip):
     run.config.eval.flip = args.flip
     changed_flip = args.flip
-  evaluate_run.evaluate(run, data_config, args.split, workdir, changed_flip)
+  try:
+    evaluate_run.evaluate(
+      run, run.config.data, args.split, workdir, changed_flip
+    )
+  except UserError as error:
+    raise UserError(common_flags.in_flags(str(error))) from error
 
 
 if __name__ == '__main__':

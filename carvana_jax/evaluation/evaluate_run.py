@@ -4,6 +4,7 @@ import collections
 import itertools
 import json
 import pathlib
+from typing import Any
 
 import numpy as np
 from ml_collections import ConfigDict
@@ -15,6 +16,7 @@ from carvana_jax.masks import cleaning, from_logits
 from carvana_jax.metrics import bootstrap, error_bands, overlap, table
 from carvana_jax.parallel import processes
 from carvana_jax.system import files
+from carvana_jax.system.errors import UserError
 from carvana_jax.training import run_folder, trained_run
 
 # What images are grouped by, and the column of images.csv that tells it.
@@ -134,6 +136,39 @@ def _best_cleaning(run, builder, part, threshold):
     'best_cleaning': list(cleaning.WAYS)[way],
     'best_cleaning_dice_mean': float(dice[way]),
   }
+
+
+def choose_data(
+  data_config: ConfigDict,
+  dataset: str | None,
+  manual_dir: str | None,
+  options: dict[str, Any],
+) -> None:
+  """Changes which data a run is scored on.
+
+  Args:
+    data_config: `config.data` of the run, which is changed.
+    dataset: the name of the data set; None: the run's own.
+    manual_dir: the folder of its files; None: the run's own.
+    options: the fields that say how a folder of own photos is read.
+
+  Raises:
+    UserError: the data set has no use for what is given.
+  """
+  if dataset:
+    data_config.dataset = dataset
+    data_config.full_size = ''
+  if manual_dir:
+    if data_config.dataset == 'studio':
+      raise UserError(
+        '--manual_dir is of no use without --dataset=carvana or folder.'
+      )
+    data_config.manual_dir = manual_dir
+  if options and not names.is_own(data_config.dataset):
+    raise UserError(
+      f'--{min(options)} is of no use without --dataset=folder; leave it out.'
+    )
+  data_config.update(options)
 
 
 def make_room(

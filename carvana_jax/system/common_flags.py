@@ -1,5 +1,6 @@
 """Flags that several commands have, and what their values must be."""
 
+import re
 from typing import Any
 
 from absl import flags
@@ -66,6 +67,12 @@ def define_folder() -> None:
 def folder_options() -> dict[str, Any]:
   """Returns the flags of `define_folder` that are given."""
   return {x: flags.FLAGS[x].value for x in _FOLDER if flags.FLAGS[x].present}
+
+
+def in_flags(text: str) -> str:
+  """Returns a message on `config.data` with the flags of `define_folder`."""
+  fields = '|'.join(('manual_dir', *_FOLDER))
+  return re.sub(rf'config\.data\.({fields})\b', r'--\1', text)
 
 
 def refuse_beside(flag: str, *others: str) -> None:

@@ -72,11 +72,13 @@ class OwnPhotosTest(chex.TestCase):
         for name, row in self.rows.items()
       },
       {
-        f'{name}_{view}.png': (name, str(view), *map(str, size))
+        f'{name}_{view}.png': (
+          pathlib.PurePath(name).name, str(view), *map(str, size)
+        )
         for name, size in SIZES.items()
         for view in (1, 2)
       },
-    )
+    )  # fmt: skip
     self.assertEqual(self.summary['size'], 'original')
     self.assertEqual((self.summary['images'], self.summary['cars']), (6, 3))
 

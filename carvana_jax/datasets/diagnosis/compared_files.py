@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from carvana_jax.datasets import spec
 from carvana_jax.datasets.diagnosis import duplicates, mask_outliers
 from carvana_jax.datasets.diagnosis.file_facts import (
   Facts,
@@ -84,13 +83,30 @@ def split_cars(facts: Sequence[Facts]) -> Iterator[Finding]:
       )
 
 
-def incomplete_cars(facts: Sequence[Facts]) -> Iterator[Finding]:
-  """Yields a finding for each car that lacks views."""
+def views_of(facts: Sequence[Facts]) -> int:
+  """Returns how many views most groups have, all of them, or 0."""
+  groups = _cars(facts)
+  last = collections.Counter(
+    len(views)
+    for group in groups
+    if (views := {pair.view for pair in group}) == {*range(1, len(views) + 1)}
+  )
+  (count, found), *_ = last.most_common(1) or [(0, 0)]
+  return count if count > 1 and 2 * found > len(groups) else 0
+
+
+def incomplete_cars(facts: Sequence[Facts], count: int) -> Iterator[Finding]:
+  """Yields a finding for each car that lacks views.
+
+  Args:
+    facts: of the pairs.
+    count: of the views that each should have.
+  """
   for car in _cars(facts):
     views = {pair.view for pair in car}
-    missing = [str(x) for x in range(1, spec.VIEWS + 1) if x not in views]
+    missing = [str(x) for x in range(1, count + 1) if x not in views]
     if missing:
-      value, expected = f'no view {", ".join(missing)}', f'{spec.VIEWS} views'
+      value, expected = f'no view {", ".join(missing)}', f'{count} views'
       remedy = 'add them if you can; training does without'
       yield Finding(car[0], car[0].car_id, value, expected, remedy)
 
@@ -98,8 +114,9 @@ def incomplete_cars(facts: Sequence[Facts]) -> Iterator[Finding]:
 def odd_masks(
   facts: Sequence[Facts],
   find: Callable[
-    [Sequence[mask_outliers.Shape]], tuple[list[mask_outliers.Oddity], int]
+    [Sequence[mask_outliers.Shape], int], tuple[list[mask_outliers.Oddity], int]
   ],
+  views: int,
   reference: str,
 ) -> tuple[list[Finding], int]:
   """Compares masks that are neither empty nor full with each other.
@@ -107,21 +124,28 @@ def odd_masks(
   Args:
     facts: of the pairs.
     find: a function of `mask_outliers`.
+    views: of a turn; others are not compared.
     reference: the masks with which it compares each.
 
   Returns:
     The findings, and how many masks were compared.
   """
+  if not views:
+    return [], 0
   sound = [
     x
     for x in facts
-    if isinstance(x.mask, MaskFacts) and x.mask.area and not is_extreme(x.mask)
+    if isinstance(x.mask, MaskFacts)
+    and x.mask.area
+    and not is_extreme(x.mask)
+    and x.pair.view <= views
   ]
   oddities, count = find(
     [
       mask_outliers.Shape(x.pair.car_id, x.pair.view, x.mask.area, x.mask.box)
       for x in sound
-    ]
+    ],
+    views,
   )
   findings = []
   for oddity in oddities:

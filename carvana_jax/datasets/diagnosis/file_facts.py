@@ -9,11 +9,12 @@ import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from carvana_jax.datasets import images
+from carvana_jax.datasets import decoding, images
 from carvana_jax.datasets.carvana import verify
 from carvana_jax.datasets.diagnosis import duplicates, mask_fit
-from carvana_jax.datasets.diagnosis.pairs import Pair
+from carvana_jax.datasets.diagnosis.pairs import Collection, Pair
 from carvana_jax.datasets.file_listing import File
+from carvana_jax.datasets.folder import mask_files, masks
 from carvana_jax.system.errors import UserError
 
 _CAR = 128  # the lowest value of a soft mask that is more car than background
@@ -30,6 +31,7 @@ class PhotoFacts(NamedTuple):
   thumbnail: np.ndarray  # uint8 [24, 36], luminance averaged over areas
   colours: np.ndarray  # uint8 [24, 36, 3], RGB, averaged over areas
   complaint: str = ''  # of its decoder, which had to guess
+  orientation: int = 1  # of the stored pixels, Exif's; `size` is upright
 
 
 class MaskFacts(NamedTuple):
@@ -42,6 +44,7 @@ class MaskFacts(NamedTuple):
   area: float | None  # 0..1 of all pixels
   box: np.ndarray | None  # top, left, bottom, right, 0..1 of height and width
   fit: mask_fit.Fit | None = None  # None without a photo or a border, too
+  complaint: str = ''  # why it is no mask of its photo, and what to do
 
 
 class Facts(NamedTuple):
@@ -56,18 +59,24 @@ class Facts(NamedTuple):
   mask: MaskFacts | str | None
 
 
-def examine(pair: Pair, soft: bool) -> Facts:
+def examine(pair: Pair, collection: Collection) -> Facts:
   """Reads both files of a pair to their ends; damaged ones are no error.
 
   Args:
     pair: the files.
-    soft: whether masks may have values between background and car.
+    collection: that it is of.
 
   Returns:
     What is kept of them.
   """
-  photo, light = _try(read_photo, pair.photo)
-  mask, cover = _try(lambda data: read_mask(data, soft), pair.mask)
+  own = collection.reading is not None
+  photo, light = _try(read_own_photo if own else read_photo, pair.photo)
+  if own:
+    known = photo if isinstance(photo, PhotoFacts) else None
+    read = lambda data: read_own_mask(data, collection, known)
+  else:
+    read = lambda data: read_mask(data, collection.soft)
+  mask, cover = _try(read, pair.mask)
   if light is not None and cover is not None:
     mask = mask._replace(fit=mask_fit.measure(light, cover))
   return Facts(pair, photo, mask)
@@ -112,6 +121,61 @@ def read_colours(data: bytes) -> np.ndarray:
     image.draft('RGB', (4 * width, 4 * height))  # much faster for a JPG
     small = image.convert('RGB').resize((width, height), Image.Resampling.BOX)
   return np.asarray(small)
+
+
+def read_own_photo(data: bytes) -> tuple[PhotoFacts, np.ndarray]:
+  """Reads a photo of any format, see `decoding.decode`.
+
+  Args:
+    data: the file's bytes.
+
+  Returns:
+    What is kept of it, and its luminance, uint8 [H, W], both upright.
+  """
+  complaints = []
+  pixels = decoding.decode(data, complaints.append)
+  light = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+  facts = PhotoFacts(
+    hashlib.sha256(data).digest(),
+    f'RGB {decoding.kind_of(data)}',
+    light.shape,
+    images.reduce(light, *duplicates.THUMBNAIL),
+    images.reduce(pixels, *duplicates.THUMBNAIL),
+    ''.join(complaints),
+    decoding.orientation_of(data),
+  )
+  return facts, light
+
+
+def read_own_mask(
+  data: bytes, collection: Collection, photo: PhotoFacts | None
+) -> tuple[MaskFacts, np.ndarray | None]:
+  """Reads a mask as those of its folder are read.
+
+  Args:
+    data: the file's bytes.
+    collection: that it is of.
+    photo: what is kept of its photo; None: nothing.
+
+  Returns:
+    What is kept of it, and its pixels, uint8 [H, W] from 0 to 255, upright;
+    None where it does not go with its photo.
+  """
+  stored = mask_files.read(data).pixels
+  size, orientation = stored.shape[:2], 1
+  if photo:
+    size, orientation = photo.size, photo.orientation
+  try:
+    cover = masks.decode(
+      data, collection.reading, size, orientation, collection.resize_masks
+    )
+  except ValueError as error:
+    digest = hashlib.sha256(np.ascontiguousarray(stored)).digest()
+    own = stored.shape[:2]
+    return MaskFacts(digest, 'L', own, None, None, complaint=str(error)), None
+  digest = hashlib.sha256(np.ascontiguousarray(cover)).digest()
+  area, box = _shape((cover >= _CAR).view(np.uint8))
+  return MaskFacts(digest, 'L', cover.shape, area, box), cover
 
 
 def read_mask(data: bytes, soft: bool) -> tuple[MaskFacts, np.ndarray | None]:

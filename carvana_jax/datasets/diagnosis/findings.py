@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from carvana_jax.datasets import spec
 from carvana_jax.datasets.diagnosis import (
   compared_files,
   mask_outliers,
@@ -14,10 +15,11 @@ from carvana_jax.datasets.diagnosis.file_facts import (
   MaskFacts,
   PhotoFacts,
 )
-from carvana_jax.datasets.diagnosis.pairs import Collection
+from carvana_jax.datasets.diagnosis.pairs import CAR, Collection
 from carvana_jax.datasets.diagnosis.single_files import Finding
 
 WRONG = 'wrong'  # training on it would be wrong
+_TURN = 8  # views of a turntable; photos of fewer may be of anything
 LOOK = 'look'  # a person should look at it
 
 
@@ -45,11 +47,15 @@ def diagnose(
   photos = sum(isinstance(x.photo, PhotoFacts) for x in facts)
   masks = sum(isinstance(x.mask, MaskFacts) for x in facts)
   files = sum((x.photo is not None) + (x.mask is not None) for x in facts)
-  cars = len({x.pair.car_id for x in facts})
+  thing = collection.thing
+  groups = 'cars' if thing == CAR else 'groups'
+  cars = f'{len({x.pair.car_id for x in facts})} {groups}'
+  views = spec.VIEWS if thing == CAR else compared_files.views_of(facts)
+  turn = views if views >= _TURN else 0
   fits = misfits.count(facts)
-  unpaired = single_files.unpaired(facts)
-  extremes = single_files.extremes(facts)
-  incomplete = compared_files.incomplete_cars(facts)
+  unpaired = single_files.unpaired(facts, thing)
+  extremes = single_files.extremes(facts, thing)
+  incomplete = compared_files.incomplete_cars(facts, views)
   exact = list(compared_files.equal_photos(facts))
   near = list(compared_files.near_photos(facts))
   leaks = [
@@ -58,10 +64,10 @@ def diagnose(
   ]
   doubles = [*_within(exact), *compared_files.equal_masks(facts)]
   odd_areas, areas = compared_files.odd_masks(
-    facts, mask_outliers.outliers, 'that view of other cars'
+    facts, mask_outliers.outliers, turn, f'that view of other {groups}'
   )
-  odd_views, views = compared_files.odd_masks(
-    facts, mask_outliers.disagreeing, 'the views beside it'
+  odd_views, beside = compared_files.odd_masks(
+    facts, mask_outliers.disagreeing, turn, 'the views beside it'
   )
   size, kind = collection.photo_size, collection.photo_kind
   checks = (
@@ -71,19 +77,34 @@ def diagnose(
     ('mode', WRONG, f'{photos + masks} files', single_files.modes(facts, kind)),
     ('mask values', WRONG, f'{masks} masks', single_files.values(facts)),
     ('empty or full mask', WRONG, f'{masks} masks', extremes),
-    ('mask of its photo', WRONG, f'{fits} masks', misfits.misfits(facts)),
+    (
+      'mask of its photo',
+      WRONG,
+      f'{fits} masks',
+      misfits.misfits(facts, thing),
+    ),
     ('exact duplicate', WRONG, f'{photos + masks} files', doubles),
-    ('split leakage', WRONG, f'{cars} cars', leaks),
+    ('split leakage', WRONG, cars, leaks),
     ('wrong bytes', LOOK, f'{photos} photos', single_files.garbled(facts)),
     ('near duplicate', LOOK, f'{photos} photos', _within(near)),
-    ('missing views', LOOK, f'{cars} cars', incomplete),
+    ('missing views', LOOK, cars, incomplete),
     ('mask area', LOOK, f'{areas} masks', odd_areas),
-    ('neighbouring views', LOOK, f'{views} masks', odd_views),
+    ('neighbouring views', LOOK, f'{beside} masks', odd_views),
   )
   return [
-    CheckResult(name, severity, examined, sorted(findings, key=_least))
-    for name, severity, examined, findings in checks
+    CheckResult(
+      name, severity, examined, sorted(_worded(found, thing), key=_least)
+    )
+    for name, severity, examined, found in checks
   ]
+
+
+def _worded(findings, thing):
+  """Yields the findings; nobody has downloaded photos of his own."""
+  for x in findings:
+    if thing != CAR:
+      x = x._replace(remedy=x.remedy.replace('download it', 'save it'))
+    yield x
 
 
 def _least(finding):

@@ -35,7 +35,7 @@ class Shape(NamedTuple):
   """The shape of a sound mask, which is neither empty nor full."""
 
   car_id: str
-  view: int  # 1..16
+  view: int  # from 1 on
   area: float  # 0..1 of the picture
   box: np.ndarray  # top, left, bottom, right, 0..1 of height and width
 
@@ -50,7 +50,9 @@ class Oddity(NamedTuple):
   deviation: float  # in units of what is tolerated, so above 1
 
 
-def outliers(shapes: Sequence[Shape]) -> tuple[list[Oddity], int]:
+def outliers(
+  shapes: Sequence[Shape], views: int = spec.VIEWS
+) -> tuple[list[Oddity], int]:
   """Finds masks that are much smaller or larger than others of their view.
 
   What counts is a robust z-score of the logarithm of the area: its difference
@@ -59,11 +61,12 @@ def outliers(shapes: Sequence[Shape]) -> tuple[list[Oddity], int]:
 
   Args:
     shapes: of all masks.
+    views: of a turn.
 
   Returns:
     The oddities, and how many masks were compared.
   """
-  values, positions = _by_car(shapes)
+  values, positions = _by_car(shapes, views)
   usual = _usual(values)[..., :1]
   deviations = values[..., :1] - usual
   spread = np.fmax(_spread(deviations, (0, 1)), _LEAST[0])
@@ -75,7 +78,9 @@ def outliers(shapes: Sequence[Shape]) -> tuple[list[Oddity], int]:
   return found, int(np.isfinite(scores).sum())
 
 
-def disagreeing(shapes: Sequence[Shape]) -> tuple[list[Oddity], int]:
+def disagreeing(
+  shapes: Sequence[Shape], views: int = spec.VIEWS
+) -> tuple[list[Oddity], int]:
   """Finds masks whose area or box disagrees with those of the views beside it.
 
   Views are a circle. The area of a view and its box (middle, height, width) are
@@ -88,16 +93,17 @@ def disagreeing(shapes: Sequence[Shape]) -> tuple[list[Oddity], int]:
 
   Args:
     shapes: of all masks.
+    views: of a turn.
 
   Returns:
     The oddities, at most one a mask, and how many masks were compared.
   """
-  values, positions = _by_car(shapes)
+  values, positions = _by_car(shapes, views)
   differences = values - _neighbours(values)
   usual = _usual(differences)
   rest = differences - usual
   spread = np.sqrt(_spread(rest, 0) * _spread(rest, (0, 1)))
-  spread = np.fmax(spread, _LEAST)  # [16, 5]
+  spread = np.fmax(spread, _LEAST)  # [views, 5]
   own = np.fmax(_own_spread(rest / spread), 1)  # [cars, 5]
   found = []
   for car, scale, car_positions in zip(values, own, positions, strict=True):
@@ -108,13 +114,13 @@ def disagreeing(shapes: Sequence[Shape]) -> tuple[list[Oddity], int]:
   return found, int(np.isfinite(rest).all(-1).sum())
 
 
-def _by_car(shapes):
-  """Returns measures [cars, 16, 5], NaN if absent, and positions [cars, 16]."""
+def _by_car(shapes, count):
+  """Returns measures [cars, views, 5], NaN if absent, and all positions."""
   cars = collections.defaultdict(dict)
   for position, shape in enumerate(shapes):
     cars[shape.car_id][shape.view - 1] = position
-  values = np.full((len(cars), spec.VIEWS, len(MEASURES)), np.nan)
-  positions = np.full((len(cars), spec.VIEWS), -1)
+  values = np.full((len(cars), count, len(MEASURES)), np.nan)
+  positions = np.full((len(cars), count), -1)
   for car, views in enumerate(cars.values()):
     for view, position in views.items():
       shape = shapes[position]
@@ -133,12 +139,12 @@ def _measures(shape):
 
 
 def _neighbours(values):
-  """Returns the mean of the two views beside each, [..., 16, 5]."""
+  """Returns the mean of the two views beside each, [..., views, 5]."""
   return (np.roll(values, 1, axis=-2) + np.roll(values, -1, axis=-2)) / 2
 
 
 def _usual(values):
-  """Returns medians over cars, [cars, 16, n] -> [16, n]; NaN for too few."""
+  """Returns medians over cars, [cars, views, n] -> [views, n]; or NaN."""
   count = np.isfinite(values).sum(0)
   return np.where(count < _FEWEST, np.nan, _median(values, 0))
 
@@ -148,7 +154,7 @@ def _spread(deviations, axis):
 
 
 def _own_spread(deviations):
-  """Returns the spread of each car's views, [cars, 16, n] -> [cars, n].
+  """Returns the spread of each car's views, [cars, views, n] -> [cars, n].
 
   It follows from the lower quartile, because three wrong masks change most of
   the views' differences from their neighbours.
@@ -167,14 +173,14 @@ def _quantile(values, share, axis):
 
 
 def _worst_first(car, usual, tolerated):
-  """Yields (view, measure, expected, score) of one car, [16, 5].
+  """Yields (view, measure, expected, score) of one car, [views, 5].
 
   A wrong view makes those beside it look wrong as well. So, once found, the
   worst one stands corrected to what its neighbours say, before the next is
   looked for.
   """
   car = car.copy()
-  left = np.ones(spec.VIEWS, bool)
+  left = np.ones(len(car), bool)
   while left.any():
     expected = _neighbours(car) + usual
     scores = np.abs(car - expected) / tolerated

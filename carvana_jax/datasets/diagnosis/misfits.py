@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from carvana_jax.datasets.diagnosis.file_facts import Facts, MaskFacts
 from carvana_jax.datasets.diagnosis.mask_fit import SMALLEST, Fit
+from carvana_jax.datasets.diagnosis.pairs import CAR
 from carvana_jax.datasets.diagnosis.single_files import (
   CORRECT,
   Finding,
@@ -27,11 +28,16 @@ def count(facts: Sequence[Facts]) -> int:
   return sum(_fit(x) is not None for x in facts)
 
 
-def misfits(facts: Sequence[Facts]) -> Iterator[Finding]:
-  """Yields the masks that surely are not those of their photos."""
+def misfits(facts: Sequence[Facts], thing: str = CAR) -> Iterator[Finding]:
+  """Yields the masks that surely are not those of their photos.
+
+  Args:
+    facts: of the pairs.
+    thing: what the masks show.
+  """
   for x in facts:
     fit = _fit(x)
-    fault = fit and _fault(fit, x.mask.size)
+    fault = fit and _fault(fit, x.mask.size, thing)
     if fault:
       value, expected, deviation = fault
       file = str(x.pair.mask)
@@ -44,10 +50,12 @@ def _fit(facts) -> Fit | None:
   return mask.fit if sound else None
 
 
-def _fault(fit: Fit, size: tuple[int, int]) -> tuple[str, str, float] | None:
+def _fault(
+  fit: Fit, size: tuple[int, int], thing: str
+) -> tuple[str, str, float] | None:
   """Returns value, expected value and deviation; None without a fault."""
   if fit.framed > _FRAMED:
-    value = f'inverted: {fit.framed:.0%} of the frame is car'
+    value = f'inverted: {fit.framed:.0%} of the frame is {thing}'
     return value, 'background at the frame', 2.0
   if fit.side < SMALLEST:
     return None

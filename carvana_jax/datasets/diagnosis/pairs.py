@@ -10,13 +10,17 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import tensorflow_datasets as tfds
+from ml_collections import ConfigDict
 
 from carvana_jax.datasets import reading, spec
 from carvana_jax.datasets.carvana import archives
 from carvana_jax.datasets.carvana.carvana_dataset_builder import Builder
 from carvana_jax.datasets.file_listing import File
+from carvana_jax.datasets.folder import masks, source
 from carvana_jax.system import files
 from carvana_jax.system.errors import UserError
+
+CAR, OBJECT = 'car', 'object'  # of the challenge's data, and of others
 
 _HELD = 64  # examples in memory: no fewer than threads that examine them
 
@@ -44,6 +48,11 @@ class Collection(NamedTuple):
   photo_kind: str | None  # mode and format, such as 'RGB JPEG'; None: any
   soft: bool  # whether masks may have values between background and car
   left_out: tuple[str, ...] = ()  # lines on files that are not examined
+  thing: str = CAR  # what the masks show
+  # How the masks of users' own folders are read, and whether they may have
+  # other sizes than their photos; None for other data.
+  reading: masks.Reading | None = None
+  resize_masks: bool = False
 
 
 def pairs_in_folder(folder: pathlib.Path) -> Collection:
@@ -64,6 +73,33 @@ def pairs_in_folder(folder: pathlib.Path) -> Collection:
     pairs.append(functools.partial(Pair, car_id, view, split, *files))
   return Collection(
     pairs, Builder.PHOTO_SIZE, 'RGB JPEG', soft=False, left_out=found.left_out
+  )
+
+
+def pairs_in_own_folder(data_config: ConfigDict) -> Collection:
+  """Finds a user's own photos and masks, and how the masks are read.
+
+  Args:
+    data_config: `config.data`, whose `manual_dir` is their folder.
+
+  Raises:
+    UserError: as `source.find` and `masks.survey`.
+  """
+  found = source.find(data_config)
+  reading = masks.survey(found.items, data_config.object_values)
+  pairs = [
+    functools.partial(Pair, *label, place.split, item.photo, item.mask)
+    for item, label, place in zip(*found[:3], strict=True)
+  ]
+  return Collection(
+    pairs,
+    None,
+    None,
+    reading.is_soft,
+    left_out=(*found.lines, reading.text),
+    thing=OBJECT,
+    reading=reading,
+    resize_masks=data_config.resize_masks,
   )
 
 
@@ -103,11 +139,12 @@ def pairs_in_dataset(folder: pathlib.Path) -> Collection:
     for position in range(builder.info.splits[split].num_examples)
   ]
   size = builder.info.features['image'].shape[:2]
+  thing = OBJECT if builder.name == 'folder' else CAR
   if None in size:
-    return Collection(pairs, None, None, soft=True)
+    return Collection(pairs, None, None, soft=True, thing=thing)
   original = size == spec.parse_size(spec.ORIGINAL_SIZE)
   kind = 'RGB JPEG' if original else 'RGB PNG'
-  return Collection(pairs, size, kind, soft=not original)
+  return Collection(pairs, size, kind, soft=not original, thing=thing)
 
 
 def _reader(

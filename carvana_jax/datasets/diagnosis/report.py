@@ -2,10 +2,13 @@
 
 import collections
 import pathlib
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
+from carvana_jax.configs import default
 from carvana_jax.datasets.diagnosis import (
   file_facts,
   findings,
@@ -25,7 +28,7 @@ _COLUMNS = (
 def examine(collection: pairs.Collection) -> list[file_facts.Facts]:
   """Reads every file of a collection once, on all cores."""
   examined = threads.ordered_map(
-    lambda pair: file_facts.examine(pair(), collection.soft), collection.pairs
+    lambda pair: file_facts.examine(pair(), collection), collection.pairs
   )
   return list(progress.bar(examined, total=len(collection.pairs), unit='photo'))
 
@@ -140,21 +143,45 @@ def places(output: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path]:
   return listing, picture
 
 
-def collection_of(manual_dir: str | None, data: str | None) -> pairs.Collection:
+def collection_of(
+  manual_dir: str | None,
+  data: str | None,
+  options: Mapping[str, Any] | None = None,
+) -> pairs.Collection:
   """Finds the photos and masks that the flags of `doctor` name.
 
   Args:
-    manual_dir: a folder of the competition's files, or None.
+    manual_dir: a folder of the competition's files, or of own ones, or None.
     data: the folder of a prepared data set, or None.
+    options: fields of `config.data` for a user's own photos in `manual_dir`;
+      None: it holds the competition's.
 
   Raises:
-    UserError: not exactly one of them is given, or there are no pairs in it.
+    UserError: not exactly one of them is given, or there are no pairs in it,
+      or it is not clear what they are.
   """
   if (manual_dir is None) == (data is None):
     raise UserError(
       "give one of --manual_dir, a folder of the competition's files, and "
-      '--data, a prepared data set.'
+      '--data, a prepared data set; --dataset=folder is for photos of your own.'
     )
+  if data is None and options is not None:
+    return _own_collection(manual_dir, options)
   if data is None:
     return pairs.pairs_in_folder(files.absolute(manual_dir))
   return pairs.pairs_in_dataset(files.absolute(data))
+
+
+def _own_collection(manual_dir, options):
+  """Finds a user's own photos; speaks of flags in place of fields."""
+  config = default.get_config().data
+  config.update({'dataset': 'folder', 'manual_dir': manual_dir, **options})
+  fields = '|'.join(['manual_dir', *options])
+  of_flags = lambda text: re.sub(
+    rf'(--)?(config\.)?\bdata\.({fields})\b', r'--\3', text
+  )
+  try:
+    found = pairs.pairs_in_own_folder(config)
+  except UserError as error:
+    raise UserError(of_flags(str(error))) from error
+  return found._replace(left_out=tuple(map(of_flags, found.left_out)))

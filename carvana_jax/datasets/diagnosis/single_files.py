@@ -10,7 +10,7 @@ from carvana_jax.datasets.diagnosis.file_facts import (
   MaskFacts,
   PhotoFacts,
 )
-from carvana_jax.datasets.diagnosis.pairs import Pair
+from carvana_jax.datasets.diagnosis.pairs import CAR, Pair
 from carvana_jax.datasets.file_listing import File
 
 _EMPTY, _FULL = 0.001, 0.999  # of the picture
@@ -32,16 +32,22 @@ class Finding(NamedTuple):
   other: Pair | None = None  # that it was compared with
 
 
-def unpaired(facts: Sequence[Facts]) -> Iterator[Finding]:
-  """Yields the pairs of which a file is missing."""
+def unpaired(facts: Sequence[Facts], thing: str) -> Iterator[Finding]:
+  """Yields the pairs of which a file is missing.
+
+  Args:
+    facts: of the pairs.
+    thing: what the masks show; of a car, the names of files follow from it.
+  """
   for pair, photo, mask in facts:
     name = spec.photo_name(pair.car_id, pair.view)
+    missing = f'{name}.jpg' if thing == CAR else 'a photo of that name'
     if mask is None:
       remedy = 'add the mask or remove the photo'
       yield Finding(pair, str(pair), 'no mask', f'{name}_mask.gif', remedy)
     if photo is None:
       remedy = 'add the photo or remove the mask'
-      yield Finding(pair, str(pair), 'no photo', f'{name}.jpg', remedy)
+      yield Finding(pair, str(pair), 'no photo', missing, remedy)
 
 
 def unreadable(facts: Sequence[Facts]) -> Iterator[Finding]:
@@ -76,7 +82,7 @@ def sizes(
     wanted = expected or own.get(pair, content.size)
     if content.size != wanted:
       sizes = _size(content.size), _size(wanted)
-      yield Finding(pair, str(file), *sizes, _REPLACE)
+      yield Finding(pair, str(file), *sizes, _remedy(content))
 
 
 def modes(facts: Sequence[Facts], photo_kind: str | None) -> Iterator[Finding]:
@@ -100,6 +106,12 @@ def values(facts: Sequence[Facts]) -> Iterator[Finding]:
   """Yields the masks that hold more than background and car."""
   expected = '0 and 1, or 0 and 255'
   for x in facts:
+    if isinstance(x.mask, MaskFacts) and x.mask.complaint:
+      if isinstance(x.photo, PhotoFacts) and x.photo.size == x.mask.size:
+        value, remedy = x.mask.complaint.split(':')[0], _remedy(x.mask)
+        wanted = 'a mask of its photo'
+        yield Finding(x.pair, str(x.pair.mask), value, wanted, remedy)
+      continue
     if (
       isinstance(x.mask, MaskFacts)
       and x.mask.mode in verify.MASK_MODES
@@ -109,14 +121,14 @@ def values(facts: Sequence[Facts]) -> Iterator[Finding]:
       yield Finding(x.pair, file, 'other values', expected, _REPLACE)
 
 
-def extremes(facts: Sequence[Facts]) -> Iterator[Finding]:
-  """Yields the masks that show no car, or nothing else."""
+def extremes(facts: Sequence[Facts], thing: str) -> Iterator[Finding]:
+  """Yields the masks that show no object, or nothing else."""
   for pair, file, content in _readable(facts):
     if is_extreme(content):
       value = 'full' if content.area > _FULL else 'empty'
-      yield Finding(
-        pair, str(file), f'{value}: {content.area:.2%} car', 'a car', CORRECT
-      )
+      value += f': {content.area:.2%} {thing}'
+      expected = f'{"a" if thing == CAR else "an"} {thing}'
+      yield Finding(pair, str(file), value, expected, CORRECT)
 
 
 def is_extreme(content: PhotoFacts | MaskFacts | str | None) -> bool:
@@ -136,6 +148,12 @@ def _readable(
       yield pair, pair.photo, photo
     if isinstance(mask, MaskFacts):
       yield pair, pair.mask, mask
+
+
+def _remedy(content: PhotoFacts | MaskFacts) -> str:
+  """Returns what to do about a file: what its decoder says, where it does."""
+  complaint = content.complaint if isinstance(content, MaskFacts) else ''
+  return complaint.partition(': ')[2] or _REPLACE
 
 
 def _size(size):
