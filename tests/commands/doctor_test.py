@@ -406,7 +406,8 @@ class DoctorTest(parameterized.TestCase):
     self.examine()
     cells = report.suspects(self.checks, self.examined)
     self.assertStartsWith(cells[0][1], f'{PHOTO}: image file is truncated')
-    picture = images.decode_photo(suspects_sheet.draw(cells, soft=False))
+    collection = pairs.pairs_in_folder(self.manual)
+    picture = images.decode_photo(suspects_sheet.draw(cells, collection))
     height, width = suspects_sheet._CELL
     grey = (picture == suspects_sheet._GREY).all(-1)
     top = np.argmax(grey.sum(1) > width / 2)  # letters have grey edges, too

@@ -100,10 +100,12 @@ def diagnose(
 
 
 def _worded(findings, thing):
-  """Yields the findings; nobody has downloaded photos of his own."""
+  """Yields the findings; nobody has downloaded photos of their own."""
   for x in findings:
     if thing != CAR:
-      x = x._replace(remedy=x.remedy.replace('download it', 'save it'))
+      remedy = x.remedy.replace('download it', 'save it')
+      # The options of photos of one's own are flags of doctor's.
+      x = x._replace(remedy=remedy.replace('--config.data.', '--'))
     yield x
 
 

@@ -26,7 +26,7 @@ _COUNTERS = (
   'img|image|images|bild|dsc|dscf|dscn|dsc0|mg|mvi|pxl|pic|pict|picture|photo|'
   'foto|gopr|gp|gx|dji|win|wa|whatsapp|signal|screenshot|scan|untitled|frame|'
   'shot|snapshot|view|ansicht|angle|pose|pos|side|cam|camera|rot|rotation|az|'
-  'azimuth|el|elevation|deg|nr|no|file|capture|[a-z]'
+  'azimuth|el|elevation|deg|nr|no|file|capture'
 )
 _VIEWS = (
   'front|frontal|back|rear|left|right|side|top|bottom|above|below|detail|'
@@ -49,10 +49,11 @@ _COPY = re.compile(
 _NUMBER = r'\d{1,6}([.,]\d+)?(deg|°)?'
 # A number after a gap or a counter's word; then all of them, of two angles.
 _TAIL = re.compile(
-  rf'(?P<object>.*?)(^|{_GAP}+)\(?(?:({_COUNTERS}){_GAP}*)?{_NUMBER}\)?', re.I
+  rf'(?P<object>.*?)(^|{_GAP}+)\(?(?:({_COUNTERS}){_GAP}*|[a-z])?{_NUMBER}\)?',
+  re.I,
 )
 _TAILS = re.compile(
-  rf'(?P<object>.*?)((^|{_GAP}+)({_COUNTERS}){_GAP}*{_NUMBER})+', re.I
+  rf'(?P<object>.+?)((^|{_GAP}+)(({_COUNTERS}){_GAP}*|[a-z]){_NUMBER})+', re.I
 )
 _GLUED = re.compile(r'(?P<object>.*[^\W\d_])\d+|(?P<lettered>.*\d)[a-z]', re.I)
 _FIRST_NUMBER = re.compile(rf'\d{{1,3}}{_GAP}+(?P<object>.*[^\W\d].*)')
@@ -62,8 +63,10 @@ _VIEW = re.compile(rf'(?<![^\W_])({_VIEWS})(?![^\W_])', re.I)
 _NAMELESS = re.compile(
   rf'({_GAP}|[()]|(?<![^\W_])({_COUNTERS})(?![^\W_]))*', re.I
 )
-# Of the first old cameras: 100_0001.
-_OLD_COUNTER = re.compile(r'1\d\d_\d{4}')
+# What cameras call photos: IMG_0001, P1010001, 100_0001.
+_COUNTED = re.compile(
+  rf'{_GAP}*(({_COUNTERS}){_GAP}*\d+|[a-z]\d{{4,}}|1\d\d_\d{{4}})', re.I
+)
 _CAMERA_FOLDER = re.compile(r'\d{3}([a-z0-9_]{5}|___\d\d)', re.I)
 
 
@@ -223,9 +226,9 @@ def _without_common_end(stems: list[str]) -> list[str]:
 
 
 def _tail(stem: str) -> str:
-  match = _TAIL.fullmatch(stem)
-  if _OLD_COUNTER.fullmatch(stem):
+  if _COUNTED.fullmatch(stem):
     return ''
+  match = _TAIL.fullmatch(stem)
   return match['object'] if match else stem
 
 
@@ -236,7 +239,7 @@ def _all_tails(stem: str) -> str:
 
 def _whole(stem: str) -> str:
   """Returns a name that several photos have, but for their view or time."""
-  return stem if stem.isdigit() or _tail(stem) else ''
+  return '' if _COUNTED.fullmatch(stem) else stem
 
 
 def _rest(expression: re.Pattern) -> Callable[[str], str]:

@@ -29,7 +29,8 @@ class ExamineTest(chex.TestCase):
     exif[274] = orientation
     photo = file_of(Image.new('RGB', (40, 20)), 'JPEG', exif=exif)
     pair = pairs.Pair('0cdf5b5d0ce1', 1, 'train', photo, file_of(mask, 'GIF'))
-    return file_facts.examine(pair, soft=False)
+    collection = pairs.Collection([], (20, 40), 'RGB JPEG', soft=False)
+    return file_facts.examine(pair, collection)
 
   def test_the_brighter_colour_of_a_palette_is_car(self):
     for palette, area in (
