@@ -19,8 +19,9 @@ from carvana_jax.datasets.diagnosis.pairs import CAR, Collection
 from carvana_jax.datasets.diagnosis.single_files import Finding
 
 WRONG = 'wrong'  # training on it would be wrong
-_TURN = 8  # views of a turntable; photos of fewer may be of anything
 LOOK = 'look'  # a person should look at it
+
+_TURN = 8  # views that are a turn; fewer may be front, sole and box
 
 
 class CheckResult(NamedTuple):

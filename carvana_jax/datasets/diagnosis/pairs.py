@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import tensorflow_datasets as tfds
 from ml_collections import ConfigDict
 
-from carvana_jax.datasets import reading, spec
+from carvana_jax.datasets import names, reading, spec
 from carvana_jax.datasets.carvana import archives
 from carvana_jax.datasets.carvana.carvana_dataset_builder import Builder
 from carvana_jax.datasets.file_listing import File
@@ -139,7 +139,7 @@ def pairs_in_dataset(folder: pathlib.Path) -> Collection:
     for position in range(builder.info.splits[split].num_examples)
   ]
   size = builder.info.features['image'].shape[:2]
-  thing = OBJECT if builder.name == 'folder' else CAR
+  thing = OBJECT if names.is_own(builder.name) else CAR
   if None in size:
     return Collection(pairs, None, None, soft=True, thing=thing)
   original = size == spec.parse_size(spec.ORIGINAL_SIZE)
