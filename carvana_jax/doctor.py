@@ -38,6 +38,7 @@ import sys
 
 from carvana_jax.datasets.diagnosis import findings, report, suspects_sheet
 from carvana_jax.system import files
+from carvana_jax.system.errors import UserError
 
 # Of your own photos.
 _OPTIONS = ('groups', 'mask_ending', 'object_values', 'resize_masks')
@@ -50,6 +51,11 @@ def main() -> None:
   files.check_folder(output)
   listing, picture = report.places(output)
   options = {name: args[name].value for name in _OPTIONS}
+  given = [f'--{name}' for name, value in options.items() if value]
+  if given and (args.dataset != 'folder' or args.data is not None):
+    raise UserError(
+      f'{given[0]} is for --dataset=folder with --manual_dir; leave it out.'
+    )
   collection = report.collection_of(
     args.manual_dir, args.data, options if args.dataset == 'folder' else None
   )
