@@ -122,7 +122,7 @@ class MisfitsTest(parameterized.TestCase):
       self.assertNotIn((0, 1), named({(0, 1): planted}))
     small = [cv2.resize(x, (72, 48)) for x in (light, mask[:, ::-1])]
     fit = mask_fit.measure(*small)
-    self.assertIsNone(misfits._fault(fit, (48, 72)))
+    self.assertIsNone(misfits._fault(fit, (48, 72), 'car'))
 
 
 if __name__ == '__main__':
