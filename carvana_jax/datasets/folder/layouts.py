@@ -50,7 +50,7 @@ def find(manual_dir: epath.PathLike, mask_ending: str = '') -> Layout:
   of them.
 
   Args:
-    manual_dir: the folder that the user put the files into.
+    manual_dir: the folder that the user put the files into, or a ZIP of it.
     mask_ending: what follows a photo's name in that of its mask, such as
       `_mask`, with or without the file's own ending; '' to find out.
 
@@ -63,10 +63,11 @@ def find(manual_dir: epath.PathLike, mask_ending: str = '') -> Layout:
   """
   files.refuse_no_path(str(manual_dir))
   folder = epath.Path(manual_dir).expanduser()
-  if not folder.is_dir():
+  if not (folder.is_dir() or listing.is_archive(folder)):
+    what = 'is no folder or ZIP' if folder.exists() else 'does not exist'
     raise UserError(
-      f'{folder} {"is no folder" if folder.exists() else "does not exist"};'
-      ' data.manual_dir must be the folder that holds photos and masks.'
+      f'{folder} {what}; data.manual_dir must be the folder, or the ZIP, that'
+      ' holds photos and masks.'
     )
   found = listing.find(folder)
   if table := table_layout.find(folder, found):

@@ -96,6 +96,11 @@ class Found(NamedTuple):
   left_out: list[UnusedFile]
 
 
+def is_archive(path: epath.Path) -> bool:
+  """Returns whether a path is that of a ZIP."""
+  return path.suffix.lower() == '.zip' and path.is_file()
+
+
 def find(folder: epath.Path) -> Found:
   """Lists the files of a folder and of the ZIPs in it.
 
@@ -103,7 +108,7 @@ def find(folder: epath.Path) -> Found:
   `file_listing.files_in_archive`.
 
   Args:
-    folder: where to look.
+    folder: where to look, or a ZIP.
 
   Returns:
     The files.
@@ -112,7 +117,10 @@ def find(folder: epath.Path) -> Found:
     UserError: the folder or an archive cannot be read.
   """
   found = Found([], [], [])
-  unpacked = list(_walk(folder, found.left_out))
+  if is_archive(folder):
+    unpacked = [_picture(_regular(folder, (folder.name,)), ())]
+  else:
+    unpacked = list(_walk(folder, found.left_out))
   sizes = {x.path: x.file.size for x in unpacked}
   archives = []
   for one in unpacked:
@@ -199,16 +207,19 @@ def _is_folder(entry: os.DirEntry) -> bool:
 def _file(entry: os.DirEntry, parts: tuple[str, ...]) -> File | None:
   """Returns a file; None for a link to nowhere, a pipe or a device."""
   try:
-    status = entry.stat()
+    if not stat.S_ISREG(entry.stat().st_mode):
+      return None
+    return _regular(entry, parts)
   except OSError:
     return None
-  if not stat.S_ISREG(status.st_mode):
-    return None
-  place = epath.Path(entry.path)
+
+
+def _regular(entry: os.DirEntry | epath.Path, parts: tuple[str, ...]) -> File:
+  place = epath.Path(entry)
   label = '/'.join(parts)
-  opener = functools.partial(open, entry.path, 'rb')
+  opener = functools.partial(open, place, 'rb')
   path = pathlib.PurePosixPath(label)
-  return File(label, path, status.st_size, opener, place=place)
+  return File(label, path, entry.stat().st_size, opener, place=place)
 
 
 def _members(

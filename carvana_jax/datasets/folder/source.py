@@ -52,8 +52,8 @@ def find(data_config: ConfigDict) -> Source:
   if unused := len(layout.items) - len(rows):
     counted = names_in_messages.counted(unused, 'photo')
     lines.append(
-      f'without a mask, so left out: {counted} (config.data.unlabeled=True '
-      'prepares such photos as well)'
+      f'without a mask, so left out: {counted} (for training, '
+      '--config.data.unlabeled=True prepares these as well)'
     )
   return Source(*map(list, zip(*rows, strict=True)), tuple(lines))
 
