@@ -36,7 +36,8 @@ def get_config() -> ConfigDict:
   data.manual_dir = ''
   # Of your own photos, which show the same object, as these go to one split: ''
   # to guess it by names and folders, photo for none, folder for those of a
-  # folder, or a regular expression whose first group names the object.
+  # folder, or a regular expression whose first group names the object. For
+  # evaluation alone: unsplit, as photo, with all photos in the split test.
   data.groups = ''
   # What follows a photo's name in that of its mask; '': found by itself.
   data.mask_ending = ''

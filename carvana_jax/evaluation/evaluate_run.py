@@ -4,18 +4,20 @@ import collections
 import itertools
 import json
 import pathlib
+import re
 from typing import Any
 
 import numpy as np
 from ml_collections import ConfigDict
 
 from carvana_jax.datasets import folds, names, prepare
+from carvana_jax.datasets.folder import groups
 from carvana_jax.evaluation import scoring
 from carvana_jax.inference import networks
 from carvana_jax.masks import cleaning, from_logits
 from carvana_jax.metrics import bootstrap, error_bands, overlap, table
 from carvana_jax.parallel import processes
-from carvana_jax.system import files
+from carvana_jax.system import files, names_in_messages
 from carvana_jax.system.errors import UserError
 from carvana_jax.training import run_folder, trained_run
 
@@ -48,7 +50,7 @@ def evaluate(
   Returns:
     The summary, as in summary.json.
   """
-  builder = processes.run_in_all(lambda: prepare.for_scoring(data_config))
+  builder = processes.run_in_all(lambda: _prepared(data_config, split))
   origin = prepare.identity(data_config, builder)
   what = _identify(run, origin)
   results_of = lambda split: run_folder.evaluation_folder(
@@ -102,6 +104,20 @@ def evaluate(
     _write(target, summary, rows, errors)
   print(_text(summary, target))
   return summary
+
+
+def _prepared(data_config, split):
+  """Returns the data set; to score all photos, they need not be split."""
+  try:
+    return prepare.for_scoring(data_config)
+  except groups.UnclearError as error:
+    if split != 'all':
+      raise
+    why = re.split('[:;] ', str(error))[0]
+  if processes.is_first():
+    print(f'each photo is scored as a group of its own, as {why}', flush=True)
+  data_config.groups = groups.UNSPLIT
+  return prepare.for_scoring(data_config)
 
 
 def _identify(run, origin):
@@ -276,11 +292,13 @@ def _text(summary, target):
   """The summary in words, at most 80 columns wide."""
   low, high = summary['dice_interval']
   word = names.group_word(summary['dataset'])
+  counted = names_in_messages.counted
   number = lambda name: f'{summary[name]:9.5f}'
   percent = lambda name: f'{100 * summary[name]:5.1f} %'
   lines = [
     f'{summary["dataset"]} {_split_in_words(summary)}: '
-    f'{summary["images"]} images of {summary["cars"]} {word}s',
+    f'{counted(summary["images"], "image")} of '
+    f'{counted(summary["cars"], word)}',
     f'scored at {names.size_text(summary["size"])}, '
     f'network {summary["network_size"]}'
     f'{", flipped too" if summary["flip"] else ""}'

@@ -9,6 +9,7 @@ from ml_collections import ConfigDict
 
 from carvana_jax import models
 from carvana_jax.datasets import fitting, network_size, prepare, spec
+from carvana_jax.datasets.folder import groups
 from carvana_jax.system import config_fields
 from carvana_jax.system.errors import UserError
 from carvana_jax.training import (
@@ -67,6 +68,11 @@ def check(config: ConfigDict) -> None:
   _check_folds(config.data.validation_folds)
   _check_pseudo_labels(config.data)
   _check_fit(config.data)
+  if config.data.groups == groups.UNSPLIT:
+    raise UserError(
+      f'config.data.groups={groups.UNSPLIT} leaves nothing to train on; set it '
+      f'to {groups.BY_PHOTO} if each photo shows another object.'
+    )
   network_size.settle(config.data)
   network_size.refuse_unfit(config.data)
   _check_channels(config)

@@ -1,8 +1,12 @@
 """Users' own photos are scored one by one, at their own sizes."""
 
+import contextlib
 import csv
+import functools
+import io
 import json
 import pathlib
+import shutil
 import tempfile
 
 import chex
@@ -13,6 +17,7 @@ from PIL import Image
 from carvana_jax.configs import default
 from carvana_jax.evaluation import evaluate_run
 from carvana_jax.parallel import devices
+from carvana_jax.system.errors import UserError
 from carvana_jax.training import trained_run
 
 # Of the photos of each object: height, width.
@@ -64,6 +69,31 @@ class OwnPhotosTest(chex.TestCase):
     cls.summary = json.loads((place / 'summary.json').read_text())
     with (place / 'images.csv').open() as file:
       cls.rows = {row['filename']: row for row in csv.DictReader(file)}
+    cls.run_of_mine = run
+
+  def test_photos_of_unknown_objects_are_scored_each_by_itself(self):
+    folder = self.root / 'unnamed'
+    for kind in ('photos', 'masks'):
+      (folder / kind).mkdir(parents=True)
+      for number, name in enumerate(('shoe_1', 'in/boot_1'), 1):
+        found = self.root / 'mine' / kind / f'{name}.png'
+        shutil.copy(found, folder / kind / f'{number}.png')
+    data = self.run_of_mine.config.data.copy_and_resolve_references()
+    data.manual_dir = str(folder)
+    evaluate = functools.partial(
+      evaluate_run.evaluate, self.run_of_mine, folder=folder
+    )
+    with self.assertRaisesRegex(UserError, 'do not tell which photos'):
+      evaluate(data, 'test')
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+      summary = evaluate(data, 'all')
+    self.assertIn(
+      'each photo is scored as a group of its own, as names such as 1.png, '
+      '2.png do not tell which photos show one object\n',
+      said.getvalue(),
+    )
+    self.assertIn('all: 2 images of 2 groups\n', said.getvalue())
+    self.assertEqual((summary['images'], summary['cars']), (2, 2))
 
   def test_rows_are_named_as_the_photos_are(self):
     self.assertEqual(

@@ -149,6 +149,12 @@ class CheckTest(chex.TestCase):
     (root / 'b' / 'checkpoints' / '20').mkdir(parents=True)
     refuse()  # the runs are there
 
+  def test_photos_that_are_not_split(self):
+    config = debug.get_config()
+    config.data.groups = 'unsplit'
+    with self.assertRaisesRegex(UserError, '=unsplit leaves nothing to train'):
+      check_config.check(config)
+
   def test_tiles_for_a_second_network(self):
     config = debug.get_config()
     check_config.refuse_tiles(config)

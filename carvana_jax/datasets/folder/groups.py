@@ -16,7 +16,9 @@ from carvana_jax.datasets.folder.items import Item
 from carvana_jax.system import names_in_messages
 from carvana_jax.system.errors import UserError
 
-BY_PHOTO, BY_FOLDER = 'photo', 'folder'  # values of `config.data.groups`
+# Values of `config.data.groups`; the last is for scoring alone, with all photos
+# in the test split.
+BY_PHOTO, BY_FOLDER, UNSPLIT = 'photo', 'folder', 'unsplit'
 
 _NAMELESS = 'other photos'  # the group of those whose names name no object
 _LAST_VIEW = 9999  # larger numbers are dates and counters
@@ -25,6 +27,10 @@ _REMEDY = (
   f'{BY_FOLDER} if those of a folder show one, or to a regular expression '
   "whose first group names it, such as '(.*)_'"
 )
+
+
+class UnclearError(UserError):
+  """It is unclear how photos are split, which matters only where they are."""
 
 
 class Label(NamedTuple):
@@ -48,8 +54,8 @@ def assign(items: Sequence[Item], pattern: str) -> Grouped:
     items: the photos, sorted by name; of those without a mask nothing is
       concluded.
     pattern: `config.data.groups`: '' for what a table says, or else the names
-      tell, 'photo', 'folder', or a regular expression whose first group, or all
-      that it matches, names the object.
+      tell, 'photo', 'folder', 'unsplit', as 'photo', or a regular expression
+      whose first group, or all that it matches, names the object.
 
   Returns:
     A label for each photo. `view` is the number at the end of its name where
@@ -57,7 +63,8 @@ def assign(items: Sequence[Item], pattern: str) -> Grouped:
     their names.
 
   Raises:
-    UserError: it can't be told, or the expression does not fit the names.
+    UserError: it can't be told, which is an `UnclearError`, or the expression
+      does not fit the names.
   """
   if pattern:
     keys, how = _keys_of(items, pattern), f'by {pattern}'
@@ -73,7 +80,7 @@ def assign(items: Sequence[Item], pattern: str) -> Grouped:
 
 def _keys_of(items, pattern):
   """Returns the group of each photo, as the user wants it."""
-  if pattern == BY_PHOTO:
+  if pattern in (BY_PHOTO, UNSPLIT):
     # The copies that augmentation has made of a photo stay with it.
     return [group_names.without_copy(_path(item)) for item in items]
   if pattern == BY_FOLDER:
@@ -129,7 +136,7 @@ def _guess(items):
     how = 'as names do not tell what shows one object, a group each'
     return [group_names.without_copy(path) for path in paths], how
   names = names_in_messages.some(x.name for x in labelled)
-  raise UserError(f'names such as {names} {doubt}: {_REMEDY}.')
+  raise UnclearError(f'names such as {names} {doubt}: {_REMEDY}.')
 
 
 def _path(item: Item) -> pathlib.PurePosixPath:

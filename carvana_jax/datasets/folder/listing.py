@@ -118,7 +118,7 @@ def find(folder: epath.Path) -> Found:
   """
   found = Found([], [], [])
   if is_archive(folder):
-    unpacked = [_picture(_regular(folder, (folder.name,)), ())]
+    unpacked = [_picture(_regular(folder, (folder.name,), os.stat(folder)), ())]
   else:
     unpacked = list(_walk(folder, found.left_out))
   sizes = {x.path: x.file.size for x in unpacked}
@@ -207,19 +207,22 @@ def _is_folder(entry: os.DirEntry) -> bool:
 def _file(entry: os.DirEntry, parts: tuple[str, ...]) -> File | None:
   """Returns a file; None for a link to nowhere, a pipe or a device."""
   try:
-    if not stat.S_ISREG(entry.stat().st_mode):
-      return None
-    return _regular(entry, parts)
+    status = entry.stat()
   except OSError:
     return None
+  if not stat.S_ISREG(status.st_mode):
+    return None
+  return _regular(entry, parts, status)
 
 
-def _regular(entry: os.DirEntry | epath.Path, parts: tuple[str, ...]) -> File:
-  place = epath.Path(entry)
+def _regular(
+  path: os.PathLike, parts: tuple[str, ...], status: os.stat_result
+) -> File:
+  place = epath.Path(path)
   label = '/'.join(parts)
   opener = functools.partial(open, place, 'rb')
   path = pathlib.PurePosixPath(label)
-  return File(label, path, entry.stat().st_size, opener, place=place)
+  return File(label, path, status.st_size, opener, place=place)
 
 
 def _members(

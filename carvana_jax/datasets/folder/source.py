@@ -42,7 +42,9 @@ def find(data_config: ConfigDict) -> Source:
   layout = find_layout(data_config)
   # Of all photos, as names tell more where there are more of them.
   grouped = groups.assign(layout.items, data_config.groups)
-  assigned = splits.assign(layout.items, grouped.labels)
+  is_split = data_config.groups != groups.UNSPLIT
+  assign = splits.assign if is_split else splits.all_in_test
+  assigned = assign(layout.items, grouped.labels)
   rows = [
     row
     for row in zip(layout.items, grouped.labels, assigned.places, strict=True)

@@ -10,10 +10,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from carvana_jax.datasets import spec
-from carvana_jax.datasets.folder.groups import Label
+from carvana_jax.datasets.folder.groups import Label, UnclearError
 from carvana_jax.datasets.folder.items import Item
 from carvana_jax.system import names_in_messages
-from carvana_jax.system.errors import UserError
 
 _SPLITS = ('train', 'validation', 'test')
 # The folds that stand for a split which is not the hash's own.
@@ -52,8 +51,8 @@ def assign(items: Sequence[Item], labels: Sequence[Label]) -> Assigned:
     validation split that it lacks is made of its training photos.
 
   Raises:
-    UserError: there are fewer than three groups, one is in two of the folder's
-      own splits, or only some photos have such a split.
+    UnclearError: there are fewer than three groups, one is in two of the
+      folder's own splits, or only some photos have such a split.
   """
   labelled = [
     (item, label.group)
@@ -63,7 +62,7 @@ def assign(items: Sequence[Item], labels: Sequence[Label]) -> Assigned:
   own = _own_splits(labelled)
   groups = dict.fromkeys(group for _, group in labelled)
   if len(groups) < len(_SPLITS):
-    raise UserError(
+    raise UnclearError(
       f'there are {names_in_messages.counted(len(groups), "group")} of photos '
       f'with masks, but {len(_SPLITS)} are needed, one for each of '
       f'{", ".join(_SPLITS)}; add photos of other objects, or set '
@@ -80,13 +79,24 @@ def assign(items: Sequence[Item], labels: Sequence[Label]) -> Assigned:
   return Assigned(found, _text(labelled, places, own, moved))
 
 
+def all_in_test(items: Sequence[Item], labels: Sequence[Label]) -> Assigned:
+  """As `assign`, where photos with a mask are scored and none is trained on."""
+  places = [
+    Place('test', spec.TEST_FOLD)
+    if item.mask
+    else Place('unlabeled', spec.fold_of(label.group))
+    for item, label in zip(items, labels, strict=True)
+  ]
+  return Assigned(places, 'all photos with masks are in the split test')
+
+
 def _own_splits(labelled: Sequence[tuple[Item, str]]) -> dict[str, str]:
   """Returns the folder's own split of each group, {} where it has none."""
   lacking = [item.name for item, _ in labelled if not item.split]
   if len(lacking) == len(labelled):
     return {}
   if lacking:
-    raise UserError(
+    raise UnclearError(
       f'no split is named for {names_in_messages.some(lacking)}; name one for '
       'all photos with masks, or for none.'
     )
@@ -94,7 +104,7 @@ def _own_splits(labelled: Sequence[tuple[Item, str]]) -> dict[str, str]:
   for item, group in labelled:
     other = first.setdefault(group, item)
     if other.split != item.split:
-      raise UserError(
+      raise UnclearError(
         f'{other.name} of {other.split} and {item.name} of {item.split} show '
         f'one object, {names_in_messages.printable(group)}, by their names; '
         'move one of them, or set config.data.groups if they show two.'
@@ -140,7 +150,7 @@ def _fill(places: dict[str, Place], fixed: dict[str, str]) -> dict[str, str]:
       if len(members[place.split]) > 1 and fixed.get(group, 'train') == 'train'
     ]
     if not free:
-      raise UserError(
+      raise UnclearError(
         f'no group is left for the split {split}; add photos of other objects.'
       )
     # Of the largest split, so that as little as possible is lost there.

@@ -251,6 +251,17 @@ class LayoutsTest(parameterized.TestCase):
     with self.assertRaisesRegex(UserError, 'nowhere does not exist; data.man'):
       layouts.find(self.root / 'nowhere')
 
+  def test_an_archive_in_place_of_a_folder(self):
+    path = self.root / 'mine.ZIP'
+    path.write_bytes(zipped('x/images/a.jpg', 'x/masks/a.png'))
+    (item,) = layouts.find(path).items
+    self.assertEqual(item.name, 'a.jpg')
+    self.assertEqual(item.photo.read(), b'x/images/a.jpg')
+    self.assertEqual(item.mask.read(), b'x/masks/a.png')
+    with self.assertRaisesRegex(UserError, 'notes.txt is no folder or ZIP;'):
+      (self.root / 'notes.txt').touch()
+      layouts.find(self.root / 'notes.txt')
+
   # Not used.
 
   @parameterized.parameters(
