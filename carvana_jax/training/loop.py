@@ -251,6 +251,8 @@ def _first(create, like, config, data, source):
   }
   if source:
     state, notes['init'] = initial_network.start_from(source, config, state)
+  elif config.model.get('encoder_weights') == 'random':
+    print('the encoder starts at random and is trained from scratch')
   return state, notes
 
 
