@@ -89,6 +89,8 @@ def _train(config, workdir, profile):
   processes.broadcast_result(lambda: saved_steps.set_aside_damaged(workdir))
   begun = processes.broadcast_result(lambda: saved_steps.exists(workdir))
   source = initial_network.load(config, begun)
+  if source and not begun:
+    initial_network.refuse_unfit(source, config)
   start = provenance.facts(workdir) | initial_network.facts(config, source)
   print(provenance.describe(start, config), flush=True)
   data = processes.run_in_all(lambda: _prepare_data(config))

@@ -260,3 +260,9 @@ class RunTest(chex.TestCase):
     with self.assertRaisesRegex(UserError, 'old holds a cross-.*old/fold_1'):
       self.train(self.folder / 'one')
     self.assertFalse((self.folder / 'one').exists())
+
+  def test_an_unfit_network_is_refused_before_the_run_has_a_config(self):
+    self.config.model.first_width = 3
+    with self.assertRaisesRegex(UserError, 'has no kernel of the same name'):
+      self.train(self.folder / 'one')
+    self.assertFalse((self.folder / 'one/config.json').exists())
