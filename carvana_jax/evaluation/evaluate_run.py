@@ -15,7 +15,7 @@ from carvana_jax.inference import networks
 from carvana_jax.masks import cleaning, from_logits
 from carvana_jax.metrics import bootstrap, error_bands, overlap, table
 from carvana_jax.parallel import processes
-from carvana_jax.system import files
+from carvana_jax.system import files, names_in_messages
 from carvana_jax.system.errors import UserError
 from carvana_jax.training import run_folder, trained_run
 
@@ -280,7 +280,8 @@ def _text(summary, target):
   percent = lambda name: f'{100 * summary[name]:5.1f} %'
   lines = [
     f'{summary["dataset"]} {_split_in_words(summary)}: '
-    f'{summary["images"]} images of {summary["cars"]} {word}s',
+    f'{names_in_messages.counted(summary["images"], "image")} of '
+    f'{names_in_messages.counted(summary["cars"], word)}',
     f'scored at {names.size_text(summary["size"])}, '
     f'network {summary["network_size"]}'
     f'{", flipped too" if summary["flip"] else ""}'
