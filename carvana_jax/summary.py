@@ -29,6 +29,8 @@ from carvana_jax.datasets import network_size, prepare
 from carvana_jax.models import layer_table
 from carvana_jax.system import config_fields, files
 
+_SIZE = '512x768'  # of own photos, where none are given
+
 
 def main() -> None:
   """Runs the command."""
@@ -41,6 +43,9 @@ def main() -> None:
 
     diagram.check_file(picture)
   config_fields.check_fields(config)
+  if _is_open(config.data):
+    config.data.size = _SIZE
+    print(f'at {_SIZE}, as no photos are named by config.data.manual_dir')
   network_size.settle(config.data)
   shape = prepare.input_shape(config.data)
   model = models.build(config.model)
@@ -51,6 +56,12 @@ def main() -> None:
     file = config_flags.get_config_filename(args['config'])
     title = f'{pathlib.Path(file).stem} at {config.data.size}'
     diagram.write(picture, diagram.draw(found, title, models.skips(model)))
+
+
+def _is_open(data_config):
+  """Whether the size is to follow from photos that are not there."""
+  own = data_config.dataset == 'folder'
+  return own and not (data_config.size or data_config.manual_dir)
 
 
 if __name__ == '__main__':

@@ -37,7 +37,7 @@ def get_config() -> ConfigDict:
   # Of your own photos, which show the same object, as these go to one split: ''
   # to guess it by names and folders, photo for none, folder for those of a
   # folder, or a regular expression whose first group names the object. For
-  # evaluation alone: unsplit, as photo, with all photos in the split test.
+  # evaluation alone: unsplit, with all photos in the split test.
   data.groups = ''
   # What follows a photo's name in that of its mask; '': found by itself.
   data.mask_ending = ''

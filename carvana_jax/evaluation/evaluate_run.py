@@ -115,7 +115,7 @@ def _prepared(data_config, split):
       raise
     why = re.split('[:;] ', str(error))[0]
   if processes.is_first():
-    print(f'each photo is scored as a group of its own, as {why}', flush=True)
+    print(f'all photos are scored as one split, as {why}', flush=True)
   data_config.groups = groups.UNSPLIT
   return prepare.for_scoring(data_config)
 

@@ -49,9 +49,7 @@ def values(
   """
   found, origin = dict(like), {}
   file = model_config.get('encoder_weights')
-  if file == 'random':
-    print('the encoder starts at random and is trained from scratch')
-  elif file is not None:
+  if file not in (None, 'random'):
     reader = registry.encoder_weights(model_config.name)
     weights, origin['encoder'] = reader.read(file)
     print(f'the encoder is that of {file}, SHA-256 {origin["encoder"]}')

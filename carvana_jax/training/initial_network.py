@@ -15,7 +15,8 @@ from carvana_jax.parallel import processes
 from carvana_jax.system import files
 from carvana_jax.system.errors import UserError
 from carvana_jax.training import crossval_folder, saved_steps, trained_run
-from carvana_jax.training.train_state import TrainState
+from carvana_jax.training.optimizer import make_optimizer
+from carvana_jax.training.train_state import TrainState, creator
 
 # What the values of fields must be, see `check_config`.
 RANGES = {'train.init_rate': ('at least 0', lambda x: x >= 0)}
@@ -105,6 +106,21 @@ def _seen(source):
   return [*before, [source.data, folds]]
 
 
+def refuse_unfit(source: trained_run.Run, config: ConfigDict) -> None:
+  """Refuses what `start_from` would, before any data is prepared.
+
+  Args:
+    source: the network.
+    config: of the run.
+
+  Raises:
+    UserError: as of `start_from`.
+  """
+  optimizer = make_optimizer(config.optimizer, total_steps=1)
+  create = creator(config, models.build(config.model), optimizer)
+  _fitting(source, config, jax.eval_shape(create))
+
+
 def start_from(
   source: trained_run.Run, config: ConfigDict, state: TrainState
 ) -> tuple[TrainState, dict[str, Any]]:
@@ -124,14 +140,7 @@ def start_from(
       not.
   """
   there, here = _named(source.variables), _named(state.variables)
-  taken = {name for name in here if _kind(there, name) == _kind(here, name)}
-  folder = config.train.init_from
-  if not any(here[x].ndim > 1 for x in taken):
-    raise UserError(
-      f'config.train.init_from={folder} has no kernel of the same name and '
-      f'shape as this network; choose its config.model, which '
-      f'{pathlib.PurePath(folder) / "config.json"} has, or another run.'
-    )
+  taken, folder = _fitting(source, config, state), config.train.init_from
   left = [x for x in here | there if x not in taken]
   sizes = {name: here[name].size for name in here}
   total = sum(sizes[name] for name in taken)
@@ -141,7 +150,6 @@ def start_from(
   )
   if left:
     print(f'not taken: {_differences(left, there, here)}', flush=True)
-  _refuse_random(config, state, taken)
 
   def choose(tree, prefix=''):
     pick = lambda name, old: there[name] if name in taken else old
@@ -163,6 +171,21 @@ def start_from(
     'taken': sorted(taken),
     'seen': _seen(source),
   }
+
+
+def _fitting(source, config, state):
+  """Returns the names of what is taken; refuses what `start_from` does."""
+  there, here = _named(source.variables), _named(state.variables)
+  taken = {name for name in here if _kind(there, name) == _kind(here, name)}
+  if not any(here[x].ndim > 1 for x in taken):
+    folder = config.train.init_from
+    raise UserError(
+      f'config.train.init_from={folder} has no kernel of the same name and '
+      f'shape as this network; choose its config.model, which '
+      f'{pathlib.PurePath(folder) / "config.json"} has, or another run.'
+    )
+  _refuse_random(config, state, taken)
+  return taken
 
 
 def _differences(names, there, here):

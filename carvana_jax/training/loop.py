@@ -89,6 +89,8 @@ def _train(config, workdir, profile):
   processes.broadcast_result(lambda: saved_steps.set_aside_damaged(workdir))
   begun = processes.broadcast_result(lambda: saved_steps.exists(workdir))
   source = initial_network.load(config, begun)
+  if source and not begun:
+    initial_network.refuse_unfit(source, config)
   start = provenance.facts(workdir) | initial_network.facts(config, source)
   print(provenance.describe(start, config), flush=True)
   data = processes.run_in_all(lambda: _prepare_data(config))
@@ -251,6 +253,8 @@ def _first(create, like, config, data, source):
   }
   if source:
     state, notes['init'] = initial_network.start_from(source, config, state)
+  elif config.model.get('encoder_weights') == 'random':
+    print('the encoder starts at random and is trained from scratch')
   return state, notes
 
 

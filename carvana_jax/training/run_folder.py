@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 from carvana_jax.parallel import processes
 from carvana_jax.system import config_fields, files
 from carvana_jax.system.errors import UserError
-from carvana_jax.training import crossval_folder
+from carvana_jax.training import crossval_folder, saved_steps
 
 _EVALUATIONS = 'evaluation'  # the folder of all evaluations of a run
 # Fields that may differ between the parts of a run that was interrupted.
@@ -103,10 +103,15 @@ def refuse_other_config(config: ConfigDict, workdir: pathlib.Path) -> None:
     if there.get(field) != here.get(field)
   ]
   if differing:
+    remedy = 'Choose another --workdir'
+    if saved_steps.exists(workdir):
+      remedy += (
+        f'; with config.train.init_from={workdir} it starts from this '
+        "run's network"
+      )
     raise UserError(
       f'{workdir} holds a run of another config: {", ".join(differing)}. '
-      f'Choose another --workdir; with config.train.init_from={workdir} it '
-      "starts from this run's network."
+      f'{remedy}.'
     )
 
 

@@ -148,11 +148,9 @@ class SlowedTest(chex.TestCase):
   def test_is_a_lower_learning_rate(self, name):
     config = small_config().optimizer
     config.update(name=name, schedule='constant', clip_norm=0.0)
-    kernel = lambda seed: jax.random.normal(jax.random.key(seed), (1, 1, 2, 3))
-    params, gradient = (
-      {'old': {'kernel': kernel(i)}, 'new': {'kernel': kernel(i + 1)}}
-      for i in (1, 5)
-    )
+    rng = np.random.default_rng(0)
+    kernel = lambda: {'kernel': rng.normal(size=(1, 1, 2, 3)).astype('f4')}
+    params, gradient = ({'old': kernel(), 'new': kernel()} for _ in range(2))
     full = make_optimizer(config, 10)
     slowed = initial_network.slowed(
       full, 0.25, {'taken': ['params/old/kernel', 'batch_stats/new/kernel']}
@@ -194,8 +192,7 @@ class FreezeTest(chex.TestCase):
         steps.make_train_step(model, optimizer, config),
         in_axes=(None, 0),
         axis_name=devices.AXIS,
-      ),
-      compiler_options={'xla_backend_optimization_level': 1},
+      )
     )
     one = lambda x: x[0]
     state, metrics = jax.tree.map(one, step(state, batch))
@@ -263,3 +260,9 @@ class RunTest(chex.TestCase):
     with self.assertRaisesRegex(UserError, 'old holds a cross-.*old/fold_1'):
       self.train(self.folder / 'one')
     self.assertFalse((self.folder / 'one').exists())
+
+  def test_an_unfit_network_is_refused_before_the_run_has_a_config(self):
+    self.config.model.first_width = 3
+    with self.assertRaisesRegex(UserError, 'has no kernel of the same name'):
+      self.train(self.folder / 'one')
+    self.assertFalse((self.folder / 'one/config.json').exists())

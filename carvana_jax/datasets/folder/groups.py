@@ -54,8 +54,9 @@ def assign(items: Sequence[Item], pattern: str) -> Grouped:
     items: the photos, sorted by name; of those without a mask nothing is
       concluded.
     pattern: `config.data.groups`: '' for what a table says, or else the names
-      tell, 'photo', 'folder', 'unsplit', as 'photo', or a regular expression
-      whose first group, or all that it matches, names the object.
+      tell, 'photo', 'folder', 'unsplit' for '' where that is clear and 'photo'
+      where it is not, or a regular expression whose first group, or all that it
+      matches, names the object.
 
   Returns:
     A label for each photo. `view` is the number at the end of its name where
@@ -66,12 +67,12 @@ def assign(items: Sequence[Item], pattern: str) -> Grouped:
     UserError: it can't be told, which is an `UnclearError`, or the expression
       does not fit the names.
   """
-  if pattern:
+  if pattern == UNSPLIT:
+    keys, how = _as_far_as_clear(items)
+  elif pattern:
     keys, how = _keys_of(items, pattern), f'by {pattern}'
-  elif any(item.group for item in items):
-    keys, how = _keys_of_table(items), 'by the table'
   else:
-    keys, how = _guess(items)
+    keys, how = _told(items)
   views = _views(items, keys)
   labels = [Label(*pair) for pair in zip(keys, views, strict=True)]
   labelled = [key for key, item in zip(keys, items, strict=True) if item.mask]
@@ -80,7 +81,7 @@ def assign(items: Sequence[Item], pattern: str) -> Grouped:
 
 def _keys_of(items, pattern):
   """Returns the group of each photo, as the user wants it."""
-  if pattern in (BY_PHOTO, UNSPLIT):
+  if pattern == BY_PHOTO:
     # The copies that augmentation has made of a photo stay with it.
     return [group_names.without_copy(_path(item)) for item in items]
   if pattern == BY_FOLDER:
@@ -109,10 +110,24 @@ def _keys_of(items, pattern):
   return keys
 
 
+def _as_far_as_clear(items):
+  try:
+    return _told(items)
+  except UnclearError:
+    return _keys_of(items, BY_PHOTO), f'by {BY_PHOTO}'
+
+
+def _told(items):
+  """Returns the groups that a table or else names tell, and how."""
+  if any(item.group for item in items):
+    return _keys_of_table(items), 'by the table'
+  return _guess(items)
+
+
 def _keys_of_table(items):
   lacking = [x.name for x in items if x.mask and not x.group]
   if lacking:
-    raise UserError(
+    raise UnclearError(
       f'the table names no group of {names_in_messages.some(lacking)}; fill in '
       'the column for all, or for none.'
     )

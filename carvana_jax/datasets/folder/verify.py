@@ -17,6 +17,7 @@ from carvana_jax.datasets import decoding, images
 from carvana_jax.datasets.diagnosis import duplicates
 from carvana_jax.datasets.file_listing import File
 from carvana_jax.datasets.folder import masks
+from carvana_jax.datasets.folder.groups import UnclearError
 from carvana_jax.datasets.folder.items import Item
 from carvana_jax.datasets.folder.masks import Reading
 from carvana_jax.datasets.folder.splits import Place
@@ -58,8 +59,8 @@ def check(
 
   Raises:
     UserError: a file cannot be read, a mask does not fit its photo or has none,
-      or photos of different splits are the same. It names the first problem
-      and counts the others.
+      or photos of different splits are the same, which is an `UnclearError`.
+      It names the first problem and counts the others.
   """
   found = threads.ordered_map(
     lambda item: _examine(item, reading, resize), items
@@ -70,7 +71,7 @@ def check(
     )
   )
   _raise_first([problem for x in facts for problem in x.problems])
-  _raise_first(_leaks(items, places, facts))
+  _raise_first(_leaks(items, places, facts), UnclearError)
   return tuple(_oddities(items, facts))
 
 
@@ -129,11 +130,13 @@ def _read_jpeg(data):
   return size, pixels, complaint
 
 
-def _raise_first(problems: list[str]) -> None:
+def _raise_first(
+  problems: list[str], kind: type[UserError] = UserError
+) -> None:
   if problems:
     others = len(problems) - 1
     more = f' ({others} more with problems)' if others else ''
-    raise UserError(problems[0] + more)
+    raise kind(problems[0] + more)
 
 
 def _leaks(items, places, facts):
