@@ -88,7 +88,7 @@ class OwnPhotosTest(chex.TestCase):
     with contextlib.redirect_stdout(io.StringIO()) as said:
       summary = evaluate(data, 'all')
     self.assertIn(
-      'each photo is scored as a group of its own, as names such as 1.png, '
+      'all photos are scored as one split, as names such as 1.png, '
       '2.png do not tell which photos show one object\n',
       said.getvalue(),
     )

@@ -168,7 +168,7 @@ class BuilderTest(absltest.TestCase):
   def test_photos_without_masks(self):
     (self.masks / 'shoe01_2.png').unlink()
     builder, printed = self.prepared('16x24')
-    self.assertIn('without a mask, so left out: 1 photo (config', printed)
+    self.assertIn('without a mask, so left out: 1 photo (for training', printed)
     self.assertNotIn('unlabeled', builder.info.splits)
     self.config.unlabeled = True
     builder, printed = self.prepared('16x24')
