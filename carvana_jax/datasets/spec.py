@@ -77,9 +77,15 @@ class SizedBuilder(tfds.core.GeneratorBasedBuilder):
   def get_builder_config(
     cls, name: str, version: Any = None
   ) -> tfds.core.BuilderConfig:
-    """Returns the config of a name, listed or not."""
+    """Returns the config of a name, listed or not.
+
+    TFDS gives no version where it asks whether a config of one's own has the
+    name of a listed one.
+    """
     listed = super().get_builder_config(name, version)
-    return listed or dataclasses.replace(
+    if listed or version is None:
+      return listed
+    return dataclasses.replace(
       cls.BUILDER_CONFIGS[0], name=name, description=f'Images of {name} pixels.'
     )
 

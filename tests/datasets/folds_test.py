@@ -119,7 +119,11 @@ class FoldsTest(chex.TestCase):
     rows = reading.undecoded_examples(self.builder, 'unlabeled')
     names = [row['filename'].decode() for row in rows]
     labels = pseudo_labels.PseudoLabels(
-      np.array([1, 3]), [self.root / 'a', self.root / 'b'], (64, 96), ''
+      np.array([1, 3]),
+      [self.root / 'a', self.root / 'b'],
+      size=(64, 96),
+      fit='stretch',
+      fingerprint='',
     )
     found = self.names('train', (2, 3), labels=labels)
     labelled = self.photos([1, 4, 5, 6, 7, 8, 9])

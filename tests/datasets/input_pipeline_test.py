@@ -189,7 +189,11 @@ class LabelledBatchesTest(chex.TestCase):
       full = np.full((128, 192), 100 + number, np.uint8)
       file.write_bytes(images.encode_png(full))
     cls.labels = pseudo_labels.PseudoLabels(
-      np.array(positions), files, size=(64, 96), fingerprint=''
+      np.array(positions),
+      files,
+      size=(64, 96),
+      fit='stretch',
+      fingerprint='',
     )
 
   def batches(self, steps, **options):

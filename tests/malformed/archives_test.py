@@ -270,7 +270,7 @@ class ArchivesTest(CaseTest):
     masks = ('absolute', 'b', 'up', 'windows', 'ü ’')
     self.assertEqual(
       new,
-      {'masks', 'masks/settings.json', 'masks/made_of.jsonl'}
+      {'masks', 'masks/settings.json', 'masks/made_of.jsonl', 'masks/doubt.csv'}
       | {f'masks/{x}_mask.png' for x in masks},
     )
     self.assertFalse(os.path.exists('/absolute_mask.png'))

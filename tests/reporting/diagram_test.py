@@ -28,7 +28,10 @@ CONFIGS = sorted(
 
 
 def config_of(name):
-  return importlib.import_module(f'carvana_jax.configs.{name}').get_config()
+  module = importlib.import_module(f'carvana_jax.configs.{name}')
+  config = module.get_config()
+  config.data.size = config.data.size or '512x768'
+  return config
 
 
 @functools.cache
