@@ -4,7 +4,7 @@
         --config.data.manual_dir=FOLDER --config.train.init_from=runs/fast
 
 On two CPU cores 100 photos of 10 real cars, 70 of them to train on, took 2
-minutes 41 seconds in all, from a network of 24 other cars at 256x384, and scored
+minutes 41 seconds in all, from a network of 24 other cars at 256x384, and had
 0.9889 Dice on the two cars of validation at the photos' own size. With no
 network to start from, leave `init_from` out, and take the rate and more epochs
 of configs/fast.py: --config.optimizer.learning_rate=1e-2
