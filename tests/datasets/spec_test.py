@@ -81,7 +81,10 @@ class SpecTest(parameterized.TestCase):
     with mock.patch.object(
       spec.SizedBuilder, 'BUILDER_CONFIGS', [tfds.core.BuilderConfig(name='a')]
     ):
-      self.assertEqual(config('17x33').name, '17x33')
+      self.assertEqual(config('17x33', '1.0.0').name, '17x33')
+      # Nothing is in the way of a config of one's own with that name.
+      self.assertIsNone(config('17x33'))
+      self.assertEqual(config('a').name, 'a')
 
 
 if __name__ == '__main__':
