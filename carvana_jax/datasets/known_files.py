@@ -46,6 +46,7 @@ class KnownFiles:
     folder: the name of the folder of all data prepared from them.
     replaces: the one of what the manual folder held before; None if it holds
       the same, or nothing has been prepared from it.
+    news: lines that say so, until something has been prepared.
   """
 
   def __init__(self, root: pathlib.Path, dataset: str, origin: Origin):
@@ -64,6 +65,11 @@ class KnownFiles:
     self._key = f'{self._place}{origin.part}'
     before = self._notes['prepared'].get(self._key, self.folder)
     self.replaces = None if before == self.folder else before
+    self.news = ()
+    if self.replaces and not (root / self.folder).exists():
+      self.news = (
+        f'{origin.manual_dir} has changed since {before} was made from it',
+      )
 
   def remember(self) -> None:
     """Keeps what is known, now that data have been prepared."""

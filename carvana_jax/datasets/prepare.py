@@ -125,12 +125,19 @@ def dataset(data_config, size: str) -> tfds.core.DatasetBuilder:
   if not is_own:
     spec.parse_size(size)
   found = module.preparation(data_config, _root(data_config))
+  for line in found.lines:
+    _say(line)
   is_plain = is_own or found.fit == 'stretch'
   name = size if is_plain else f'{size}-{found.fit}'
   create = functools.partial(module.Builder, config=name, **found.options)
   builder = _prepare(data_config, found.folder, create, found.download_config)
   found.remember()
   return builder
+
+
+@functools.cache  # once in a command, which prepares several sizes
+def _say(line: str) -> None:
+  print(line, flush=True)
 
 
 def _multiview(data_config):

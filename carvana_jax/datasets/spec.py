@@ -61,6 +61,7 @@ class Preparation(NamedTuple):
       needs none.
     remember: called once the files are prepared.
     fit: how photos of another shape are brought to a size, see `fitting`.
+    lines: what is said of the source.
   """
 
   folder: pathlib.Path
@@ -68,6 +69,7 @@ class Preparation(NamedTuple):
   download_config: tfds.download.DownloadConfig | None
   remember: Callable[[], None] = lambda: None
   fit: str = 'stretch'
+  lines: tuple[str, ...] = ()
 
 
 class SizedBuilder(tfds.core.GeneratorBasedBuilder):

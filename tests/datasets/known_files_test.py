@@ -156,7 +156,7 @@ class KnownFilesTest(parameterized.TestCase):
       dataset='carvana', size='128x192',
       data_dir=str(self.root / 'new'), manual_dir=str(self.manual),
     )  # fmt: skip
-    carvana_dataset_builder._say.cache_clear()
+    prepare._say.cache_clear()
     Builder = carvana_dataset_builder.Builder
     with mock.patch.object(Builder, 'PHOTO_SIZE', TINY):
       before = prepare.dataset(config, '128x192')

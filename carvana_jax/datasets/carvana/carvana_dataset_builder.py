@@ -1,6 +1,5 @@
 """The Carvana Image Masking Challenge as a TFDS data set."""
 
-import functools
 import pathlib
 from typing import Any
 
@@ -53,7 +52,6 @@ def preparation(
   if data_config.kaggle:
     kaggle.fetch_if_missing(manual_dir)
   source = archives.find(manual_dir, data_config.unlabeled)
-  _say(source.left_out)
   origin = known_files.Origin(
     manual_dir,
     (source.photos, source.masks, source.test),
@@ -62,21 +60,13 @@ def preparation(
     'test' if source.test else '',
   )
   known = known_files.KnownFiles(root, 'carvana', origin)
-  folder = root / known.folder
-  if known.replaces and not folder.exists():
-    _say((f'{manual_dir} has changed since {known.replaces} was made from it',))
   return spec.Preparation(
-    folder,
+    root / known.folder,
     {'unlabeled': data_config.unlabeled},
     tfds.download.DownloadConfig(manual_dir=manual_dir),
     known.remember,
+    lines=(*source.left_out, *known.news),
   )
-
-
-@functools.cache  # once in a command, which prepares several sizes
-def _say(lines: tuple[str, ...]) -> None:
-  for line in lines:
-    print(line, flush=True)
 
 
 class Builder(spec.SizedBuilder):

@@ -1,6 +1,5 @@
 """Users' own photos and masks as a TFDS data set."""
 
-import functools
 import hashlib
 import io
 import json
@@ -48,7 +47,6 @@ def preparation(
     UserError: as `source.find`.
   """
   found = source.find(data_config)
-  _say(found.lines)
   manual_dir = files.absolute(data_config.manual_dir)
   origin = known_files.Origin(
     manual_dir,
@@ -61,23 +59,19 @@ def preparation(
     json.dumps([data_config[x] for x in _OPTIONS]),
   )
   known = known_files.KnownFiles(root, 'folder', origin)
-  folder = root / known.folder
-  if known.replaces and not folder.exists():
-    _say((f'{manual_dir} has changed since {known.replaces} was made from it',))
   options = {
     'source': found,
     'object_values': data_config.object_values,
     'resize_masks': data_config.resize_masks,
   }
   return spec.Preparation(
-    folder, options, None, known.remember, data_config.fit
+    root / known.folder,
+    options,
+    None,
+    known.remember,
+    data_config.fit,
+    (*found.lines, *known.news),
   )
-
-
-@functools.cache  # once in a command, which prepares several sizes
-def _say(lines: tuple[str, ...]) -> None:
-  for line in lines:
-    print(line, flush=True)
 
 
 def _mark(found: source.Source, data_config: ConfigDict) -> str:

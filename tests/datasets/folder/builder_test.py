@@ -11,7 +11,6 @@ from PIL import Image
 
 from carvana_jax.configs import debug
 from carvana_jax.datasets import images, prepare, reading
-from carvana_jax.datasets.folder import folder_dataset_builder
 from carvana_jax.system import files
 from carvana_jax.system.errors import UserError
 
@@ -48,7 +47,7 @@ class BuilderTest(absltest.TestCase):
       dataset='folder', manual_dir=str(root / 'own'), full_size='',
       data_dir=str(root / 'data'), size='16x24',
     )  # fmt: skip
-    folder_dataset_builder._say.cache_clear()
+    prepare._say.cache_clear()
     for number, group in enumerate(GROUPS):
       for view in (1, 2):
         photo = Image.fromarray(pixels(10 * number + view))
@@ -160,7 +159,7 @@ class BuilderTest(absltest.TestCase):
     self.assertEqual(again.data_path, before.data_path)
     self.assertNotIn('preparing', printed)
     Image.new('L', (WIDE, HIGH), 255).save(self.masks / 'shoe01_1.png')
-    folder_dataset_builder._say.cache_clear()
+    prepare._say.cache_clear()
     changed, printed = self.prepared('16x24')
     self.assertNotEqual(changed.data_path, before.data_path)
     self.assertIn(f'has changed since {identity[:24]} was made', printed)
