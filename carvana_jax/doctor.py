@@ -14,7 +14,7 @@ only some that are worth a look.
 
 from absl import flags
 
-from carvana_jax.system import cli
+from carvana_jax.system import cli, common_flags
 
 if __name__ == '__main__':
   flags.DEFINE_enum(
@@ -27,11 +27,8 @@ if __name__ == '__main__':
   flags.DEFINE_string(
     'output', 'doctor', 'Folder for the report; made if missing.'
   )
-  # For --dataset=folder, as in a config.
-  flags.DEFINE_string('groups', '', 'See config.data.groups.')
-  flags.DEFINE_string('mask_ending', '', 'See config.data.mask_ending.')
-  flags.DEFINE_string('object_values', '', 'See config.data.object_values.')
-  flags.DEFINE_bool('resize_masks', False, 'See config.data.resize_masks.')
+  common_flags.define_folder()
+  flags.adopt_module_key_flags(common_flags)  # shown by --help
   cli.parse()
 
 import sys
@@ -40,9 +37,6 @@ from carvana_jax.datasets.diagnosis import findings, report, suspects_sheet
 from carvana_jax.system import files
 from carvana_jax.system.errors import UserError
 
-# Of your own photos.
-_OPTIONS = ('groups', 'mask_ending', 'object_values', 'resize_masks')
-
 
 def main() -> None:
   """Runs the command."""
@@ -50,17 +44,20 @@ def main() -> None:
   output = files.absolute(args.output)
   files.check_folder(output)
   listing, picture = report.places(output)
-  options = {name: args[name].value for name in _OPTIONS}
-  given = [f'--{name}' for name, value in options.items() if value]
-  if given and (args.dataset != 'folder' or args.data is not None):
+  options = common_flags.folder_options()
+  if options and (args.dataset != 'folder' or args.data is not None):
     raise UserError(
-      f'{given[0]} is for --dataset=folder with --manual_dir; leave it out.'
+      f'--{min(options)} is for --dataset=folder with --manual_dir; leave it '
+      'out.'
     )
-  collection = report.collection_of(
-    args.manual_dir, args.data, options if args.dataset == 'folder' else None
-  )
+  try:
+    collection = report.collection_of(
+      args.manual_dir, args.data, options if args.dataset == 'folder' else None
+    )
+  except UserError as error:
+    raise UserError(common_flags.in_flags(str(error))) from error
   for line in collection.left_out:
-    print(line, flush=True)
+    print(common_flags.in_flags(line), flush=True)
   examined = report.examine(collection)
   checks = findings.diagnose(examined, collection)
   output.mkdir(parents=True, exist_ok=True)

@@ -72,7 +72,7 @@ def folder_options() -> dict[str, Any]:
 def in_flags(text: str) -> str:
   """Returns a message on `config.data` with the flags of `define_folder`."""
   fields = '|'.join(('manual_dir', *_FOLDER))
-  return re.sub(rf'config\.data\.({fields})\b', r'--\1', text)
+  return re.sub(rf'(--)?(config\.)?\bdata\.({fields})\b', r'--\3', text)
 
 
 def refuse_beside(flag: str, *others: str) -> None:

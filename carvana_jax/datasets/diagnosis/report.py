@@ -2,7 +2,6 @@
 
 import collections
 import pathlib
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -166,22 +165,9 @@ def collection_of(
       '--data, a prepared data set; --dataset=folder is for photos of your own.'
     )
   if data is None and options is not None:
-    return _own_collection(manual_dir, options)
+    config = default.get_config().data
+    config.update({'dataset': 'folder', 'manual_dir': manual_dir, **options})
+    return pairs.pairs_in_own_folder(config)
   if data is None:
     return pairs.pairs_in_folder(files.absolute(manual_dir))
   return pairs.pairs_in_dataset(files.absolute(data))
-
-
-def _own_collection(manual_dir, options):
-  """Finds a user's own photos; speaks of flags in place of fields."""
-  config = default.get_config().data
-  config.update({'dataset': 'folder', 'manual_dir': manual_dir, **options})
-  fields = '|'.join(['manual_dir', *options])
-  of_flags = lambda text: re.sub(
-    rf'(--)?(config\.)?\bdata\.({fields})\b', r'--\3', text
-  )
-  try:
-    found = pairs.pairs_in_own_folder(config)
-  except UserError as error:
-    raise UserError(of_flags(str(error))) from error
-  return found._replace(left_out=tuple(map(of_flags, found.left_out)))

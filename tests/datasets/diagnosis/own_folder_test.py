@@ -62,8 +62,8 @@ class OwnFolderTest(absltest.TestCase):
     layout, by, split, _ = self.collection.left_out
     self.assertStartsWith(layout, '12 photos in photos/, masks in masks/')
     self.assertEqual(
-      by, '4 groups of 3 photos by names (Shoe 0, Shoe 1, …); set --groups if '
-      'photos of one object are in two'
+      by, '4 groups of 3 photos by names (Shoe 0, Shoe 1, …); set '
+      'config.data.groups if photos of one object are in two'
     )  # fmt: skip
     self.assertStartsWith(split, 'photos (groups) by split: train ')
 
@@ -122,7 +122,9 @@ class OwnFolderTest(absltest.TestCase):
       mask = self.mask(file.stem)
       mask.rename(mask.with_stem(f'IMG_{number:04}'))
       file.rename(file.with_stem(f'IMG_{number:04}'))
-    with self.assertRaisesRegex(UserError, ': set --groups=photo if each'):
+    with self.assertRaisesRegex(
+      UserError, ': set config.data.groups=photo if each'
+    ):
       self.found()
     self.assertEqual(self.found(groups='photo'), {})
     self.assertLen(self.collection.pairs, 12)
