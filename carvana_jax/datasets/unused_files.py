@@ -10,6 +10,14 @@ from carvana_jax.system import names_in_messages
 DEEP = 'folders so deep are not looked into; move their files up'
 OUTSIDE = 'the path leads out of the archive; pack it again'
 NO_FILE = 'that is a link to nowhere, a pipe or a device'
+UNFINISHED = 'that is an unfinished download; download it again'
+ARCHIVE = 'of archives only ZIPs are read; unpack it'
+
+# How the names of such files end.
+DOWNLOADS = ('.crdownload', '.part', '.partial', '.download')
+ARCHIVES = (
+  '.7z', '.rar', '.tar', '.gz', '.tgz', '.bz2', '.tbz', '.xz', '.txz', '.zst',
+)  # fmt: skip
 
 
 class UnusedFile(NamedTuple):

@@ -1,5 +1,7 @@
 """The exceptions for what the user can put right, or has stopped."""
 
+from collections.abc import Sequence
+
 
 class UserError(Exception):
   """A problem with a file, a field or a value that the user gave.
@@ -7,6 +9,21 @@ class UserError(Exception):
   Its text is one line that names the thing and the remedy. Commands print it
   without a traceback and exit with code 2, see `cli.py`.
   """
+
+
+def raise_first(
+  problems: Sequence[str], kind: type[UserError] = UserError
+) -> None:
+  """Raises the first of some problems, if there are any, and counts the others.
+
+  Args:
+    problems: a line for each.
+    kind: of the exception.
+  """
+  if problems:
+    others = len(problems) - 1
+    more = f' ({others} more with problems)' if others else ''
+    raise kind(problems[0] + more)
 
 
 class Interrupted(KeyboardInterrupt):

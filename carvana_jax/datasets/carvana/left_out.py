@@ -3,7 +3,7 @@
 import pathlib
 import re
 
-from carvana_jax.datasets import spec
+from carvana_jax.datasets import spec, unused_files
 from carvana_jax.datasets.unused_files import UnusedFile
 
 COMPETITION = 'carvana-image-masking-challenge'
@@ -14,8 +14,6 @@ _OTHER = (
   'only train/, train_masks/, test/ and metadata.csv are used, or ZIPs of '
   f'these names, or {COMPETITION}.zip'
 )
-_UNFINISHED = 'that is an unfinished download; download it again'
-_ARCHIVE = 'of archives only ZIPs are read; unpack it'
 _ZIP_INSIDE = 'a ZIP among photos or masks is not looked into; unpack it'
 _NO_IMAGE = 'by its name that is no image; move it out'
 _PHOTO_FORMAT = 'photos must be JPG'
@@ -40,10 +38,6 @@ _IMAGES = (
   *_JPG, *_MASKS, '.tif', '.tiff', '.bmp', '.webp', '.avif', '.heic',
   '.heif', '.hif', '.jxl', '.jp2', '.arw', '.cr2', '.cr3', '.dng', '.nef',
 )  # fmt: skip
-_ARCHIVES = (
-  '.7z', '.rar', '.tar', '.gz', '.tgz', '.bz2', '.tbz', '.xz', '.txz', '.zst',
-)  # fmt: skip
-_DOWNLOADS = ('.crdownload', '.part', '.partial', '.download')
 # As browsers and file managers rename a second copy: 'train (1).zip'.
 _RENAMED = re.compile(
   rf'({COMPETITION}|train_masks|train_hq|train|test_hq|test|metadata)(?![a-z_])'
@@ -90,11 +84,11 @@ def why_elsewhere(path: pathlib.PurePath) -> str | None:
   *folders, name = (part.lower() for part in path.parts)
   if _EXPECTED.fullmatch(name):
     return None
-  if name.endswith(_DOWNLOADS):
-    return _UNFINISHED
+  if name.endswith(unused_files.DOWNLOADS):
+    return unused_files.UNFINISHED
   renamed = _RENAMED.match(folders[-1] if folders else name)
-  if name.endswith(_ARCHIVES):
-    return _ARCHIVE
+  if name.endswith(unused_files.ARCHIVES):
+    return unused_files.ARCHIVE
   if folders:
     return f'its name must be {renamed[1]}/' if renamed else _PLACES
   if renamed and (renamed[1] == 'metadata' or name.endswith('.zip')):
@@ -105,12 +99,12 @@ def why_elsewhere(path: pathlib.PurePath) -> str | None:
 
 def _why_no_image(name: str) -> str | None:
   """Returns why a file among photos or masks is none, by its name's ending."""
-  if name.endswith(_DOWNLOADS):
-    return _UNFINISHED
+  if name.endswith(unused_files.DOWNLOADS):
+    return unused_files.UNFINISHED
   if name.endswith('.zip'):
     return _ZIP_INSIDE
-  if name.endswith(_ARCHIVES):
-    return _ARCHIVE
+  if name.endswith(unused_files.ARCHIVES):
+    return unused_files.ARCHIVE
   has_ending = bool(pathlib.PurePath(name).suffix)
   return _NO_IMAGE if has_ending and not name.endswith(_IMAGES) else None
 

@@ -18,7 +18,7 @@ from carvana_jax.datasets import images, spec
 from carvana_jax.datasets.carvana.archives import Source
 from carvana_jax.datasets.file_listing import File
 from carvana_jax.system import progress, threads
-from carvana_jax.system.errors import UserError
+from carvana_jax.system.errors import UserError, raise_first
 
 MASK_MODES = ('1', 'L', 'P')  # Pillow's, of one channel of at most 8 bits
 
@@ -49,8 +49,8 @@ def verify_files(source: Source, height: int, width: int) -> None:
       has another size or, being a mask, values other than 0 and 1 (or 0 and
       255). It names the first such file and counts the others.
   """
-  _raise_first(_unpaired(source))
-  _raise_first(_broken(source, height, width))
+  raise_first(_unpaired(source))
+  raise_first(_broken(source, height, width))
   _warn_of_incomplete_cars(source)
 
 
@@ -131,13 +131,6 @@ def is_turned(photo: Image.Image) -> bool:
 def nature(file: File) -> str:
   """Returns a word for a file that Pillow does not know."""
   return 'not an image' if file.size else 'empty'
-
-
-def _raise_first(problems: list[str]) -> None:
-  if problems:
-    others = len(problems) - 1
-    more = f' ({others} more with problems)' if others else ''
-    raise UserError(problems[0] + more)
 
 
 def _unpaired(source: Source) -> list[str]:

@@ -23,18 +23,12 @@ from carvana_jax.system.errors import UserError
 # Reasons, each the end of a line that has named the files.
 _SEEN = 'that folder is looked into already, under another name'
 _UNPACKED = 'they are unpacked beside it'
-_ARCHIVE = 'of archives only ZIPs are read; unpack it'
-_UNFINISHED = 'that is an unfinished download; download it again'
 _OTHER_FORMAT = 'pictures of that format are not read; save them as PNG or JPG'
 _NOTES = 'lists, outlines and notes are not read; masks must be pictures'
 _NO_IMAGE = 'by its name that is no picture'
 
 MASK_ENDINGS = (*decoding.ENDINGS, '.gif')
 TABLE_ENDINGS = ('.csv', '.tsv')
-_ARCHIVES = (
-  '.7z', '.rar', '.tar', '.gz', '.tgz', '.bz2', '.tbz', '.xz', '.txz', '.zst',
-)  # fmt: skip
-_DOWNLOADS = ('.crdownload', '.part', '.partial', '.download')
 _OTHER_FORMATS = (
   '.jxl', '.jp2', '.j2k', '.psd', '.xcf', '.svg', '.eps', '.pdf', '.tga',
   '.pcx', '.ppm', '.pgm', '.pbm', '.exr', '.hdr', '.npy', '.npz', '.mat',
@@ -255,9 +249,9 @@ def _reason(one: Picture) -> str:
   if one.ending in decoding.LACKING:
     return f'it needs: {decoding.LACKING[one.ending]}'
   for endings, reason in (
-    (_DOWNLOADS, _UNFINISHED),
+    (unused_files.DOWNLOADS, unused_files.UNFINISHED),
     (_OTHER_FORMATS, _OTHER_FORMAT),
-    (_ARCHIVES, _ARCHIVE),
+    (unused_files.ARCHIVES, unused_files.ARCHIVE),
     (_NOTE_ENDINGS, _NOTES),
   ):
     if name.endswith(endings):

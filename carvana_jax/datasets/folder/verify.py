@@ -22,7 +22,7 @@ from carvana_jax.datasets.folder.items import Item
 from carvana_jax.datasets.folder.masks import Reading
 from carvana_jax.datasets.folder.splits import Place
 from carvana_jax.system import names_in_messages, progress, threads
-from carvana_jax.system.errors import UserError
+from carvana_jax.system.errors import UserError, raise_first
 
 _REMEDY = 'replace or remove it.'
 
@@ -70,8 +70,8 @@ def check(
       found, total=len(items), unit=' photos', title='checking photos'
     )
   )
-  _raise_first([problem for x in facts for problem in x.problems])
-  _raise_first(_leaks(items, places, facts), UnclearError)
+  raise_first([problem for x in facts for problem in x.problems])
+  raise_first(_leaks(items, places, facts), UnclearError)
   return tuple(_oddities(items, facts))
 
 
@@ -128,15 +128,6 @@ def _read_jpeg(data):
     image.draft('RGB', (4 * width, 4 * height))  # which is much faster
     pixels = np.asarray(image.convert('RGB'))
   return size, pixels, complaint
-
-
-def _raise_first(
-  problems: list[str], kind: type[UserError] = UserError
-) -> None:
-  if problems:
-    others = len(problems) - 1
-    more = f' ({others} more with problems)' if others else ''
-    raise kind(problems[0] + more)
 
 
 def _leaks(items, places, facts):
