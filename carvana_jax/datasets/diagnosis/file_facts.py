@@ -161,17 +161,17 @@ def read_own_mask(
     What is kept of it, and its pixels, uint8 [H, W] from 0 to 255, upright;
     None where it does not go with its photo.
   """
-  stored = mask_files.read(data).pixels
-  size, orientation = stored.shape[:2], 1
+  stored = mask_files.read(data)
+  size, orientation = stored.pixels.shape[:2], 1
   if photo:
     size, orientation = photo.size, photo.orientation
   try:
-    cover = masks.decode(
-      data, collection.reading, size, orientation, collection.resize_masks
+    cover = masks.fit(
+      stored, collection.reading, size, orientation, collection.resize_masks
     )
   except ValueError as error:
-    digest = hashlib.sha256(np.ascontiguousarray(stored)).digest()
-    own = stored.shape[:2]
+    digest = hashlib.sha256(np.ascontiguousarray(stored.pixels)).digest()
+    own = stored.pixels.shape[:2]
     return MaskFacts(digest, 'L', own, None, None, complaint=str(error)), None
   digest = hashlib.sha256(np.ascontiguousarray(cover)).digest()
   area, box = _shape((cover >= _CAR).view(np.uint8))

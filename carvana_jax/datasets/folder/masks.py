@@ -76,7 +76,17 @@ def decode(
     ValueError: it cannot be read or does not fit the photo; the message, with
       the remedy, is to be put after the file's name.
   """
-  stored = mask_files.read(data)
+  return fit(mask_files.read(data), reading, size, orientation, resize)
+
+
+def fit(
+  stored: Stored,
+  reading: Reading,
+  size: tuple[int, int],
+  orientation: int,
+  resize: bool,
+) -> np.ndarray:
+  """As `decode`, of a mask whose file has been read."""
   levels = _levels(stored, reading)
   levels = _turned(levels, stored.is_turned, size, orientation)
   if levels.shape == size:
