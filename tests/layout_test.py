@@ -9,8 +9,8 @@ from absl.testing import absltest
 ROOT = pathlib.Path(__file__).parents[1]
 ROOMS = (
   'configs', 'system', 'parallel', 'datasets', 'masks', 'metrics', 'models',
-  'training', 'inference', 'evaluation', 'submission', 'workflows', 'reporting',
-  'commands',
+  'training', 'inference', 'portable', 'page', 'export', 'serving',
+  'evaluation', 'submission', 'workflows', 'reporting', 'commands',
 )  # fmt: skip
 
 
