@@ -9,7 +9,7 @@ from absl.testing import absltest
 ROOT = pathlib.Path(__file__).parents[1]
 ROOMS = (
   'configs', 'system', 'parallel', 'datasets', 'masks', 'metrics', 'models',
-  'training', 'inference', 'portable', 'page', 'export', 'serving',
+  'training', 'inference', 'portable', 'page', 'exporting', 'serving',
   'evaluation', 'submission', 'workflows', 'reporting', 'commands',
 )  # fmt: skip
 
