@@ -13,7 +13,6 @@ import pathlib
 
 import numpy as np
 
-import carvana_jax
 from carvana_jax.datasets import names
 from carvana_jax.inference.prediction import Given, Prediction, fit
 from carvana_jax.inference.tiles import TiledPhoto
@@ -21,7 +20,8 @@ from carvana_jax.masks import from_logits, layers
 from carvana_jax.portable import facts, pictures, session
 from carvana_jax.system.errors import UserError
 
-_OWN = 'weights/carvana.onnx'  # in the package
+# In the package.
+_OWN = pathlib.Path(__file__).parents[1] / 'weights' / 'carvana.onnx'
 
 
 class Remover:
@@ -51,9 +51,7 @@ class Remover:
       UserError: a file is missing, damaged, of another program, or of a network
         that needs more than one photo.
     """
-    if file is None:
-      file = pathlib.Path(carvana_jax.__file__).parent / _OWN
-    graph = session.graph_of(file)
+    graph = session.graph_of(_OWN if file is None else file)
     self._first = session.open(graph, threads)
     _refuse_other(graph, self._first.facts, facts.RGB)
     self._second = None
