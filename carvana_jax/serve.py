@@ -57,7 +57,7 @@ if __name__ == '__main__':
   cli.parse()
 
 from carvana_jax.portable import remover
-from carvana_jax.serving import app, limits, page, server
+from carvana_jax.serving import app, limits, server
 from carvana_jax.system import threads
 
 
@@ -72,10 +72,10 @@ def main() -> None:
     args.workers or threads.core_count(),
   )
   listening = server.listen(args.host, args.port)
-  remove = remover.Remover(args.workdir)
+  remove = remover.Remover(args.workdir, args.fine, threads=1)
   local = args.host in server.LOOPBACK
   served = app.build(
-    remove, most, page.PAGE, server.LOOPBACK if local else None
+    remove, most, '<!doctype html>', server.LOOPBACK if local else None
   )
   print(
     f'http://{server.address(listening)} waits for photos; Ctrl-C ends it.',

@@ -10,14 +10,7 @@ from ml_collections import ConfigDict
 from carvana_jax.datasets import images, names
 from carvana_jax.inference import photos
 from carvana_jax.inference.prediction import Prediction
-from carvana_jax.masks import (
-  composite,
-  cutout,
-  doubt,
-  encoding,
-  from_logits,
-  shadow,
-)
+from carvana_jax.masks import composite, doubt, encoding, from_logits, layers
 from carvana_jax.system import files
 from carvana_jax.system.errors import UserError
 
@@ -174,23 +167,20 @@ def make(prediction: Prediction, masking: ConfigDict, wanted: Wanted) -> Made:
     made.append(images.encode_png(from_logits.probabilities(levels)))
   if wanted.photo:
     photo = prediction.given.photo
-    alpha = cutout.alpha(levels, mask, masking.threshold)
-    colours = cutout.decontaminate(photo, alpha)
+    taken_apart = layers.take_apart(photo, levels, mask, masking.threshold)
     if wanted.cutout:
-      made.append(_cut_out(colours, alpha, wanted))
+      made.append(_cut_out(taken_apart, wanted))
     if wanted.background is not None:
-      made.append(_composite(photo, mask, colours, alpha, wanted))
+      made.append(_composite(taken_apart, wanted))
   doubted = doubt.of(levels, mask, masking.threshold)
   return Made(made, from_logits.is_empty(mask), doubted)
 
 
-def _cut_out(colours, alpha, wanted):
-  cut = cutout.cut_out(colours, alpha, wanted.trim)
+def _cut_out(taken_apart, wanted):
+  cut = taken_apart.cut_out(wanted.trim)
   return encoding.png(cut) if wanted.cutout == 'png' else encoding.webp(cut)
 
 
-def _composite(photo, mask, colours, alpha, wanted):
-  behind = composite.fill_frame(wanted.background, *mask.shape)
-  matte = shadow.matte(photo, mask, wanted.shadow)
-  pixels = composite.compose(colours, alpha, behind, matte)
+def _composite(taken_apart, wanted):
+  pixels = taken_apart.composite(wanted.background, wanted.shadow)
   return encoding.jpeg(pixels)

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from carvana_jax.datasets import decoding, images, names
-from carvana_jax.masks import composite, encoding, from_logits
+from carvana_jax.masks import composite, encoding
 from carvana_jax.serving.limits import Refused, check_pixels
 from carvana_jax.system.errors import UserError
 
@@ -99,9 +99,7 @@ BY_PATH = {
   '/probability': Answer(
     'How sure the network is of every pixel, grey PNG, 0 to 255.',
     (_PNG,),
-    lambda removed, values: images.encode_png(
-      from_logits.probabilities(removed.levels)
-    ),
+    lambda removed, values: images.encode_png(removed.probability),
   ),
   '/levels': Answer(
     'The logits in 256 steps, grey PNG: 128 + 16 x logit, rounded down.',

@@ -39,6 +39,12 @@ def listen(host: str, port: int) -> socket.socket:
     ) from error
 
 
+def address(listening: socket.socket) -> str:
+  """Returns the HOST:PORT that a socket listens at, as in URLs."""
+  host, port = listening.getsockname()[:2]
+  return f'[{host}]:{port}' if ':' in host else f'{host}:{port}'
+
+
 def run(app: Starlette, listening: socket.socket, seconds: float) -> None:
   """Answers requests until SIGINT or SIGTERM, and those begun by then.
 
