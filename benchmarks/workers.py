@@ -1,4 +1,4 @@
-"""Processes that time steps when asked, in turn; see `peers.serving`."""
+"""Processes that time steps when asked, in turn; see `frameworks.serving`."""
 
 import contextlib
 import os
@@ -9,12 +9,12 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 
-from benchmarks.peers import serving
+from benchmarks.frameworks import serving
 from carvana_jax.system import files, progress
 from carvana_jax.system.errors import UserError
 
 ROOT = pathlib.Path(__file__).parents[1]
-REQUIREMENTS = 'benchmarks/peers/requirements.txt'
+REQUIREMENTS = 'benchmarks/frameworks/requirements.txt'
 
 
 def output_file(name: str, flag: str = '--json') -> pathlib.Path | None:
