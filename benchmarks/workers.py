@@ -66,12 +66,16 @@ class Worker:
     """Returns the next number of an answer, the largest of the processes'."""
     return max(map(self._answer, self._processes))
 
-  def seconds(self, task: str, steps: int) -> float:
-    """Returns the seconds that so many steps of a task take."""
+  def ask(self, line: str) -> float:
+    """Sends a line to all processes; returns the answer's number."""
     for process in self._processes:
-      process.stdin.write(f'{task} {steps}\n')
+      process.stdin.write(f'{line}\n')
       process.stdin.flush()
     return self.answer()
+
+  def seconds(self, task: str, steps: int) -> float:
+    """Returns the seconds that so many steps of a task take."""
+    return self.ask(f'{task} {steps}')
 
   def _answer(self, process):
     for line in process.stdout:
