@@ -1,6 +1,7 @@
 """Writes trained networks as files of ONNX, once they have been checked."""
 
 import dataclasses
+import functools
 import pathlib
 
 import jax
@@ -22,7 +23,7 @@ from carvana_jax.inference import networks
 from carvana_jax.masks import from_logits
 from carvana_jax.system import files
 from carvana_jax.system.errors import UserError
-from carvana_jax.training import trained_run
+from carvana_jax.training import network_file, trained_run
 
 _CHECKED = 20  # photos
 _CALIBRATED = 40  # photos
@@ -51,18 +52,26 @@ def write(
     kinds.refuse_existing(paths[1])
   if options.form == 'rembg':
     nets = _stretched(nets)
-  sample = sample_photos.choose(nets, options.photos, _CHECKED)
-  if not sample.real:
-    print(
-      'no photos are at hand (--photos=FOLDER gives some), so the file is '
-      'checked on made-up pictures'
-    )
+  sample = sample_to_check(nets, options)
   run = nets.runs[0]
   models = [model_of(nets, x, sample, options) for x in (run, run.fine) if x]
   for one, model in zip(paths, models, strict=True):
     content = model.SerializeToString()
     files.write(one, content)
     print(f'{len(content) / 1e6:.1f} MB are in {one}')
+
+
+def sample_to_check(
+  nets: networks.Networks, options: Options
+) -> sample_photos.Sample:
+  """Returns photos to check files on; says so where there are none."""
+  sample = sample_photos.choose(nets, options.photos, _CHECKED)
+  if not sample.real:
+    print(
+      'no photos are at hand (--photos=FOLDER gives some), so the file is '
+      'checked on made-up pictures'
+    )
+  return sample
 
 
 def model_of(
@@ -101,10 +110,12 @@ def model_of(
     onnx_precision.to_float16(network)
   model, ask = network, None
   if options.form != 'network':
-    sample = sample.changed(lambda x: onnx_forms.seen(options.form, x))
+    if options.form == 'rembg':
+      sample = sample.changed(onnx_forms.as_rembg)
     model = onnx_forms.of(options.form, network, about)
     session = check.session_of(model)
     ask = lambda pixels: onnx_forms.ask(session, options.form, pixels)
+    references_of = functools.partial(references_of, keep=True)
   found = check.compare(
     references_of(nets, sample, 'checking'),
     things,
@@ -161,7 +172,4 @@ def _calibrating(nets, options):
 def _arrays(run):
   """Returns the network's variables by their paths."""
   leaves = jax.tree_util.tree_leaves_with_path(run.variables)
-  return {
-    '/'.join(part.key for part in path): np.asarray(leaf)
-    for path, leaf in leaves
-  }
+  return {network_file.name_of(path): np.asarray(leaf) for path, leaf in leaves}
