@@ -29,7 +29,7 @@ from typing import Any
 import jax
 import tensorflow_datasets as tfds
 
-from benchmarks.peers import clock
+from benchmarks.frameworks import clock
 from carvana_jax.configs import default
 from carvana_jax.datasets import decoded, input_pipeline, prepare
 from carvana_jax.parallel import devices

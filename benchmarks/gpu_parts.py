@@ -168,7 +168,7 @@ def _compared(work, sizes):
   settings = module.get_config()
   height, width = settings.data.size.split('x')
   words = [
-    'benchmarks.peers.torch_cost', json.dumps(settings.model.to_dict()),
+    'benchmarks.frameworks.torch_cost', json.dumps(settings.model.to_dict()),
     height, width, settings.train.batch_size, *sizes.count, JSON,
   ]  # fmt: skip
   yield Part(

@@ -67,7 +67,7 @@ def commands(args: Any) -> dict[str, list[str]]:
   ours = [sys.executable, '-m', 'benchmarks.batches', *common]
   loader = [
     workers.peers_python(args.peers),
-    'benchmarks/peers/loader.py',
+    'benchmarks/frameworks/loader.py',
     *common,
   ]
   return {

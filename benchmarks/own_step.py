@@ -9,7 +9,7 @@ import sys
 import jax
 import numpy as np
 
-from benchmarks.peers import serving
+from benchmarks.frameworks import serving
 from carvana_jax import models
 from carvana_jax.inference import predictor
 from carvana_jax.parallel import devices

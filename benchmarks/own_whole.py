@@ -2,8 +2,8 @@
 
 python -m benchmarks.own_whole JOB FLAGS
 
-JOB is described in `peers.marks`; FLAGS are those of carvana_jax.main. There is
-a mark after every epoch, before the run's own validation.
+JOB is described in `frameworks.marks`; FLAGS are those of carvana_jax.main.
+There is a mark after every epoch, before the run's own validation.
 """
 
 from carvana_jax.system import malloc
@@ -17,7 +17,7 @@ import sys
 
 import numpy as np
 
-from benchmarks.peers.marks import Marks
+from benchmarks.frameworks.marks import Marks
 from carvana_jax.datasets import images
 from carvana_jax.inference import predictor
 from carvana_jax.system.errors import UserError

@@ -1,4 +1,4 @@
-"""Training steps on several host devices, asked for by `peers.serving`.
+"""Training steps on several host devices, asked for by `frameworks.serving`.
 
 python -m benchmarks.scaled_step NAME BATCH DEVICES [COORDINATOR COUNT INDEX]
 
@@ -11,7 +11,7 @@ import sys
 import jax
 
 from benchmarks import own_step
-from benchmarks.peers import serving
+from benchmarks.frameworks import serving
 from carvana_jax.datasets import prepare
 from carvana_jax.parallel import devices
 from carvana_jax.system import malloc

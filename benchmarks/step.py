@@ -12,7 +12,7 @@ time over ours, the median over the rounds, and the better peer's counts: above
 PyTorch needs an environment of its own:
 
     python3 -m venv .peers
-    .peers/bin/pip install -r benchmarks/peers/requirements.txt
+    .peers/bin/pip install -r benchmarks/frameworks/requirements.txt
 """
 
 import importlib
@@ -70,11 +70,11 @@ def commands(case: Case, peers: str) -> dict[str, list[list[str]]]:
     OURS: [[*here, 'benchmarks.own_step', *named]],
     **{
       name: [
-        [peers, '-m', 'benchmarks.peers.torch_step', model, *sizes, layout]
+        [peers, '-m', 'benchmarks.frameworks.torch_step', model, *sizes, layout]
       ]
       for name, layout in LAYOUTS.items()
     },
-    KERAS: [[*here, 'benchmarks.peers.keras_step', *named]],
+    KERAS: [[*here, 'benchmarks.frameworks.keras_step', *named]],
   }
 
 

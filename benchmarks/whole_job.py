@@ -56,7 +56,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from benchmarks import input, workers
-from benchmarks.peers import marks
+from benchmarks.frameworks import marks
 from carvana_jax.datasets import spec
 from carvana_jax.datasets.carvana import verify
 from carvana_jax.masks import from_logits
@@ -119,8 +119,8 @@ def commands(
       '--config.data.dataset=carvana', f'--config.data.data_dir={root}/data',
       f'--config.data.manual_dir={folder}',
     ],
-    KERAS: [*here, 'benchmarks.peers.keras_whole', job],
-    TORCH: [peers, '-m', 'benchmarks.peers.torch_whole', job, size, width],
+    KERAS: [*here, 'benchmarks.frameworks.keras_whole', job],
+    TORCH: [peers, '-m', 'benchmarks.frameworks.torch_whole', job, size, width],
   }  # fmt: skip
 
 
@@ -159,7 +159,7 @@ def curve(
     name: the contestant's name.
     words: its command.
     root: where `commands` expects the job.
-    job: `growth`, `train` and `unseen`, see `peers.marks`.
+    job: `growth`, `train` and `unseen`, see `frameworks.marks`.
     minutes: its time, which ends with the first mark after it.
     scored: returns the scores of a mark from its logits, float32 [N, h, w].
     log: the file for what else it prints.

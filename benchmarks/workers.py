@@ -1,4 +1,4 @@
-"""Processes that time steps when asked, in turn; see `peers.serving`."""
+"""Processes that time steps when asked, in turn; see `frameworks.serving`."""
 
 import contextlib
 import os
@@ -9,12 +9,12 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 
-from benchmarks.peers import serving
+from benchmarks.frameworks import serving
 from carvana_jax.system import files, progress
 from carvana_jax.system.errors import UserError
 
 ROOT = pathlib.Path(__file__).parents[1]
-REQUIREMENTS = 'benchmarks/peers/requirements.txt'
+REQUIREMENTS = 'benchmarks/frameworks/requirements.txt'
 
 
 def output_file(name: str, flag: str = '--json') -> pathlib.Path | None:
@@ -66,12 +66,16 @@ class Worker:
     """Returns the next number of an answer, the largest of the processes'."""
     return max(map(self._answer, self._processes))
 
-  def seconds(self, task: str, steps: int) -> float:
-    """Returns the seconds that so many steps of a task take."""
+  def ask(self, line: str) -> float:
+    """Sends a line to all processes; returns the answer's number."""
     for process in self._processes:
-      process.stdin.write(f'{task} {steps}\n')
+      process.stdin.write(f'{line}\n')
       process.stdin.flush()
     return self.answer()
+
+  def seconds(self, task: str, steps: int) -> float:
+    """Returns the seconds that so many steps of a task take."""
+    return self.ask(f'{task} {steps}')
 
   def _answer(self, process):
     for line in process.stdout:

@@ -282,7 +282,7 @@ class PyTorchTest(GpuTest):
     layers = layer_table.layers(model, prepare.input_shape(config.data))
     code = (
       'import json, sys\n'
-      'from benchmarks.peers import torch_step\n'
+      'from benchmarks.frameworks import torch_step\n'
       'net = torch_step.network(json.loads(sys.argv[1]))\n'
       'print(sum(x.numel() for x in net.parameters()))'
     )
@@ -296,7 +296,7 @@ class PyTorchTest(GpuTest):
     figures = self.root / 'figures.json'
     model = json.dumps(debug.get_config().model.to_dict())
     subprocess.run(
-      [PEERS, '-m', 'benchmarks.peers.torch_cost', model,
+      [PEERS, '-m', 'benchmarks.frameworks.torch_cost', model,
        '64', '96', '2', '1', '1', str(figures)],
       cwd=gpu.ROOT, check=True,
     )  # fmt: skip

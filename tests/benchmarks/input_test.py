@@ -14,7 +14,7 @@ import chex
 from PIL import Image
 
 from benchmarks import batches, input
-from benchmarks.peers import clock
+from benchmarks.frameworks import clock
 from carvana_jax.datasets import images
 from carvana_jax.system.errors import UserError
 from tests.helpers import numbered

@@ -19,7 +19,7 @@ from absl.testing import parameterized
 from PIL import Image
 
 from benchmarks import own_whole, whole_job
-from benchmarks.peers import marks
+from benchmarks.frameworks import marks
 from benchmarks.whole_job import KERAS, OURS, TORCH
 from carvana_jax.datasets import spec
 from carvana_jax.system.errors import UserError
@@ -38,7 +38,7 @@ STAND_IN = """
 import sys, time
 import numpy as np
 from PIL import Image
-from benchmarks.peers.marks import Marks
+from benchmarks.frameworks.marks import Marks
 marks = Marks(sys.argv[1])
 def predict(size):
   time.sleep(0.5)
@@ -369,14 +369,14 @@ class ContestantsTest(chex.TestCase):
       own_whole.marking(None)(config, None, None)
 
   def test_keras(self):
-    words = [sys.executable, '-m', 'benchmarks.peers.keras_whole',
+    words = [sys.executable, '-m', 'benchmarks.frameworks.keras_whole',
              str(self.root / 'job.json')]  # fmt: skip
     (logits,) = self.logits(words)
     self.check(logits, 128, 128)
 
   @unittest.skipUnless(os.access(PEERS, os.X_OK), f'{PEERS} is absent')
   def test_torch(self):
-    words = [str(PEERS), '-m', 'benchmarks.peers.torch_whole',
+    words = [str(PEERS), '-m', 'benchmarks.frameworks.torch_whole',
              str(self.root / 'job.json'), '32x48', '2']  # fmt: skip
     (logits,) = self.logits(words)
     self.check(logits, 32, 48)

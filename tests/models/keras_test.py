@@ -15,8 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 from absl.testing import parameterized
 
-from benchmarks.peers import keras_networks
-from benchmarks.peers.host_tensorflow import tf
+from benchmarks.frameworks import keras_networks
+from benchmarks.frameworks.host_tensorflow import tf
 from carvana_jax import models
 from carvana_jax.models import norm
 from carvana_jax.training import losses

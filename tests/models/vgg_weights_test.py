@@ -19,7 +19,7 @@ import numpy as np
 import safetensors.numpy
 from absl.testing import parameterized
 
-from benchmarks.peers.host_tensorflow import tf
+from benchmarks.frameworks.host_tensorflow import tf
 from carvana_jax.models import vgg_unet, vgg_weights
 from carvana_jax.system.errors import UserError
 

@@ -12,7 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import (
   EventAccumulator,
 )
 
-from benchmarks.peers.host_tensorflow import tf
+from benchmarks.frameworks.host_tensorflow import tf
 from carvana_jax.datasets import images
 from carvana_jax.system.errors import UserError
 from carvana_jax.training import logbook

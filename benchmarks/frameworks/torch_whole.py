@@ -1,6 +1,6 @@
 """A plain U-Net in PyTorch, for benchmarks/whole_job.py.
 
-python -m benchmarks.peers.torch_whole JOB HEIGHTxWIDTH FIRST_WIDTH
+python -m benchmarks.frameworks.torch_whole JOB HEIGHTxWIDTH FIRST_WIDTH
 
 JOB: see `marks`. Ronneberger's layout, five resolutions, with batch
 normalisation; BCE + 1 - Dice, Adam 1e-3, batches of 8, left-right flips. A
@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 import torch
 
-from benchmarks.peers import originals
-from benchmarks.peers.marks import Marks
-from benchmarks.peers.torch_networks import UNet
+from benchmarks.frameworks import originals
+from benchmarks.frameworks.marks import Marks
+from benchmarks.frameworks.torch_networks import UNet
 
 BATCH = 8
 LAYOUT = torch.channels_last  # the faster one on CPUs, see benchmarks/step.py

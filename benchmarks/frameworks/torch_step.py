@@ -1,6 +1,6 @@
 """Training steps and predictions in PyTorch, asked for by `serving`.
 
-python -m benchmarks.peers.torch_step MODEL HEIGHT WIDTH BATCH LAYOUT
+python -m benchmarks.frameworks.torch_step MODEL HEIGHT WIDTH BATCH LAYOUT
 
 MODEL: `config.model` as JSON; LAYOUT: contiguous_format or channels_last.
 """
@@ -10,7 +10,7 @@ import sys
 
 import torch
 
-from benchmarks.peers import serving, torch_networks
+from benchmarks.frameworks import serving, torch_networks
 
 
 def network(model):

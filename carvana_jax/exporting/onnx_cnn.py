@@ -1,7 +1,7 @@
 """The plain CNN of `models.cnn` as a graph of ONNX."""
 
-from carvana_jax.export import onnx_layers
-from carvana_jax.export.onnx_graph import Graph
+from carvana_jax.exporting import onnx_layers
+from carvana_jax.exporting.onnx_graph import Graph
 from carvana_jax.models.cnn import CNN
 
 

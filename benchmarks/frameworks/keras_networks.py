@@ -4,7 +4,7 @@ They give logits, [B, H, W, C] in 0..1 -> [B, H, W, 1], and have no dropout
 unless said otherwise.
 """
 
-from benchmarks.peers.host_tensorflow import tf
+from benchmarks.frameworks.host_tensorflow import tf
 
 keras = tf.keras
 L = keras.layers

@@ -1,14 +1,14 @@
 """Training steps and predictions in Keras, asked for by `serving`.
 
-python -m benchmarks.peers.keras_step NAME HEIGHT WIDTH BATCH
+python -m benchmarks.frameworks.keras_step NAME HEIGHT WIDTH BATCH
 """
 
 import sys
 
 import numpy as np
 
-from benchmarks.peers import serving
-from benchmarks.peers.keras_networks import (
+from benchmarks.frameworks import serving
+from benchmarks.frameworks.keras_networks import (
   bn_unet,
   keras,
   tf,

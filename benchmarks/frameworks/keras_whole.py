@@ -1,6 +1,6 @@
 """System B in Keras as its author ran it, for benchmarks/whole_job.py.
 
-python -m benchmarks.peers.keras_whole JOB
+python -m benchmarks.frameworks.keras_whole JOB
 
 JOB: see `marks`. 128x128, BCE, Adam 1e-3, batches of 16, dropout, neither
 augmentation nor normalisation; all photos are read into memory first. Nothing
@@ -11,9 +11,9 @@ import sys
 
 import numpy as np
 
-from benchmarks.peers import originals
-from benchmarks.peers.keras_networks import keras, tiny_unet
-from benchmarks.peers.marks import Marks
+from benchmarks.frameworks import originals
+from benchmarks.frameworks.keras_networks import keras, tiny_unet
+from benchmarks.frameworks.marks import Marks
 
 SIZE = 128, 128
 BATCH = 16

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from carvana_jax.export.onnx_graph import Graph
+from carvana_jax.exporting.onnx_graph import Graph
 from carvana_jax.models.norm import BatchNorm
 
 _GROUP_EPSILON = 1e-6  # as Linen's

@@ -1,6 +1,7 @@
 """Measures training steps in PyTorch as its users make them fast on a GPU.
 
-python -m benchmarks.peers.torch_cost MODEL HEIGHT WIDTH BATCH STEPS ROUNDS JSON
+python -m benchmarks.frameworks.torch_cost MODEL HEIGHT WIDTH BATCH STEPS \\
+    ROUNDS JSON
 
 MODEL is `config.model` as JSON. bfloat16 by autocast, channels last,
 `torch.compile`, AdamW in one kernel, TF32 where float32 is left; one random
@@ -16,7 +17,7 @@ import time
 
 import torch
 
-from benchmarks.peers import torch_step
+from benchmarks.frameworks import torch_step
 
 
 def main(model, height, width, batch, count, rounds, path):

@@ -6,8 +6,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from carvana_jax.export import onnx_cnn, onnx_graph, onnx_unet, onnx_vgg_unet
-from carvana_jax.export.onnx_graph import Graph, Place
+from carvana_jax.exporting import onnx_cnn, onnx_graph, onnx_unet, onnx_vgg_unet
+from carvana_jax.exporting.onnx_graph import Graph, Place
 from carvana_jax.models import cnn, unet, vgg_unet
 from carvana_jax.portable.facts import Facts
 from carvana_jax.system.errors import UserError

@@ -1,6 +1,6 @@
 """The peers' side of benchmarks/input.py: a PyTorch DataLoader with 2 workers.
 
-    .peers/bin/python benchmarks/peers/loader.py --decoder=opencv \\
+    .peers/bin/python benchmarks/frameworks/loader.py --decoder=opencv \\
         --manual_dir=FOLDER --sizes=128x128,512x768 --images=256
 
 Photos and masks come from the original JPGs and GIFs, as most published code
