@@ -126,6 +126,8 @@ class _Entrance:
 
   async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
     """Answers a request, see ASGI's specification."""
+    if scope['type'] != 'http':
+      return await self._app(scope, receive, send)
     begun, started = time.monotonic(), False
     path = scope['path'] if scope['path'] in self._paths else 'other'
 

@@ -6,6 +6,7 @@ from prometheus_client import (
   Gauge,
   Histogram,
   ProcessCollector,
+  disable_created_metrics,
   exposition,
 )
 
@@ -24,6 +25,7 @@ class Metrics:
     Args:
       line: the photos under way.
     """
+    disable_created_metrics()  # which double the lines, for old servers
     self._registry = CollectorRegistry()
     self._requests = Counter(
       'carvana_requests',

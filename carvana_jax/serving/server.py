@@ -14,7 +14,6 @@ from carvana_jax.system.errors import UserError
 
 # The names of this machine to itself.
 LOOPBACK = ('127.0.0.1', 'localhost', '[::1]')
-_IDLE_SECONDS = 60  # of a connection between two requests
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -28,6 +27,8 @@ def listen(host: str, port: int) -> socket.socket:
   Raises:
     UserError: that is not possible.
   """
+  if not host:  # which would be all addresses
+    raise UserError('--host is empty; give an address, such as 127.0.0.1.')
   family = socket.AF_INET6 if ':' in host else socket.AF_INET
   try:
     return socket.create_server((host, port), family=family, backlog=128)
@@ -63,7 +64,7 @@ def run(app: Starlette, listening: socket.socket, seconds: float) -> None:
     log_config=None,
     access_log=False,
     server_header=False,
-    timeout_keep_alive=_IDLE_SECONDS,
+    timeout_keep_alive=seconds,
     timeout_graceful_shutdown=seconds + 1,
   )
   server = _Server(config)
@@ -101,6 +102,10 @@ class _Connection(H11Protocol):
     super().data_received(data)
     self._watch()
 
+  def on_response_complete(self):
+    super().on_response_complete()
+    self._watch()
+
   def connection_lost(self, exc):
     super().connection_lost(exc)
     for timer in (self._asking, self._answering):
@@ -129,7 +134,7 @@ class _Connection(H11Protocol):
     self.transport.close()
 
   def _watch(self):
-    """Starts or stops the time of a request, as data comes."""
+    """Starts or stops the time in which the next request has to come."""
     if self.cycle and not self.cycle.response_complete:
       if self._asking:
         self._asking.cancel()
