@@ -44,6 +44,10 @@ def network_of(channels=3, size='32x48', **changes):
     return rng.normal(0, 0.3, leaf.shape).astype(np.float32)
 
   variables = jax.tree.map(value, shapes)
+  # So that the threshold, whose logit is -0.85, divides a photo.
+  last = variables['params']['logits']
+  last['kernel'] *= 20
+  last['bias'][:] = 3
   variables['batch_stats'] = jax.tree.map(
     np.ones_like, variables['batch_stats']
   )
