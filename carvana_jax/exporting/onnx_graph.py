@@ -27,14 +27,18 @@ class Place(NamedTuple):
 class Graph:
   """Nodes and their weights, to which functions of a network's parts add."""
 
-  def __init__(self, arrays: Mapping[str, np.ndarray | Place]):
+  def __init__(
+    self, arrays: Mapping[str, np.ndarray | Place], prefix: str = ''
+  ):
     """Makes a graph without nodes.
 
     Args:
       arrays: the network's weights by their paths, such as
         params/logits/kernel, in float32 or float16.
+      prefix: what the names begin with that nodes get by default.
     """
     self._arrays = arrays
+    self._prefix = prefix
     self._nodes = []
     self._initialisers = {}  # by name
     self._exact = {}  # names of arrays in float32, by path
@@ -86,11 +90,33 @@ class Graph:
     self, kind: str, *inputs: str, outputs: Sequence[str], **attributes
   ) -> list[str]:
     """Adds a node, as `op` does, with as many outputs as names are given."""
-    names = [self._unique(name or kind) for name in outputs]
+    names = [self._unique(name or self._prefix + kind) for name in outputs]
     self._nodes.append(
       helper.make_node(kind, inputs, names, names[0], **attributes)
     )
     return names
+
+  def include(
+    self,
+    model: onnx.ModelProto,
+    inputs: Mapping[str, str],
+    leave_out: Iterable[str],
+  ) -> None:
+    """Adds the nodes and weights of a model, which keep their names.
+
+    Args:
+      model: the model.
+      inputs: the names here of its inputs, by those that it has for them.
+      leave_out: those of its outputs whose nodes are not wanted.
+    """
+    for node in model.graph.node:
+      if node.output[0] not in leave_out:
+        copy = onnx.NodeProto.FromString(node.SerializeToString())
+        copy.input[:] = [inputs.get(name, name) for name in node.input]
+        self._nodes.append(copy)
+        self._taken.update(node.output)
+    for tensor in model.graph.initializer:
+      self._initialisers[tensor.name] = tensor
 
   def _unique(self, name):
     first, number = name, 1
