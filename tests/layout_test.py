@@ -14,25 +14,30 @@ ROOMS = (
 )  # fmt: skip
 
 
-def _imports():
-  """{module: the modules of this project that it imports, anywhere in it}."""
+def modules():
+  """{module: its file} of this project."""
   files = {
     *ROOT.glob('carvana_jax/**/*.py'),
     *ROOT.glob('carvana_jax/configs/*.py'),  # a link, which ** does not follow
   }
-  modules = {_name(path): path for path in files}
+  return {_name(path): path for path in files}
+
+
+def imports():
+  """{module: the modules of this project that it imports, anywhere in it}."""
+  known = modules()
   found = {}
-  for module, path in modules.items():
+  for module, path in known.items():
     names = set()
     for node in ast.walk(ast.parse(path.read_text())):
       if isinstance(node, ast.ImportFrom) and node.module:
         assert not node.level, f'{path}: imports are absolute'
         for alias in node.names:
           full = f'{node.module}.{alias.name}'
-          names.add(full if full in modules else node.module)
+          names.add(full if full in known else node.module)
       elif isinstance(node, ast.Import):
         names |= {alias.name for alias in node.names}
-    found[module] = names & modules.keys()
+    found[module] = names & known.keys()
   return found
 
 
@@ -50,14 +55,14 @@ class LayoutTest(absltest.TestCase):
   def test_rooms_use_only_rooms_before_their_own(self):
     upwards = [
       f'{module} uses {used}'
-      for module, names in _imports().items()
+      for module, names in imports().items()
       for used in names
       if ROOMS.index(_room(used)) > ROOMS.index(_room(module))
     ]
     self.assertEmpty(upwards)
 
   def test_no_circle_of_files(self):
-    graph = _imports()
+    graph = imports()
     self.assertGreater(len(graph), 100)
     graphlib.TopologicalSorter(graph).prepare()  # raises a CycleError
 
@@ -69,7 +74,7 @@ class LayoutTest(absltest.TestCase):
         self.assertIn(path.name, ROOMS)
 
   def test_no_command_is_imported(self):
-    imported = set().union(*_imports().values())
+    imported = set().union(*imports().values())
     commands = [name for name in imported if _room(name) == 'commands']
     self.assertEmpty(commands)
 

@@ -13,11 +13,14 @@ import tomllib
 import zipfile
 
 import chex
+import numpy as np
 from packaging.requirements import Requirement
+from PIL import Image
 
 import carvana_jax
+from tests.helpers import served
 from tests.helpers.commands import ROOT
-from tests.layout_test import ROOMS
+from tests.layout_test import ROOMS, imports, modules
 from tests.malformed import command
 
 _BUILD = """
@@ -53,7 +56,7 @@ class PackageTest(chex.TestCase):
     source.mkdir()
     for name in ('pyproject.toml', 'README.md', 'LICENSE'):
       shutil.copy(ROOT / name, source)
-    for name in ('carvana_jax', 'configs', 'tests', 'benchmarks'):
+    for name in ('carvana_jax', 'configs', 'weights', 'tests', 'benchmarks'):
       shutil.copytree(
         ROOT / name, source / name, symlinks=True,
         ignore=shutil.ignore_patterns('__pycache__'),
@@ -77,6 +80,17 @@ class PackageTest(chex.TestCase):
     brought = {name for name in _names(self.wheel) if name.endswith('.py')}
     self.assertEqual(brought, expected)
 
+  def test_brings_weights_and_page(self):
+    brought = {name for name in _names(self.wheel) if not name.endswith('.py')}
+    expected = {
+      f'carvana_jax/{folder}/{path.name}'
+      for folder in ('weights', 'page')
+      for path in (ROOT / 'carvana_jax' / folder).iterdir()
+      if path.is_file() and path.suffix not in ('.py', '.sh')
+    }
+    self.assertIn('carvana_jax/weights/carvana.safetensors', expected)
+    self.assertEqual({x for x in brought if '.dist-info/' not in x}, expected)
+
   def test_source_archive_makes_the_same_wheel(self):
     shutil.unpack_archive(self.sdist, self.root / 'unpacked')
     (source,) = (self.root / 'unpacked').iterdir()
@@ -97,18 +111,50 @@ class PackageTest(chex.TestCase):
     self.assertEqual(printed, command.run(ROOT, *words).output)
     self.assertEmpty(list(empty.iterdir()))
 
+  def test_says_which_extra_is_lacking(self):
+    installed = self.root / 'lacking'
+    shutil.unpack_archive(self.wheel, installed, 'zip')
+    for verb, module, extra in (
+      ('predict', 'jax', 'train'),
+      ('serve', 'starlette', 'serve'),
+    ):
+      errors = subprocess.run(
+        [sys.executable, '-S', '-m', f'carvana_jax.{verb}'],
+        env={**os.environ, 'PYTHONPATH': str(installed)},
+        capture_output=True, text=True, check=False,
+      ).stderr  # fmt: skip
+      self.assertRegex(
+        errors, rf"^error: .* lacks .*{module}.*'\.\[{extra}\]' .*\n$"
+      )
+
+
+def _requirements():
+  """{extra, '' for none: its requirements} of the package."""
+  project = tomllib.loads((ROOT / 'pyproject.toml').read_text())['project']
+  lines = {'': project['dependencies'], **project['optional-dependencies']}
+  return {extra: [*map(Requirement, x)] for extra, x in lines.items()}
+
+
+# Extras whose features everything else does without.
+OPTIONAL = ('heic',)
+# What light code imports in functions that are of no use in a light
+# installation, or goes without.
+DISPENSABLE = {'simplejpeg', 'filelock', 'pillow_heif'}
+LIGHT = {'numpy', 'opencv-python-headless', 'pillow', 'onnxruntime'}
+
 
 class DependenciesTest(chex.TestCase):
-  def requirements(self):
-    project = tomllib.loads((ROOT / 'pyproject.toml').read_text())['project']
-    extras = project['optional-dependencies']
-    test = extras.pop('test')
-    return project['dependencies'], test, [*itertools.chain(*extras.values())]
-
   def optional_modules(self):
-    """What the extras bring, named like their packages."""
-    extras = map(Requirement, self.requirements()[2])
-    return {requirement.name.replace('-', '_') for requirement in extras}
+    """What optional extras bring, named like their packages."""
+    found = itertools.chain(*(_requirements()[extra] for extra in OPTIONAL))
+    return {requirement.name.replace('-', '_') for requirement in found}
+
+  def test_bare_installation_is_light(self):
+    self.assertEqual({x.name for x in _requirements()['']}, LIGHT)
+
+  def test_tests_have_all(self):
+    (own,) = (x for x in _requirements()['test'] if x.name == 'carvana_jax')
+    self.assertEqual(own.extras, _requirements().keys() - {'', 'test'})
 
   def test_pins_are_among_them(self):
     lines = (ROOT / 'requirements.txt').read_text().splitlines()
@@ -117,10 +163,12 @@ class DependenciesTest(chex.TestCase):
       if line and not line.startswith('#'):
         requirement = Requirement(line)
         (pin,) = requirement.specifier
-        pinned[requirement.name.replace('_', '-').lower()] = pin.version
-    for wanted in map(Requirement, itertools.chain(*self.requirements())):
-      self.assertIn(wanted.name, pinned)
-      self.assertIn(pinned[wanted.name], wanted.specifier, wanted)
+        pinned[_dashed(requirement.name)] = pin.version
+    for wanted in itertools.chain(*_requirements().values()):
+      if wanted.name == 'carvana_jax':
+        continue
+      self.assertIn(_dashed(wanted.name), pinned)
+      self.assertIn(pinned[_dashed(wanted.name)], wanted.specifier, wanted)
 
   def test_everything_that_is_imported(self):
     """Each module that the code imports comes with one of them."""
@@ -128,13 +176,45 @@ class DependenciesTest(chex.TestCase):
       ast.parse(path.read_text()) for path in ROOT.glob('carvana_jax/**/*.py')
     ]
     imported = _imported(node for tree in trees for node in ast.walk(tree))
-    optional = self.optional_modules()
-    self.assertEqual(imported - optional, set(carvana_jax._MODULES))
+    known = carvana_jax._MODULES
+    self.assertEqual(
+      imported - self.optional_modules(), set().union(*known.values())
+    )
     names = importlib.metadata.packages_distributions()
-    wanted = {Requirement(line).name for line in self.requirements()[0]}
-    for module in imported - optional:
-      known = {name.replace('_', '-').lower() for name in names[module]}
-      self.assertNotEmpty(known & wanted, module)
+    for extra, brought in known.items():
+      wanted = {_dashed(x.name) for x in _requirements()[extra]}
+      for module in brought:
+        self.assertNotEmpty({*map(_dashed, names[module])} & wanted, module)
+
+  def test_light_code_imports_light_modules(self):
+    self.check_imports('carvana_jax.portable.remover', '', set())
+
+  def test_server_imports_its_own(self):
+    # Of --config alone, which it has not.
+    self.check_imports('carvana_jax.serve', 'serve', {'ml_collections'})
+
+  def check_imports(self, start, extra, others):
+    """Follows all imports of this project from a module on.
+
+    Args:
+      start: the module.
+      extra: what is installed, '' for no extra.
+      others: modules that may be imported in functions besides.
+    """
+    files, used = modules(), imports()
+    reached, left = set(), {start}
+    while left:
+      module = left.pop()
+      reached.add(module)
+      parents = itertools.accumulate(module.split('.'), '{}.{}'.format)
+      left |= {*used[module], *parents} - reached
+    self.assertGreater(len(reached), 25)
+    trees = [ast.parse(files[module].read_text()) for module in reached]
+    there = {*carvana_jax._MODULES[''], *carvana_jax._MODULES[extra]}
+    for tree in trees:
+      self.assertEmpty(_imported(tree.body) - there)
+    anywhere = _imported(node for tree in trees for node in ast.walk(tree))
+    self.assertEmpty(anywhere - there - DISPENSABLE - others)
 
   def test_optional_ones_are_imported_where_they_are_used(self):
     functions, tops = set(), set()
@@ -150,6 +230,11 @@ class DependenciesTest(chex.TestCase):
     self.assertEmpty(optional & tops)
 
 
+def _dashed(name):
+  """The name of a package as indexes compare it."""
+  return name.replace('_', '-').lower()
+
+
 def _imported(nodes):
   """The modules of others that statements import."""
   found = set()
@@ -159,6 +244,76 @@ def _imported(nodes):
     elif isinstance(node, ast.ImportFrom):
       found.add(node.module.partition('.')[0])
   return found - sys.stdlib_module_names - {'carvana_jax'}
+
+
+def bare_environment(extra=''):
+  """Variables for a Python in which nothing else is installed.
+
+  Args:
+    extra: what is installed besides the dependencies without any.
+  """
+  wanted = [*_requirements()[''], *(_requirements()[extra] if extra else [])]
+  installed = set()
+  while wanted:
+    requirement = wanted.pop()
+    name = _dashed(requirement.name)
+    marker = requirement.marker
+    if name in installed or (marker and not marker.evaluate({'extra': ''})):
+      continue
+    installed.add(name)
+    wanted += map(Requirement, importlib.metadata.requires(name) or ())
+  brought = importlib.metadata.packages_distributions().items()
+  only = [x for x, names in brought if installed & {*map(_dashed, names)}]
+  return os.environ | {
+    'ONLY': ','.join(['carvana_jax', *only]),
+    'PYTHONPATH': str(ROOT / 'tests' / 'bare_environment'),
+  }
+
+
+class BareEnvironmentTest(chex.TestCase):
+  def run_python(self, extra, *words):
+    return subprocess.run(
+      [sys.executable, *words], cwd=ROOT, env=bare_environment(extra),
+      capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+  def test_remover_makes_all_that_it_offers(self):
+    folder = pathlib.Path(self.enterClassContext(tempfile.TemporaryDirectory()))
+    network, path = folder / 'bright.onnx', folder / 'photo.jpg'
+    served.write_network(network)
+    photo = np.zeros((64, 96, 3), np.uint8)
+    photo[16:48, 24:72] = 255
+    Image.fromarray(photo).save(path, quality=95)
+    script = (
+      'import sys\n'
+      'from carvana_jax import Remover, UserError\n'
+      'removed = Remover(sys.argv[1])(sys.argv[2])\n'
+      'removed.cutout(trim=True)\n'
+      "removed.composite('white', 'synthetic')\n"
+      'print(removed)\n'
+      'try:\n  Remover(sys.argv[2])\n'
+      'except UserError as error:\n  print(error)\n'
+    )
+    result = self.run_python('', '-c', script, network, path)
+    self.assertEqual(result.stderr, '')
+    self.assertEqual(
+      result.stdout,
+      f'<Removed 64x96: 24.6% car>\n{path} is neither an .onnx nor a '
+      '.safetensors file; make one with python -m carvana_jax.export.\n',
+    )
+
+  def test_server_starts(self):
+    result = self.run_python('serve', '-m', 'carvana_jax.serve', '--port=-1')
+    self.assertRegex(result.stderr, '^error: .*--port.*\n$')
+    result = self.run_python('serve', '-c', 'import carvana_jax.serve')
+    self.assertEqual((result.stderr, result.returncode), ('', 0))
+
+  def test_commands_name_what_is_lacking(self):
+    result = self.run_python('', '-m', 'carvana_jax.predict')
+    self.assertRegex(
+      result.stderr, '^error: .* lacks absl, .* jax, .*; use bash run.sh .*\n$'
+    )
+    self.assertNotIn('numpy', result.stderr)
 
 
 class WithoutDependenciesTest(chex.TestCase):

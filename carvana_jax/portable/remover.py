@@ -43,8 +43,8 @@ class Remover:
       file: a trained network, an .onnx or .safetensors file of `python -m
         carvana_jax.export`; None for the weights of the package.
       fine: the second network, which looks at the border again, tile by tile;
-        None for the one beside `file`, X-fine.onnx, if there is one; False for
-        none, which is faster and less exact.
+        True for the one beside `file`, X-fine.onnx; None for that, if there is
+        one; False for none, which is faster and less exact.
       threads: how many cores work on a photo; None for all at hand.
 
     Raises:
@@ -56,7 +56,7 @@ class Remover:
     _refuse_other(graph, self._first.facts, facts.RGB)
     self._second = None
     beside = graph.with_name(f'{graph.stem}-fine.onnx')
-    if fine is None and beside.is_file():
+    if fine is True or (fine is None and beside.is_file()):
       fine = beside
     if fine:
       self._second = session.open(fine, threads)
@@ -100,6 +100,8 @@ class Remover:
 
   def _look_again(self, prediction):
     tiled = TiledPhoto(None, prediction, 0, self._second.facts.size)
+    if tiled.cells == [None]:  # nothing is in doubt
+      return prediction
     tiles = [tiled.given(cell).inputs[0].image for cell in tiled.cells]
     answers = self._second.logits(np.stack(tiles))
     for cell, answer in zip(tiled.cells, answers, strict=True):

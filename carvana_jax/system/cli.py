@@ -9,7 +9,6 @@ import traceback
 from collections.abc import Callable
 
 from absl import app, flags, logging
-from ml_collections import ConfigDict
 
 from carvana_jax.system import files, own_configs, streams, wrong_flags
 from carvana_jax.system.errors import Interrupted, UserError
@@ -174,6 +173,9 @@ def _parse(argv, words):
   try:
     rest = flags.FLAGS(argv)[1:]
     for flag in _config_flags():
+      # Here, as commands without a config need not have it installed.
+      from ml_collections import ConfigDict
+
       if flag.present and not isinstance(flag.value, ConfigDict):
         # ml_collections accepts files that can't be opened or return no config.
         wrong_flags.load_config(flag.config_filename)

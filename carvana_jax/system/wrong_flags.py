@@ -4,9 +4,9 @@ import difflib
 import itertools
 import os
 from collections.abc import Sequence
+from typing import Any
 
 from absl import flags
-from ml_collections import ConfigDict
 
 from carvana_jax.system import files
 from carvana_jax.system.errors import UserError
@@ -51,19 +51,22 @@ def config_file(argv: Sequence[str]) -> str | None:
   return None
 
 
-def load_config(file: str) -> ConfigDict:
+def load_config(file: str) -> Any:
   """Runs a config file, as ml_collections does.
 
   Args:
     file: a Python file, or FILE:WORD for a word that its function is given.
 
   Returns:
-    What its get_config() returns.
+    What its get_config() returns, a ConfigDict.
 
   Raises:
     UserError: there is no such file, or it makes no config.
     Exception: whatever the file raises.
   """
+  # Here, as commands without a config need not have it installed.
+  from ml_collections import ConfigDict
+
   if files.is_url(file):
     raise UserError('it is a URL')
   path, *words = file.split(':', 1)
@@ -114,7 +117,7 @@ def _unknown_field(path, config):
   """A sentence on a path (train.epochs) that the config lacks, or None."""
   names = path.split('.')
   for depth, name in enumerate(names):
-    known = list(config) if isinstance(config, ConfigDict) else []
+    known = list(config) if hasattr(config, 'to_dict') else []
     if name not in known:
       above = ''.join(f'{x}.' for x in names[:depth])
       field = f'{above}{name}'

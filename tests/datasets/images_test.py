@@ -3,7 +3,9 @@ import io
 import subprocess
 import sys
 import threading
+from unittest import mock
 
+import cv2
 import numpy as np
 from absl.testing import absltest
 from PIL import Image, UnidentifiedImageError
@@ -112,6 +114,33 @@ class ImagesTest(absltest.TestCase):
     with Image.open(io.BytesIO(data)) as image:
       expected = np.asarray(image.convert('RGB'))
     np.testing.assert_array_equal(images.decode_photo(data), expected)
+
+  def test_jpg_without_simplejpeg(self):
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (45, 67, 3), np.uint8)
+    smooth = cv2.GaussianBlur(noise, (9, 9), 2)
+    kinds = [Image.fromarray(x).convert(mode) for x in (noise, smooth)
+             for mode in ('RGB', 'L', 'CMYK')]  # fmt: skip
+    files = [
+      photo_files.encode(
+        image, 'JPEG', quality=quality, subsampling=sampling,
+        progressive=progressive,
+      )
+      for image in kinds
+      for quality in (30, 95)
+      for sampling in ('4:4:4', '4:2:2', '4:2:0')
+      for progressive in (False, True)
+    ]  # fmt: skip
+    files.append(photo_files.garbled(files[0]))
+    before = [images.decode_jpeg(data)[0] for data in files]
+    with mock.patch.object(images, 'simplejpeg', None):
+      for data, expected in zip(files, before, strict=True):
+        found, complaint = images.decode_jpeg(data)
+        np.testing.assert_array_equal(found, expected)
+        self.assertEqual((complaint, images.check_jpeg(data)), ('', ''))
+      for damaged in (files[0][:-2], files[0][:100]):
+        with self.assertRaises(ValueError):
+          images.decode_jpeg(damaged)
 
   def test_reduce_averages_one_axis_where_the_other_grows(self):
     pixels = np.array([[0, 100, 50, 150]], np.uint8)

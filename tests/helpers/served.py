@@ -32,20 +32,30 @@ def remove(photo: np.ndarray) -> remover.Removed:
   return remover.Removed(photo, from_logits.quantize(logits), FACTS)
 
 
-def write_network(path: pathlib.Path) -> None:
+def write_network(path: pathlib.Path, about: facts.Facts = FACTS) -> None:
   """Writes a network whose logit is the mean of the colours, less 128."""
-  names = {'axes': np.array([3]), 'middle': np.float32(128)}
+  names = {
+    'none': np.array([0]),
+    'three': np.array([3]),
+    'axes': np.array([3]),
+    'middle': np.float32(128),
+  }
   graph = helper.make_graph(
     [
-      helper.make_node('Cast', ['image'], ['colours'], to=TensorProto.FLOAT),
+      helper.make_node('Slice', ['image', 'none', 'three', 'axes'], ['rgb']),
+      helper.make_node('Cast', ['rgb'], ['colours'], to=TensorProto.FLOAT),
       helper.make_node('ReduceMean', ['colours', 'axes'], ['mean'], keepdims=0),
       helper.make_node('Sub', ['mean', 'middle'], ['logits']),
       helper.make_node('Sigmoid', ['logits'], ['probability']),
     ],
     'bright',
-    [_value('image', TensorProto.UINT8, ['batch', *FACTS.size, 3])],
     [
-      _value(name, TensorProto.FLOAT, ['batch', *FACTS.size])
+      _value(
+        'image', TensorProto.UINT8, ['batch', *about.size, len(about.inputs)]
+      )
+    ],
+    [
+      _value(name, TensorProto.FLOAT, ['batch', *about.size])
       for name in ('probability', 'logits')
     ],
     [numpy_helper.from_array(value, name) for name, value in names.items()],
@@ -53,7 +63,7 @@ def write_network(path: pathlib.Path) -> None:
   model = helper.make_model(
     graph, opset_imports=[helper.make_opsetid('', 18)], ir_version=8
   )
-  helper.set_model_props(model, FACTS.strings())
+  helper.set_model_props(model, about.strings())
   onnx.save(model, path)
 
 
