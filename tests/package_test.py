@@ -120,7 +120,7 @@ class PackageTest(chex.TestCase):
     ):
       errors = subprocess.run(
         [sys.executable, '-S', '-m', f'carvana_jax.{verb}'],
-        env={**os.environ, 'PYTHONPATH': str(installed)},
+        cwd=self.root, env={**os.environ, 'PYTHONPATH': str(installed)},
         capture_output=True, text=True, check=False,
       ).stderr  # fmt: skip
       self.assertRegex(

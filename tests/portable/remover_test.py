@@ -82,7 +82,7 @@ class RemoverTest(parameterized.TestCase):
     np.testing.assert_array_equal(removed.mask, mask)
     np.testing.assert_array_equal(removed.cutout(trim=True), cut)
     found = removed.composite('#00b900', 'synthetic')
-    self.assertEqual(encoding.jpeg(found, 95), made.files[2])
+    self.assertEqual(encoding.jpeg(found), made.files[2])
     self.assertEqual(removed.cutout().shape, (64, 96, 4))
 
   def test_threshold_and_cleaning_are_the_file_s(self):
