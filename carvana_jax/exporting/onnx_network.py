@@ -44,7 +44,7 @@ def model(
   Raises:
     UserError: the weights are too large for a file of ONNX.
   """
-  inside = [x.nbytes for x in arrays.values() if isinstance(x, np.ndarray)]
+  inside = [x.nbytes for x in arrays.values() if not isinstance(x, Place)]
   if sum(inside) > _LARGEST:
     raise UserError(
       f'the network has {sum(inside) / 1e9:.1f} GB of weights, and a file of '
