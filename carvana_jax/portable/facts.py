@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from carvana_jax.datasets import fitting
 from carvana_jax.masks import cleaning
 from carvana_jax.system.errors import UserError
 
@@ -69,7 +70,12 @@ def read(entries: Mapping[str, str], file: Any) -> Facts:
       step=int(entries['step']),
       commit=entries['commit'],
     )
-    known = facts.form in FORMS and facts.cleaning in cleaning.WAYS
+    known = (
+      facts.form in FORMS
+      and facts.precision in PRECISIONS
+      and facts.fit in fitting.FITS
+      and facts.cleaning in cleaning.WAYS
+    )
   except (KeyError, ValueError):
     known = False
   if not known or not 0 < facts.threshold < 1:
