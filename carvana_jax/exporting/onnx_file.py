@@ -51,18 +51,26 @@ def write(
     kinds.refuse_existing(paths[1])
   if options.form == 'rembg':
     nets = _stretched(nets)
-  sample = sample_photos.choose(nets, options.photos, _CHECKED)
-  if not sample.real:
-    print(
-      'no photos are at hand (--photos=FOLDER gives some), so the file is '
-      'checked on made-up pictures'
-    )
+  sample = sample_to_check(nets, options)
   run = nets.runs[0]
   models = [model_of(nets, x, sample, options) for x in (run, run.fine) if x]
   for one, model in zip(paths, models, strict=True):
     content = model.SerializeToString()
     files.write(one, content)
     print(f'{len(content) / 1e6:.1f} MB are in {one}')
+
+
+def sample_to_check(
+  nets: networks.Networks, options: Options
+) -> sample_photos.Sample:
+  """Returns photos to check files on; says so where there are none."""
+  sample = sample_photos.choose(nets, options.photos, _CHECKED)
+  if not sample.real:
+    print(
+      'no photos are at hand (--photos=FOLDER gives some), so the file is '
+      'checked on made-up pictures'
+    )
+  return sample
 
 
 def model_of(
