@@ -1,10 +1,14 @@
 """Writes the masks of photos, and the cars themselves.
 
+    python -m carvana_jax.predict --input=photos --output=cars --cutout=png
     python -m carvana_jax.predict --workdir=runs/a --input=photos --output=masks
     python -m carvana_jax.predict --workdir=runs/a --input='in/*.jpg' \\
         --output=cars --cutout=png --trim
     python -m carvana_jax.predict --workdir=runs/a --input=photos.zip \\
         --output=cars --background=white --shadow=own
+
+Without --workdir the networks that come along in weights/ are used, which know
+cars as in the Carvana challenge.
 
 For every JPG, PNG, WebP, TIFF, BMP, AVIF or (with pillow-heif) HEIC,
 NAME_mask.png (1 bit) of the upright photo's size, and as asked for:
@@ -34,7 +38,7 @@ from carvana_jax.system import cli, common_flags, malloc
 if __name__ == '__main__':
   common_flags.define_photos()
   flags.adopt_module_key_flags(common_flags)  # shown by --help
-  flags.mark_flags_as_required(['workdir', 'input'])
+  flags.mark_flag_as_required('input')
   flags.DEFINE_string(
     'output', None, 'Folder for the masks; made if missing.', required=True
   )

@@ -34,7 +34,7 @@ from carvana_jax.evaluation import evaluate_run
 from carvana_jax.inference import second_network
 from carvana_jax.parallel import compilation_cache
 from carvana_jax.system import files
-from carvana_jax.training import loop, trained_run
+from carvana_jax.training import loop, network_file, trained_run
 from carvana_jax.workflows import refinement
 
 
@@ -42,6 +42,7 @@ def main() -> None:
   """Runs the command."""
   args = flags.FLAGS
   workdir = files.absolute(args.workdir)
+  network_file.refuse(workdir)
   loop.use_cores(args.config)
   compilation_cache.use()
   run = trained_run.load(workdir)

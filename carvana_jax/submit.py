@@ -70,7 +70,7 @@ def main() -> None:
     ):
       sys.exit(1)
     return
-  for name in ('workdir', 'input', 'output'):
+  for name in ('input', 'output'):
     if not args[name].value:
       raise UserError(f'--{name} is missing; see --help.')
   shares.use_own_gpus()

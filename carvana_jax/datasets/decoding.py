@@ -123,6 +123,24 @@ def decode(
   return upright(pixels, orientation)
 
 
+def of_image(image: Image.Image) -> np.ndarray:
+  """As `decode`, of what Pillow has opened or made.
+
+  Args:
+    image: of any mode. Of 16 bits a colour, Pillow itself leaves 8.
+
+  Raises:
+    ValueError: as `decode`, or it has no pixels.
+  """
+  _refuse_unusual(image)
+  if not all(image.size):
+    raise ValueError('has no pixels')
+  try:
+    return upright(_stored(image), turned_by(image))
+  except DAMAGED as error:
+    raise ValueError('is damaged') from error
+
+
 def orientation_of(data: bytes) -> int:
   """Tells how a photo is stored.
 
@@ -255,8 +273,16 @@ def turned_by(image: Image.Image) -> int:
   return 1 if image.format == 'TIFF' else stored_as(image)
 
 
-def _stored(image: Image.Image, data: bytes) -> np.ndarray:
-  """Decodes an image that is no JPG: uint8 [H, W, 3], sRGB, not turned."""
+def _stored(image: Image.Image, data: bytes | None = None) -> np.ndarray:
+  """Returns an image as stored.
+
+  Args:
+    image: of a file that is no JPG, if there are data.
+    data: the file's bytes; None: the pixels are as Pillow has them.
+
+  Returns:
+    uint8 [H, W, 3], sRGB, not turned.
+  """
   profile = colour_profiles.of(image)
   image_libraries.libtiff_failed()  # before
   with images.without_pillows_limit:  # which Pillow also has for TIFF's pixels
@@ -281,8 +307,10 @@ def _stored(image: Image.Image, data: bytes) -> np.ndarray:
   return _on_white(np.array(colour_profiles.to_srgb(image, profile)), opacity)
 
 
-def _is_deep(image: Image.Image, data: bytes) -> bool:
+def _is_deep(image: Image.Image, data: bytes | None) -> bool:
   """Whether there are 16 bits, which Pillow would cut, not round."""
+  if data is None:
+    return image.mode.startswith('I;16')
   if image.format == 'PNG':
     return data[_PNG_BITS] == 16
   if image.format == 'TIFF':

@@ -13,7 +13,7 @@ from carvana_jax.datasets import images
 FITS = ('stretch', 'pad')
 # Of height to width: by how much the shapes of photo and picture may differ for
 # the photo to be stretched all the same.
-_ALIKE = 1.02
+ALIKE = 1.02
 
 
 def place(
@@ -33,7 +33,7 @@ def place(
   if fit == 'stretch':
     return None
   down, across = (x / y for x, y in zip(size, photo_size, strict=True))
-  if max(down, across) <= _ALIKE * min(down, across):
+  if max(down, across) <= ALIKE * min(down, across):
     return None
   scale = min(down, across)
   inner = [

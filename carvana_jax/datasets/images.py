@@ -12,10 +12,14 @@ from typing import IO
 
 import cv2
 import numpy as np
-import simplejpeg
 from PIL import Image
 
 from carvana_jax.datasets import colour_profiles
+
+try:
+  import simplejpeg
+except ImportError:  # in a light installation
+  simplejpeg = None
 
 MOST_PIXELS = 200_000_000  # the largest cameras have 150 million
 
@@ -88,7 +92,8 @@ def decode_jpeg(data: bytes) -> tuple[np.ndarray, str]:
 
   Returns:
     uint8 [H, W, 3], sRGB; and the complaint in libjpeg's words, '' if there is
-    none.
+    none, or if simplejpeg is not installed: Pillow makes the same pixels,
+    slower, and keeps complaints to itself.
 
   Raises:
     TooLargeError: it has more than `MOST_PIXELS` pixels.
@@ -123,12 +128,14 @@ def check_jpeg(data: bytes) -> str:
     ValueError: it is no JPG, or not whole. Pillow's decoder raises other kinds
       of exceptions, too.
   """
-  try:
-    # An eighth of the pixels, luminance only.
-    simplejpeg.decode_jpeg(data, 'GRAY', min_factor=8)
-    return ''
-  except ValueError as error:
-    complaint = _complaint(error)
+  complaint = ''
+  if simplejpeg:
+    try:
+      # An eighth of the pixels, luminance only.
+      simplejpeg.decode_jpeg(data, 'GRAY', min_factor=8)
+      return ''
+    except ValueError as error:
+      complaint = _complaint(error)
   with opened(io.BytesIO(data), ['JPEG']) as image:
     image.draft('L', (image.width // 8, image.height // 8))
     image.load()
@@ -137,12 +144,15 @@ def check_jpeg(data: bytes) -> str:
 
 def _stored(image, data, mode):
   """Returns the pixels of a JPG as stored, and the complaint."""
-  try:
-    return simplejpeg.decode_jpeg(data, 'GRAY' if mode == 'L' else mode), ''
-  except ValueError as error:
-    complaint = _complaint(error)
+  complaint = ''
+  if simplejpeg:
+    try:
+      return simplejpeg.decode_jpeg(data, 'GRAY' if mode == 'L' else mode), ''
+    except ValueError as error:
+      complaint = _complaint(error)
   # Pillow knows whether the end is missing, and rare kinds of JPG.
-  pixels = np.array(image.convert(mode))
+  image.load()
+  pixels = np.array(image if image.mode == mode else image.convert(mode))
   if mode == 'CMYK':
     pixels = 255 - pixels  # Pillow takes all for Adobe's
   return pixels, complaint

@@ -13,6 +13,9 @@ from carvana_jax.system import files
 from carvana_jax.system.errors import UserError
 from carvana_jax.training import crossval_folder, run_folder, trained_run
 
+# The networks that come along, a link to weights/.
+READY = pathlib.Path(__file__).parents[1] / 'weights' / 'carvana.safetensors'
+
 
 class Networks(NamedTuple):
   """Networks whose logits are averaged, and how masks are made of the mean."""
@@ -57,16 +60,20 @@ class Networks(NamedTuple):
     }
 
 
-def load(workdirs: Sequence[str], tuned: bool, fine: bool = False) -> Networks:
+def load(
+  workdirs: Sequence[str] | None, tuned: bool, fine: bool | None = None
+) -> Networks:
   """Loads the best networks of one or more runs, from their workdirs alone.
 
   Args:
-    workdirs: folders of runs, or of cross-validations for all of their runs.
+    workdirs: folders of runs, or of cross-validations for all of their runs,
+      and files, see `network_file`. None: those that come along, `READY`.
     tuned: whether threshold and cleaning are those that were best on the
       validation split, and with a cross-validation those that were best on the
       photos out of fold, with flips or without; else they are the first run's
       `config.eval`.
-    fine: whether each run's second network is used, too.
+    fine: whether each run's second network is used, too; None: that of `READY`
+      alone.
 
   Returns:
     The networks, in the order of the folders.
@@ -74,6 +81,8 @@ def load(workdirs: Sequence[str], tuned: bool, fine: bool = False) -> Networks:
   Raises:
     UserError: a folder holds no checkpoint, or what was best isn't known.
   """
+  if not workdirs:
+    workdirs, fine = [str(READY)], fine is not False
   folders = [files.absolute(x) for x in workdirs]
   runs = [run for folder in folders for run in _runs(folder, fine)]
   if not tuned:

@@ -4,26 +4,15 @@ import hashlib
 import pathlib
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 from ml_collections import ConfigDict
 
 from carvana_jax.datasets import images, names
 from carvana_jax.inference import photos
 from carvana_jax.inference.prediction import Prediction
-from carvana_jax.masks import (
-  composite,
-  cutout,
-  doubt,
-  encoding,
-  from_logits,
-  shadow,
-)
+from carvana_jax.masks import composite, doubt, encoding, from_logits, layers
 from carvana_jax.system import files
 from carvana_jax.system.errors import UserError
-
-_WEBP_QUALITY, _JPEG_QUALITY = 90, 95  # 0..100
-_WEBP_SIDE, _JPEG_SIDE = 16383, 65500  # pixels, of the encoders
 
 
 class Wanted(NamedTuple):
@@ -173,45 +162,25 @@ def make(prediction: Prediction, masking: ConfigDict, wanted: Wanted) -> Made:
   """
   levels = prediction.levels()
   mask = from_logits.mask_of(levels, masking)
-  made = [_one_bit(mask)]
+  made = [encoding.mask(mask)]
   if wanted.probability:
     made.append(images.encode_png(from_logits.probabilities(levels)))
   if wanted.photo:
     photo = prediction.given.photo
-    alpha = cutout.alpha(levels, mask, masking.threshold)
-    colours = cutout.decontaminate(photo, alpha)
+    taken_apart = layers.take_apart(photo, levels, mask, masking.threshold)
     if wanted.cutout:
-      made.append(_cut_out(colours, alpha, wanted))
+      made.append(_cut_out(taken_apart, wanted))
     if wanted.background is not None:
-      made.append(_composite(photo, mask, colours, alpha, wanted))
+      made.append(_composite(taken_apart, wanted))
   doubted = doubt.of(levels, mask, masking.threshold)
   return Made(made, from_logits.is_empty(mask), doubted)
 
 
-def _one_bit(mask):
-  flags = [cv2.IMWRITE_PNG_BILEVEL, 1]
-  return cv2.imencode('.png', images.mask_pixels(mask), flags)[1].tobytes()
+def _cut_out(taken_apart, wanted):
+  cut = taken_apart.cut_out(wanted.trim)
+  return encoding.png(cut) if wanted.cutout == 'png' else encoding.webp(cut)
 
 
-def _refuse_larger(mask, side, kind):
-  if max(mask.shape[:2]) > side:
-    raise UserError(
-      f'is {mask.shape[0]}x{mask.shape[1]}, but a {kind} has at most {side} '
-      'pixels a side; make it smaller.'
-    )
-
-
-def _cut_out(colours, alpha, wanted):
-  cut = cutout.cut_out(colours, alpha, wanted.trim)
-  if wanted.cutout == 'png':
-    return encoding.png(cut)
-  _refuse_larger(cut, _WEBP_SIDE, 'WebP')
-  return encoding.webp(cut, _WEBP_QUALITY)
-
-
-def _composite(photo, mask, colours, alpha, wanted):
-  _refuse_larger(mask, _JPEG_SIDE, 'JPG')
-  behind = composite.fill_frame(wanted.background, *mask.shape)
-  matte = shadow.matte(photo, mask, wanted.shadow)
-  pixels = composite.compose(colours, alpha, behind, matte)
-  return encoding.jpeg(pixels, _JPEG_QUALITY)
+def _composite(taken_apart, wanted):
+  pixels = taken_apart.composite(wanted.background, wanted.shadow)
+  return encoding.jpeg(pixels)

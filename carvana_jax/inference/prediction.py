@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from carvana_jax.datasets import fitting
 from carvana_jax.masks import from_logits
 
 
@@ -40,6 +41,18 @@ class Input(NamedTuple):
   def shown(self) -> tuple[int, int]:
     """Height and width of what belongs to the photo."""
     return self.cut(self.image).shape[:2]
+
+
+def fit(pixels: np.ndarray, size: tuple[int, int], way: str) -> Input:
+  """Brings a photo to a network's size.
+
+  Args:
+    pixels: uint8 [H, W, 3].
+    size: (h, w) of what the network is given.
+    way: one of `fitting.FITS`.
+  """
+  part = fitting.place(pixels.shape[:2], size, way)
+  return Input(fitting.reduce(pixels, size, part), None, part)
 
 
 class Given(NamedTuple):

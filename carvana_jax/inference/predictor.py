@@ -15,10 +15,10 @@ import jax
 import numpy as np
 from flax import linen as nn
 
-from carvana_jax.datasets import fitting, spec
+from carvana_jax.datasets import spec
 from carvana_jax.datasets.multiview import cropping
 from carvana_jax.datasets.names import group_word
-from carvana_jax.inference.prediction import Given, Input, Prediction
+from carvana_jax.inference.prediction import Given, Input, Prediction, fit
 from carvana_jax.inference.tiles import TiledPhoto
 from carvana_jax.parallel import device_memory, devices
 from carvana_jax.system import threads
@@ -105,14 +105,9 @@ def _size_text(shape):
 def _reduce(pixels, data_configs, keep):
   """Brings a photo to every network's size, once for equal sizes."""
   ways = [(spec.parse_size(x.size), x.fit) for x in data_configs]
-  small = {way: _fit(pixels, *way) for way in ways}
+  small = {way: fit(pixels, *way) for way in ways}
   chosen = tuple(small[way] for way in ways)
   return Given(chosen, pixels.shape[:2], pixels if keep else None)
-
-
-def _fit(pixels, size, fit):
-  part = fitting.place(pixels.shape[:2], size, fit)
-  return Input(fitting.reduce(pixels, size, part), None, part)
 
 
 def _compare_views(photos, data_configs, keep):

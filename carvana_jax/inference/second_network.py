@@ -7,7 +7,7 @@ import pathlib
 from carvana_jax.parallel import processes
 from carvana_jax.system import files
 from carvana_jax.system.errors import UserError
-from carvana_jax.training import saved_steps, trained_run
+from carvana_jax.training import network_file, saved_steps, trained_run
 
 
 def folder_of(workdir: pathlib.Path) -> pathlib.Path:
@@ -44,7 +44,7 @@ def with_second_network(
   """Loads the second network of a run.
 
   Args:
-    workdir: the first network's folder.
+    workdir: the first network's folder, or a file that holds both.
     run: the first network.
 
   Returns:
@@ -54,6 +54,9 @@ def with_second_network(
     UserError: there is no second network, or it was trained for another first
       one.
   """
+  if network_file.is_one(workdir):
+    fine = trained_run.load_file(workdir, fine=True)
+    return dataclasses.replace(run, fine=fine)
   if not processes.broadcast_result(
     lambda: saved_steps.exists(folder_of(workdir))
   ):

@@ -1,6 +1,7 @@
-"""Encodes pictures for people as PNG, WebP and JPG, which say: this is sRGB.
+"""Encodes masks, and pictures for people as PNG, WebP and JPG.
 
-A viewer then need not guess, on screens that show more colours than sRGB.
+The pictures say that they are sRGB: a viewer then need not guess, on screens
+that show more colours than sRGB.
 """
 
 import functools
@@ -12,10 +13,19 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from carvana_jax.datasets import colour_profiles
+from carvana_jax.datasets import colour_profiles, images
+from carvana_jax.system.errors import UserError
 
 _PNG_HEADER = 33  # bytes: the signature and the first chunk
 _PERCEPTUAL = b'\0'  # the intent, for photos
+_WEBP_QUALITY, _JPEG_QUALITY = 90, 95  # 0..100
+_WEBP_SIDE, _JPEG_SIDE = 16383, 65500  # pixels, of the encoders
+
+
+def mask(mask: np.ndarray) -> bytes:
+  """Encodes a mask, bool [H, W], as PNG of one bit."""
+  flags = [cv2.IMWRITE_PNG_BILEVEL, 1]
+  return cv2.imencode('.png', images.mask_pixels(mask), flags)[1].tobytes()
 
 
 def png(picture: np.ndarray) -> bytes:
@@ -28,41 +38,57 @@ def png(picture: np.ndarray) -> bytes:
   return data[:_PNG_HEADER] + chunk + data[_PNG_HEADER:]
 
 
-def webp(picture: np.ndarray, quality: int) -> bytes:
+def webp(picture: np.ndarray) -> bytes:
   """Encodes a picture as WebP with the ICC profile of sRGB.
 
   Args:
     picture: uint8 [H, W, 4], RGBA; its alpha is kept exactly.
-    quality: the quality of the colours, 0..100.
 
   Returns:
     The bytes of the file.
+
+  Raises:
+    UserError: the picture is too large for the format. The message is to follow
+      the photo's name.
   """
+  _refuse_larger(picture, _WEBP_SIDE, 'WebP')
   file = io.BytesIO()
   Image.fromarray(picture).save(
-    file, 'WEBP', quality=quality, icc_profile=_profile()
+    file, 'WEBP', quality=_WEBP_QUALITY, icc_profile=_profile()
   )
   return file.getvalue()
 
 
-def jpeg(picture: np.ndarray, quality: int) -> bytes:
-  """Encodes a picture, uint8 [H, W, 3] in RGB, as JPG with a profile of sRGB.
+def jpeg(picture: np.ndarray) -> bytes:
+  """Encodes a picture as JPG with the ICC profile of sRGB.
 
   Args:
     picture: uint8 [H, W, 3], RGB.
-    quality: 0..100.
 
   Returns:
     The bytes of the file.
+
+  Raises:
+    UserError: as `webp`.
   """
+  _refuse_larger(picture, _JPEG_SIDE, 'JPG')
   pixels = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
-  options = [cv2.IMWRITE_JPEG_QUALITY, quality]
+  options = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
   data = cv2.imencode('.jpg', pixels, options)[1].tobytes()
   # Behind JFIF's segment, which comes first. The profile is number 1 of 1.
   start = 4 + int.from_bytes(data[4:6])
   content = b'ICC_PROFILE\0\1\1' + _profile()
   segment = b'\xff\xe2' + struct.pack('>H', 2 + len(content)) + content
   return data[:start] + segment + data[start:]
+
+
+def _refuse_larger(picture, side, kind):
+  height, width = picture.shape[:2]
+  if max(height, width) > side:
+    raise UserError(
+      f'is {height}x{width}, but a {kind} has at most {side} pixels a side; '
+      'make it smaller.'
+    )
 
 
 @functools.cache

@@ -55,18 +55,23 @@ def _resize(logits, height, width):
 
 
 def mask_of(levels: np.ndarray, eval_config) -> np.ndarray:
+  """As `mask_at`, with the threshold and the cleaning of a `config.eval`."""
+  way = cleaning.configured_way(eval_config)
+  return mask_at(levels, eval_config.threshold, way)
+
+
+def mask_at(levels: np.ndarray, threshold: float, way: str) -> np.ndarray:
   """Makes a mask from probabilities.
 
   Args:
     levels: uint8 [H, W], the probabilities.
-    eval_config: `config.eval`, which has the threshold and says how the mask is
-      cleaned.
+    threshold: the probability, 0..1, from which on a pixel is car.
+    way: how the mask is cleaned, a key of `cleaning.WAYS`.
 
   Returns:
     bool [H, W].
   """
-  mask = levels >= level_of(eval_config.threshold)
-  return cleaning.clean(mask, cleaning.configured_way(eval_config))
+  return cleaning.clean(levels >= level_of(threshold), way)
 
 
 def is_empty(mask: np.ndarray) -> bool:

@@ -142,7 +142,7 @@ def _expected(light, seen, where):
   """Fits a plane to the light of the floor around the car.
 
   It is fitted again without what is far from it, such as marks on the floor.
-  None if too little of the floor is seen.
+  None if too little of the floor is seen, or it is black.
   """
   around = seen & (where.distance > _REACH) & (where.distance < _AROUND)
   around &= where.height < _HIGH
@@ -159,6 +159,8 @@ def _expected(light, seen, where):
   found = plane[0] * columns + plane[1] * rows + plane[2]
   # Not beyond what was seen.
   low, high = np.percentile(values[kept], (2, 98))
+  if high < 1:
+    return None  # a black floor shows no shadow
   return np.clip(found, max(low, 1), high).astype(np.float32)
 
 

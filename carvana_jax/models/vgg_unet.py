@@ -13,7 +13,7 @@ from carvana_jax.models.unet import max_pool, pad_to
 # (convolutions, channels) of VGG19's blocks, down to the last layer in use.
 BLOCKS = ((2, 64), (2, 128), (4, 256), (4, 512), (1, 512))
 # (channels, stride) of the decoder's blocks, from deep to shallow.
-_DECODER = ((512, 1), (512, 2), (256, 1), (256, 2), (128, 1), (128, 2))
+DECODER = ((512, 1), (512, 2), (256, 1), (256, 2), (128, 1), (128, 2))
 
 
 class VGG19(nn.Module):
@@ -97,7 +97,7 @@ class VGGUNet(nn.Module):
       dtype=self.dtype,
       kernel_init=nn.initializers.normal(0.02),
     )
-    for i, (channels, stride) in enumerate(_DECODER):
+    for i, (channels, stride) in enumerate(DECODER):
       name = f'up{i}_conv'
       x = up(channels, stride=stride, name=name, use_bias=False)(x)
       x = BatchNorm(train, self.axis_name, name=f'up{i}_norm')(x, weight)

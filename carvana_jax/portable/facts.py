@@ -12,6 +12,7 @@ from carvana_jax.system.errors import UserError
 FORMS = ('network', 'photo', 'rembg')
 PRECISIONS = ('float32', 'float16', 'int8')
 RGB = ('red', 'green', 'blue')
+TILE = (*RGB, 'coarse')  # of a second network, the first one's probability
 
 
 @dataclasses.dataclass(frozen=True)

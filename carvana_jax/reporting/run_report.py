@@ -19,7 +19,7 @@ from carvana_jax.reporting import (
   score_tables,
 )
 from carvana_jax.system.errors import UserError
-from carvana_jax.training import run_folder
+from carvana_jax.training import network_file, run_folder
 
 _SHOWN = 10  # of the best images, and of the worst, of an evaluation
 _PICTURED = 3  # evaluations whose images are shown, a megabyte each
@@ -45,6 +45,7 @@ def report(workdir: pathlib.Path) -> str:
   Raises:
     UserError: the folder holds no run, or a file in it is damaged.
   """
+  network_file.refuse(workdir)
   config = run_folder.read_config(workdir)
   evaluations = results.read(workdir)
   # Pictures take most of the page, so those of the test cars come first.

@@ -30,7 +30,11 @@ def define_run_processes() -> None:
 def define_photos() -> None:
   """Defines what `predict` and `submit` have in common."""
   flags.DEFINE_multi_string(
-    'workdir', None, 'Folder of a run; several average their logits.'
+    'workdir',
+    None,
+    'Folder of a run, or a .safetensors file of export; several average their '
+    'logits. Default: both networks of weights/, for cars as in the Carvana '
+    'challenge.',
   )
   flags.DEFINE_string(
     'input',
@@ -46,7 +50,10 @@ def define_photos() -> None:
     'tuned', False, 'Use threshold and cleaning that were best on validation.'
   )
   flags.DEFINE_bool(
-    'fine', False, 'Also use the second network that refine has trained.'
+    'fine',
+    None,
+    'Also use the second network that refine has trained. Default: only '
+    'without --workdir.',
   )
   flags.DEFINE_bool(
     'strict', False, 'Stop at the first photo that cannot be read.'

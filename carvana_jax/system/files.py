@@ -12,8 +12,6 @@ import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-import filelock
-
 from carvana_jax.system.errors import UserError
 
 # A disk, a user's share of it or the largest file that is allowed is full.
@@ -167,6 +165,8 @@ def lock(path: pathlib.Path, wait: bool = True) -> Iterator[None]:
     NoLocksError: the disk knows no locks.
     OSError: the path cannot be opened.
   """
+  import filelock  # here, as a light installation locks nothing
+
   if os.name == 'nt' and path.is_dir():
     path = path / '.lock'  # Windows opens no folders
   # Network disks lock only files that are open for writing.

@@ -14,7 +14,12 @@ from carvana_jax.datasets import prepare
 from carvana_jax.parallel import processes
 from carvana_jax.system import files
 from carvana_jax.system.errors import UserError
-from carvana_jax.training import crossval_folder, saved_steps, trained_run
+from carvana_jax.training import (
+  crossval_folder,
+  network_file,
+  saved_steps,
+  trained_run,
+)
 from carvana_jax.training.optimizer import make_optimizer
 from carvana_jax.training.train_state import TrainState, creator
 
@@ -35,8 +40,9 @@ def load(config: ConfigDict, begun: bool) -> trained_run.Run | None:
     begun: whether the run has a checkpoint, which holds what was taken.
 
   Returns:
-    The best network of the folder `config.train.init_from`; None if that is
-    '', or if it is gone once the run has begun.
+    The best network of the folder `config.train.init_from`, or that of the
+    file; of a file with two, a second network starts from the second. None if
+    the field is '', or if it is gone once the run has begun.
 
   Raises:
     UserError: the folder holds no trained network, or none that can be read.
@@ -44,6 +50,11 @@ def load(config: ConfigDict, begun: bool) -> trained_run.Run | None:
   if not config.train.init_from:
     return None
   folder = files.absolute(config.train.init_from)
+  if network_file.is_one(folder):
+    if begun and not processes.broadcast_result(folder.exists):
+      return None
+    fine = config.data.coarse != '' and network_file.has_second(folder)
+    return trained_run.load_file(folder, fine)
   if not processes.broadcast_result(lambda: saved_steps.exists(folder)):
     if begun:
       return None
@@ -178,11 +189,14 @@ def _fitting(source, config, state):
   there, here = _named(source.variables), _named(state.variables)
   taken = {name for name in here if _kind(there, name) == _kind(here, name)}
   if not any(here[x].ndim > 1 for x in taken):
-    folder = config.train.init_from
+    folder = pathlib.Path(config.train.init_from)
+    there = network_file.facts_path(folder)
+    if not network_file.is_one(folder):
+      there = folder / 'config.json'
     raise UserError(
       f'config.train.init_from={folder} has no kernel of the same name and '
-      f'shape as this network; choose its config.model, which '
-      f'{pathlib.PurePath(folder) / "config.json"} has, or another run.'
+      f'shape as this network; choose its config.model, which {there} has, or '
+      'another run.'
     )
   _refuse_random(config, state, taken)
   return taken

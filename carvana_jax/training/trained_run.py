@@ -1,4 +1,4 @@
-"""A trained network, as it is read from the folder of its run."""
+"""A trained network, as it is read from the folder of its run, or a file."""
 
 import dataclasses
 import hashlib
@@ -14,7 +14,12 @@ from carvana_jax import models
 from carvana_jax.parallel import devices, processes
 from carvana_jax.system import config_fields
 from carvana_jax.system.errors import UserError
-from carvana_jax.training import checkpoint, saved_steps, train_state
+from carvana_jax.training import (
+  checkpoint,
+  network_file,
+  saved_steps,
+  train_state,
+)
 from carvana_jax.training.optimizer import make_optimizer
 
 
@@ -56,17 +61,19 @@ def load(workdir: pathlib.Path, of_tiles: bool = False) -> Run:
   """Loads the best network of a run, from its workdir alone.
 
   Args:
-    workdir: the run's folder.
+    workdir: the run's folder, or a file, see `network_file`.
     of_tiles: whether it may be a second network, which is given tiles.
 
   Returns:
-    The network, on all devices of this process.
+    The network, on all devices of this process; of a file the first one.
 
   Raises:
     UserError: the folder holds no checkpoint that is whole, the code makes
       other arrays of its config than were saved, the weights are not finite, or
       it is a second network's folder though `of_tiles` is False.
   """
+  if network_file.is_one(workdir):
+    return load_file(workdir)
   try:
     run = _load(workdir)
   except (UserError, jax.errors.JaxRuntimeError):
@@ -82,6 +89,37 @@ def load(workdir: pathlib.Path, of_tiles: bool = False) -> Run:
     raise UserError(
       f'{workdir} holds a second network, of no use alone; give '
       f'--workdir={workdir.parent} and --fine.'
+    )
+  return run
+
+
+def load_file(path: pathlib.Path, fine: bool = False) -> Run:
+  """Loads a network from a file, see `network_file.read`.
+
+  Args:
+    path: of the file.
+    fine: whether to load its second network, not its first.
+
+  Returns:
+    The network, on all devices of this process.
+
+  Raises:
+    UserError: there is none that can be used.
+  """
+  found = network_file.read(path, fine)
+  run = Run(
+    found.config,
+    models.build(found.config.model),
+    found.variables,
+    found.step,
+    found.data,
+    found.start,
+  )
+  if run.digest() != found.network:
+    raise UserError(
+      f'{path} holds another network than {network_file.facts_path(path).name} '
+      'is of; copy both files anew, or make them with python -m '
+      'carvana_jax.export.'
     )
   return run
 

@@ -48,7 +48,7 @@ class EncodingTest(chex.TestCase):
 
   def test_webp_keeps_alpha(self):
     picture = smooth(4)
-    data = encoding.webp(picture, 90)
+    data = encoding.webp(picture)
     image = opened(data)
     self.assertEqual((image.format, image.mode), ('WEBP', 'RGBA'))
     pixels = np.asarray(image)
@@ -58,7 +58,7 @@ class EncodingTest(chex.TestCase):
 
   def test_jpeg(self):
     picture = smooth(3)
-    data = encoding.jpeg(picture, 95)
+    data = encoding.jpeg(picture)
     image = opened(data)
     self.assertEqual((image.format, image.mode), ('JPEG', 'RGB'))
     self.assertEqual(image.info['jfif_version'], (1, 1))
@@ -67,9 +67,9 @@ class EncodingTest(chex.TestCase):
 
   def test_the_same_at_any_time(self):
     picture = smooth(3)
-    before = encoding.jpeg(picture, 95)
+    before = encoding.jpeg(picture)
     encoding._profile.cache_clear()
-    self.assertEqual(encoding.jpeg(picture, 95), before)
+    self.assertEqual(encoding.jpeg(picture), before)
 
 
 if __name__ == '__main__':

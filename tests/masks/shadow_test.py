@@ -65,6 +65,10 @@ class OwnTest(chex.TestCase):
     found = shadow.matte(blurred, car(), 'own')[237:]
     self.assertGreaterEqual(found[~car()[237:]].min(), 250)
 
+  def test_none_on_a_black_floor(self):
+    found = shadow.matte(photo(np.zeros(_SIZE, np.float32)), car(), 'own')
+    self.assertEqual(found.min(), 255)
+
   def test_marks_on_the_floor_around_are_no_light(self):
     light = floor()
     light[295:, :200] *= 0.2

@@ -2,7 +2,8 @@
 
 The kernels are jitted for blocks of `BLOCK` rays, so they compile once for
 all sizes, and NumPy picks the rays that each of them still has to see: most
-of a picture is room, and most rays are done after a few steps.
+of a picture is room, and most rays are done after a few steps. The `FEW` that
+are left march on in a small block to their end.
 """
 
 import functools
@@ -16,6 +17,7 @@ from carvana_jax.datasets.studio import scene, shape, surface
 from carvana_jax.datasets.studio.vec import Vec
 
 BLOCK = 4096  # rays a kernel works on
+FEW = 512  # rays that are not sorted out any more
 TILE = 8  # pixels, each way, that share their first steps
 STEPS = 6  # of a ray before those that are done are sorted out
 CONE_ROUNDS = 6
@@ -55,8 +57,8 @@ def _box(car: shape.Shape, eye: Vec, ray: Vec, margin):
 
 
 @jax.jit
-def _advance(view: View, u, v, t, spread):
-  """Moves rays [N] on by up to `STEPS` steps of sphere tracing.
+def _advance(view: View, steps, u, v, t, spread):
+  """Moves rays [N] on by up to so many steps of sphere tracing.
 
   With a `spread` above zero the rays are cones of that half-angle, which stop
   before anything that any ray within them could meet.
@@ -78,7 +80,7 @@ def _advance(view: View, u, v, t, spread):
 
   def going(state):
     count, t, gap = state
-    return (count < STEPS) & jnp.any((gap > HIT) & (t < end))
+    return (count < steps) & jnp.any((gap > HIT) & (t < end))
 
   state = 0, jnp.maximum(t, start), jnp.full_like(t, 1e3)
   _, t, gap = jax.lax.while_loop(going, advance, state)
@@ -98,14 +100,14 @@ def _shade(view: View, u, v, t, soft, red, green, blue):
   return surface.shade(*view[:4], point, ray, soft * t, behind)
 
 
-def _in_blocks(kernel, *rays):
-  """Runs a kernel over any number of rays [N], block by block."""
+def _in_blocks(kernel, block: int, *rays):
+  """Runs a kernel over any number of rays [N], so many at once."""
   count = len(rays[0])
-  missing = -count % BLOCK
+  missing = -count % block
   rays = [np.pad(part, (0, missing), 'edge') for part in rays]
   blocks = [
-    kernel(*(part[start : start + BLOCK] for part in rays))
-    for start in range(0, count, BLOCK)
+    kernel(*(part[start : start + block] for part in rays))
+    for start in range(0, count, block)
   ]
   return jax.tree.map(lambda *parts: np.concatenate(parts)[:count], *blocks)
 
@@ -116,18 +118,16 @@ def _meet(view: View, u, v, start, spread: float, rounds: int, near: float):
   Rays that are not done after all rounds have met what is less than `near`
   away.
   """
-  kernel = functools.partial(_advance, view)
   t, gap = start.copy(), np.full_like(start, np.inf)
   inside = np.ones(len(t), bool)
   todo = np.arange(len(t))
-  for _ in range(rounds):
-    if not len(todo):
-      break
-    spreads = np.full(len(todo), spread, np.float32)
-    t[todo], gap[todo], inside[todo] = _in_blocks(
-      kernel, u[todo], v[todo], t[todo], spreads
-    )
+  while rounds and len(todo):
+    taken, block = (rounds, FEW) if len(todo) <= FEW else (1, BLOCK)
+    advance = functools.partial(_advance, view, taken * STEPS)
+    rays = u[todo], v[todo], t[todo], np.full(len(todo), spread, np.float32)
+    t[todo], gap[todo], inside[todo] = _in_blocks(advance, block, *rays)
     todo = todo[inside[todo] & (gap[todo] > HIT)]
+    rounds -= taken
   return t, inside & (gap < near)
 
 
@@ -172,7 +172,9 @@ def trace(view: View, behind: np.ndarray, samples: int) -> Layer:
   spots = behind.reshape(-1, 3)[pixel].T
   light = [np.zeros(0)] * 3
   if len(t):
-    light = _in_blocks(functools.partial(_shade, view), u, v, t, soft, *spots)
+    light = _in_blocks(
+      functools.partial(_shade, view), BLOCK, u, v, t, soft, *spots
+    )
 
   def average(weights):
     total = np.bincount(pixel, weights, minlength=height * width)

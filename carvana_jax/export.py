@@ -1,0 +1,92 @@
+"""Writes a trained network to a file for other programs.
+
+    python -m carvana_jax.export --workdir=runs/a --output=a.onnx
+    python -m carvana_jax.export --workdir=runs/a --output=a.onnx --for=photo \\
+        --tuned --photos=photos
+    python -m carvana_jax.export --workdir=runs/a --output=small.onnx \\
+        --precision=int8
+    python -m carvana_jax.export --workdir=runs/a --output=a.safetensors --fine
+    python -m carvana_jax.export --workdir=runs/a --output=page.html
+
+The ending says what is written: .onnx, for ONNX Runtime and what else reads
+ONNX; .safetensors, the weights with the config beside them, which commands take
+in place of a run; .jax, a file of jax.export; or .html, a page that cuts
+objects out in a browser. A file that exists is not overwritten.
+
+An .onnx file has one of three forms. For a network: a picture of the network's
+size, uint8 [batch, h, w, 3], to probability and logits. For a photo: uint8
+[height, width, 3] of any size to the probability of each pixel. For rembg: as
+its custom models are. With --fine the second network is written to
+NAME-fine.onnx. The file is first run on photos beside JAX; a line tells what
+differs, and what differs by more than rounding is not written.
+
+float16 halves the file; the network computes as before. int8 makes it a quarter
+and some three times as fast, at the cost of some thousandths of Dice, which
+a line tells.
+"""
+
+from absl import flags
+
+from carvana_jax.portable import facts
+from carvana_jax.system import cli
+
+if __name__ == '__main__':
+  flags.DEFINE_multi_string(
+    'workdir',
+    None,
+    'Folder of a run, or a .safetensors file that was made of one.',
+    required=True,
+  )
+  flags.DEFINE_string(
+    'output',
+    None,
+    'The file, .onnx, .safetensors, .jax or .html.',
+    required=True,
+  )
+  flags.DEFINE_enum(
+    'for', 'network', facts.FORMS, 'What an .onnx file is given.'
+  )
+  flags.DEFINE_enum(
+    'precision', 'float32', facts.PRECISIONS, 'Of the weights in the file.'
+  )
+  flags.DEFINE_string(
+    'photos',
+    None,
+    'Photos to check the file on, and to calibrate int8: a folder, a file, a '
+    "pattern in quotes or a ZIP. Default: those that the run's data were "
+    'prepared from.',
+  )
+  flags.DEFINE_bool(
+    'tuned', False, 'Use threshold and cleaning that were best on validation.'
+  )
+  flags.DEFINE_bool(
+    'fine', False, 'Also write the second network that refine has trained.'
+  )
+  cli.parse()
+
+from carvana_jax.exporting import kinds
+from carvana_jax.exporting.options import Options
+from carvana_jax.inference import networks
+from carvana_jax.parallel import compilation_cache, devices
+from carvana_jax.system import files
+
+
+def main() -> None:
+  """Runs the command."""
+  args = flags.FLAGS
+  devices.use_all_cores()
+  compilation_cache.use()
+  output = files.absolute(args.output)
+  options = Options(
+    run=files.absolute(args.workdir[0]).name.removesuffix('.safetensors'),
+    form=args['for'].value,
+    precision=args.precision,
+    photos=args.photos,
+  )
+  kinds.check(output, options)
+  nets = networks.load(args.workdir, args.tuned, args.fine)
+  kinds.write(nets, output, options)
+
+
+if __name__ == '__main__':
+  cli.run(main)

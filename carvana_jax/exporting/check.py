@@ -1,0 +1,166 @@
+"""Compares what an exported network says of photos with what JAX says."""
+
+import dataclasses
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import jax
+import numpy as np
+import onnx
+import onnxruntime
+
+from carvana_jax.inference.prediction import Prediction
+from carvana_jax.masks import from_logits
+from carvana_jax.metrics import overlap
+from carvana_jax.system.errors import UserError
+
+_LOGITS = 1e-4  # by how much logits may differ
+_LARGE = 32  # they may by more where they are larger than this
+_FORM = 2e-4  # by how much a mask of another form may, in Dice
+# The least mean Dice with JAX's masks. Below, a network is broken.
+_LEAST = {'float16': 0.99, 'int8': 0.9}
+
+
+@dataclasses.dataclass
+class Findings:
+  """What a comparison has found."""
+
+  things: str  # what was compared, such as photos
+  logits: float = 0  # the largest difference
+  pixels: int = 0
+  other: int = 0  # pixels in which masks differ
+  dice: list[float] = dataclasses.field(default_factory=list)  # with JAX's
+  # With true masks, where they are known: that of JAX and the file's.
+  true: list[tuple[float, float]] = dataclasses.field(default_factory=list)
+
+  def exact_line(self) -> str:
+    """Returns what was found of a file that is to say the same as JAX."""
+    millions = self.pixels / 1e6
+    of = f'{millions:.0f} million' if millions >= 1 else f'{self.pixels:,}'
+    return (
+      f'checked on {len(self.dice)} {self.things}: logits differ by at most '
+      f'{self.logits:.0e}, masks in {self.other:,} of {of} pixels'
+    )
+
+  def dice_line(self) -> str:
+    """Returns what was found of a file that is to say nearly the same."""
+    line = (
+      f"checked on {len(self.dice)} {self.things}: Dice with JAX's masks "
+      f'{np.mean(self.dice):.5f}, at worst {min(self.dice):.5f}'
+    )
+    if not self.true:
+      return line
+    before, after = np.mean(self.true, axis=0)
+    return (
+      f'{line}; with the true masks {after:.5f}, where JAX has {before:.5f}'
+    )
+
+  def add(
+    self,
+    logits: tuple[np.ndarray, np.ndarray],
+    masks: tuple[np.ndarray, np.ndarray],
+    truth: np.ndarray | None,
+  ) -> None:
+    """Adds a photo.
+
+    Args:
+      logits: float32 [h, w] each, of JAX and of the file.
+      masks: bool [H, W] each, likewise.
+      truth: the true mask, bool [H, W], if it is to be compared with.
+    """
+    expected, actual = masks
+    # NaN is no number, and larger than any.
+    differ = np.nan_to_num(np.abs(logits[1] - logits[0]).max(), nan=np.inf)
+    self.logits = max(self.logits, float(differ))
+    self.pixels += expected.size
+    self.other += np.count_nonzero(expected != actual)
+    self.dice.append(_dice(expected, actual))
+    if truth is not None:
+      self.true.append((_dice(expected, truth), _dice(actual, truth)))
+
+
+def session_of(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
+  """Loads a model into ONNX Runtime.
+
+  Raises:
+    UserError: it is none that ONNX Runtime runs.
+  """
+  options = onnxruntime.SessionOptions()
+  options.log_severity_level = 4  # what it fails at, it raises
+  try:
+    return onnxruntime.InferenceSession(
+      model.SerializeToString(), options, providers=['CPUExecutionProvider']
+    )
+  except Exception as error:  # of kinds of its own
+    reason = ' '.join(str(error).split())[:200]
+    raise UserError(f'ONNX Runtime refuses the network ({reason}).') from error
+
+
+def compare(
+  pairs: Iterable[tuple[Any, Prediction]],
+  things: str,
+  model: onnx.ModelProto,
+  precision: str,
+  level: int,
+  ask: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> Findings:
+  """Compares a model with JAX.
+
+  Args:
+    pairs: photos, as of `sample_photos`, or what else the network is given; and
+      what JAX says of them.
+    things: what they are, in words.
+    model: of the network, of form `network`.
+    precision: one of `facts.PRECISIONS`; with float32 both are to say the same.
+    level: from which on pixels are object, see `from_logits`.
+    ask: the network in another form: returns the probabilities, float32 [H, W],
+      of a photo's pixels, uint8 [H, W, 3]. Masks are then made of these; None:
+      they are made of logits, as `predict` does it.
+
+  Raises:
+    UserError: they differ by more than the precision explains.
+  """
+  session = session_of(model)
+  found = Findings(things)
+  exact = precision == 'float32'
+  # Accelerators would round the factors of products.
+  with jax.default_matmul_precision('highest'):
+    for photo, prediction in pairs:
+      given, (logits,) = prediction.given, prediction.logits
+      image = given.inputs[0].image
+      own = session.run(['logits'], {'image': image[None]})[0][0]
+      expected = prediction.levels() >= level
+      if ask:
+        actual = ask(given.photo) >= from_logits.threshold_of(level)
+      else:
+        actual = prediction._replace(logits=(own,)).levels() >= level
+      truth = None if exact or not getattr(photo, 'mask', None) else photo.mask
+      found.add((logits, own), (expected, actual), truth and truth())
+      if exact:
+        _refuse_other(found, photo, logits, bool(ask))
+  if not exact and not np.mean(found.dice) >= _LEAST[precision]:
+    raise UserError(
+      f"in {precision} the network's masks have a Dice of only "
+      f"{np.mean(found.dice):.3f} with JAX's, so no file is written; choose "
+      'another --precision.'
+    )
+  return found
+
+
+def _refuse_other(found, photo, logits, of_form):
+  """Refuses a model that does not say the same as JAX of the last photo."""
+  most = _LOGITS * max(1, np.abs(logits).max() / _LARGE)
+  if not found.logits <= most:
+    reason = f'logits of {photo} differ by {found.logits:.1g}'
+  elif of_form and not found.dice[-1] >= 1 - _FORM:
+    reason = f'masks of {photo} have a Dice of {found.dice[-1]:.5f}'
+  else:
+    return
+  raise UserError(
+    f'ONNX Runtime and JAX disagree on the network ({reason}), so no file is '
+    "written; please report it with the run's config.json."
+  )
+
+
+def _dice(one, other):
+  return overlap.mask_scores(one, other)['dice']

@@ -1,0 +1,85 @@
+"""The kinds of files that networks are exported to, by their endings."""
+
+import importlib
+import pathlib
+from typing import NamedTuple
+
+from carvana_jax.exporting.options import Options
+from carvana_jax.inference import networks
+from carvana_jax.portable import facts
+from carvana_jax.system.errors import UserError
+
+
+class _Kind(NamedTuple):
+  module: str  # imported when needed; has `write`, with the arguments of ours
+  forms: tuple[str, ...]  # the first is what is written by default
+  precisions: tuple[str, ...]
+
+
+_ALL, _NETWORK = facts.FORMS, facts.FORMS[:1]
+# By the file's ending.
+_KINDS = {
+  '.onnx': _Kind('onnx_file', _ALL, facts.PRECISIONS),
+  '.safetensors': _Kind('network_files', _NETWORK, ('float32', 'float16')),
+  '.jax': _Kind('jax_file', _NETWORK, ('float32',)),
+  '.html': _Kind('page_file', _NETWORK, ('float32', 'float16')),
+}
+
+
+def check(path: pathlib.Path, options: Options) -> None:
+  """Refuses what can't be written, before anything is loaded.
+
+  Args:
+    path: the file to be written.
+    options: of the export.
+
+  Raises:
+    UserError: the ending is unknown, the file exists, its folder is missing, or
+      it can't be written in this form or precision.
+  """
+  kind = _KINDS.get(path.suffix)
+  if kind is None:
+    raise UserError(
+      f'--output={path} ends in none of {", ".join(_KINDS)}, which say what is '
+      'written; choose one of them.'
+    )
+  for flag, value, known in (
+    ('for', options.form, kind.forms),
+    ('precision', options.precision, kind.precisions),
+  ):
+    if value not in known:
+      raise UserError(
+        f'--{flag}={value} is of no use for {path.suffix} files; choose from '
+        f'{", ".join(known)}.'
+      )
+  refuse_existing(path)
+
+
+def refuse_existing(path: pathlib.Path) -> None:
+  """Raises a `UserError` where a file would be overwritten."""
+  if path.exists() or path.is_symlink():
+    raise UserError(f'{path} exists; choose another --output or remove it.')
+
+
+def write(
+  nets: networks.Networks, path: pathlib.Path, options: Options
+) -> None:
+  """Writes trained networks to a file, whole or not at all.
+
+  Args:
+    nets: the networks, and how masks are made of what they say.
+    path: the file, whose ending says of what kind it is, see `check`.
+    options: of the export.
+
+  Raises:
+    UserError: such networks can't be exported to this kind of file, or the file
+      would not do what the networks do.
+  """
+  if len(nets.runs) > 1:
+    raise UserError(
+      f'{path.name} holds the network of one run, and these are '
+      f'{len(nets.runs)}; give one --workdir, of a run that is no '
+      'cross-validation.'
+    )
+  module = f'{__package__}.{_KINDS[path.suffix].module}'
+  importlib.import_module(module).write(nets, path, options)

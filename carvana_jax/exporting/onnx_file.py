@@ -1,0 +1,167 @@
+"""Writes trained networks as files of ONNX, once they have been checked."""
+
+import dataclasses
+import pathlib
+
+import jax
+import numpy as np
+import onnx
+
+from carvana_jax.exporting import (
+  check,
+  kinds,
+  onnx_forms,
+  onnx_network,
+  onnx_precision,
+  references,
+  run_facts,
+  sample_photos,
+)
+from carvana_jax.exporting.options import Options
+from carvana_jax.inference import networks
+from carvana_jax.masks import from_logits
+from carvana_jax.system import files
+from carvana_jax.system.errors import UserError
+from carvana_jax.training import trained_run
+
+_CHECKED = 20  # photos
+_CALIBRATED = 40  # photos
+
+
+def write(
+  nets: networks.Networks, path: pathlib.Path, options: Options
+) -> None:
+  """Writes a network, and its second one into a file of its own.
+
+  Before, both are run on photos, beside JAX; what was found is printed.
+
+  Args:
+    nets: the network, and how masks are made of what it says.
+    path: X.onnx; a second network is written to X-fine.onnx.
+    options: of the export.
+
+  Raises:
+    UserError: the network has no such form or precision, or a file would not do
+      what the network does.
+  """
+  _refuse_form(nets, options.form)
+  paths = [path]
+  if nets.fine:
+    paths.append(path.with_name(f'{path.stem}-fine{path.suffix}'))
+    kinds.refuse_existing(paths[1])
+  if options.form == 'rembg':
+    nets = _stretched(nets)
+  sample = sample_photos.choose(nets, options.photos, _CHECKED)
+  if not sample.real:
+    print(
+      'no photos are at hand (--photos=FOLDER gives some), so the file is '
+      'checked on made-up pictures'
+    )
+  run = nets.runs[0]
+  models = [model_of(nets, x, sample, options) for x in (run, run.fine) if x]
+  for one, model in zip(paths, models, strict=True):
+    content = model.SerializeToString()
+    files.write(one, content)
+    print(f'{len(content) / 1e6:.1f} MB are in {one}')
+
+
+def model_of(
+  nets: networks.Networks,
+  run: trained_run.Run,
+  sample: sample_photos.Sample,
+  options: Options,
+) -> onnx.ModelProto:
+  """Returns a network as a model, after it has been checked.
+
+  Args:
+    nets: the networks, and how masks are made of what they say.
+    run: that of the first or of the second network.
+    sample: photos to check it on.
+    options: of the export.
+
+  Raises:
+    UserError: it does not do what the network does.
+  """
+  about = run_facts.of(run, nets, options)
+  network = onnx_network.model(
+    run, _arrays(run), dataclasses.replace(about, form='network')
+  )
+  references_of = references.of_photos
+  things = sample.source
+  if run is nets.runs[0].fine:
+    references_of, things = references.of_tiles, f'tiles of {things}'
+  if options.precision == 'int8':
+    calibrating = _calibrating(nets, options)
+    images = (
+      prediction.given.inputs[0].image
+      for _, prediction in references_of(nets, calibrating, 'calibrating')
+    )
+    network = onnx_precision.to_int8(network, images)
+  elif options.precision == 'float16':
+    onnx_precision.to_float16(network)
+  model, ask = network, None
+  if options.form != 'network':
+    sample = sample.changed(lambda x: onnx_forms.seen(options.form, x))
+    model = onnx_forms.of(options.form, network, about)
+    session = check.session_of(model)
+    ask = lambda pixels: onnx_forms.ask(session, options.form, pixels)
+  found = check.compare(
+    references_of(nets, sample, 'checking'),
+    things,
+    network,
+    options.precision,
+    from_logits.level_of(about.threshold),
+    ask,
+  )
+  exact = options.precision == 'float32'
+  print(found.exact_line() if exact else found.dice_line())
+  return model
+
+
+def _refuse_form(nets, form):
+  """Refuses forms that are given one photo where the network needs more."""
+  if form == 'network':
+    return
+  for needs_more, reason in (
+    (nets.multiview, 'the network compares all views of a car'),
+    (nets.fine, 'a second network looks at tiles along the border'),
+  ):
+    if needs_more:
+      raise UserError(
+        f'--for={form} is of no use, as {reason}; choose --for=network.'
+      )
+
+
+def _stretched(nets):
+  """Returns a network to which photos are stretched, as rembg does it."""
+  run = nets.runs[0]
+  if run.config.data.fit == 'stretch':
+    return nets
+  print(
+    'rembg squashes photos, so the network sees them stretched to '
+    f'{run.config.data.size}, other than in training (config.data.fit='
+    f'{run.config.data.fit})'
+  )
+  config = run.config.copy_and_resolve_references()
+  config.data.fit = 'stretch'
+  return nets._replace(runs=[dataclasses.replace(run, config=config)])
+
+
+def _calibrating(nets, options):
+  """Returns the photos that tell the ranges of activations."""
+  sample = sample_photos.choose(nets, options.photos, _CALIBRATED, 'train')
+  if not sample.real:
+    raise UserError(
+      '--precision=int8 needs photos, and those of the run are not there; give '
+      '--photos=FOLDER.'
+    )
+  return sample
+
+
+def _arrays(run):
+  """Returns the network's variables by their paths."""
+  leaves = jax.tree_util.tree_leaves_with_path(run.variables)
+  return {
+    '/'.join(part.key for part in path): np.asarray(leaf)
+    for path, leaf in leaves
+  }

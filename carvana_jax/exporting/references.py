@@ -1,0 +1,68 @@
+"""What a trained network says of photos in JAX, to compare files with."""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from carvana_jax.datasets import spec
+from carvana_jax.exporting.sample_photos import Photo, Sample
+from carvana_jax.inference import networks, predictor
+from carvana_jax.inference.prediction import Given, Input, Prediction
+from carvana_jax.inference.tiles import TiledPhoto
+from carvana_jax.system import progress
+
+_TILES = 3  # of a photo
+
+
+def of_photos(
+  nets: networks.Networks, sample: Sample, title: str, keep: bool = False
+) -> Iterator[tuple[Photo, Prediction]]:
+  """Yields photos and what the first network says of them.
+
+  Args:
+    nets: the network.
+    sample: the photos.
+    title: of the progress bar.
+    keep: whether the photos' pixels are wanted, too.
+  """
+  run = dataclasses.replace(nets.runs[0], fine=None)
+  given = predictor.inputs(
+    sample.cars,
+    lambda photo: photo.pixels(),
+    [run.config.data],
+    keep_photos=keep,
+  )
+  answers = predictor.predictions([run], given)
+  return iter(
+    progress.bar(answers, total=sample.count, unit='photo', title=title)
+  )
+
+
+def of_tiles(
+  nets: networks.Networks, sample: Sample, title: str
+) -> Iterator[tuple[Any, Prediction]]:
+  """Yields tiles along the border and what the second network says of them.
+
+  Args:
+    nets: the networks.
+    sample: photos, from each of which some tiles are taken.
+    title: of the progress bar.
+  """
+  fine = nets.runs[0].fine
+  size = spec.parse_size(fine.config.data.size)
+
+  def tiles():
+    is_empty = True
+    for photo, prediction in of_photos(nets, sample, title, keep=True):
+      tiled = TiledPhoto(photo, prediction, 0, size)
+      for number in np.linspace(0, len(tiled.cells) - 1, _TILES, dtype=int):
+        if tiled.cells[number] is not None:
+          is_empty = False
+          yield photo, tiled.given(tiled.cells[number])
+    if is_empty:  # no border, or photos smaller than tiles
+      noise = np.random.default_rng(0).integers(0, 256, (*size, 4), np.uint8)
+      yield 'noise', Given((Input(noise, None),), size, None)
+
+  return predictor.predictions([fine], tiles())
