@@ -32,7 +32,7 @@ from carvana_jax.inference import networks
 from carvana_jax.masks import from_logits
 from carvana_jax.system import files
 from carvana_jax.system.errors import UserError
-from carvana_jax.training import network_file, provenance, trained_run
+from carvana_jax.training import network_file, provenance
 
 # Fields of `config.data` that hold paths of the machine that trained.
 _PATHS = ('data_dir', 'manual_dir', 'pseudo_labels')
