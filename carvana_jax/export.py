@@ -27,7 +27,7 @@ a line tells.
 
 from absl import flags
 
-from carvana_jax.portable import facts
+from carvana_jax.portable import forms
 from carvana_jax.system import cli
 
 if __name__ == '__main__':
@@ -44,10 +44,10 @@ if __name__ == '__main__':
     required=True,
   )
   flags.DEFINE_enum(
-    'for', 'network', facts.FORMS, 'What an .onnx file is given.'
+    'for', 'network', forms.FORMS, 'What an .onnx file is given.'
   )
   flags.DEFINE_enum(
-    'precision', 'float32', facts.PRECISIONS, 'Of the weights in the file.'
+    'precision', 'float32', forms.PRECISIONS, 'Of the weights in the file.'
   )
   flags.DEFINE_string(
     'photos',

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from carvana_jax.exporting.options import Options
 from carvana_jax.inference import networks
-from carvana_jax.portable import facts
+from carvana_jax.portable import forms
 from carvana_jax.system.errors import UserError
 
 
@@ -16,10 +16,10 @@ class _Kind(NamedTuple):
   precisions: tuple[str, ...]
 
 
-_ALL, _NETWORK = facts.FORMS, facts.FORMS[:1]
+_ALL, _NETWORK = forms.FORMS, forms.FORMS[:1]
 # By the file's ending.
 _KINDS = {
-  '.onnx': _Kind('onnx_file', _ALL, facts.PRECISIONS),
+  '.onnx': _Kind('onnx_file', _ALL, forms.PRECISIONS),
   '.safetensors': _Kind('network_files', _NETWORK, ('float32', 'float16')),
   '.jax': _Kind('jax_file', _NETWORK, ('float32',)),
   '.html': _Kind('page_file', _NETWORK, ('float32', 'float16')),
