@@ -7,6 +7,8 @@ from typing import NamedTuple
 from carvana_jax.exporting.options import Options
 from carvana_jax.inference import networks
 from carvana_jax.portable import forms
+from carvana_jax.portable import facts
+from carvana_jax.system import files
 from carvana_jax.system.errors import UserError
 
 
@@ -53,6 +55,9 @@ def check(path: pathlib.Path, options: Options) -> None:
         f'{", ".join(known)}.'
       )
   refuse_existing(path)
+  if not path.parent.is_dir():
+    raise UserError(f'{path.parent} is no folder; make it first.')
+  files.check_folder(path.parent)
 
 
 def refuse_existing(path: pathlib.Path) -> None:
