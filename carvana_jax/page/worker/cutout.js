@@ -78,8 +78,9 @@ const cutout = (() => {
   // The mean colour of the pixels around that are among `best`, else among
   // `others`; the pixel's own where there are none.
   function meanNear({data, height, width}, best, others, y, x, mean) {
-    const top = Math.max(y - REACH, 0), bottom = Math.min(y + REACH, height - 1);
-    const left = Math.max(x - REACH, 0), right = Math.min(x + REACH, width - 1);
+    const top = Math.max(y - REACH, 0), left = Math.max(x - REACH, 0);
+    const bottom = Math.min(y + REACH, height - 1);
+    const right = Math.min(x + REACH, width - 1);
     for (const pixels of [best, others]) {
       let count = 0, red = 0, green = 0, blue = 0;
       for (let row = top; row <= bottom; row++) {

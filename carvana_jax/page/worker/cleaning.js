@@ -31,8 +31,8 @@ const cleaning = (() => {
   // Numbers the parts that pixels of one value make up, from 1 on, the first
   // from the top first.
   //
-  // Runs of pixels are joined with the runs above that they touch, where `reach`
-  // is 1 at corners, too.
+  // Runs of pixels are joined with the runs above that they touch; where
+  // `reach` is 1, at corners, too.
   function parts(data, height, width, value, reach) {
     const labels = new Int32Array(data.length);
     const parents = [0];
