@@ -7,7 +7,6 @@ from typing import NamedTuple
 from carvana_jax.exporting.options import Options
 from carvana_jax.inference import networks
 from carvana_jax.portable import forms
-from carvana_jax.portable import facts
 from carvana_jax.system import files
 from carvana_jax.system.errors import UserError
 
