@@ -57,6 +57,7 @@ if __name__ == '__main__':
   cli.parse()
   malloc.keep_freed_photos()
 
+from carvana_jax.page import build
 from carvana_jax.serving import app, limits, networks, server
 from carvana_jax.system import threads
 

@@ -41,9 +41,7 @@ def keep_freed() -> None:
   threads, and the memory pools that threads have by then stay in use.
   """
   if (
-    not _is_glibc()
-    or threads.core_count() > _MOST_CORES
-    or _has_accelerator()
+    not _is_glibc() or threads.core_count() > _MOST_CORES or _has_accelerator()
   ):
     return
   set_ = ctypes.CDLL(None).mallopt
