@@ -74,7 +74,8 @@ def main() -> None:
   )
   listening = server.listen(args.host, args.port)
   remove = networks.load(args.workdir, args.fine)
-  served = app.build(remove, most, '<!doctype html>', server.names(args.host))
+  page = build.page(remove.facts)
+  served = app.build(remove, most, page, server.names(args.host))
   print(
     f'http://{server.address(listening)} waits for photos; Ctrl-C ends it.',
     flush=True,
