@@ -18,7 +18,7 @@ from packaging.requirements import Requirement
 from PIL import Image
 
 import carvana_jax
-from tests.helpers import served
+from benchmarks import bright_network
 from tests.helpers.commands import ROOT
 from tests.layout_test import ROOMS, imports, modules
 from tests.malformed import command
@@ -83,11 +83,12 @@ class PackageTest(chex.TestCase):
   def test_brings_weights_and_page(self):
     brought = {name for name in _names(self.wheel) if not name.endswith('.py')}
     expected = {
-      f'carvana_jax/{folder}/{path.name}'
-      for folder in ('weights', 'page')
-      for path in (ROOT / 'carvana_jax' / folder).iterdir()
-      if path.is_file() and path.suffix not in ('.py', '.sh')
+      str(path.relative_to(ROOT))
+      for folder in ('carvana_jax/weights', 'carvana_jax/page')
+      for path in (ROOT / folder).glob('**/*')
+      if path.is_file() and path.suffix not in ('.py', '.pyc', '.sh')
     }
+    self.assertIn('carvana_jax/page/page.html', expected)
     self.assertIn('carvana_jax/weights/carvana.safetensors', expected)
     self.assertEqual({x for x in brought if '.dist-info/' not in x}, expected)
 
@@ -280,7 +281,7 @@ class BareEnvironmentTest(chex.TestCase):
   def test_remover_makes_all_that_it_offers(self):
     folder = pathlib.Path(self.enterClassContext(tempfile.TemporaryDirectory()))
     network, path = folder / 'bright.onnx', folder / 'photo.jpg'
-    served.write_network(network)
+    bright_network.write(network)
     photo = np.zeros((64, 96, 3), np.uint8)
     photo[16:48, 24:72] = 255
     Image.fromarray(photo).save(path, quality=95)

@@ -11,14 +11,17 @@ from absl.testing import absltest, parameterized
 from PIL import Image
 
 import carvana_jax
+from benchmarks import bright_network
 from carvana_jax.configs import default
 from carvana_jax.inference import outputs
 from carvana_jax.inference.prediction import Given, Prediction, fit
 from carvana_jax.masks import encoding
 from carvana_jax.portable import facts, session
-from tests.helpers import photo_files, served
+from tests.helpers import photo_files
 
-SECOND = dataclasses.replace(served.FACTS, size=(16, 16), inputs=facts.TILE)
+SECOND = dataclasses.replace(
+  bright_network.FACTS, size=(16, 16), inputs=facts.TILE
+)
 
 
 def disc(size=(64, 96), low=126, high=130):
@@ -33,10 +36,10 @@ class RemoverTest(parameterized.TestCase):
     super().setUp()
     self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
     self.first = self.folder / 'car.onnx'
-    served.write_network(self.first)
+    bright_network.write(self.first)
 
   def with_second(self):
-    served.write_network(self.folder / 'car-fine.onnx', SECOND)
+    bright_network.write(self.folder / 'car-fine.onnx', SECOND)
     return carvana_jax.Remover(self.first)
 
   def test_mask_is_the_network_enlarged(self):
@@ -88,12 +91,14 @@ class RemoverTest(parameterized.TestCase):
   def test_threshold_and_cleaning_are_the_file_s(self):
     photo = np.full((64, 96, 3), 127, np.uint8)
     photo[:24, :24] = photo[40:, 56:] = 130
-    about = dataclasses.replace(served.FACTS, threshold=0.2, cleaning='largest')
-    served.write_network(self.first, about)
+    about = dataclasses.replace(
+      bright_network.FACTS, threshold=0.2, cleaning='largest'
+    )
+    bright_network.write(self.first, about)
     # sigmoid(127 - 128) is 0.27.
     self.assertTrue(carvana_jax.Remover(self.first)(photo).mask.all())
     about = dataclasses.replace(about, threshold=0.5)
-    served.write_network(self.first, about)
+    bright_network.write(self.first, about)
     mask = carvana_jax.Remover(self.first)(photo).mask
     self.assertTrue(mask[52:, 76:].all())
     self.assertFalse(mask[:30].any())
@@ -121,8 +126,8 @@ class RemoverTest(parameterized.TestCase):
     ({'cleaning': 'soap'}, 'is no network of carvana_jax'),
   )
   def test_refuses(self, change, words):
-    served.write_network(
-      self.first, dataclasses.replace(served.FACTS, **change)
+    bright_network.write(
+      self.first, dataclasses.replace(bright_network.FACTS, **change)
     )
     with self.assertRaisesRegex(carvana_jax.UserError, f'car.onnx {words}'):
       carvana_jax.Remover(self.first)
@@ -130,7 +135,7 @@ class RemoverTest(parameterized.TestCase):
   def test_refuses_files(self):
     damaged = self.folder / 'damaged.onnx'
     damaged.write_bytes(self.first.read_bytes()[:100])
-    served.write_network(self.folder / 'other.onnx')
+    bright_network.write(self.folder / 'other.onnx')
     for file, fine, words in (
       ('damaged.onnx', None, 'damaged.onnx cannot be loaded .*; export it'),
       ('none.onnx', None, 'none.onnx is missing; make it with'),

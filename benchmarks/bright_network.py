@@ -1,0 +1,69 @@
+"""A network of one line: bright pixels are the object.
+
+What is measured with it is all that goes on around a network.
+"""
+
+import pathlib
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from carvana_jax.portable import facts
+
+FACTS = facts.Facts(
+  form='network',
+  precision='float32',
+  size=(8, 12),
+  fit='stretch',
+  inputs=facts.RGB,
+  flip=False,
+  threshold=0.5,
+  cleaning='none',
+  object='car',
+  network='bright',
+  run='bright',
+  step=1,
+  commit='',
+)
+
+
+def write(path: pathlib.Path, about: facts.Facts = FACTS) -> None:
+  """Writes a network whose logit is the mean of a pixel's colours, less 128.
+
+  Args:
+    path: the file, .onnx.
+    about: the network; only the colours of its input count.
+  """
+  constants = {
+    'none': np.array([0]),
+    'three': np.array([3]),
+    'axes': np.array([3]),
+    'middle': np.float32(128),
+  }
+  shape = ['batch', *about.size]
+  graph = helper.make_graph(
+    [
+      helper.make_node('Slice', ['image', 'none', 'three', 'axes'], ['rgb']),
+      helper.make_node('Cast', ['rgb'], ['colours'], to=TensorProto.FLOAT),
+      helper.make_node('ReduceMean', ['colours', 'axes'], ['mean'], keepdims=0),
+      helper.make_node('Sub', ['mean', 'middle'], ['logits']),
+      helper.make_node('Sigmoid', ['logits'], ['probability']),
+    ],
+    'bright',
+    [_value('image', TensorProto.UINT8, [*shape, len(about.inputs)])],
+    [
+      _value(name, TensorProto.FLOAT, shape)
+      for name in ('probability', 'logits')
+    ],
+    [numpy_helper.from_array(x, name) for name, x in constants.items()],
+  )
+  model = helper.make_model(
+    graph, opset_imports=[helper.make_opsetid('', 18)], ir_version=8
+  )
+  helper.set_model_props(model, about.strings())
+  onnx.save(model, path)
+
+
+def _value(name, kind, shape):
+  return helper.make_tensor_value_info(name, kind, shape)
