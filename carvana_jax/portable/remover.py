@@ -100,7 +100,7 @@ class Remover:
 
   def _look_again(self, prediction):
     tiled = TiledPhoto(None, prediction, 0, self._second.facts.size)
-    if tiled.cells == [None]:  # nothing is in doubt
+    if tiled.cells[0] is None:  # nothing is in doubt
       return prediction
     tiles = [tiled.given(cell).inputs[0].image for cell in tiled.cells]
     answers = self._second.logits(np.stack(tiles))

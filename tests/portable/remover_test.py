@@ -69,6 +69,14 @@ class RemoverTest(parameterized.TestCase):
     np.testing.assert_array_equal(found.probability, expected.probability)
     self.assertTrue(found.is_empty)
 
+  def test_a_single_tile(self):
+    about = dataclasses.replace(SECOND, size=(64, 64))
+    bright_network.write(self.folder / 'car-fine.onnx', about)
+    photo = np.full((64, 96, 3), 120, np.uint8)
+    photo[16:24, 16:24] = 136  # far from the other tiles
+    found = carvana_jax.Remover(self.first)(photo).mask
+    np.testing.assert_array_equal(found, photo[..., 0] == 136)
+
   def test_cut_out_and_composite_are_those_of_predict(self):
     photo = disc(low=40, high=220)
     photo[..., 1] //= 2
