@@ -116,7 +116,7 @@ def compare(
       what JAX says of them.
     things: what they are, in words.
     model: of the network, of form `network`; or the file of one.
-    precision: one of `facts.PRECISIONS`; with float32 both are to say the same.
+    precision: one of `forms.PRECISIONS`; with float32 both are to say the same.
     level: from which on pixels are object, see `from_logits`.
     ask: the network in another form: returns the probabilities, float32 [H, W],
       of a photo's pixels, uint8 [H, W, 3]. Masks are then made of these; None:

@@ -97,7 +97,8 @@ class FilesTest(parameterized.TestCase):
     self.path = self.folder / 'a.onnx'
 
   def write(self, nets=None, **options):
-    options = Options('fast', **{'photos': str(self.photos)} | options)
+    options = {'photos': str(self.photos), 'precision': 'float32'} | options
+    options = Options('fast', **options)
     with mock.patch('builtins.print') as printed:
       kinds.write(nets or self.nets, self.path, options)
     return [call.args[0] for call in printed.call_args_list]
