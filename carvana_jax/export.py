@@ -22,8 +22,7 @@ NAME-fine.onnx. The file is first run on photos beside JAX; a line tells what
 differs, and what differs by more than rounding is not written.
 
 float16 halves the file; the network computes as before. int8 makes it a quarter
-and some three times as fast, at the cost of some thousandths of Dice, which
-a line tells.
+and the network twice as fast; a line tells what that costs in Dice.
 """
 
 from absl import flags
