@@ -57,6 +57,7 @@ if __name__ == '__main__':
   cli.parse()
   malloc.keep_freed_photos()
 
+from carvana_jax.page import build
 from carvana_jax.serving import app, limits, networks, server
 from carvana_jax.system import threads
 
@@ -73,7 +74,8 @@ def main() -> None:
   )
   listening = server.listen(args.host, args.port)
   remove = networks.load(args.workdir, args.fine)
-  served = app.build(remove, most, '<!doctype html>', server.names(args.host))
+  page = build.page(remove.facts)
+  served = app.build(remove, most, page, server.names(args.host))
   print(
     f'http://{server.address(listening)} waits for photos; Ctrl-C ends it.',
     flush=True,

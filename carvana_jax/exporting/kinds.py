@@ -7,6 +7,7 @@ from typing import NamedTuple
 from carvana_jax.exporting.options import Options
 from carvana_jax.inference import networks
 from carvana_jax.portable import forms
+from carvana_jax.system import files
 from carvana_jax.system.errors import UserError
 
 
@@ -59,6 +60,9 @@ def check(path: pathlib.Path, options: Options) -> Options:
   if options.runtime and path.suffix != '.html':
     raise UserError(f'--runtime is of no use for {path.suffix} files.')
   refuse_existing(path)
+  if not path.parent.is_dir():
+    raise UserError(f'{path.parent} is no folder; make it first.')
+  files.check_folder(path.parent)
   return options._replace(precision=precision)
 
 

@@ -14,10 +14,10 @@ from jax._src import hardware_utils
 
 from carvana_jax.system import malloc
 
-# Takes, fills and frees 100 MB (or BYTES) ten times, as the steps of a training
+# Takes, fills and frees 100 MB, or BYTES, ten times, as the steps of a training
 # do, in a thread; prints how many pages the system had to clear for it. Before
-# that a command does all that it does but its work on so many cores, or
-# nothing.
+# that a command does all that it does but its work on so many cores, or nothing
+# at all.
 CODE = """
 import ctypes, os, resource, runpy, sys, threading
 from carvana_jax.system import cli, threads
