@@ -77,6 +77,20 @@ class PackageTest(chex.TestCase):
     brought = {name for name in _names(self.wheel) if name.endswith('.py')}
     self.assertEqual(brought, expected)
 
+  def test_brings_the_page(self):
+    kinds = ('.js', '.css', '.html', '.txt')
+    expected = {
+      str(path.relative_to(ROOT))
+      for path in ROOT.glob('carvana_jax/page/**/*')
+      if path.suffix in kinds
+    }
+    brought = {
+      name
+      for name in _names(self.wheel)
+      if name.startswith('carvana_jax/page/') and name.endswith(kinds)
+    }
+    self.assertEqual(brought, expected)
+
   def test_source_archive_makes_the_same_wheel(self):
     shutil.unpack_archive(self.sdist, self.root / 'unpacked')
     (source,) = (self.root / 'unpacked').iterdir()

@@ -10,8 +10,8 @@ const shadow = (() => {
   const STEEPEST = 0.4, BODY_HEIGHT = 0.35, CONTACT_HEIGHT = 0.06;
 
   // What a background is to be multiplied by, 0..255: a small picture, to be
-  // enlarged to the photo's size; null where there is no shadow. The `ground` is
-  // that of the mask.
+  // enlarged to the photo's size; null where there is no shadow. The `ground`
+  // is that of the mask.
   function small(photo, mask, kind, ground) {
     if (kind === 'none' || !ground) return null;
     const {height, width} = ground;
