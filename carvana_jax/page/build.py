@@ -5,6 +5,7 @@ import gzip
 import html
 import json
 import pathlib
+import re
 
 from carvana_jax.masks import from_logits
 from carvana_jax.page.runtime import LICENCE, VERSION, Runtime
@@ -60,10 +61,9 @@ def page(
     'data': _data(about, network, runtime),
     'script': script(_WINDOW),
   }
-  text = _read('page.html')
-  for name, value in values.items():
-    text = text.replace('{{' + name + '}}', value, 1)
-  return text
+  return re.sub(
+    r'\{\{(\w+)\}\}', lambda match: values[match[1]], _read('page.html')
+  )
 
 
 def script(names: tuple[str, ...] = WORKER) -> str:

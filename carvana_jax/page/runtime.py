@@ -140,12 +140,27 @@ def _fetched():
     raise UserError(f'npm_config_registry={registry} is no URL; correct it.')
   print(f'fetching {url} (33 MB), which runs networks in browsers')
   try:
-    with urllib.request.urlopen(url, timeout=_SECONDS) as answer:
-      data = answer.read(_MOST_BYTES)
+    data = _download(url)
   except (OSError, ValueError, http.client.HTTPException) as error:
     raise UserError(f"{url} can't be fetched: {error}; {_remedy()}") from error
   if not _is_pinned(data):
     raise UserError(
       f'{url} does not have the bytes that are pinned (SHA-512); {_remedy()}'
     )
+  return data
+
+
+def _download(url):
+  # Here, as a server, which needs no more of this file than the licence, goes
+  # without what draws bars.
+  from carvana_jax.system import progress
+
+  data = b''
+  with (
+    urllib.request.urlopen(url, timeout=_SECONDS) as answer,
+    progress.bar(total=33, unit='MB') as bar,
+  ):
+    while len(data) < _MOST_BYTES and (part := answer.read(10**6)):
+      data += part
+      bar.update()
   return data

@@ -12,8 +12,13 @@ const helper = (() => {
     if (why) reject(new Error(why)); else resolve(result);
   });
 
-  // Returns the result of a task of worker/tasks.js; its error says why there is
-  // none.
+  worker.addEventListener('error', ({message}) => {
+    for (const {reject} of waiting.values()) reject(new Error(message));
+    waiting.clear();
+  });
+
+  // Returns the result of a task of worker/tasks.js; its error says why there
+  // is none.
   function ask(task, values) {
     return new Promise((resolve, reject) => {
       waiting.set(++count, {resolve, reject});

@@ -31,12 +31,12 @@ const stage = (() => {
     place(object, isMask ? result.mask : result.cutout);
     object.alt = isMask ? `the mask of ${photo.file.name}`
       : `the ${facts.object} cut out of ${photo.file.name}`;
-    fit();
   }
 
   function words({state, why, file, result}) {
     if (state === 'refused') return `${file.name} ${why}.`;
-    if (state !== 'done') return state === 'working' ? 'Cutting out …' : 'Waits';
+    if (state === 'waiting') return 'Waits';
+    if (state === 'working') return 'Cutting out …';
     return result.isEmpty ? `No ${facts.object} was found in this photo.` : '';
   }
 
@@ -56,14 +56,6 @@ const stage = (() => {
     image.src = url;
   }
 
-  // Lays the result over the photo.
-  function fit() {
-    after.style.left = `${before.offsetLeft}px`;
-    after.style.top = `${before.offsetTop}px`;
-    after.style.width = `${before.offsetWidth}px`;
-    after.style.height = `${before.offsetHeight}px`;
-  }
-
   function move() {
     element.stage.style.setProperty('--at', `${seam.value}%`);
   }
@@ -75,8 +67,6 @@ const stage = (() => {
     move();
   }
 
-  new ResizeObserver(fit).observe(before);
-  before.addEventListener('load', fit);
   seam.addEventListener('input', move);
   element.stage.addEventListener('pointerdown', drag);
   element.stage.addEventListener('pointermove', drag);

@@ -43,7 +43,8 @@ const zips = (() => {
     return [
       ((now.getFullYear() - 1980) << 9) | ((now.getMonth() + 1) << 5)
         | now.getDate(),
-      (now.getHours() << 11) | (now.getMinutes() << 5) | (now.getSeconds() >> 1),
+      (now.getHours() << 11) | (now.getMinutes() << 5)
+        | (now.getSeconds() >> 1),
     ];
   }
 

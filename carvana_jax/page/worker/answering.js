@@ -1,4 +1,5 @@
-// Answers the page's messages, {id, task, values}, by {id, result} or {id, why}.
+// Answers the page's messages {id, task, values}: by {id, result}, or by
+// {id, why}.
 (() => {
   const words = (error) => {
     if (error instanceof Refusal) return error.message;

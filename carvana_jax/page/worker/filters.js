@@ -92,57 +92,50 @@ const filters = (() => {
 
   // The least or the largest of the pixels around, `half` of them to each side;
   // what lies beyond the edge does not count.
-  function erode({data, height, width}, half) {
-    return extreme(data, height, width, square(half), Math.min);
-  }
+  const erode = (picture, half) => extreme(picture, square(half), false);
+  const dilate = (picture, half) => extreme(picture, square(half), true);
 
-  function dilate({data, height, width}, half) {
-    return extreme(data, height, width, square(half), Math.max);
-  }
-
-  // Dilates and erodes with rows of so many pixels to each side of the middle.
-  function close({data, height, width}, rows) {
-    const wide = extreme(data, height, width, rows, Math.max);
-    return extreme(wide.data, height, width, rows, Math.min).data;
-  }
+  // Dilates and erodes by rows of so many pixels to each side of the middle.
+  const close = (picture, rows) =>
+    extreme(extreme(picture, rows, true), rows, false).data;
 
   const square = (half) => new Array(2 * half + 1).fill(half);
 
-  function extreme(data, height, width, rows, choose) {
-    const found = new data.constructor(data.length);
+  function extreme({data, height, width}, rows, largest) {
     const half = rows.length >> 1;
-    const none = choose();  // which any other value replaces
-    // Rows of one width are gone through once for all rows of the kernel.
-    const lines = new Map([...new Set(rows)].map((reach) =>
-      [reach, acrossRows(data, height, width, reach, choose)]));
-    for (let y = 0; y < height; y++) {
-      for (let x = 0; x < width; x++) {
-        let value = none;
-        for (let k = 0; k < rows.length; k++) {
-          const from = y + k - half;
-          if (from < 0 || from >= height) continue;
-          value = choose(value, lines.get(rows[k])[from * width + x]);
-        }
-        found[y * width + x] = value;
-      }
+    // Rows of one reach are gone through once for all rows of the kernel.
+    const lines = new Map(rows.map((reach) => [reach, null]));
+    for (const reach of lines.keys()) {
+      lines.set(reach, acrossRows(data, height, width, reach, largest));
+    }
+    const found = lines.get(rows[half]).slice();
+    for (let k = 0; k < rows.length; k++) {
+      const line = lines.get(rows[k]);
+      const first = Math.max(half - k, 0) * width;
+      const last = Math.min(height + half - k, height) * width;
+      take(found, line, first, last, (k - half) * width, largest);
     }
     return pictures.of(found, height, width);
   }
 
-  function acrossRows(data, height, width, reach, choose) {
-    const found = new data.constructor(data.length);
+  function acrossRows(data, height, width, reach, largest) {
+    const found = data.slice();
     for (let y = 0; y < height; y++) {
-      const start = y * width;
-      for (let x = 0; x < width; x++) {
-        const last = Math.min(x + reach, width - 1);
-        let value = data[start + x];
-        for (let k = Math.max(x - reach, 0); k <= last; k++) {
-          value = choose(value, data[start + k]);
-        }
-        found[start + x] = value;
+      const start = y * width, end = start + width;
+      for (let k = 1; k <= reach; k++) {
+        take(found, data, start + k, end, -k, largest);
+        take(found, data, start, end - k, k, largest);
       }
     }
     return found;
+  }
+
+  // Takes over what is larger, or less, from so many pixels on.
+  function take(found, data, first, last, offset, largest) {
+    for (let at = first; at < last; at++) {
+      const value = data[at + offset];
+      if (largest ? value > found[at] : value < found[at]) found[at] = value;
+    }
   }
 
   return {

@@ -10,24 +10,19 @@ const shadow = (() => {
   const STEEPEST = 0.4, BODY_HEIGHT = 0.35, CONTACT_HEIGHT = 0.06;
 
   // What a background is to be multiplied by, 0..255: a small picture, to be
-  // enlarged to the photo's size; null where there is no shadow.
-  function small(photo, mask, kind) {
-    const {height, width} = mask;
-    const factor = Math.min(LONG / Math.max(height, width), 1);
-    const size = [Math.max(rint(height * factor), 1),
-      Math.max(rint(width * factor), 1)];
-    const white = of(mask.data.map((x) => 255 * x), height, width);
-    const shown = resizing.area(white, ...size);
-    const car = of(shown.data.map((x) => x >= 128), ...size);
-    if (kind === 'none' || !car.data.some((x) => x)) return null;
-    const where = findGround(cleaning.keepLargest(car));
+  // enlarged to the photo's size; null where there is no shadow. The `ground`
+  // is that of the mask.
+  function small(photo, mask, kind, ground) {
+    if (kind === 'none' || !ground) return null;
+    const {height, width} = ground;
     const left = kind === 'own'
-      ? own(floor(photo, mask, size), where) : synthetic(where);
-    return of(Uint8Array.from(left, (x) => rint(255 * clip(x, 0, 1))), ...size);
+      ? own(floor(photo, mask, [height, width]), ground) : synthetic(ground);
+    const shares = Uint8Array.from(left, (x) => rint(255 * clip(x, 0, 1)));
+    return of(shares, height, width);
   }
 
   function matte(photo, mask, kind) {
-    const found = small(photo, mask, kind);
+    const found = small(photo, mask, kind, findGround(mask));
     if (found) return resizing.linear(found, mask.height, mask.width);
     const all = pictures.empty(mask.height, mask.width);
     all.data.fill(255);
@@ -35,8 +30,19 @@ const shadow = (() => {
   }
 
   // Where the floor is, and how far each pixel is from the object, in sizes of
-  // the object.
-  function findGround(mask) {
+  // the object and on a smaller picture; null where the mask shows nothing.
+  function findGround({data, height, width}) {
+    const factor = Math.min(LONG / Math.max(height, width), 1);
+    const side = (length) => Math.max(rint(length * factor), 1);
+    const white = of(data.map((x) => 255 * x), height, width);
+    const seen = resizing.area(white, side(height), side(width));
+    const object = seen.data.map((x) => x >= 128);
+    if (!object.some((x) => x)) return null;
+    // Specks cast no shadow.
+    return around(cleaning.keepLargest(of(object, seen.height, seen.width)));
+  }
+
+  function around(mask) {
     const {data, height, width} = mask;
     const size = Math.sqrt(data.reduce((a, b) => a + b, 0));
     const line = contactLine(mask), [x0, x1] = [line[0][0], line.at(-1)[0]];
@@ -237,5 +243,5 @@ const shadow = (() => {
     return y0 + (y1 - y0) / (x1 - x0) * (x - x0);
   }
 
-  return {small, matte};
+  return {small, matte, findGround};
 })();

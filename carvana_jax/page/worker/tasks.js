@@ -17,9 +17,9 @@ const tasks = (() => {
     const thumbnail = await small(photo);
     const levels = await asking.levels(photo, file);
     const mask = fromLogits.mask(levels, facts.level, facts.cleaning);
-    const shadows = {};
+    const shadows = {}, ground = shadow.findGround(mask);
     for (const kind of ['own', 'synthetic']) {
-      shadows[kind] = await darkness(shadow.small(photo, mask, kind));
+      shadows[kind] = await darkness(shadow.small(photo, mask, kind, ground));
     }
     const alpha = cutout.alpha(levels, mask, facts.level);
     cutout.decontaminate(photo, alpha);

@@ -1,0 +1,67 @@
+"""The page as text: complete, and without what could break out of it."""
+
+import base64
+import gzip
+import json
+import re
+
+from absl.testing import absltest
+
+from carvana_jax.page import build
+from carvana_jax.page.runtime import Runtime
+from carvana_jax.portable import facts
+
+ABOUT = facts.Facts(
+  form='network', precision='float16', size=(8, 12), fit='pad',
+  inputs=('red', 'green', 'blue'), flip=False, threshold=0.5,
+  cleaning='holes', object='car', network='1a', run='</script><b>', step=3,
+  commit='0123456789abcdef',
+)  # fmt: skip
+
+
+class BuildTest(absltest.TestCase):
+  def element(self, page, name):
+    return re.search(f'<script[^>]* id="{name}">(.*?)</script>', page, re.S)[1]
+
+  def test_everything_is_inside(self):
+    page = build.page(ABOUT, b'network', Runtime(b'script', b'binary'))
+    for name in ('network', 'script', 'binary'):
+      data = base64.b64decode(self.element(page, name))
+      self.assertEqual(gzip.decompress(data).decode(), name)
+    self.assertEqual(
+      json.loads(self.element(page, 'facts')),
+      {'size': [8, 12], 'fit': 'pad', 'level': 128, 'cleaning': 'holes',
+       'object': 'car'},
+    )  # fmt: skip
+    self.assertNotRegex(page, r'\{\{|(src|href)="(?!data:)[^"]')
+    self.assertNotIn('<b>', page)
+    self.assertIn('the run &lt;/script&gt;&lt;b&gt;, step 3, by commit', page)
+    self.assertIn("connect-src 'none'", page)
+    self.assertIn('<title>Cut out cars</title>', page)
+    self.assertIn('Copyright (c) Microsoft Corporation', page)
+    again = build.page(ABOUT, b'network', Runtime(b'script', b'binary'))
+    self.assertEqual(again, page)
+
+  def test_of_a_server(self):
+    page = build.page(ABOUT)
+    self.assertLess(len(page), 120_000)
+    self.assertIn("connect-src 'self'", page)
+    self.assertIn('Photos are sent to the server', page)
+    self.assertNotIn('Microsoft', page)
+    self.assertIsNone(re.search('id="(network|script|binary)"', page))
+
+  def test_no_script_can_end_its_element(self):
+    for page in (build.script(), build.script(build._WINDOW)):
+      self.assertNotRegex(page.lower(), '</script|<!--')
+
+  def test_every_script_is_joined(self):
+    folder = build._FOLDER
+    there = {
+      path.relative_to(folder).with_suffix('').as_posix()
+      for path in folder.rglob('*.js')
+    }
+    self.assertEqual(there, {*build.WORKER, *build._WINDOW})
+
+
+if __name__ == '__main__':
+  absltest.main()
