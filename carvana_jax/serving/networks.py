@@ -28,8 +28,8 @@ def load(workdir: str | None, fine: bool | None) -> remover.Remover:
   path = files.absolute(workdir)
   if not path.exists():
     raise UserError(
-      f'--workdir={path} does not exist; give the folder of a run, or a file of '
-      'export.'
+      f'--workdir={path} does not exist; give the folder of a run, or a file '
+      'of export.'
     )
   if not path.is_dir():
     return _of_file(path, fine)
