@@ -292,10 +292,11 @@ class RefusedTest(ServedCase):
     ('cross-site', 403), ('same-site', 403), ('same-origin', 200), ('none', 200)
   )
   def test_pages_of_other_sites(self, site, status):
-    response = self.client.post(
-      '/mask', content=file(), headers={'Sec-Fetch-Site': site}
-    )
+    headers = {'Sec-Fetch-Site': site}
+    response = self.client.post('/mask', content=file(), headers=headers)
     self.assertEqual(response.status_code, status)
+    page = self.client.get('/', headers=headers)  # as by a link
+    self.assertEqual(page.status_code, 200)
     self.assertNotIn('Access-Control-Allow-Origin', response.headers)
 
   def test_a_bug_is_told_to_the_log_alone(self):
