@@ -25,7 +25,7 @@ from carvana_jax.serving import server
 from carvana_jax.system.errors import UserError
 from tests.helpers.commands import ROOT
 
-_SECONDS = 1.0  # of --timeout
+_SECONDS = 1.5  # of --timeout
 
 
 def jpg(height, width):
@@ -41,7 +41,7 @@ def started(network, *more):
   process = subprocess.Popen(
     [
       sys.executable, '-m', 'carvana_jax.serve', f'--workdir={network}',
-      '--port=0', '--workers=1', '--queue=2', f'--timeout={_SECONDS}', *more,
+      '--port=0', '--workers=1', '--queue=9', f'--timeout={_SECONDS}', *more,
     ],
     cwd=ROOT,
     env=os.environ | {'PYTHONUNBUFFERED': '1'},
