@@ -253,6 +253,21 @@ def ask_all(
   return answers
 
 
+def status_of(port: int, parts: list[bytes]) -> int | str:
+  """Sends bytes as they are, and returns the answer's status, or 'none'."""
+  answer = b''
+  with (
+    contextlib.suppress(ConnectionError),
+    socket.create_connection(('127.0.0.1', port), timeout=30) as connection,
+  ):
+    for part in parts:
+      connection.sendall(part)
+    if parts[-1] != malformed_bodies.GONE:
+      answer = connection.recv(1 << 16)
+  found = re.match(rb'HTTP/1.1 (\d+) ', answer)
+  return int(found[1]) if found else 'none'
+
+
 def small_photos(count: int) -> Iterator[tuple[str, bytes]]:
   """Yields paths and photos of many sizes and kinds, one in fifty damaged."""
   rng = np.random.default_rng(0)
@@ -353,7 +368,7 @@ def measure_malformed(args, folder: pathlib.Path) -> bool:
     for parts in malformed_bodies.slow():
       thread = threading.Thread(
         target=lambda parts=parts: statuses.update(
-          [_status(server.port, parts)]
+          [status_of(server.port, parts)]
         ),
         daemon=True,
       )
@@ -361,7 +376,7 @@ def measure_malformed(args, folder: pathlib.Path) -> bool:
       slow.append(thread)
     with progress.bar(total=args.bodies, unit='body') as bar:
       for parts in malformed_bodies.quick(args.bodies - len(slow)):
-        statuses[_status(server.port, parts)] += 1
+        statuses[status_of(server.port, parts)] += 1
         bar.update()
       for thread in slow:
         thread.join()
@@ -371,21 +386,6 @@ def measure_malformed(args, folder: pathlib.Path) -> bool:
   print(f'{args.bodies} malformed requests, answered {names}')
   print(f'and then a photo: {lives}', flush=True)
   return lives == 200 and 500 not in statuses
-
-
-def _status(port, parts):
-  """Sends bytes, and returns the answer's status, or 'none'."""
-  answer = b''
-  with (
-    contextlib.suppress(ConnectionError),
-    socket.create_connection(('127.0.0.1', port), timeout=30) as connection,
-  ):
-    for part in parts:
-      connection.sendall(part)
-    if parts[-1] != malformed_bodies.GONE:
-      answer = connection.recv(1 << 16)
-  found = re.match(rb'HTTP/1.1 (\d+) ', answer)
-  return int(found[1]) if found else 'none'
 
 
 def measure_kills(args, folder: pathlib.Path) -> bool:

@@ -5,9 +5,9 @@
     curl --data-binary @photo.jpg http://127.0.0.1:8000/cutout --output car.png
 
 A photo that is sent (POST) to /mask, /cutout, /composite, /probability or
-/levels is answered with the same bytes as `predict` writes. A browser gets a
-page for photos at /. /openapi.json describes all of it; /health, /ready and
-/metrics are for those who watch over it.
+/levels is answered with what `predict` makes of it. A browser gets a page for
+photos at /. /openapi.json describes all of it; /health, /ready and /metrics are
+for those who watch over it.
 
 Without --workdir it uses the weights that come with the project. It listens to
 this machine only, unless --host says otherwise, and ends in good order at

@@ -186,7 +186,8 @@ def make(
     megapixels: which the photo has at most.
 
   Returns:
-    The bytes of the answer, the same as `predict` writes.
+    The bytes of the answer, as `predict` writes them; where an opacity or a
+    probability is on the edge between two steps, it may be the other one.
 
   Raises:
     Refused: it cannot be made of this photo.

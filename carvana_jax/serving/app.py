@@ -162,7 +162,8 @@ class _Entrance:
         f'{host[:100]!r} is not this machine; open http://127.0.0.1, or let '
         'the proxy send that as Host.',
       )
-    if request.headers.get('Sec-Fetch-Site') in _OTHER_SITES:
+    site = request.headers.get('Sec-Fetch-Site')
+    if request.method == 'POST' and site in _OTHER_SITES:  # links are welcome
       raise Refused(403, 'pages of other sites may not use this server.')
 
 

@@ -7,6 +7,7 @@ import tempfile
 
 from carvana_jax.portable import remover
 from carvana_jax.system import files
+from carvana_jax.system.errors import UserError
 
 
 def load(workdir: str | None, fine: bool | None) -> remover.Remover:
@@ -23,8 +24,13 @@ def load(workdir: str | None, fine: bool | None) -> remover.Remover:
     SystemExit: the run could not be exported, and it has been said why.
   """
   if workdir is None:
-    return remover.Remover(fine=None if fine is not False else False, threads=1)
+    return remover.Remover(fine=False if fine is False else None, threads=1)
   path = files.absolute(workdir)
+  if not path.exists():
+    raise UserError(
+      f'--workdir={path} does not exist; give the folder of a run, or a file '
+      'of export.'
+    )
   if not path.is_dir():
     return _of_file(path, fine)
   with tempfile.TemporaryDirectory() as folder:

@@ -7,12 +7,12 @@ from carvana_jax.serving.limits import Limits
 
 # What may be wrong: status of HTTP -> description.
 _ANYWHERE = {
-  403: 'A page of another site sent this.',
   421: 'The header Host names another machine.',
   500: 'A bug.',
 }
 _STOPPING = {503: 'The server is stopping.'}
 _OF_PHOTOS = {
+  403: 'A page of another site sent this.',
   408: 'The photo did not arrive in time.',
   413: 'The photo has too many bytes or pixels.',
   415: 'This is no image, or a form.',

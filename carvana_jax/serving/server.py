@@ -32,7 +32,7 @@ def listen(host: str, port: int) -> socket.socket:
   try:
     return socket.create_server((host, port), family=family, backlog=128)
   except (OSError, OverflowError) as error:
-    reason = getattr(error, 'strerror', None) or error
+    reason = str(getattr(error, 'strerror', None) or error).split(' (')[0]
     raise UserError(
       f'--host={host} --port={port} cannot be listened at ({reason}); choose '
       'others.'

@@ -19,7 +19,8 @@ ROOT = pathlib.Path(__file__).parents[2]
 # Programs of others, whose flags are theirs to know.
 _OTHERS = {
   '.peers/bin/pip', '.venv/bin/pip', '.venv/bin/ruff', '.venv/bin/tensorboard',
-  '.venv/bin/xprof', 'cd', 'gcloud', 'git', 'mv', 'pip', 'sbatch', 'srun',
+  '.venv/bin/xprof', 'cd', 'curl', 'docker', 'gcloud', 'git', 'mv', 'pip',
+  'sbatch', 'srun',
 }  # fmt: skip
 _OTHER_MODULES = {'pip', 'pytest', 'venv'}
 # What an inline command may lack.

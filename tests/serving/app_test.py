@@ -231,6 +231,12 @@ class RefusedTest(ServedCase):
   def test_too_many_pixels(self, width, height):
     self.refused(413, 'megapixels', content=png_header(width, height))
 
+  def test_lines(self):
+    for size in ((65_501, 1), (1, 65_501)):
+      with self.assertRaisesRegex(limits.Refused, '65500 pixels a side'):
+        limits.check_pixels(size, 50)
+    limits.check_pixels((65_500, 763), 50)
+
   def test_as_many_pixels_as_allowed(self):
     self.refused(422, 'is damaged', content=png_header(100, 100))
 
@@ -286,10 +292,11 @@ class RefusedTest(ServedCase):
     ('cross-site', 403), ('same-site', 403), ('same-origin', 200), ('none', 200)
   )
   def test_pages_of_other_sites(self, site, status):
-    response = self.client.post(
-      '/mask', content=file(), headers={'Sec-Fetch-Site': site}
-    )
+    headers = {'Sec-Fetch-Site': site}
+    response = self.client.post('/mask', content=file(), headers=headers)
     self.assertEqual(response.status_code, status)
+    page = self.client.get('/', headers=headers)  # as by a link
+    self.assertEqual(page.status_code, 200)
     self.assertNotIn('Access-Control-Allow-Origin', response.headers)
 
   def test_a_bug_is_told_to_the_log_alone(self):

@@ -1,5 +1,6 @@
 """The command itself, over sockets: odd requests, slow clients, its end."""
 
+import collections
 import contextlib
 import io
 import json
@@ -19,12 +20,12 @@ import numpy as np
 from absl.testing import absltest, parameterized
 from PIL import Image
 
-from benchmarks import bright_network
+from benchmarks import bright_network, malformed_bodies, serving
 from carvana_jax.serving import server
 from carvana_jax.system.errors import UserError
 from tests.helpers.commands import ROOT
 
-_SECONDS = 1.0  # of --timeout
+_SECONDS = 1.5  # of --timeout
 
 
 def jpg(height, width):
@@ -40,7 +41,7 @@ def started(network, *more):
   process = subprocess.Popen(
     [
       sys.executable, '-m', 'carvana_jax.serve', f'--workdir={network}',
-      '--port=0', '--workers=1', '--queue=2', f'--timeout={_SECONDS}', *more,
+      '--port=0', '--workers=1', '--queue=9', f'--timeout={_SECONDS}', *more,
     ],
     cwd=ROOT,
     env=os.environ | {'PYTHONUNBUFFERED': '1'},
@@ -128,6 +129,14 @@ class ServerTest(parameterized.TestCase):
     body = answer.partition(b'\r\n\r\n')[2]
     self.assertEqual(body.count(b'\n'), 1)
     self.assertIn('error', json.loads(body))
+
+  def test_requests_of_the_benchmark(self):
+    answers = serving.ask_all(self.port, serving.small_photos(102), 3)
+    found = collections.Counter(status for status, _ in answers)
+    self.assertEqual(found, {200: 99, 422: 3})
+    for parts in malformed_bodies.quick(40):
+      answer = serving.status_of(self.port, parts)
+      self.assertIn(answer, (200, 400, 408, 413, 415, 422, 'none'), parts)
 
   def test_slow_clients_are_let_go(self):
     begun = time.monotonic()
