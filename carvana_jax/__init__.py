@@ -22,7 +22,10 @@ __all__ = list(_OFFERED)
 # What is imported, by the extra of pyproject.toml that brings it; '': none.
 _MODULES = {
   '': ('numpy', 'cv2', 'PIL', 'onnxruntime'),
-  'serve': ('absl', 'starlette', 'uvicorn', 'prometheus_client'),
+  'serve': (
+    'absl', 'ml_collections', 'starlette', 'uvicorn', 'h11',
+    'prometheus_client',
+  ),
   'train': (
     'absl', 'ml_collections', 'jax', 'flax', 'optax', 'orbax', 'etils',
     'tensorboard', 'tensorflow_datasets', 'scipy', 'dm_pix', 'matplotlib',

@@ -11,7 +11,8 @@
 The ending says what is written: .onnx, for ONNX Runtime and what else reads
 ONNX; .safetensors, the weights with the config beside them, which commands take
 in place of a run; .jax, a file of jax.export; or .html, a page that cuts
-objects out in a browser. A file that exists is not overwritten.
+objects out in a browser, with the first network alone. A file that exists is
+not overwritten.
 
 An .onnx file has one of three forms. For a network: a picture of the network's
 size, uint8 [batch, h, w, 3], to probability and logits. For a photo: uint8
@@ -27,7 +28,7 @@ a line tells.
 
 from absl import flags
 
-from carvana_jax.portable import facts
+from carvana_jax.portable import forms
 from carvana_jax.system import cli
 
 if __name__ == '__main__':
@@ -44,10 +45,13 @@ if __name__ == '__main__':
     required=True,
   )
   flags.DEFINE_enum(
-    'for', 'network', facts.FORMS, 'What an .onnx file is given.'
+    'for', 'network', forms.FORMS, 'What an .onnx file is given.'
   )
   flags.DEFINE_enum(
-    'precision', 'float32', facts.PRECISIONS, 'Of the weights in the file.'
+    'precision',
+    None,
+    forms.PRECISIONS,
+    'Of the weights in the file; default: float32, in a page float16.',
   )
   flags.DEFINE_string(
     'photos',
@@ -61,6 +65,12 @@ if __name__ == '__main__':
   )
   flags.DEFINE_bool(
     'fine', False, 'Also write the second network that refine has trained.'
+  )
+  flags.DEFINE_string(
+    'runtime',
+    None,
+    'For a page: the archive or folder of the npm package onnxruntime-web. '
+    'Default: it is fetched from the npm registry, and kept.',
   )
   cli.parse()
 
@@ -82,8 +92,9 @@ def main() -> None:
     form=args['for'].value,
     precision=args.precision,
     photos=args.photos,
+    runtime=files.absolute(args.runtime) if args.runtime else None,
   )
-  kinds.check(output, options)
+  options = kinds.check(output, options)
   nets = networks.load(args.workdir, args.tuned, args.fine)
   kinds.write(nets, output, options)
 

@@ -16,7 +16,7 @@ Ctrl-C or SIGTERM: photos that have come are answered.
 
 from absl import flags
 
-from carvana_jax.system import cli
+from carvana_jax.system import cli, malloc
 
 if __name__ == '__main__':
   flags.DEFINE_string(
@@ -28,7 +28,7 @@ if __name__ == '__main__':
   flags.DEFINE_bool(
     'fine',
     None,
-    'Also use the second network; default: if there is one.',
+    'Also use the second network. Default: only without --workdir.',
   )
   flags.DEFINE_string(
     'host', '127.0.0.1', 'Address to listen at; 0.0.0.0 for all of them.'
@@ -55,9 +55,10 @@ if __name__ == '__main__':
     'max_megapixels', 50, 'Of a photo at most, else 413.', 0.001
   )
   cli.parse()
+  malloc.keep_freed_photos()
 
-from carvana_jax.portable import remover
-from carvana_jax.serving import app, limits, server
+from carvana_jax.page import build
+from carvana_jax.serving import app, limits, networks, server
 from carvana_jax.system import threads
 
 
@@ -72,11 +73,9 @@ def main() -> None:
     args.workers or threads.core_count(),
   )
   listening = server.listen(args.host, args.port)
-  remove = remover.Remover(args.workdir, args.fine, threads=1)
-  local = args.host in server.LOOPBACK
-  served = app.build(
-    remove, most, '<!doctype html>', server.LOOPBACK if local else None
-  )
+  remove = networks.load(args.workdir, args.fine)
+  page = build.page(remove.facts)
+  served = app.build(remove, most, page, server.names(args.host))
   print(
     f'http://{server.address(listening)} waits for photos; Ctrl-C ends it.',
     flush=True,

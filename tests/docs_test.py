@@ -3,7 +3,7 @@
 from absl.testing import absltest, parameterized
 
 from tests.helpers import documents
-from tests.helpers.page_problems import ROOT, TO_COME, problems
+from tests.helpers.page_problems import ROOT, problems
 
 PAGES = [
   path.relative_to(ROOT).as_posix()
@@ -69,10 +69,6 @@ class PagesTest(parameterized.TestCase):
     ]
     self.assertGreater(len(paths), 60)
     self.assertEmpty([str(path) for path in paths if path.name not in named])
-
-  def test_what_is_to_come_is_not_there(self):
-    for name in TO_COME:
-      self.assertFalse((ROOT / 'carvana_jax' / name).exists(), name)
 
 
 class WrongPagesTest(parameterized.TestCase):

@@ -53,7 +53,7 @@ class PackageTest(chex.TestCase):
     source.mkdir()
     for name in ('pyproject.toml', 'README.md', 'LICENSE'):
       shutil.copy(ROOT / name, source)
-    for name in ('carvana_jax', 'configs', 'tests', 'benchmarks'):
+    for name in ('carvana_jax', 'configs', 'weights', 'tests', 'benchmarks'):
       shutil.copytree(
         ROOT / name, source / name, symlinks=True,
         ignore=shutil.ignore_patterns('__pycache__'),
@@ -99,16 +99,16 @@ class PackageTest(chex.TestCase):
 
 
 class DependenciesTest(chex.TestCase):
-  def requirements(self):
-    project = tomllib.loads((ROOT / 'pyproject.toml').read_text())['project']
-    extras = project['optional-dependencies']
-    test = extras.pop('test')
-    return project['dependencies'], test, [*itertools.chain(*extras.values())]
+  """What the code imports, and which extra of the package brings it."""
 
-  def optional_modules(self):
-    """What the extras bring, named like their packages."""
-    extras = map(Requirement, self.requirements()[2])
-    return {requirement.name.replace('-', '_') for requirement in extras}
+  def setUp(self):
+    super().setUp()
+    project = tomllib.loads((ROOT / 'pyproject.toml').read_text())['project']
+    extras = {'': project['dependencies'], **project['optional-dependencies']}
+    self.wanted = {
+      extra: [Requirement(line) for line in lines if '[' not in line]
+      for extra, lines in extras.items()
+    }
 
   def test_pins_are_among_them(self):
     lines = (ROOT / 'requirements.txt').read_text().splitlines()
@@ -118,25 +118,36 @@ class DependenciesTest(chex.TestCase):
         requirement = Requirement(line)
         (pin,) = requirement.specifier
         pinned[requirement.name.replace('_', '-').lower()] = pin.version
-    for wanted in map(Requirement, itertools.chain(*self.requirements())):
-      self.assertIn(wanted.name, pinned)
-      self.assertIn(pinned[wanted.name], wanted.specifier, wanted)
+    for wanted in itertools.chain(*self.wanted.values()):
+      name = wanted.name.replace('_', '-').lower()
+      self.assertIn(name, pinned)
+      self.assertIn(pinned[name], wanted.specifier, wanted)
 
   def test_everything_that_is_imported(self):
-    """Each module that the code imports comes with one of them."""
+    """Each module that the code imports comes with the extra that needs it."""
     trees = [
       ast.parse(path.read_text()) for path in ROOT.glob('carvana_jax/**/*.py')
     ]
     imported = _imported(node for tree in trees for node in ast.walk(tree))
-    optional = self.optional_modules()
-    self.assertEqual(imported - optional, set(carvana_jax._MODULES))
+    listed = set().union(*carvana_jax._MODULES.values())
+    self.assertEqual(imported - {'pillow_heif'}, listed)
     names = importlib.metadata.packages_distributions()
-    wanted = {Requirement(line).name for line in self.requirements()[0]}
-    for module in imported - optional:
-      known = {name.replace('_', '-').lower() for name in names[module]}
-      self.assertNotEmpty(known & wanted, module)
+    for extra, modules in carvana_jax._MODULES.items():
+      brought = {x.name.replace('_', '-').lower() for x in self.wanted[extra]}
+      for module in modules:
+        known = {name.replace('_', '-').lower() for name in names[module]}
+        self.assertNotEmpty(known & brought, f'{module} of [{extra}]')
 
-  def test_optional_ones_are_imported_where_they_are_used(self):
+  def test_the_library_and_the_server_need_no_more(self):
+    for root, extras in (
+      ('carvana_jax.portable.remover', ['']),
+      ('carvana_jax.serve', ['', 'serve']),
+    ):
+      allowed = set().union(*(carvana_jax._MODULES[x] for x in extras))
+      self.assertEmpty(_needed(root) - allowed, root)
+
+  def test_heic_is_imported_where_it_is_used(self):
+    """As few have it."""
     functions, tops = set(), set()
     for path in ROOT.glob('carvana_jax/**/*.py'):
       tree = ast.parse(path.read_text())
@@ -144,10 +155,34 @@ class DependenciesTest(chex.TestCase):
       for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef):
           functions |= _imported(ast.walk(node))
-    optional = self.optional_modules()
-    self.assertNotEmpty(optional)
-    self.assertContainsSubset(optional, functions)
-    self.assertEmpty(optional & tops)
+    self.assertIn('pillow_heif', functions)
+    self.assertNotIn('pillow_heif', tops)
+
+
+def _needed(root):
+  """The modules of others that a module imports at its top, and those of this
+  project that it does."""
+  found, waiting, seen = set(), [root], set()
+  while waiting:
+    module = waiting.pop()
+    if module in seen:
+      continue
+    seen.add(module)
+    path = ROOT / module.replace('.', '/')
+    path = path / '__init__.py' if path.is_dir() else path.with_suffix('.py')
+    body = ast.parse(path.read_text()).body
+    found |= _imported(body)
+    for node in body:
+      if isinstance(node, ast.ImportFrom) and (
+        node.module.partition('.')[0] == 'carvana_jax'
+      ):
+        for alias in node.names:
+          full = f'{node.module}.{alias.name}'
+          place = ROOT / full.replace('.', '/')
+          is_module = place.is_dir() or place.with_suffix('.py').exists()
+          waiting.append(full if is_module else node.module)
+        waiting.append(node.module)
+  return found
 
 
 def _imported(nodes):

@@ -1,6 +1,7 @@
 """Compares what an exported network says of photos with what JAX says."""
 
 import dataclasses
+import pathlib
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -79,17 +80,21 @@ class Findings:
       self.true.append((_dice(expected, truth), _dice(actual, truth)))
 
 
-def session_of(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
-  """Loads a model into ONNX Runtime.
+def session_of(
+  model: onnx.ModelProto | pathlib.Path,
+) -> onnxruntime.InferenceSession:
+  """Loads a model, or the file of one, into ONNX Runtime.
 
   Raises:
     UserError: it is none that ONNX Runtime runs.
   """
   options = onnxruntime.SessionOptions()
   options.log_severity_level = 4  # what it fails at, it raises
+  if not isinstance(model, pathlib.Path):
+    model = model.SerializeToString()
   try:
     return onnxruntime.InferenceSession(
-      model.SerializeToString(), options, providers=['CPUExecutionProvider']
+      model, options, providers=['CPUExecutionProvider']
     )
   except Exception as error:  # of kinds of its own
     reason = ' '.join(str(error).split())[:200]
@@ -99,7 +104,7 @@ def session_of(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
 def compare(
   pairs: Iterable[tuple[Any, Prediction]],
   things: str,
-  model: onnx.ModelProto,
+  model: onnx.ModelProto | pathlib.Path,
   precision: str,
   level: int,
   ask: Callable[[np.ndarray], np.ndarray] | None = None,
@@ -110,8 +115,8 @@ def compare(
     pairs: photos, as of `sample_photos`, or what else the network is given; and
       what JAX says of them.
     things: what they are, in words.
-    model: of the network, of form `network`.
-    precision: one of `facts.PRECISIONS`; with float32 both are to say the same.
+    model: of the network, of form `network`; or the file of one.
+    precision: one of `forms.PRECISIONS`; with float32 both are to say the same.
     level: from which on pixels are object, see `from_logits`.
     ask: the network in another form: returns the probabilities, float32 [H, W],
       of a photo's pixels, uint8 [H, W, 3]. Masks are then made of these; None:

@@ -6,32 +6,36 @@ from typing import NamedTuple
 
 from carvana_jax.exporting.options import Options
 from carvana_jax.inference import networks
-from carvana_jax.portable import facts
+from carvana_jax.portable import forms
+from carvana_jax.system import files
 from carvana_jax.system.errors import UserError
 
 
 class _Kind(NamedTuple):
   module: str  # imported when needed; has `write`, with the arguments of ours
-  forms: tuple[str, ...]  # the first is what is written by default
-  precisions: tuple[str, ...]
+  forms: tuple[str, ...]
+  precisions: tuple[str, ...]  # the first is the usual one
 
 
-_ALL, _NETWORK = facts.FORMS, facts.FORMS[:1]
+_ALL, _NETWORK = forms.FORMS, forms.FORMS[:1]
 # By the file's ending.
 _KINDS = {
-  '.onnx': _Kind('onnx_file', _ALL, facts.PRECISIONS),
+  '.onnx': _Kind('onnx_file', _ALL, forms.PRECISIONS),
   '.safetensors': _Kind('network_files', _NETWORK, ('float32', 'float16')),
   '.jax': _Kind('jax_file', _NETWORK, ('float32',)),
-  '.html': _Kind('page_file', _NETWORK, ('float32', 'float16')),
+  '.html': _Kind('page_file', _NETWORK, ('float16', 'float32')),
 }
 
 
-def check(path: pathlib.Path, options: Options) -> None:
+def check(path: pathlib.Path, options: Options) -> Options:
   """Refuses what can't be written, before anything is loaded.
 
   Args:
     path: the file to be written.
     options: of the export.
+
+  Returns:
+    The options, with the usual precision where none was asked for.
 
   Raises:
     UserError: the ending is unknown, the file exists, its folder is missing, or
@@ -43,16 +47,23 @@ def check(path: pathlib.Path, options: Options) -> None:
       f'--output={path} ends in none of {", ".join(_KINDS)}, which say what is '
       'written; choose one of them.'
     )
+  precision = options.precision or kind.precisions[0]
   for flag, value, known in (
     ('for', options.form, kind.forms),
-    ('precision', options.precision, kind.precisions),
+    ('precision', precision, kind.precisions),
   ):
     if value not in known:
       raise UserError(
         f'--{flag}={value} is of no use for {path.suffix} files; choose from '
         f'{", ".join(known)}.'
       )
+  if options.runtime and path.suffix != '.html':
+    raise UserError(f'--runtime is of no use for {path.suffix} files.')
   refuse_existing(path)
+  if not path.parent.is_dir():
+    raise UserError(f'{path.parent} is no folder; make it first.')
+  files.check_folder(path.parent)
+  return options._replace(precision=precision)
 
 
 def refuse_existing(path: pathlib.Path) -> None:

@@ -1,6 +1,7 @@
 """Writes trained networks as files of ONNX, once they have been checked."""
 
 import dataclasses
+import functools
 import pathlib
 
 import jax
@@ -20,9 +21,10 @@ from carvana_jax.exporting import (
 from carvana_jax.exporting.options import Options
 from carvana_jax.inference import networks
 from carvana_jax.masks import from_logits
+from carvana_jax.portable import facts
 from carvana_jax.system import files
 from carvana_jax.system.errors import UserError
-from carvana_jax.training import trained_run
+from carvana_jax.training import network_file, trained_run
 
 _CHECKED = 20  # photos
 _CALIBRATED = 40  # photos
@@ -51,18 +53,26 @@ def write(
     kinds.refuse_existing(paths[1])
   if options.form == 'rembg':
     nets = _stretched(nets)
-  sample = sample_photos.choose(nets, options.photos, _CHECKED)
-  if not sample.real:
-    print(
-      'no photos are at hand (--photos=FOLDER gives some), so the file is '
-      'checked on made-up pictures'
-    )
+  sample = sample_to_check(nets, options)
   run = nets.runs[0]
   models = [model_of(nets, x, sample, options) for x in (run, run.fine) if x]
   for one, model in zip(paths, models, strict=True):
     content = model.SerializeToString()
     files.write(one, content)
     print(f'{len(content) / 1e6:.1f} MB are in {one}')
+
+
+def sample_to_check(
+  nets: networks.Networks, options: Options
+) -> sample_photos.Sample:
+  """Returns photos to check files on; says so where there are none."""
+  sample = sample_photos.choose(nets, options.photos, _CHECKED)
+  if not sample.real:
+    print(
+      'no photos are at hand (--photos=FOLDER gives some), so the file is '
+      'checked on made-up pictures'
+    )
+  return sample
 
 
 def model_of(
@@ -83,28 +93,16 @@ def model_of(
     UserError: it does not do what the network does.
   """
   about = run_facts.of(run, nets, options)
-  network = onnx_network.model(
-    run, _arrays(run), dataclasses.replace(about, form='network')
-  )
-  references_of = references.of_photos
-  things = sample.source
-  if run is nets.runs[0].fine:
-    references_of, things = references.of_tiles, f'tiles of {things}'
-  if options.precision == 'int8':
-    calibrating = _calibrating(nets, options)
-    images = (
-      prediction.given.inputs[0].image
-      for _, prediction in references_of(nets, calibrating, 'calibrating')
-    )
-    network = onnx_precision.to_int8(network, images)
-  elif options.precision == 'float16':
-    onnx_precision.to_float16(network)
+  network = network_of(nets, run, about, options.photos)
+  references_of, things = _references(nets, run, sample.source)
   model, ask = network, None
   if options.form != 'network':
-    sample = sample.changed(lambda x: onnx_forms.seen(options.form, x))
+    if options.form == 'rembg':
+      sample = sample.changed(onnx_forms.as_rembg)
     model = onnx_forms.of(options.form, network, about)
     session = check.session_of(model)
     ask = lambda pixels: onnx_forms.ask(session, options.form, pixels)
+    references_of = functools.partial(references_of, keep=True)
   found = check.compare(
     references_of(nets, sample, 'checking'),
     things,
@@ -116,6 +114,51 @@ def model_of(
   exact = options.precision == 'float32'
   print(found.exact_line() if exact else found.dice_line())
   return model
+
+
+def network_of(
+  nets: networks.Networks,
+  run: trained_run.Run,
+  about: facts.Facts,
+  photos: str | None,
+) -> onnx.ModelProto:
+  """Returns a network as a model of form `network`, in any precision.
+
+  Args:
+    nets: the networks.
+    run: that of the first or of the second network.
+    about: what the file will say, with its precision.
+    photos: to calibrate int8 on, see `Options`.
+
+  Raises:
+    UserError: int8 is asked for and there are no photos.
+  """
+  model = onnx_network.model(
+    run, _arrays(run), dataclasses.replace(about, form='network')
+  )
+  if about.precision == 'float16':
+    onnx_precision.to_float16(model)
+  if about.precision != 'int8':
+    return model
+  sample = sample_photos.choose(nets, photos, _CALIBRATED, 'train')
+  if not sample.real:
+    raise UserError(
+      '--precision=int8 needs photos, and those of the run are not there; give '
+      '--photos=FOLDER.'
+    )
+  references_of, _ = _references(nets, run, '')
+  images = (
+    prediction.given.inputs[0].image
+    for _, prediction in references_of(nets, sample, 'calibrating')
+  )
+  return onnx_precision.to_int8(model, images)
+
+
+def _references(nets, run, photos):
+  """Returns what says what JAX does of a network's input, and a word for it."""
+  if run is nets.runs[0].fine:
+    return references.of_tiles, f'tiles of {photos}'
+  return references.of_photos, photos
 
 
 def _refuse_form(nets, form):
@@ -147,21 +190,7 @@ def _stretched(nets):
   return nets._replace(runs=[dataclasses.replace(run, config=config)])
 
 
-def _calibrating(nets, options):
-  """Returns the photos that tell the ranges of activations."""
-  sample = sample_photos.choose(nets, options.photos, _CALIBRATED, 'train')
-  if not sample.real:
-    raise UserError(
-      '--precision=int8 needs photos, and those of the run are not there; give '
-      '--photos=FOLDER.'
-    )
-  return sample
-
-
 def _arrays(run):
   """Returns the network's variables by their paths."""
   leaves = jax.tree_util.tree_leaves_with_path(run.variables)
-  return {
-    '/'.join(part.key for part in path): np.asarray(leaf)
-    for path, leaf in leaves
-  }
+  return {network_file.name_of(path): np.asarray(leaf) for path, leaf in leaves}

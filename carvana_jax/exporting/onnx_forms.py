@@ -86,21 +86,18 @@ def of(form: str, network: onnx.ModelProto, facts: Facts) -> onnx.ModelProto:
   return {'photo': photo, 'rembg': rembg}[form](network, facts)
 
 
-def seen(form: str, pixels: np.ndarray) -> np.ndarray:
-  """Returns what a form makes of a photo before the network's own part.
+def as_rembg(pixels: np.ndarray) -> np.ndarray:
+  """Returns what rembg makes of a photo before it asks a network.
 
   Args:
-    form: photo or rembg.
     pixels: uint8 [H, W, 3].
 
   Returns:
-    uint8 [H', W', 3]; for rembg what that squashes it to.
+    uint8 [1024, 1024, 3].
   """
-  if form == 'photo':
-    return pixels
   small = Image.fromarray(pixels).resize(_REMBG_SIZE, Image.Resampling.LANCZOS)
-  small = np.array(small)
-  return np.rint(small * (255 / max(small.max(), 1))).astype(np.uint8)
+  values = np.array(small)
+  return np.rint(values * (255 / max(values.max(), 1))).astype(np.uint8)
 
 
 def ask(
@@ -111,10 +108,10 @@ def ask(
   Args:
     session: the model.
     form: photo or rembg.
-    pixels: as `seen` returns them.
+    pixels: uint8 [H, W, 3]; for rembg what `as_rembg` returns.
 
   Returns:
-    float32 [H', W'], the probabilities.
+    float32 [H, W], the probabilities.
   """
   if form == 'photo':
     return session.run(None, {'image': pixels})[0]

@@ -8,9 +8,8 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-# The first operators with an antialiased `Resize`, and the format of files that
-# came with them (onnx 1.13, ONNX Runtime 1.14, both of early 2023).
-OPSET, IR_VERSION = 18, 8
+# Of 2022, so that ONNX Runtime reads the files from 1.12 on, and others as old.
+OPSET, IR_VERSION = 17, 8
 _TYPES = {'float32': TensorProto.FLOAT, 'float16': TensorProto.FLOAT16}
 
 

@@ -59,7 +59,7 @@ def model(
   x = graph.op('Div', x, graph.constant(255, np.float32))
   x = _LOGITS[type(run.model)](graph, run.model, x, facts.size)
   if facts.flip:
-    x, other = graph.ops('Split', x, outputs=['', ''], axis=0, num_outputs=2)
+    x, other = graph.ops('Split', x, outputs=['', ''], axis=0)
     x = graph.op('Add', x, _mirrored(graph, other))
     x = graph.op('Div', x, graph.constant(2, np.float32))
   x = graph.op('Squeeze', x, graph.constant([1]), name='logits')

@@ -10,6 +10,9 @@ from onnx import TensorProto, helper, numpy_helper
 from onnxruntime import quantization
 from onnxruntime.quantization import quant_utils
 
+# What is computed in int8. What follows the last convolution is left as it is,
+# as logits need more than 256 values.
+_INT8 = ('Conv', 'ConvTranspose', 'Relu', 'MaxPool', 'Concat', 'Resize')
 _LEAST = 1024  # numbers of an array that is worth it
 _LARGEST = float(np.finfo(np.float16).max)
 
@@ -74,6 +77,7 @@ def to_int8(
       exact,
       rounded,
       _Images(images),
+      op_types_to_quantize=_INT8,
       per_channel=True,
       # With eight bits sums overflow on processors without VNNI.
       reduce_range=True,

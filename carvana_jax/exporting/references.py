@@ -1,9 +1,14 @@
-"""What a trained network says of photos in JAX, to compare files with."""
+"""What a trained network says of photos in JAX, to compare files with.
+
+Files compute in float32, and so do the networks here, whatever their
+`config.model.dtype` is.
+"""
 
 import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from carvana_jax.datasets import spec
@@ -27,7 +32,7 @@ def of_photos(
     title: of the progress bar.
     keep: whether the photos' pixels are wanted, too.
   """
-  run = dataclasses.replace(nets.runs[0], fine=None)
+  run = _in_float32(dataclasses.replace(nets.runs[0], fine=None))
   given = predictor.inputs(
     sample.cars,
     lambda photo: photo.pixels(),
@@ -65,4 +70,10 @@ def of_tiles(
       noise = np.random.default_rng(0).integers(0, 256, (*size, 4), np.uint8)
       yield 'noise', Given((Input(noise, None),), size, None)
 
-  return predictor.predictions([fine], tiles())
+  return predictor.predictions([_in_float32(fine)], tiles())
+
+
+def _in_float32(run):
+  if run.config.model.dtype == 'float32':
+    return run
+  return dataclasses.replace(run, model=run.model.clone(dtype=jnp.float32))

@@ -273,7 +273,7 @@ def make_logit_step(
 
   def step(variables, batches):
     return tuple(
-      _chunked(lambda image, item=item: _logits(*item, image), images, chunk)
+      _chunked(lambda image, item=item: logits(*item, image), images, chunk)
       for item, images in zip(
         zip(models, flips, variables, strict=True), batches, strict=True
       )
@@ -289,7 +289,7 @@ def _chunked(function, images, chunk):
   return result.reshape(-1, *result.shape[2:])
 
 
-def _logits(model, flip, variables, image):
+def logits(model, flip, variables, image):
   """Asks one network, on demand about the mirrored image as well."""
   image = steps.unit(image)
   logits = model.apply(variables, image, train=False)

@@ -11,6 +11,10 @@ long where there are many channels. On CPUs, only the backward pass has
 derivatives: jax.jvp fails.
 """
 
+import contextlib
+import contextvars
+from collections.abc import Iterator
+
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
@@ -19,6 +23,27 @@ from flax import linen as nn
 _CHANNELS = 32
 _VECTOR = 16  # floats in a vector of AVX-512
 _LAYOUT = ('NHWC', 'HWIO', 'NHWC')
+
+# What networks are traced for, if not for the platform of this process.
+_platform = contextvars.ContextVar('platform', default=None)
+
+
+@contextlib.contextmanager
+def traced_for(platform: str) -> Iterator[None]:
+  """Makes networks that are traced meanwhile suit another platform.
+
+  Args:
+    platform: as `jax.default_backend` names it.
+  """
+  token = _platform.set(platform)
+  try:
+    yield
+  finally:
+    _platform.reset(token)
+
+
+def _on_cpu():
+  return (_platform.get() or jax.default_backend()) == 'cpu'
 
 
 def layer(
@@ -33,7 +58,7 @@ def layer(
     name: the name of the layer.
     use_bias: whether a bias is added.
   """
-  general = _general if jax.default_backend() == 'cpu' else None
+  general = _general if _on_cpu() else None
   return nn.Conv(
     width,
     (size, size),
@@ -67,7 +92,7 @@ def transposed(
     kernel_init: the initializer of the kernel.
   """
   assert stride == 1 or size in (2, 3)  # what `doubled` can do
-  plain = jax.default_backend() != 'cpu' or stride == 1
+  plain = not _on_cpu() or stride == 1
   return (nn.ConvTranspose if plain else _Doubling)(
     width,
     (size, size),

@@ -4,13 +4,11 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from carvana_jax.datasets import fitting
 from carvana_jax.masks import cleaning
+from carvana_jax.portable.forms import FORMS, PRECISIONS
 from carvana_jax.system.errors import UserError
 
-# `network`: at the network's own size; `photo`: any size in and out; `rembg`:
-# as rembg's custom models are.
-FORMS = ('network', 'photo', 'rembg')
-PRECISIONS = ('float32', 'float16', 'int8')
 RGB = ('red', 'green', 'blue')
 TILE = (*RGB, 'coarse')  # of a second network, the first one's probability
 
@@ -19,8 +17,8 @@ TILE = (*RGB, 'coarse')  # of a second network, the first one's probability
 class Facts:
   """How an exported network is used, and where it comes from."""
 
-  form: str  # one of FORMS
-  precision: str  # of its weights, one of PRECISIONS
+  form: str  # one of `forms.FORMS`
+  precision: str  # of its weights, one of `forms.PRECISIONS`
   size: tuple[int, int]  # (h, w) of the picture that the network sees
   fit: str  # how photos are brought to that size, one of `fitting.FITS`
   inputs: tuple[str, ...]  # what the channels of the input are: RGB, and more
@@ -69,7 +67,12 @@ def read(entries: Mapping[str, str], file: Any) -> Facts:
       step=int(entries['step']),
       commit=entries['commit'],
     )
-    known = facts.form in FORMS and facts.cleaning in cleaning.WAYS
+    known = (
+      facts.form in FORMS
+      and facts.precision in PRECISIONS
+      and facts.fit in fitting.FITS
+      and facts.cleaning in cleaning.WAYS
+    )
   except (KeyError, ValueError):
     known = False
   if not known or not 0 < facts.threshold < 1:

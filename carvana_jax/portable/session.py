@@ -16,7 +16,7 @@ _SILENT = 4  # ONNX Runtime's level of logs: what it fails at, it raises
 
 
 class Session:
-  """A network of form `network`, see `facts.FORMS`; threads may share it.
+  """A network of form `network`, see `forms.FORMS`; threads may share it.
 
   Attributes:
     facts: what its file says of it.

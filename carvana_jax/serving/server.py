@@ -12,8 +12,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from carvana_jax.system.errors import UserError
 
-# The names of this machine to itself.
-LOOPBACK = ('127.0.0.1', 'localhost', '[::1]')
+_LOOPBACK = ('127.0.0.1', '::1', 'localhost')  # this machine to itself
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -44,6 +43,18 @@ def address(listening: socket.socket) -> str:
   """Returns the HOST:PORT that a socket listens at, as in URLs."""
   host, port = listening.getsockname()[:2]
   return f'[{host}]:{port}' if ':' in host else f'{host}:{port}'
+
+
+def names(host: str) -> list[str] | None:
+  """Returns what requests may call this machine, or None for anything.
+
+  A page of another site may have its own name lead to this machine, and so
+  reach what listens to this machine alone.
+
+  Args:
+    host: the address that is listened at.
+  """
+  return [*_LOOPBACK, '[::1]'] if host in _LOOPBACK else None
 
 
 def run(app: Starlette, listening: socket.socket, seconds: float) -> None:

@@ -36,10 +36,6 @@ _PLACEHOLDER = re.compile(
 )
 _PATH = re.compile(r'[\w.-]+(?:/[\w.*-]+)*/?')
 _CODE = ('.cff', '.md', '.py', '.sh', '.toml')
-# Files that docs/layout.md gives a place to, before they are there.
-TO_COME = {
-  'serve.py', 'serving/app.py',
-}  # fmt: skip
 
 
 def problems(text: str, path: pathlib.Path = ROOT / 'README.md') -> list[str]:
@@ -182,8 +178,6 @@ def _names_file(span):
   if not _PATH.fullmatch(span) or _PLACEHOLDER.search(span):
     return False
   top, slash, _ = span.partition('/')
-  if span in TO_COME:
-    return False
   if span.endswith(_CODE):
     return bool(slash) or span.endswith('.py')
   return bool(slash) and top in (

@@ -162,7 +162,7 @@ class AnswersTest(ServedCase):
   def test_other_paths(self):
     page = self.client.get('/')
     self.assertEqual(page.text, '<p>page</p>')
-    self.assertIn("default-src 'none'", page.headers['Content-Security-Policy'])
+    self.assertIn('frame-ancestors', page.headers['Content-Security-Policy'])
     for path in ('/health', '/ready'):
       self.assertEqual(self.client.get(path).status_code, 200)
 

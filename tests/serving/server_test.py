@@ -19,9 +19,9 @@ import numpy as np
 from absl.testing import absltest, parameterized
 from PIL import Image
 
+from benchmarks import bright_network
 from carvana_jax.serving import server
 from carvana_jax.system.errors import UserError
-from tests.helpers import served
 from tests.helpers.commands import ROOT
 
 _SECONDS = 1.0  # of --timeout
@@ -62,7 +62,7 @@ class ServerTest(parameterized.TestCase):
     super().setUpClass()
     folder = cls.enterClassContext(tempfile.TemporaryDirectory())
     network = pathlib.Path(folder) / 'bright.onnx'
-    served.write_network(network)
+    bright_network.write(network)
     cls.process, cls.port = started(network)
 
   @classmethod
@@ -167,7 +167,7 @@ class EndTest(parameterized.TestCase):
   def test_photos_that_have_come_are_answered(self):
     with tempfile.TemporaryDirectory() as folder:
       network = pathlib.Path(folder) / 'bright.onnx'
-      served.write_network(network)
+      bright_network.write(network)
       process, port = started(network, '--timeout=20')
       self.addCleanup(process.kill)
     data = jpg(1500, 2000)

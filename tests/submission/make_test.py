@@ -316,4 +316,4 @@ class CommandTest(chex.TestCase):
       self.command(), cwd=ROOT, capture_output=True, text=True
     )
     self.assertEqual(done.returncode, 2)
-    self.assertEqual(done.stderr, 'error: --workdir is missing; see --help.\n')
+    self.assertEqual(done.stderr, 'error: --output is missing; see --help.\n')

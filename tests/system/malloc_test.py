@@ -14,11 +14,12 @@ from jax._src import hardware_utils
 
 from carvana_jax.system import malloc
 
-# Takes, fills and frees 100 MB ten times, as the steps of a training do, in a
-# thread; prints how many pages the system had to clear for it. Before that a
-# command does all that it does but its work on so many cores, or nothing.
+# Takes, fills and frees 100 MB, or BYTES, ten times, as the steps of a training
+# do, in a thread; prints how many pages the system had to clear for it. Before
+# that a command does all that it does but its work on so many cores, or nothing
+# at all.
 CODE = """
-import ctypes, resource, runpy, sys, threading
+import ctypes, os, resource, runpy, sys, threading
 from carvana_jax.system import cli, threads
 cli.run = lambda main: None
 given = int(sys.argv.pop(1))
@@ -28,8 +29,9 @@ if len(sys.argv) > 1:
 libc = ctypes.CDLL(None)
 libc.malloc.restype = ctypes.c_void_p
 def step():
-  block = ctypes.c_void_p(libc.malloc(10**8))
-  ctypes.memset(block, 1, 10**8)
+  size = int(os.environ.get('BYTES', 10**8))
+  block = ctypes.c_void_p(libc.malloc(size))
+  ctypes.memset(block, 1, size)
   libc.free(block)
 def steps():
   step()
@@ -55,6 +57,12 @@ class KeepFreedTest(chex.TestCase):
   def test_commands_clear_pages_once(self, name, *options):
     # 10 times 100 MB are some 244,000 pages of 4 kB, or 480 of 2 MB.
     self.assertLess(_pages(2, f'carvana_jax.{name}', *options), 100)
+
+  @parameterized.parameters((2 * 10**7, True), (10**8, False))
+  def test_the_server_keeps_what_common_photos_need(self, size, is_kept):
+    with mock.patch.dict(os.environ, BYTES=str(size)):
+      pages = _pages(2, 'carvana_jax.serve')
+    self.assertEqual(pages < 50, is_kept, pages)
 
   def test_the_benchmark_of_whole_jobs_clears_them_once(self):
     with tempfile.TemporaryDirectory() as folder:

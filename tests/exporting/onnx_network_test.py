@@ -16,8 +16,8 @@ from flax import traverse_util
 from carvana_jax import models
 from carvana_jax.configs import fast
 from carvana_jax.datasets import spec
-from carvana_jax.export import onnx_network
-from carvana_jax.export.onnx_graph import Place
+from carvana_jax.exporting import onnx_network
+from carvana_jax.exporting.onnx_graph import Place
 from carvana_jax.inference import predictor
 from carvana_jax.models import cnn, unet, vgg_unet
 from carvana_jax.portable import facts as facts_of_file
