@@ -63,7 +63,7 @@ TWINS = {
   installed.REMOVER: installed.PREDICT,
 }
 BAND = 'dice_band_4'
-_ROUND = 16  # photos, as `predict` looks at so many together
+_ROUND = 32  # photos; for each, `predict` traces its networks again
 _ROW = '{:<20}{:>8}{:>8}{:>8}{:>9}{:>7}{:>7}{:>6}{:>7}'
 _TITLES = (
   '', 'Dice', 'worst', 'border', 's/photo', 'ratio', 'CPU s', 'MB', 'first',
