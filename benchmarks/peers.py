@@ -5,10 +5,11 @@
 The test cars are cut out by rembg with u2netp, rembg with this project's
 network inside, imgly's small model, and this project: the light library, and
 what `predict` does with both networks and with the first one alone. Each runs
-in a process of its own and gets the photos of one car at a time, in turn with
-the others; it reads a file and writes a file for each photo. All use the cores
-at hand, as they do unless told otherwise. A mask's pixel is car from one half
-on. How the others are installed stands in benchmarks/README.md, Removers.
+in a process of its own and gets some photos at a time, in turn with the others;
+it reads a file and writes a file for each photo. All use the cores at hand, as
+they do unless told otherwise. A mask's pixel is car from one half on.
+
+How the others are installed stands in benchmarks/README.md, Removers.
 """
 
 from absl import flags
@@ -28,13 +29,14 @@ if __name__ == '__main__':
   flags.DEFINE_string(
     'imgly', '.peers_imgly', "Folder with imgly's package; '': without it."
   )
-  flags.DEFINE_integer('every', 1, 'Takes every n-th photo.', lower_bound=1)
+  flags.DEFINE_integer(
+    'every', 1, 'Takes every n-th photo of the test cars.', lower_bound=1
+  )
   flags.DEFINE_integer('starts', 3, 'Of each process.', lower_bound=1)
   flags.DEFINE_string('json', '', "File for the figures; '': none.")
   cli.parse()
 
 import contextlib
-import itertools
 import json
 import pathlib
 import statistics
@@ -61,6 +63,7 @@ TWINS = {
   installed.REMOVER: installed.PREDICT,
 }
 BAND = 'dice_band_4'
+_ROUND = 32  # photos; for each, `predict` traces its networks again
 _ROW = '{:<20}{:>8}{:>8}{:>8}{:>9}{:>7}{:>7}{:>6}{:>7}'
 _TITLES = (
   '', 'Dice', 'worst', 'border', 's/photo', 'ratio', 'CPU s', 'MB', 'first',
@@ -82,15 +85,18 @@ class Times(NamedTuple):
 
 
 def rounds(folder: pathlib.Path, every: int) -> list[list[Pair]]:
-  """Returns every n-th photo of the test cars, a list for each car."""
+  """Returns every n-th photo of the test cars, about `_ROUND` in a list."""
   pairs = whole_job.split(folder)['test'][::every]
-  cars = itertools.groupby(pairs, lambda pair: pair[0].name[:12])
-  return [list(group) for _, group in cars]
+  count = max(1, len(pairs) // _ROUND)
+  return [
+    pairs[i * len(pairs) // count : (i + 1) * len(pairs) // count]
+    for i in range(count)
+  ]
 
 
 def measure(
   everyone: dict[str, Remover],
-  cars: Sequence[Sequence[Pair]],
+  groups: Sequence[Sequence[Pair]],
   starts: int,
   root: pathlib.Path,
 ) -> dict[str, Times]:
@@ -98,7 +104,7 @@ def measure(
 
   Args:
     everyone: the removers by name.
-    cars: the photos of each round.
+    groups: the photos of each round.
     starts: how often each is started; the last time it goes on.
     root: an existing folder; the masks of a round go to NAME/ROUND in it.
 
@@ -108,14 +114,14 @@ def measure(
   Raises:
     UserError: one of them failed.
   """
-  for name, pairs in [('first', cars[0][:1]), *enumerate(cars)]:
+  for name, pairs in [('first', groups[0][:1]), *enumerate(groups)]:
     place = root / 'photos' / str(name)
     place.mkdir(parents=True)
     for photo, _ in pairs:
       (place / photo.name).symlink_to(photo)
   times = {name: Times([], [], []) for name in everyone}
   names, running = list(everyone), {}
-  total = len(names) * (starts + len(cars))
+  total = len(names) * (starts + len(groups))
   with (
     contextlib.ExitStack() as stack,
     progress.bar(total=total, unit='run') as bar,
@@ -130,7 +136,7 @@ def measure(
         if turn < starts - 1:
           running[name].end()
         bar.update()
-    for number, pairs in enumerate(cars):
+    for number, pairs in enumerate(groups):
       first = number % len(names)  # another one begins each round
       for name in names[first:] + names[:first]:
         begun = time.perf_counter()
@@ -150,13 +156,13 @@ def _ask(worker, photos, masks):
 
 
 def scores(
-  names: Sequence[str], cars: Sequence[Sequence[Pair]], root: pathlib.Path
+  names: Sequence[str], groups: Sequence[Sequence[Pair]], root: pathlib.Path
 ) -> dict[str, list[dict[str, Any]]]:
   """Scores all masks.
 
   Args:
     names: of the removers.
-    cars: the photos of each round.
+    groups: the photos of each round.
     root: the folder that `measure` was given.
 
   Returns:
@@ -168,7 +174,7 @@ def scores(
     UserError: a mask is missing, or is not of its photo's size.
   """
   found = {name: [] for name in names}
-  photos = [(i, *pair) for i, pairs in enumerate(cars) for pair in pairs]
+  photos = [(i, *pair) for i, pairs in enumerate(groups) for pair in pairs]
   for number, photo, true in progress.bar(
     photos, total=len(photos), unit='photo'
   ):
@@ -262,13 +268,13 @@ def main() -> None:
   folder = input.unpacked(args.manual_dir)
   json_file = workers.output_file(args.json)
   installed.refuse_missing(args)
-  cars = rounds(folder, args.every)
+  groups = rounds(folder, args.every)
   with tempfile.TemporaryDirectory(prefix='peers_') as root:
     root = pathlib.Path(root)
     (root / 'rembg').mkdir()
     everyone = installed.removers(args, root / 'rembg')
-    times = measure(everyone, cars, args.starts, root)
-    rows = scores(list(everyone), cars, root)
+    times = measure(everyone, groups, args.starts, root)
+    rows = scores(list(everyone), groups, root)
   found = summary(everyone, times, rows)
   cores = threads.core_count()
   if json_file:
@@ -280,8 +286,8 @@ def main() -> None:
       'photos': rows,
     }
     files.write(json_file, json.dumps(record, indent=2) + '\n')
-  count = sum(map(len, cars))
-  print(f'{count} photos of {len(cars)} cars, {cores} cores')
+  count = sum(map(len, groups))
+  print(f'{count} photos in {len(groups)} rounds, {cores} cores')
   print(table(found, rows))
 
 

@@ -96,6 +96,7 @@ class PeersTest(absltest.TestCase):
     output = io.StringIO()
     with (
       mock.patch.object(peers.flags, 'FLAGS', self.flags()),
+      mock.patch.object(peers, '_ROUND', 2),
       mock.patch.object(installed, 'refuse_missing'),
       mock.patch.object(installed, 'removers', return_value=everyone),
       mock.patch.object(workers, 'Worker', FakeWorker),
@@ -135,7 +136,7 @@ class PeersTest(absltest.TestCase):
     self.assertEqual(found['summary'][installed.FIRST]['dice'], 0)  # dark
     lines = text.splitlines()
     self.assertLessEqual(max(map(len, lines)), 80)
-    self.assertStartsWith(lines[0], '4 photos of 2 cars')
+    self.assertStartsWith(lines[0], '4 photos in 2 rounds')
     self.assertEqual(
       lines[2].split()[2:],
       ['0.9744', '0.9744', '0.9593', '3.00', '6.0', '4.00', '4.6', '5.0'],
@@ -145,12 +146,18 @@ class PeersTest(absltest.TestCase):
     self.assertIn("Dice 1.00000 with the masks of 'predict'", text)
     self.assertIn('0 pixels are different', text)
 
-  def test_every_third_photo(self):
+  def test_rounds(self):
     make_photos(self.root)
-    cars = peers.rounds(self.root, 3)
-    names = [[photo.stem for photo, _ in pairs] for pairs in cars]
     first, second = OF['test']
-    self.assertEqual(names, [[f'{first}_03'], [f'{second}_04']])
+    names = lambda every: [
+      [photo.stem for photo, _ in pairs]
+      for pairs in peers.rounds(self.root, every)
+    ]
+    self.assertEqual(names(3), [[f'{first}_03', f'{second}_04']])
+    with mock.patch.object(peers, '_ROUND', 3):
+      self.assertEqual(list(map(len, names(1))), [4])  # not a round of one
+    with mock.patch.object(peers, '_ROUND', 1):
+      self.assertEqual(names(2), [[f'{first}_03'], [f'{second}_03']])
 
   def test_a_mask_that_was_not_made(self):
     make_photos(self.root)

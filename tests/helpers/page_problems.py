@@ -18,9 +18,9 @@ from tests.helpers import documents
 ROOT = pathlib.Path(__file__).parents[2]
 # Programs of others, whose flags are theirs to know.
 _OTHERS = {
-  '.peers/bin/pip', '.venv/bin/pip', '.venv/bin/ruff', '.venv/bin/tensorboard',
-  '.venv/bin/xprof', 'cd', 'curl', 'docker', 'gcloud', 'git', 'mv', 'pip',
-  'sbatch', 'srun',
+  '.peers/bin/pip', '.peers_rembg/bin/pip', '.venv/bin/pip', '.venv/bin/ruff',
+  '.venv/bin/tensorboard', '.venv/bin/xprof', 'cd', 'cp', 'curl', 'docker',
+  'gcloud', 'git', 'mkdir', 'mv', 'npm', 'pip', 'sbatch', 'srun',
 }  # fmt: skip
 _OTHER_MODULES = {'pip', 'pytest', 'venv'}
 # What an inline command may lack.
