@@ -7,6 +7,8 @@ its workers and the commands that tests run inherit it.
 import os
 import tempfile
 
+from tests.helpers import commands
+
 # The longest, so that no process works at one of them while the others have
 # nothing left to do. Whoever first needs the debug run of `helpers/commands.py`
 # makes it, others wait: so some that do not need it follow MainTest.
@@ -34,11 +36,10 @@ if 'TESTS_FOLDER' not in os.environ:
   )
   os.environ |= {
     'TESTS_FOLDER': _folder.name,
-    # Two host devices, so that no test passes on one only. Small programs take
-    # longer to compile than to run, with LLVM's optimization several times as
-    # long; `commands/main_test.py` runs commands with it, as users do.
-    'XLA_FLAGS': '--xla_force_host_platform_device_count=2'
-    ' --xla_backend_optimization_level=0',
+    # Two host devices, so that no test passes on one only.
+    # `commands/main_test.py` runs commands with XLA's own flags, as users do.
+    'XLA_FLAGS': '--xla_force_host_platform_device_count=2 '
+    + commands.QUICK_TO_COMPILE,
     # Many tests and commands compile the same small programs. Where an entry
     # is not yet written in full, JAX warns and compiles.
     'JAX_COMPILATION_CACHE_DIR': f'{_folder.name}/compiled',

@@ -28,7 +28,7 @@ from carvana_jax.system.errors import UserError
 from carvana_jax.training import checkpoint, logbook, run_folder, train_state
 from carvana_jax.training.optimizer import make_optimizer
 from tests.helpers import saved_run
-from tests.helpers.commands import ROOT, environment
+from tests.helpers.commands import QUICK_TO_COMPILE, ROOT, environment
 
 # Renders the data set; prints how many cars the next one would hold.
 PREPARE = """
@@ -70,8 +70,7 @@ class ShortTest(chex.TestCase):
       'train.epochs': 3,
     }
     words = lambda name: kill.command(root / name, root / 'data', settings)
-    fast = '--xla_backend_optimization_level=0'
-    with mock.patch.dict(os.environ, XLA_FLAGS=fast):
+    with mock.patch.dict(os.environ, XLA_FLAGS=QUICK_TO_COMPILE):
       kill.undisturbed(words('alone'), root / 'alone.log')
       kills, failure = kill.survive(
         words('killed'),

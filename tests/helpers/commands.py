@@ -8,6 +8,11 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).parents[2]
+# Small programs take longer to compile than to run: with LLVM's optimization
+# several times as long, with fusions of MLIR twice as long.
+QUICK_TO_COMPILE = (
+  '--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false'
+)
 # Where Python looks here first, an import of TensorFlow ends it.
 WITHOUT_TENSORFLOW = ROOT / 'tests' / 'without_tensorflow'
 

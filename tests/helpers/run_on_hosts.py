@@ -37,6 +37,7 @@ _SIGNAL = flags.DEFINE_string('signal', '', '')
 def config():
   """Of a run without dropout, for which each device draws for itself."""
   found = debug.get_config()
+  found.model.levels = 1
   found.augment.flip_left_right = True
   # Adam divides by the size of the gradient, even if that is rounding errors.
   found.optimizer.update(name='sgd', learning_rate=0.1)

@@ -37,7 +37,7 @@ def batch_of(step: int) -> dict[str, np.ndarray]:
 def make_training():
   """The function that makes the first state, and the step on all devices."""
   config = default.get_config()
-  config.model.levels, config.model.first_width = 3, 4
+  config.model.levels, config.model.first_width = 2, 4
   # Before a BatchNorm a bias has no gradient but rounding errors, which an
   # optimizer that divides by their size, such as Adam, would blow up.
   config.optimizer.name = 'sgd'

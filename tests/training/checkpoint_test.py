@@ -32,7 +32,7 @@ from carvana_jax.training import (
   trained_run,
 )
 from carvana_jax.training.optimizer import make_optimizer
-from tests.helpers import steps_on_devices
+from tests.helpers import commands, steps_on_devices
 
 
 def creator(config):
@@ -242,9 +242,8 @@ class DevicesTest(chex.TestCase):
       subprocess.run(
         [sys.executable, '-m', 'tests.helpers.checkpoints_on_devices',
          str(devices), root / 'run', path],
-        cwd=pathlib.Path(__file__).parents[2], check=True,
-        # To compile in less time.
-        env=os.environ | {'XLA_FLAGS': '--xla_backend_optimization_level=0'},
+        cwd=commands.ROOT, check=True,
+        env=os.environ | {'XLA_FLAGS': commands.QUICK_TO_COMPILE},
       )  # fmt: skip
       with np.load(path) as file:
         found = dict(file)

@@ -13,7 +13,7 @@ import chex
 
 from carvana_jax.training import trained_run
 from tests.helpers import numbered, run_on_hosts
-from tests.helpers.commands import ROOT, environment
+from tests.helpers.commands import QUICK_TO_COMPILE, ROOT, environment
 
 
 def free_port():
@@ -35,7 +35,7 @@ def start(folder, processes, devices, signal=''):
     others = [[*group, f'--process_id={index}'] for index in range(processes)]
 
   settings = environment(devices)
-  settings['XLA_FLAGS'] += ' --xla_backend_optimization_level=1'  # in less time
+  settings['XLA_FLAGS'] += f' {QUICK_TO_COMPILE}'
 
   def run(flags):
     return subprocess.run(

@@ -46,6 +46,7 @@ class LoopTest(chex.TestCase):
     self.enterContext(mock.patch.object(prepare, 'dataset', lambda *_: builder))
     self.config = debug.get_config()
     self.config.data.data_dir = str(folder)
+    self.config.model.levels = 1
     self.config.train.batch_size = 4
     self.config.train.picture_epochs = 0
 

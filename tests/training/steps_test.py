@@ -26,7 +26,7 @@ SIZE = (16, 24)
 
 def small_config():
   config = default.get_config()
-  config.model.levels, config.model.first_width = 3, 4
+  config.model.levels, config.model.first_width = 2, 4
   config.optimizer.schedule = 'constant'
   return config
 

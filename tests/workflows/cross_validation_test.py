@@ -91,7 +91,7 @@ class CrossvalTest(chex.TestCase):
     config = debug.get_config()
     config.data.update(data_dir=str(cls.root), unlabeled=True)
     config.train.update(epochs=1, batch_size=4, picture_epochs=0, **fields)
-    config.model.levels = 2
+    config.model.levels = 1
     config.lock()  # as from the command line
     return config
 
