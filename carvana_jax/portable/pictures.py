@@ -68,6 +68,8 @@ def background(picture: Picture) -> np.ndarray:
 
 
 def _read(path):
+  if not os.fspath(path):
+    raise UserError('the path of a picture is empty; give another.')
   path = files.expand(path)
   try:
     return path.read_bytes()

@@ -49,8 +49,10 @@ class Remover:
 
     Raises:
       UserError: a file is missing, damaged, of another program, or of a network
-        that needs more than one photo.
+        that needs more than one photo; or `threads` is no number of cores.
     """
+    if threads is not None and (not isinstance(threads, int) or threads < 1):
+      raise UserError(f'threads is {threads!r}; give a whole number from 1 on.')
     graph = session.graph_of(_OWN if file is None else file)
     self._first = session.open(graph, threads)
     _refuse_other(graph, self._first.facts, facts.RGB)

@@ -92,6 +92,10 @@ def graph_of(file: str | os.PathLike) -> pathlib.Path:
   Raises:
     UserError: there is none.
   """
+  if not isinstance(file, str | os.PathLike):
+    raise UserError(
+      f'a network is given as a {type(file).__name__}; give the path of a file.'
+    )
   path = files.expand(file)
   if path.suffix not in ('.onnx', '.safetensors'):
     raise UserError(

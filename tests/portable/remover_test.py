@@ -155,6 +155,14 @@ class RemoverTest(parameterized.TestCase):
       with self.assertRaisesRegex(carvana_jax.UserError, words):
         carvana_jax.Remover(self.folder / file, fine)
 
+  def test_refuses_values_of_other_kinds(self):
+    for threads in (0, -1, 1.5, '2'):
+      with self.assertRaisesRegex(carvana_jax.UserError, 'a whole number'):
+        carvana_jax.Remover(self.first, threads=threads)
+    for given in ({'file': 3}, {'file': b'car.onnx'}, {'fine': 3}):
+      with self.assertRaisesRegex(carvana_jax.UserError, 'the path of a file'):
+        carvana_jax.Remover(**{'file': self.first} | given)
+
   def test_safetensors_stand_for_the_graph_beside_them(self):
     self.assertEqual(
       session.graph_of(self.folder / 'car.safetensors'), self.first
@@ -179,6 +187,7 @@ class RemoverTest(parameterized.TestCase):
     (b'no photo', 'the photo is no JPG, PNG'),
     (b'', 'the photo is no JPG, PNG'),
     ('none.jpg', 'none.jpg cannot be read'),
+    ('', 'the path of a picture is empty; give another'),
     (3, 'the photo is a int; give a path'),
     (Image.new('F', (4, 4)), 'the photo has numbers of 32 bits'),
     (Image.new('RGB', (0, 4)), 'the photo has no pixels'),
