@@ -63,7 +63,10 @@ class Remover:
     if fine:
       self._second = session.open(fine, threads)
       _refuse_other(fine, self._second.facts, facts.TILE)
-    self._name = graph.name
+    self._name, self._arguments = graph.name, (file, fine, threads)
+
+  def __reduce__(self):
+    return Remover, self._arguments  # another process loads the files itself
 
   @property
   def facts(self) -> facts.Facts:

@@ -1,6 +1,7 @@
 import dataclasses
 import io
 import pathlib
+import pickle
 import tempfile
 import warnings
 from concurrent import futures
@@ -118,6 +119,12 @@ class RemoverTest(parameterized.TestCase):
     with futures.ThreadPoolExecutor(4) as pool:
       for mask, found in zip(expected, pool.map(remover, photos), strict=True):
         np.testing.assert_array_equal(found.mask, mask)
+
+  def test_another_process_may_be_given_it(self):
+    remover = self.with_second()
+    again = pickle.loads(pickle.dumps(remover))
+    self.assertEqual(repr(again), repr(remover))
+    np.testing.assert_array_equal(again(disc()).mask, remover(disc()).mask)
 
   def test_tells_what_it_is(self):
     self.assertEqual(
