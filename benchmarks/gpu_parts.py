@@ -48,30 +48,36 @@ VARIANTS = {
 class Sizes(NamedTuple):
   """How large everything is."""
 
-  steps: tuple[tuple[str, float, float], ...]  # config, limits cold and warm
+  # Config, limits cold and warm; `last_steps` come after the comparison.
+  steps: tuple[tuple[str, float, float], ...]
+  last_steps: tuple[tuple[str, float, float], ...]
   compared: str  # the config that PyTorch has, too
   whole: tuple[tuple[str, int, float], ...]  # config, epochs, limit
   size: str  # HEIGHTxWIDTH that the runs see
   input_images: int
   submitted: int
   variants: dict[str, tuple[str, dict[str, str], tuple[str, ...]]]
+  limits: dict[str, float]  # seconds of a part of the other kinds
   count: tuple[int, int]  # steps and rounds that are timed
 
 
 # The limits add up to more than nine minutes, as most parts should need less.
 FULL = Sizes(
-  steps=(('fast', 75, 40), ('unet512', 120, 45), ('unet1024', 120, 45)),
+  steps=(('fast', 75, 40), ('unet512', 120, 45)),
+  last_steps=(('unet1024', 150, 45),),
   compared='unet512',
   whole=(('fast', 30, 100), ('unet512', 40, 150)),
   size='512x768',
   input_images=320,
   submitted=4000,
   variants=VARIANTS,
+  limits={'input': 60, 'submit': 60, 'compared': 100, 'variant': 90},
   count=(20, 5),
 )
 # On a CPU, in a minute where it has nothing else to do.
 REHEARSAL = Sizes(
   steps=(('debug', 300, 300),),
+  last_steps=(),
   compared='debug',
   whole=(('debug', 1, 300),),
   size='128x192',
@@ -80,6 +86,7 @@ REHEARSAL = Sizes(
   variants={
     'debug-autotune2': ('debug', VARIANTS['unet512-autotune2'][1], ('--plain',))
   },
+  limits=dict.fromkeys(FULL.limits, 300),
   count=(1, 1),
 )
 
@@ -106,19 +113,13 @@ def parts(
     work: the folder for prepared data, compiled programs and runs.
     sizes: how large everything is.
   """
-  for config, *limits in sizes.steps:
-    cache = work / 'programs' / config
-    for kind, limit in zip(('cold', 'warm'), limits, strict=True):
-      words = _cost(config, sizes.count)
-      fresh = cache if kind == 'cold' else None
-      yield Part(f'{config}-{kind}', words, limit, _kept(cache), fresh)
-  yield from _compared(work, sizes)
+  yield from _steps(work, sizes.steps, sizes.count)
   data = [f'--manual_dir={photos}', f'--data_dir={work / "data"}']
   yield Part(
     'input',
     ['benchmarks.batches', *data, f'--sizes={sizes.size},1280x1918',
      f'--images={sizes.input_images}'],
-    60,
+    sizes.limits['input'],
   )  # fmt: skip
   for config, epochs, limit in sizes.whole:
     workdir = work / config
@@ -136,13 +137,26 @@ def parts(
     ['benchmarks.gpu_submit', f'--workdir={work / sizes.whole[0][0]}',
      f'--input={photos / "train"}', f'--images={sizes.submitted}',
      f'--json={JSON}'],
-    60,
+    sizes.limits['submit'],
     _kept(work / 'programs' / sizes.whole[0][0]),
   )  # fmt: skip
+  yield from _compared(work, sizes)
+  yield from _steps(work, sizes.last_steps, sizes.count)
   for name, (config, env, flags) in sizes.variants.items():
+    words = [*_cost(config, sizes.count), *flags]
     # What is measured with other flags of XLA has to be compiled anew.
     kept = {} if env else _kept(work / 'programs' / config)
-    yield Part(name, [*_cost(config, sizes.count), *flags], 90, env | kept)
+    yield Part(name, words, sizes.limits['variant'], env | kept)
+
+
+def _steps(work, steps, count):
+  """The training step of configs, compiled anew and then not."""
+  for config, *limits in steps:
+    cache = work / 'programs' / config
+    for kind, limit in zip(('cold', 'warm'), limits, strict=True):
+      fresh = cache if kind == 'cold' else None
+      words = _cost(config, count)
+      yield Part(f'{config}-{kind}', words, limit, _kept(cache), fresh)
 
 
 def _cost(config, count):
@@ -160,9 +174,9 @@ def _kept(folder):
 def _compared(work, sizes):
   """This project's plain step, then the same in PyTorch."""
   config = sizes.compared
-  ours = f'{config}-plain'
+  ours, limit = f'{config}-plain', sizes.limits['compared']
   kept = _kept(work / 'programs' / config)
-  yield Part(ours, [*_cost(config, sizes.count), '--plain'], 100, kept)
+  yield Part(ours, [*_cost(config, sizes.count), '--plain'], limit, kept)
   # Without own_step.py, as importing JAX here might take the GPU's memory.
   module = importlib.import_module(f'carvana_jax.configs.{config}')
   settings = module.get_config()
@@ -171,10 +185,5 @@ def _compared(work, sizes):
     'benchmarks.frameworks.torch_cost', json.dumps(settings.model.to_dict()),
     height, width, settings.train.batch_size, *sizes.count, JSON,
   ]  # fmt: skip
-  yield Part(
-    f'{config}-torch',
-    [*map(str, words)],
-    100,
-    against=ours,
-    needs='torch',
-  )
+  words = [*map(str, words)]
+  yield Part(f'{config}-torch', words, limit, against=ours, needs='torch')

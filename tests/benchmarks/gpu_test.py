@@ -216,14 +216,14 @@ class RunTest(GpuTest):
 
     with mock.patch.object(gpu, 'run', run):
       records = gpu.measure(args)
-    names = ['debug-cold', 'debug-warm', 'debug-plain', 'debug-torch',
-             'debug-whole', 'submit', 'debug-autotune2']  # fmt: skip
+    names = ['debug-cold', 'debug-warm', 'debug-whole', 'submit', 'debug-plain',
+             'debug-torch', 'debug-autotune2']  # fmt: skip
     self.assertEqual(there, list(zip(names, range(7), strict=True)))
     lines = [json.loads(x) for x in output.read_text().splitlines()]
     self.assertEqual([x['part'] for x in lines], names)
     for line in lines:
       self.assertContainsSubset(['card', 'versions', 'ok', 'seconds'], line)
-    self.assertEqual(records[3]['ratio'], 3 / 4)
+    self.assertEqual(records[5]['ratio'], 5 / 6)
 
   def test_networks_of_different_sizes_are_not_compared(self):
     ours = {'images_per_second': 6, 'parameters': 5}
@@ -264,14 +264,26 @@ class PartsTest(GpuTest):
     parts = list(gpu_parts.parts(self.root, self.root, gpu_parts.FULL))
     names = [part.name for part in parts]
     self.assertLen(set(names), len(names))
-    first = names[: names.index('submit') + 1]
     self.assertEqual(
-      first,
-      ['fast-cold', 'fast-warm', 'unet512-cold', 'unet512-warm',
-       'unet1024-cold', 'unet1024-warm', 'unet512-plain', 'unet512-torch',
-       'input', 'fast-whole', 'unet512-whole', 'submit'],
+      names,
+      ['fast-cold', 'fast-warm', 'unet512-cold', 'unet512-warm', 'input',
+       'fast-whole', 'unet512-whole', 'submit', 'unet512-plain',
+       'unet512-torch', 'unet1024-cold', 'unet1024-warm',
+       *gpu_parts.VARIANTS],
     )  # fmt: skip
-    self.assertEqual(names[len(first) :], list(gpu_parts.VARIANTS))
+
+  def test_limits(self):
+    of = lambda sizes: {
+      part.name: part.limit
+      for part in gpu_parts.parts(self.root, self.root, sizes)
+    }
+    limits = of(gpu_parts.FULL)
+    self.assertEqual(
+      [limits[x] for x in ('unet1024-cold', 'submit', 'unet512-torch')],
+      [150, 60, 100],
+    )
+    # A machine that has other work, too, takes several times as long.
+    self.assertEqual({*of(gpu_parts.REHEARSAL).values()}, {300})
 
 
 @unittest.skipUnless(os.access(PEERS, os.X_OK), f'{PEERS} is absent')
