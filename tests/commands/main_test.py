@@ -203,8 +203,7 @@ class MainTest(RunTest):
     self.assertNotIn('@import', text)
 
   def test_report_in_a_browser(self):
-    if not browser.CHROMIUM:
-      self.skipTest('Chromium is not installed')
+    browser.require()
     page = self.root / 'report.html'
     page.write_text(run_report.report(self.workdir))
     for width in (1200, 360):

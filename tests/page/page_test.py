@@ -3,12 +3,14 @@
 import base64
 import io
 import json
+import os
 import pathlib
 import struct
 import tempfile
 import unittest
 import zipfile
 import zlib
+from unittest import mock
 
 import cv2
 import numpy as np
@@ -17,18 +19,22 @@ from absl.testing import absltest
 from PIL import Image
 
 from carvana_jax import Remover
-from carvana_jax.datasets import fitting, names
-from carvana_jax.datasets.studio import cars, render
+from carvana_jax.datasets import fitting
 from carvana_jax.masks import cleaning, composite, cutout, from_logits, shadow
 from carvana_jax.page import build, runtime
 from carvana_jax.system.errors import UserError
-from tests.helpers.devtools import CHROMIUM, Tab
+from tests.helpers import browser
+from tests.helpers.devtools import Tab
 
+REAL = pathlib.Path(__file__).parents[2].parent / 'shared' / 'carvana'
 WEIGHTS = pathlib.Path(build.__file__).parents[1] / 'weights/carvana.onnx'
 COLOUR = (200, 220, 240)
 # Files that are no photos, and what is said of them.
 REFUSED = {
-  'text.jpg': (b'not a photo at all', 'is no photo that browsers can read'),
+  'text.jpg': (
+    b'not a photo at all',
+    'is no JPG, PNG, WebP, AVIF or BMP image',
+  ),
   'none.png': (b'', 'is empty'),
   'phone.heic': (
     b'\0\0\0\x18ftypheic\0\0\0\0mif1heic' + bytes(100),
@@ -39,11 +45,18 @@ REFUSED = {
 }
 
 
-def rendered():
-  """A studio photo, uint8 [640, 960, 3]."""
-  photo, _ = render.render(cars.sample_car(7, 1), 4, 256, 384, 7)
-  photo = np.asarray(photo)
-  return cv2.resize(photo, (960, 640), interpolation=cv2.INTER_CUBIC)
+def drawn():
+  """A simple car in a studio, with noise, uint8 [640, 960, 3]."""
+  photo = np.full((640, 960, 3), 225, np.uint8)
+  photo[330:] = 185
+  roof = (300, 330), (420, 210), (600, 210), (700, 330)
+  body = (200, 330), (720, 330), (770, 380), (760, 470), (200, 470)
+  for corners, colour in ((roof, (60, 30, 20)), (body, (120, 60, 40))):
+    cv2.fillPoly(photo, [np.array(corners)], colour, cv2.LINE_AA)
+  for column in (310, 650):
+    cv2.circle(photo, (column, 465), 50, (20, 20, 20), -1, cv2.LINE_AA)
+  noise = np.random.default_rng(0).normal(0, 4, photo.shape)
+  return np.clip(photo + noise, 0, 255).astype(np.uint8)
 
 
 def png_of_size(height, width):
@@ -95,15 +108,15 @@ def pixels_of(data):
   return np.asarray(Image.open(io.BytesIO(data))).astype(int)
 
 
-@unittest.skipUnless(CHROMIUM, 'there is no Chromium')
 class PageTest(absltest.TestCase):
   @classmethod
   def setUpClass(cls):
     super().setUpClass()
+    browser.require()
     try:
       program = runtime.load()
     except UserError as error:
-      raise unittest.SkipTest(str(error)) from error
+      browser.absent(str(error))
     folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
     cls.addClassCleanup(folder.cleanup)
     cls.folder = pathlib.Path(folder.name)
@@ -125,7 +138,7 @@ class PageTest(absltest.TestCase):
   def make_photos(cls):
     folder = cls.folder / 'photos'
     folder.mkdir()
-    photo = Image.fromarray(rendered())
+    photo = Image.fromarray(drawn())
     photo.save(folder / 'car.jpg', quality=92)
     # Stored on its side, and of another shape than the network's pictures.
     exif = Image.Exif()
@@ -174,6 +187,18 @@ class PageTest(absltest.TestCase):
       self.assertEqual(mask.shape, removed.mask.shape)
       self.assertGreater(mask.mean(), 0.1)
       self.assertLessEqual((mask != removed.mask).mean(), 0.0005)
+
+  @unittest.skipUnless(REAL.is_dir(), f'{REAL} is absent')
+  def test_mask_of_a_real_photo(self):
+    path = min((REAL / 'train').glob('*_05.jpg'))
+    text = base64.b64encode(path.read_bytes()).decode()
+    data = self.tab.bytes_of(
+      'helper.ask("cut", {file: new File([Uint8Array.from('
+      f'atob("{text}"), (x) => x.charCodeAt(0))], "a.jpg")'
+      '}).then((result) => result.mask)'
+    )
+    mask = pixels_of(data).astype(bool)
+    self.assertLessEqual((mask != self.remover(path).mask).mean(), 0.0005)
 
   def test_all_in_a_zip(self):
     self.pick('behind', 'colour')
@@ -337,13 +362,18 @@ class PageTest(absltest.TestCase):
       '(cutout.decontaminate(photo, alpha), photo)', photo=photo, alpha=alpha
     )
     self.assert_near(found[..., :3], colours, 1, 0.001)
-    for kind in names.SHADOWS:
-      matte = shadow.matte(photo[..., :3], mask, kind)
-      if kind != 'none':
-        self.assertLess(matte.min(), 230)
+    black = np.where(mask[..., None], photo, 0)  # a floor without light
+    for image, kind, is_cast in (
+      (photo, 'own', True),
+      (black, 'own', False),
+      (photo, 'synthetic', True),
+      (photo, 'none', False),
+    ):
+      matte = shadow.matte(image[..., :3], mask, kind)
+      self.assertEqual(matte.min() < 230, is_cast)
       found = self.asked(
         'shadow.matte(photo, mask, kind)',
-        photo=photo, mask=as_bytes(mask), kind=kind,
+        photo=image, mask=as_bytes(mask), kind=kind,
       )  # fmt: skip
       self.assert_near(found, matte, 2, 0.01)
     for size in ((40, 50), (400, 300)):
@@ -356,6 +386,18 @@ class PageTest(absltest.TestCase):
       behind = composite.fill_frame(picture[..., :3], 150, 230)
       expected = composite.compose(photo[..., :3], alpha, behind, matte)
       self.assert_near(found[..., :3], expected, 1, 0.1)
+
+
+class AbsentTest(absltest.TestCase):
+  def test_ci_does_not_go_on_without_a_browser(self):
+    words = 'Chromium is not installed: apt-get install chromium'
+    for ci, error in (('true', AssertionError), ('', unittest.SkipTest)):
+      with (
+        mock.patch.object(browser, 'CHROMIUM', None),
+        mock.patch.dict(os.environ, CI=ci),
+        self.assertRaisesRegex(error, words),
+      ):
+        browser.require()
 
 
 if __name__ == '__main__':

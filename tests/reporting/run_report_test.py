@@ -326,8 +326,7 @@ class ReportTest(chex.TestCase):
     return cards.card(row, photo, predicted, actual)
 
   def test_in_a_browser(self):
-    if not browser.CHROMIUM:
-      self.skipTest('Chromium is not installed')
+    browser.require()
     for name in ('studio-validation', 'studio-test', 'carvana-test'):
       self.add_evaluation(name, TUNED)
     lines = ''.join(logged(10 * epoch, epoch) for epoch in range(1, 9))
@@ -354,8 +353,7 @@ class ReportTest(chex.TestCase):
 
   def test_faults_are_seen_in_a_browser(self):
     """So the test above can fail."""
-    if not browser.CHROMIUM:
-      self.skipTest('Chromium is not installed')
+    browser.require()
     path = self.workdir / 'report.html'
     content = (
       '<div style="width: 400px">wide</div><img src="none.jpg">'

@@ -15,8 +15,7 @@ const files = (() => {
     if (text(bytes, 4, 4) === 'ftyp') return {kind: brand(bytes)};
     if (starts(bytes, 'BM')) return {kind: 'BMP'};
     if (starts(bytes, 'II*\0') || starts(bytes, 'MM\0*')) return {kind: 'TIFF'};
-    throw new Refusal('is no photo that browsers can read: JPG, PNG, WebP, '
-      + 'AVIF or BMP');
+    throw new Refusal('is no JPG, PNG, WebP, AVIF or BMP image');
   }
 
   // What is said of a file that the browser can't decode.
@@ -44,7 +43,7 @@ const files = (() => {
     for (let at = 8; at < end; at += 4) brands.push(text(bytes, at, 4));
     if (brands.includes('avif')) return 'AVIF';
     if (HEIC.some((name) => brands.includes(name))) return 'HEIC';
-    throw new Refusal('is a video, or no photo that browsers can read');
+    throw new Refusal('is a video, or a photo of a rare kind');
   }
 
   // Goes from marker to marker, and looks for the one at the end.

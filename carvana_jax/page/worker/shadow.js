@@ -105,7 +105,8 @@ const shadow = (() => {
   }
 
   // Fits a plane to the light of the floor around the object, again without
-  // what is far from it; null if too little of the floor is seen.
+  // what is far from it; null if too little of the floor is seen, or it is
+  // black.
   function expect(light, seen, {width, away, high}) {
     let places = [];
     for (let i = 0; i < light.length; i++) {
@@ -125,6 +126,7 @@ const shadow = (() => {
     const values = places.map(({value}) => value);
     const low = Math.max(percentile(values, 2), 1);
     const top = percentile(values, 98);
+    if (top < 1) return null;
     return light.map((_, i) =>
       clip(plane(i % width, Math.floor(i / width)), low, top));
   }
