@@ -70,8 +70,8 @@ class CheckTest(parameterized.TestCase):
     self.assertLess(found.logits, 2e-6)
     self.assertRegex(
       found.exact_line(),
-      r'^checked on 1 photos: logits differ by at most \de[-+]\d\d, masks in 0 of '
-      '54 pixels$',
+      r'^checked on 1 photos: logits differ by at most \de[-+]\d\d, masks in '
+      '0 of 54 pixels$',
     )
 
   def test_up_to_the_limit(self):
