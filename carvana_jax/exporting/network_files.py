@@ -109,6 +109,7 @@ def _write_all(nets, paths, half, options):
     if prefix:
       references_of, things = references.of_tiles, f'tiles of {things}'
     found = check.compare(
+      one,
       references_of(nets, sample, 'checking'),
       things,
       graph,
