@@ -21,8 +21,8 @@ cd -- "$(dirname -- "$(realpath -- "$0")")/.."
 
 run=runs/carvana
 made=$run/weights
-if [ -e $made ]; then
-  echo "error: $made exists; remove it, or move it and $run elsewhere" >&2
+if [ -e $made/carvana.safetensors ]; then
+  echo "error: $made has networks; move $run elsewhere to make new ones" >&2
   exit 2
 fi
 
@@ -30,12 +30,12 @@ bash run.sh --config=configs/fast.py --workdir=$run \
   --config.train.epochs=36 --config.data.manual_dir="$kaggle"
 bash run.sh refine --config=configs/fine.py --workdir=$run \
   --config.train.epochs=8 --config.data.manual_dir="$kaggle"
-mkdir $made
+mkdir -p $made
 bash run.sh export --workdir=$run --fine --precision=float16 \
   --output=$made/carvana.safetensors
 # What rounding to float16 has left, of both networks and of the first alone.
-for second in --fine --nofine; do
-  bash run.sh evaluate --workdir=$made/carvana.safetensors $second \
+for fine in True False; do
+  bash run.sh evaluate --workdir=$made/carvana.safetensors --fine=$fine \
     --manual_dir="$kaggle" --output=$made
 done
 (cd $made && sha256sum carvana*)
