@@ -14,6 +14,7 @@ import safetensors.numpy
 from absl.testing import absltest, parameterized
 
 from carvana_jax.exporting import kinds, onnx_network
+from carvana_jax.exporting import network_files as network_files_of
 from carvana_jax.exporting.options import Options
 from carvana_jax.inference import networks, predictor
 from carvana_jax.parallel import devices
@@ -107,6 +108,14 @@ class NetworkFilesTest(parameterized.TestCase):
     graph = onnxruntime.InferenceSession(self.folder / 'a.onnx')
     _, logits = graph.run(None, {'image': images})
     np.testing.assert_allclose(logits, expected, atol=1e-4)
+
+  def test_no_path_of_an_encoder(self):
+    config = self.run_.config.copy_and_resolve_references()
+    config.model.encoder_weights = '/home/me/vgg19.h5'
+    run = dataclasses.replace(self.run_, config=config)
+    found = network_files_of._storable(run, False, self.path)
+    self.assertEqual(found.config.model.encoder_weights, 'vgg19.h5')
+    self.assertEqual(config.model.encoder_weights, '/home/me/vgg19.h5')
 
   def test_nothing_is_left_of_what_was_refused(self):
     with (
