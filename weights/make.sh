@@ -35,8 +35,10 @@ bash run.sh export --workdir=$run --fine --precision=float16 \
   --output=$made/carvana.safetensors
 # What rounding to float16 has left, of both networks and of the first alone.
 for fine in True False; do
-  bash run.sh evaluate --workdir=$made/carvana.safetensors --fine=$fine \
-    --manual_dir="$kaggle" --output=$made
+  for split in validation test; do
+    bash run.sh evaluate --workdir=$made/carvana.safetensors --fine=$fine \
+      --split=$split --manual_dir="$kaggle" --output=$made
+  done
 done
 (cd $made && sha256sum carvana*)
 
