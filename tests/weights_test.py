@@ -12,7 +12,6 @@ from absl.testing import absltest, parameterized
 
 from carvana_jax.inference import networks
 from carvana_jax.portable import session
-from carvana_jax.system.errors import UserError
 from tests.helpers.page_problems import ROOT, problems
 
 WEIGHTS = ROOT / 'weights'
@@ -45,9 +44,6 @@ class WeightsTest(parameterized.TestCase):
        nets.masking.keep_largest, run.config.eval.flip),
       (0.5, False, False, True),
     )  # fmt: skip
-    self.assertFalse(networks.load(None, tuned=False, fine=False).fine)
-    with self.assertRaisesRegex(UserError, 'carvana.safetensors, .*--tuned'):
-      networks.load(None, tuned=True)
 
   def test_graphs_are_of_the_same_networks(self):
     facts = json.loads((WEIGHTS / 'carvana.json').read_text())

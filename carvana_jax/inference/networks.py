@@ -89,6 +89,11 @@ def load(
   if not workdirs:
     workdirs, fine = [str(READY)], fine is not False
   folders = [files.absolute(x) for x in workdirs]
+  if tuned and network_file.is_one(folders[0]):
+    raise UserError(
+      f'--tuned is of no use with {folders[0]}, whose threshold and cleaning '
+      'are those that it was exported with; leave out --tuned.'
+    )
   runs = [run for folder in folders for run in _runs(folder, fine)]
   if not tuned:
     return Networks(runs, runs[0].config.eval)
@@ -96,11 +101,6 @@ def load(
     raise UserError(
       '--tuned is of no use with several --workdir: their mean was not '
       'evaluated on validation images.'
-    )
-  if network_file.is_one(folders[0]):
-    raise UserError(
-      f'--tuned is of no use with {folders[0]}, whose threshold and cleaning '
-      'are those that it was exported with; leave out --tuned.'
     )
   if crossval_folder.is_crossval(folders[0]):
     summary = crossval_folder.read(folders[0])
