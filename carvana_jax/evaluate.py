@@ -6,6 +6,8 @@
         --manual_dir=FOLDER --split=all
     python -m carvana_jax.evaluate --workdir=runs/a --dataset=folder \\
         --manual_dir=FOLDER --split=all
+    python -m carvana_jax.evaluate --workdir=weights/carvana.safetensors \\
+        --fine --manual_dir=FOLDER --output=scores
 
 Photos are reduced to the network's size, its logits enlarged to the full size
 of the data set, for a folder of own photos to each photo's own, and the masks
@@ -14,6 +16,8 @@ WORKDIR/evaluation/DATASET-SPLIT/summary.json, images.csv (from worst to best),
 groups.csv (by view, make, body colour and body; of own photos by group, view
 and colour) and errors.csv (wrong pixels by distance from the border); with
 --flip against the config, DATASET-SPLIT-flip, with --fine, DATASET-SPLIT-fine.
+With --output=FOLDER they are written to FOLDER/evaluation/ instead. The results
+of a .safetensors file, which has no folder, are written only there.
 The splits train and validation are of the cars that the run's config trains and
 validates on. An evaluation of the validation split finds the best threshold and
 cleaning of masks, which later ones of the test split apply, too.
@@ -25,7 +29,18 @@ from carvana_jax.datasets import names
 from carvana_jax.system import cli, common_flags, malloc
 
 if __name__ == '__main__':
-  flags.DEFINE_string('workdir', None, 'Folder of the run.', required=True)
+  flags.DEFINE_string(
+    'workdir',
+    None,
+    'Folder of the run, or a .safetensors file of export.',
+    required=True,
+  )
+  flags.DEFINE_string(
+    'output',
+    None,
+    'Folder for the results. Default: that of the run; those of a .safetensors '
+    'file are printed only.',
+  )
   flags.DEFINE_enum(
     'dataset',
     None,
@@ -59,7 +74,7 @@ from carvana_jax.inference import second_network
 from carvana_jax.parallel import compilation_cache, devices
 from carvana_jax.system import files
 from carvana_jax.system.errors import UserError
-from carvana_jax.training import trained_run
+from carvana_jax.training import network_file, trained_run
 
 
 def main() -> None:
@@ -68,6 +83,10 @@ def main() -> None:
   workdir = files.absolute(args.workdir)
   devices.use_all_cores()
   compilation_cache.use()
+  output = None if network_file.is_one(workdir) else workdir
+  if args.output:
+    output = files.absolute(args.output)
+    files.check_folder(output)
   run = trained_run.load(workdir)
   if args.fine:
     run = second_network.with_second_network(workdir, run)
@@ -83,7 +102,7 @@ def main() -> None:
     changed_flip = args.flip
   try:
     evaluate_run.evaluate(
-      run, run.config.data, args.split, workdir, changed_flip
+      run, run.config.data, args.split, output, changed_flip
     )
   except UserError as error:
     raise UserError(common_flags.in_flags(str(error))) from error

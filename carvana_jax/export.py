@@ -6,13 +6,14 @@
     python -m carvana_jax.export --workdir=runs/a --output=small.onnx \\
         --precision=int8
     python -m carvana_jax.export --workdir=runs/a --output=a.safetensors --fine
-    python -m carvana_jax.export --workdir=runs/a --output=page.html
+    python -m carvana_jax.export --output=page.html
 
-The ending says what is written: .onnx, for ONNX Runtime and what else reads
-ONNX; .safetensors, the weights with the config beside them, which commands take
-in place of a run; .jax, a file of jax.export; or .html, a page that cuts
-objects out in a browser, with the first network alone. A file that exists is
-not overwritten.
+Without --workdir the networks that come along in weights/ are written. The
+ending says as what: .onnx, for ONNX Runtime and what else reads ONNX;
+.safetensors, the weights with the config beside them, which commands take in
+place of a run; .jax, a file of jax.export; or .html, a page that cuts objects
+out in a browser, with the first network alone. A file that exists is not
+overwritten.
 
 An .onnx file has one of three forms. For a network: a picture of the network's
 size, uint8 [batch, h, w, 3], to probability and logits. For a photo: uint8
@@ -34,8 +35,8 @@ if __name__ == '__main__':
   flags.DEFINE_multi_string(
     'workdir',
     None,
-    'Folder of a run, or a .safetensors file that was made of one.',
-    required=True,
+    'Folder of a run, or a .safetensors file that was made of one. Default: '
+    'the weights that come along.',
   )
   flags.DEFINE_string(
     'output',
@@ -87,7 +88,7 @@ def main() -> None:
   compilation_cache.use()
   output = files.absolute(args.output)
   options = Options(
-    run=files.absolute(args.workdir[0]).name.removesuffix('.safetensors'),
+    run=_name(args.workdir),
     form=args['for'].value,
     precision=args.precision,
     photos=args.photos,
@@ -96,6 +97,12 @@ def main() -> None:
   options = kinds.check(output, options)
   nets = networks.load(args.workdir, args.tuned, args.fine)
   kinds.write(nets, output, options)
+
+
+def _name(workdirs):
+  """What the file calls the run."""
+  first = files.absolute(workdirs[0]) if workdirs else networks.READY
+  return first.name.removesuffix('.safetensors')
 
 
 if __name__ == '__main__':

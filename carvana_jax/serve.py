@@ -14,6 +14,8 @@ this machine only, unless --host says otherwise, and ends in good order at
 Ctrl-C or SIGTERM: photos that have come are answered.
 """
 
+import math
+
 from absl import flags
 
 from carvana_jax.system import cli, malloc
@@ -54,6 +56,8 @@ if __name__ == '__main__':
   flags.DEFINE_float(
     'max_megapixels', 50, 'Of a photo at most, else 413.', 0.001
   )
+  for name in ('timeout', 'max_megabytes', 'max_megapixels'):
+    flags.register_validator(name, math.isfinite, 'it is no number')
   cli.parse()
   malloc.keep_freed_photos()
 

@@ -4,9 +4,10 @@
         --output=submission.csv.gz
     python -m carvana_jax.submit --check=submission.csv.gz --input=test.zip
 
-There is one row per photo, img,rle_mask, in the order of the photos' names.
-While it is made, OUTPUT.parts holds finished rows, so that an interrupted
-command goes on where it stopped, and makes again what photos have changed of.
+Without --workdir the networks that come along in weights/ are used. There is
+one row per photo, img,rle_mask, in the order of the photos' names. While it is
+made, OUTPUT.parts holds finished rows, so that an interrupted command goes on
+where it stopped, and makes again what photos have changed of.
 Of several processes (a SLURM job array, srun, Open MPI's mpirun, or
 --process_id and --num_processes) the last one to finish joins the parts, and
 what one that died has left is made by the same command with --num_processes=1.

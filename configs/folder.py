@@ -1,13 +1,15 @@
 """Your own photos and masks: the network of configs/fast.py, a hundred photos.
 
     bash run.sh --config=configs/folder.py --workdir=runs/mine \\
-        --config.data.manual_dir=FOLDER --config.train.init_from=runs/fast
+        --config.data.manual_dir=FOLDER \\
+        --config.train.init_from=weights/carvana.safetensors
 
-On two CPU cores 100 photos of 10 real cars, 70 of them to train on, took 2
-minutes 41 seconds in all, from a network of 24 other cars at 256x384, and had
-0.9889 Dice on the two cars of validation at the photos' own size. With no
-network to start from, leave `init_from` out, and take the rate and more epochs
-of configs/fast.py: --config.optimizer.learning_rate=1e-2
+That network comes along, see weights/README.md; the folder of a run of
+configs/fast.py will do, too. From one of 24 other cars at 256x384, 100 photos
+of 10 real cars, 70 of them to train on, took 2 minutes 41 seconds in all on two
+CPU cores and had 0.9889 Dice on the two cars of validation at the photos' own
+size. To start from none, leave `init_from` out, and take the rate and more
+epochs of configs/fast.py: --config.optimizer.learning_rate=1e-2
 --config.train.epochs=30. The network's size follows from the photos' shape, and
 photos of other shapes are padded.
 """

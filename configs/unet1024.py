@@ -4,9 +4,9 @@
         --workdir=runs/unet1024 --config.data.manual_dir=FOLDER
 
 As configs/unet512.py, but 2x2 pixels become channels before the first level, so
-that four times the pixels cost little more. Expected on one H100, by arithmetic
-only (benchmarks/README.md): 300 images/s, 9 minutes of steps, 12 GB for a batch
-of 16. It was not yet run to its end, so no score is promised.
+that four times the pixels cost little more. On one H100 (benchmarks/README.md)
+it does 301 images/s in 13 GB, after 105 s for the very first step. It was not
+yet run to its end, so no score is promised.
 """
 
 from carvana_jax.configs import default, fast

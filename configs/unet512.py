@@ -6,11 +6,11 @@
 With what configs/fast.py learned: Muon, the changes of pictures, weight near
 the border, the mean with the mirrored photo, and a second network by `refine`,
 see configs/fine.py; of Muon's rates tried there the lowest, as this network
-is twenty times as large. Expected on one H100, by arithmetic only
-(benchmarks/README.md): 370 images/s, 8 minutes of steps, 9 GB for a batch of
-16. On one, its first step was still being compiled after 75 s, when the time
-was over; it was not yet run to its end, so no score is promised. Published
-networks of this size reach 0.995 at full size.
+is twenty times as large. On one H100 (benchmarks/README.md) it does 366
+images/s in 9 GB, after 92 s for the very first step. Trained there on 19 real
+cars, in 41 s, it reached a Dice at full size of 0.9947 on two others for
+validation and 0.9958 on two for the test. On all cars, 9 minutes by these
+figures, it was not yet trained. Published networks of this size reach 0.995.
 """
 
 from carvana_jax.configs import default, fast

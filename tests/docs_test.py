@@ -12,6 +12,7 @@ PAGES = [
     'CONTRIBUTING.md',
     'docs/*.md',
     'benchmarks/*.md',
+    'weights/*.md',
   )
   for path in sorted(ROOT.glob(pattern))
 ]
@@ -99,6 +100,7 @@ class WrongPagesTest(parameterized.TestCase):
       'debug.py #',
     ),
     ('    bash run.sh evaluate --split=all', '--split', '--workdir=a --split'),
+    ('    bash weights/mak.sh KAGGLE', 'mak', 'make'),
     ('    bash run.sh compare runs/a', 'runs/a', 'runs/a runs/b'),
     ('    # a comment\n    rn.sh', 'rn.sh', 'bash run.sh'),
     ('```bash\nbash run.sh reprot --workdir=a\n```', 'reprot', 'report'),

@@ -22,6 +22,8 @@ except ImportError:  # in a light installation
   simplejpeg = None
 
 MOST_PIXELS = 200_000_000  # the largest cameras have 150 million
+# As of a JPG; to reduce a line of millions of pixels takes gigabytes.
+MOST_SIDE = 65_500
 
 _JPEG = b'\xff\xd8'  # how a JPG begins
 
@@ -37,7 +39,7 @@ _FAST_PNG = (
 
 
 class TooLargeError(ValueError):
-  """An image has more pixels than any camera makes."""
+  """An image has more pixels, or longer sides, than any camera makes."""
 
 
 def opened(
@@ -56,7 +58,7 @@ def opened(
     The image, whose pixels are not yet decoded.
 
   Raises:
-    TooLargeError: it has more than `MOST_PIXELS` pixels.
+    TooLargeError: it has more than `MOST_PIXELS` pixels, or `MOST_SIDE` a side.
     ValueError: it is damaged. Pillow's decoders raise other kinds of
       exceptions, too.
   """
@@ -64,6 +66,8 @@ def opened(
     image = Image.open(stream, formats=formats)
   if image.width * image.height > MOST_PIXELS:
     raise TooLargeError(f'has more than {MOST_PIXELS // 10**6} megapixels')
+  if max(image.size) > MOST_SIDE:
+    raise TooLargeError(f'has more than {MOST_SIDE} pixels a side')
   return image
 
 
@@ -96,7 +100,7 @@ def decode_jpeg(data: bytes) -> tuple[np.ndarray, str]:
     slower, and keeps complaints to itself.
 
   Raises:
-    TooLargeError: it has more than `MOST_PIXELS` pixels.
+    TooLargeError: as `opened`.
     ValueError: it is no JPG, or not whole.
   """
   try:

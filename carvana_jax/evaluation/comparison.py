@@ -10,7 +10,7 @@ from carvana_jax.datasets import names as data_names
 from carvana_jax.evaluation import results
 from carvana_jax.metrics import bootstrap
 from carvana_jax.system.errors import UserError
-from carvana_jax.training import crossval_folder, run_folder
+from carvana_jax.training import crossval_folder, network_file, run_folder
 
 # With five cars, one run has all five on its side by chance in 1 of 16 cases.
 _FEWEST_CARS = 6
@@ -67,8 +67,8 @@ def evaluation_folders(
     split: train, validation, test or all; None stands for test.
 
   Raises:
-    UserError: a run was not scored on that, the data set is not known, or
-      either is given where no folder is that of a run.
+    UserError: a run was not scored on that, the data set is not known, either
+      is given where no folder is that of a run, or one is a file of a network.
   """
   evaluations = []
   if (dataset or split) and all((x / 'images.csv').exists() for x in folders):
@@ -77,6 +77,12 @@ def evaluation_folders(
       'them out or give the folder of a run.'
     )
   for folder in folders:
+    if network_file.is_one(folder):
+      raise UserError(
+        f'{folder} has no evaluations beside it; give the folder of one, as '
+        f'python -m carvana_jax.evaluate --workdir={folder} --output=FOLDER '
+        'writes it.'
+      )
     if not (folder / 'images.csv').exists():  # that of a run
       dataset = dataset or _dataset_of(folder)
       folder = _evaluation_of(folder, dataset, split or 'test')

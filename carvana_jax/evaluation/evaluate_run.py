@@ -30,10 +30,10 @@ def evaluate(
   run: trained_run.Run,
   data_config,
   split: str,
-  folder: pathlib.Path,
+  folder: pathlib.Path | None,
   changed_flip: bool | None = None,
 ) -> dict:
-  """Scores one split and writes the results.
+  """Scores one split, writes the results and prints their summary.
 
   To the test split, what the validation split's evaluation in the same folder
   found best is applied as well, if there is one: evaluate that split first.
@@ -43,7 +43,8 @@ def evaluate(
     data_config: `config.data` of the data set to score on.
     split: train, validation, test, or all (every labelled image). Which cars
       the first two hold follows from `data_config.validation_folds`.
-    folder: the run's workdir.
+    folder: in which `evaluation/` is, such as the run's workdir; None: the
+      results are not written.
     changed_flip: the run's `config.eval.flip`, where that was changed for this
       evaluation, which then gets a folder of its own; None where it was not.
 
@@ -57,7 +58,7 @@ def evaluate(
     folder, data_config.dataset, split, run.fine is not None, changed_flip
   )
   tuned = None
-  if split == 'test':
+  if split == 'test' and folder:
     validation = results_of('validation')
     tuned = _broadcast_config(
       lambda: networks.tuned_by_evaluation(
@@ -98,11 +99,13 @@ def evaluate(
       'tuned_cleaning': cleaning.configured_way(tuned),
       'tuned_dice_mean': float(np.mean([one.dice_tuned for one in scored])),
     }
-  target = results_of(split)
-  if processes.is_first():
-    make_room(target, data_config, origin)
-    _write(target, summary, rows, errors)
-  print(_text(summary, target))
+  print(_text(summary))
+  if folder:
+    target = results_of(split)
+    if processes.is_first():
+      make_room(target, data_config, origin)
+      _write(target, summary, rows, errors)
+    print(f'written to {target}')
   return summary
 
 
@@ -288,7 +291,7 @@ def _grouped(rows, by, column):
   return sorted(groups, key=lambda group: group['dice_mean'])
 
 
-def _text(summary, target):
+def _text(summary):
   """The summary in words, at most 80 columns wide."""
   low, high = summary['dice_interval']
   word = names.group_word(summary['dataset'])
@@ -318,7 +321,7 @@ def _text(summary, target):
       f'{summary["tuned_threshold"]:.3f}, cleaning {summary["tuned_cleaning"]} '
       '(from validation)'
     )
-  return '\n'.join([*lines, f'written to {target}'])
+  return '\n'.join(lines)
 
 
 def _split_in_words(summary):

@@ -10,15 +10,16 @@ import numpy as np
 import onnx
 import onnxruntime
 
+from carvana_jax.exporting import references
 from carvana_jax.inference.prediction import Prediction
 from carvana_jax.masks import from_logits
 from carvana_jax.metrics import overlap
 from carvana_jax.system.errors import UserError
+from carvana_jax.training import trained_run
 
-# By how much logits may differ. Both round: of photos unlike those of training,
-# JAX's were 9e-5 and ONNX Runtime's 3e-5 off those computed in float64.
-_LOGITS = 1e-3
-_LARGE = 32  # they may by more where they are larger than this
+# By how much logits may differ, and where some of a photo are larger than
+# `_LARGE`, by as much of their size.
+_LOGITS, _LARGE = 1e-4, 32
 _FORM = 2e-4  # by how much a mask of another form may, in Dice
 # The least mean Dice with JAX's masks. Below, a network is broken.
 _LEAST = {'float16': 0.99, 'int8': 0.9}
@@ -29,7 +30,7 @@ class Findings:
   """What a comparison has found."""
 
   things: str  # what was compared, such as photos
-  logits: float = 0  # the largest difference
+  logits: float = 0  # the largest difference, see `compare`
   pixels: int = 0
   other: int = 0  # pixels in which masks differ
   dice: list[float] = dataclasses.field(default_factory=list)  # with JAX's
@@ -59,22 +60,15 @@ class Findings:
     )
 
   def add(
-    self,
-    logits: tuple[np.ndarray, np.ndarray],
-    masks: tuple[np.ndarray, np.ndarray],
-    truth: np.ndarray | None,
+    self, expected: np.ndarray, actual: np.ndarray, truth: np.ndarray | None
   ) -> None:
-    """Adds a photo.
+    """Adds a photo's masks, bool [H, W].
 
     Args:
-      logits: float32 [h, w] each, of JAX and of the file.
-      masks: bool [H, W] each, likewise.
-      truth: the true mask, bool [H, W], if it is to be compared with.
+      expected: what JAX says.
+      actual: what the file says.
+      truth: the true mask, if it is to be compared with.
     """
-    expected, actual = masks
-    # NaN is no number, and larger than any.
-    differ = np.nan_to_num(np.abs(logits[1] - logits[0]).max(), nan=np.inf)
-    self.logits = max(self.logits, float(differ))
     self.pixels += expected.size
     self.other += np.count_nonzero(expected != actual)
     self.dice.append(_dice(expected, actual))
@@ -104,6 +98,7 @@ def session_of(
 
 
 def compare(
+  run: trained_run.Run,
   pairs: Iterable[tuple[Any, Prediction]],
   things: str,
   model: onnx.ModelProto | pathlib.Path,
@@ -114,6 +109,7 @@ def compare(
   """Compares a model with JAX.
 
   Args:
+    run: the network.
     pairs: photos, as of `sample_photos`, or what else the network is given; and
       what JAX says of them.
     things: what they are, in words.
@@ -133,7 +129,7 @@ def compare(
   # Accelerators would round the factors of products.
   with jax.default_matmul_precision('highest'):
     for photo, prediction in pairs:
-      given, (logits,) = prediction.given, prediction.logits
+      given = prediction.given
       image = given.inputs[0].image
       own = session.run(['logits'], {'image': image[None]})[0][0]
       expected = prediction.levels() >= level
@@ -142,9 +138,11 @@ def compare(
       else:
         actual = prediction._replace(logits=(own,)).levels() >= level
       truth = None if exact or not getattr(photo, 'mask', None) else photo.mask
-      found.add((logits, own), (expected, actual), truth and truth())
+      found.add(expected, actual, truth and truth())
       if exact:
-        _refuse_other(found, photo, logits, bool(ask))
+        _compare_logits(found, photo, run, prediction, own)
+        if ask and not found.dice[-1] >= 1 - _FORM:
+          _refuse(f'masks of {photo} have a Dice of {found.dice[-1]:.5f}')
   if not exact and not np.mean(found.dice) >= _LEAST[precision]:
     raise UserError(
       f"in {precision} the network's masks have a Dice of only "
@@ -154,15 +152,29 @@ def compare(
   return found
 
 
-def _refuse_other(found, photo, logits, of_form):
-  """Refuses a model that does not say the same as JAX of the last photo."""
-  most = _LOGITS * max(1, np.abs(logits).max() / _LARGE)
-  if not found.logits <= most:
-    reason = f'logits of {photo} differ by {found.logits:.1g}'
-  elif of_form and not found.dice[-1] >= 1 - _FORM:
-    reason = f'masks of {photo} have a Dice of {found.dice[-1]:.5f}'
-  else:
-    return
+def _compare_logits(found, photo, run, prediction, own):
+  """Refuses a model whose logits of a photo are not those of JAX.
+
+  Both round, and JAX may be further from exact numbers than ONNX Runtime. So
+  where they differ by more than allowed, JAX in float64 decides.
+  """
+  (expected,) = prediction.logits
+  most = _LOGITS * max(1, np.abs(expected).max() / _LARGE)
+  differ = _difference(own, expected)
+  if not differ <= most:
+    image = prediction.given.inputs[0].image
+    differ = _difference(own, references.in_float64(run, image))
+    if not differ <= most:
+      _refuse(f'logits of {photo} differ by {differ:.1g}')
+  found.logits = max(found.logits, differ)
+
+
+def _difference(one, other):
+  # NaN is no number, and larger than any.
+  return float(np.nan_to_num(np.abs(one - other).max(), nan=np.inf))
+
+
+def _refuse(reason):
   raise UserError(
     f'ONNX Runtime and JAX disagree on the network ({reason}), so no file is '
     "written; please report it with the run's config.json."

@@ -63,9 +63,9 @@ def write(
   for name in names[1:]:
     kinds.refuse_existing(path.with_name(name))
   half = options.precision == 'float16'
-  run = _rounded(nets.runs[0], half, path)
+  run = _storable(nets.runs[0], half, path)
   if fine:
-    run = dataclasses.replace(run, fine=_rounded(fine, half, path))
+    run = dataclasses.replace(run, fine=_storable(fine, half, path))
   nets = nets._replace(runs=[run])
   # Beside the final place, to which they are moved when all are there.
   with tempfile.TemporaryDirectory(dir=path.parent, prefix='.export_') as aside:
@@ -109,6 +109,7 @@ def _write_all(nets, paths, half, options):
     if prefix:
       references_of, things = references.of_tiles, f'tiles of {things}'
     found = check.compare(
+      one,
       references_of(nets, sample, 'checking'),
       things,
       graph,
@@ -118,8 +119,8 @@ def _write_all(nets, paths, half, options):
     print(found.exact_line())
 
 
-def _rounded(run, half, path):
-  """Returns a network with weights that can be stored as asked for."""
+def _storable(run, half, path):
+  """Returns a network as it can be stored: rounded, and of no path."""
 
   def rounded(where, leaf):
     array = np.asarray(leaf)
@@ -135,7 +136,11 @@ def _rounded(run, half, path):
     return rounded
 
   variables = jax.tree_util.tree_map_with_path(rounded, run.variables)
-  return dataclasses.replace(run, variables=variables, fine=None)
+  config = run.config.copy_and_resolve_references()
+  if weights := config.model.get('encoder_weights'):
+    # Here already, as the digest depends on it.
+    config.model.encoder_weights = pathlib.PurePath(weights).name
+  return dataclasses.replace(run, config=config, variables=variables, fine=None)
 
 
 def _stored(run, half):

@@ -104,6 +104,7 @@ def model_of(
     ask = lambda pixels: onnx_forms.ask(session, options.form, pixels)
     references_of = functools.partial(references_of, keep=True)
   found = check.compare(
+    run,
     references_of(nets, sample, 'checking'),
     things,
     network,

@@ -9,6 +9,7 @@ in another file ONNX Runtime does it when it loads the network.
 import math
 
 import numpy as np
+from onnx import TensorProto
 
 from carvana_jax.exporting.onnx_graph import Graph
 from carvana_jax.models.norm import BatchNorm
@@ -66,21 +67,26 @@ def doubling(graph: Graph, x: str, layer: str, norm: str = '') -> str:
 
 def _weights(graph, layer, norm):
   """Names of kernel and of biases, [] or [bias], with the norm's factors."""
-  kernel = graph.array(f'params/{layer}/kernel')
-  path = f'params/{layer}/bias'
-  bias = [graph.array(path)] if graph.shape(path) else []
+  kernel, bias = f'params/{layer}/kernel', f'params/{layer}/bias'
+  has_bias = graph.shape(bias) is not None
   if not norm:
-    return kernel, bias
-  scale, offset = (graph.array(f'params/{norm}/{x}') for x in ('scale', 'bias'))
-  mean, var = (graph.array(f'batch_stats/{norm}/{x}') for x in ('mean', 'var'))
-  epsilon = graph.constant(BatchNorm.epsilon, np.float32)
+    return graph.array(kernel), [graph.array(bias)] if has_bias else []
+  # In float64: what a kernel's rounding adds is the same in every pixel, and
+  # adds up.
+  double = lambda path: graph.op(
+    'Cast', graph.array(path), to=TensorProto.DOUBLE
+  )
+  scale, offset = (double(f'params/{norm}/{x}') for x in ('scale', 'bias'))
+  mean, var = (double(f'batch_stats/{norm}/{x}') for x in ('mean', 'var'))
+  epsilon = graph.constant(BatchNorm.epsilon, np.float64)
   std = graph.op('Sqrt', graph.op('Add', var, epsilon))
   factor = graph.op('Div', scale, std)
-  if bias:
-    mean = graph.op('Sub', mean, *bias)
-  return graph.op('Mul', kernel, factor), [
-    graph.op('Sub', offset, graph.op('Mul', mean, factor), name=f'{layer}/bias')
-  ]
+  if has_bias:
+    mean = graph.op('Sub', mean, double(bias))
+  kernel = graph.op('Mul', double(kernel), factor)
+  bias = graph.op('Sub', offset, graph.op('Mul', mean, factor))
+  single = lambda x, name: graph.op('Cast', x, name=name, to=TensorProto.FLOAT)
+  return single(kernel, f'{layer}/folded'), [single(bias, f'{layer}/bias')]
 
 
 def group_norm(graph: Graph, x: str, layer: str, size: tuple[int, int]) -> str:

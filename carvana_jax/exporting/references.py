@@ -8,6 +8,7 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -17,6 +18,7 @@ from carvana_jax.inference import networks, predictor
 from carvana_jax.inference.prediction import Given, Input, Prediction
 from carvana_jax.inference.tiles import TiledPhoto
 from carvana_jax.system import progress
+from carvana_jax.training import trained_run
 
 _TILES = 3  # of a photo
 
@@ -71,6 +73,19 @@ def of_tiles(
       yield 'noise', Given((Input(noise, None),), size, None)
 
   return predictor.predictions([_in_float32(fine)], tiles())
+
+
+def in_float64(run: trained_run.Run, image: np.ndarray) -> np.ndarray:
+  """Returns a network's logits in float64, [h, w], of uint8 [h, w, C]."""
+  with jax.enable_x64(True):
+    variables = jax.tree.map(lambda x: np.asarray(x, np.float64), run.variables)
+    model = run.model.clone(dtype=jnp.float64)
+    logits = _logits(model, run.config.eval.flip, variables, image[None])
+    return np.asarray(logits)[0]
+
+
+# Compiled once for all images.
+_logits = jax.jit(predictor.logits, static_argnums=(0, 1))
 
 
 def _in_float32(run):

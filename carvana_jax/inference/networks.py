@@ -11,7 +11,12 @@ from carvana_jax.inference import second_network
 from carvana_jax.masks import cleaning
 from carvana_jax.system import files
 from carvana_jax.system.errors import UserError
-from carvana_jax.training import crossval_folder, run_folder, trained_run
+from carvana_jax.training import (
+  crossval_folder,
+  network_file,
+  run_folder,
+  trained_run,
+)
 
 # The networks that come along, a link to weights/.
 READY = pathlib.Path(__file__).parents[1] / 'weights' / 'carvana.safetensors'
@@ -84,6 +89,11 @@ def load(
   if not workdirs:
     workdirs, fine = [str(READY)], fine is not False
   folders = [files.absolute(x) for x in workdirs]
+  if tuned and network_file.is_one(folders[0]):
+    raise UserError(
+      f'--tuned is of no use with {folders[0]}, whose threshold and cleaning '
+      'are those that it was exported with; leave out --tuned.'
+    )
   runs = [run for folder in folders for run in _runs(folder, fine)]
   if not tuned:
     return Networks(runs, runs[0].config.eval)

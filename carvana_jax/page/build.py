@@ -6,9 +6,9 @@ import html
 import json
 import pathlib
 import re
+from typing import NamedTuple
 
 from carvana_jax.masks import from_logits
-from carvana_jax.page.runtime import LICENCE, VERSION, Runtime
 from carvana_jax.portable import facts
 
 _FOLDER = pathlib.Path(__file__).parent
@@ -31,6 +31,15 @@ _POLICY = (
   "worker-src blob:; style-src 'unsafe-inline'; img-src blob: data:; "
   "connect-src {}; base-uri 'none'; form-action 'none'"
 )
+
+
+class Runtime(NamedTuple):
+  """The program that runs a network in a browser."""
+
+  script: bytes  # a module of JavaScript
+  binary: bytes  # WebAssembly
+  name: str  # with its version
+  licence: str
 
 
 def page(
@@ -57,7 +66,7 @@ def page(
       else 'Photos are sent to the server that this page came from.'
     ),
     'about': html.escape(_sentence(about)),
-    'licence': _licence() if own else '',
+    'licence': _licence(runtime) if own else '',
     'data': _data(about, network, runtime),
     'script': script(_WINDOW),
   }
@@ -89,10 +98,10 @@ def _sentence(about):
   )
 
 
-def _licence():
+def _licence(runtime):
   return (
-    f'<p>ONNX Runtime Web {VERSION} runs the network. Its licence:</p>\n'
-    f'<pre>{html.escape(LICENCE)}</pre>'
+    f'<p>{runtime.name} runs the network. Its licence:</p>\n'
+    f'<pre>{html.escape(runtime.licence)}</pre>'
   )
 
 

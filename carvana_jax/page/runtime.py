@@ -12,14 +12,14 @@ import os
 import pathlib
 import tarfile
 import urllib.request
-from typing import NamedTuple
 
-from carvana_jax.system import files
+from carvana_jax.page.build import Runtime
+from carvana_jax.system import files, progress
 from carvana_jax.system.errors import UserError
 
 VERSION = '1.30.0'
 # MIT; the package itself holds no copy of it.
-LICENCE = pathlib.Path(__file__).with_name('licence.txt').read_text()
+_LICENCE = pathlib.Path(__file__).with_name('licence.txt')
 
 _PACKAGE = f'onnxruntime-web-{VERSION}.tgz'
 _REGISTRY = 'https://registry.npmjs.org'
@@ -30,7 +30,7 @@ _INTEGRITY = (
 )
 _MOST_BYTES = 50_000_000  # of the archive, which has 33 million
 _SECONDS = 60  # without a byte
-# The files that are read, as in `Runtime`, and their SHA-256.
+# The files that are read, in the order of `Runtime`, and their SHA-256.
 _MEMBERS = {
   'dist/ort.wasm.bundle.min.mjs': (
     '11e64bd8ffe11bd1a2a2f0d6275fdfbbba7262f0b76b99b53d228a8a22ef3d90'
@@ -39,13 +39,6 @@ _MEMBERS = {
     '3398c10d07d229bd91b364548e130e0e51a8e5704b88c7c083ebbeb78842dee2'
   ),
 }
-
-
-class Runtime(NamedTuple):
-  """The files that a page needs."""
-
-  script: bytes  # a module of JavaScript
-  binary: bytes  # WebAssembly
 
 
 def load(given: pathlib.Path | None = None) -> Runtime:
@@ -76,7 +69,7 @@ def load(given: pathlib.Path | None = None) -> Runtime:
         f'{name} in {given} is not that of onnxruntime-web {VERSION}; '
         f'{_remedy()}'
       )
-  return Runtime(*found)
+  return Runtime(*found, f'ONNX Runtime Web {VERSION}', _LICENCE.read_text())
 
 
 def _remedy():
@@ -151,10 +144,6 @@ def _fetched():
 
 
 def _download(url):
-  # Here, as a server, which needs no more of this file than the licence, goes
-  # without what draws bars.
-  from carvana_jax.system import progress
-
   data = b''
   with (
     urllib.request.urlopen(url, timeout=_SECONDS) as answer,

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from starlette.requests import Request
 
 _MEGA = 10**6
-# Pixels, as a JPG has at most; lines of millions of pixels take gigabytes.
-_SIDE = 65_500
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,9 +74,9 @@ def check_pixels(size: tuple[int, int], megapixels: float) -> None:
     size: (H, W) of the photo, by its header.
     megapixels: which it has at most.
   """
-  if size[0] * size[1] > megapixels * _MEGA or max(size) > _SIDE:
+  if size[0] * size[1] > megapixels * _MEGA:
     raise Refused(
       413,
       f'the photo is {size[0]}x{size[1]}, but has at most {megapixels:g} '
-      f'megapixels, and {_SIDE} pixels a side, here; make it smaller.',
+      'megapixels here; make it smaller.',
     )

@@ -61,19 +61,9 @@ def facts_path(path: pathlib.Path) -> pathlib.Path:
   return path.with_suffix('.json')
 
 
-def results_folder(path: pathlib.Path) -> pathlib.Path:
-  """Returns where evaluations of X.safetensors are kept: the folder X."""
-  return path.with_suffix('')
-
-
 def has_second(path: pathlib.Path) -> bool:
   """Returns whether a file holds a second network, see `read`."""
   return FINE in processes.broadcast_result(lambda: _facts(path))
-
-
-def read_config(path: pathlib.Path) -> ConfigDict:
-  """Reads the config of a file's first network; raises as `read`."""
-  return _config(path, _facts(path))
 
 
 def read(path: pathlib.Path, fine: bool) -> Content:

@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 from carvana_jax.parallel import processes
 from carvana_jax.system import config_fields, files
 from carvana_jax.system.errors import UserError
-from carvana_jax.training import crossval_folder, network_file, saved_steps
+from carvana_jax.training import crossval_folder, saved_steps
 
 _EVALUATIONS = 'evaluation'  # the folder of all evaluations of a run
 # Fields that may differ between the parts of a run that was interrupted.
@@ -133,7 +133,7 @@ def read_config(workdir: pathlib.Path) -> ConfigDict:
   """Reads the config of the run in a folder.
 
   Args:
-    workdir: the folder, or a file, see `network_file`.
+    workdir: the folder.
 
   Returns:
     The config, with all fields of configs/default.py.
@@ -141,8 +141,6 @@ def read_config(workdir: pathlib.Path) -> ConfigDict:
   Raises:
     UserError: there is no run.
   """
-  if network_file.is_one(workdir):
-    return network_file.read_config(workdir)
   path = _config_file(workdir)
   if not path.exists():
     crossval_folder.refuse_crossval(workdir)
@@ -225,7 +223,7 @@ def evaluation_folder(
   """Returns the folder that the results of an evaluation are written to.
 
   Args:
-    workdir: the folder of the run, or a file, see `network_file`.
+    workdir: the folder of the run.
     dataset: the name of the data set that is scored.
     split: train, validation, test or all.
     fine: whether the run's second network is used as well.
@@ -233,11 +231,8 @@ def evaluation_folder(
       if that is not as the run's config has it.
 
   Returns:
-    WORKDIR/evaluation/DATASET-SPLIT, followed by -fine, -flip or -noflip; of
-    a file X.safetensors the same in a folder X beside it.
+    WORKDIR/evaluation/DATASET-SPLIT, followed by -fine, -flip or -noflip.
   """
-  if network_file.is_one(workdir):
-    workdir = network_file.results_folder(workdir)
   suffix = '-fine' if fine else ''
   if flip is not None:
     suffix += '-flip' if flip else '-noflip'

@@ -241,6 +241,13 @@ class DecodeTest(parameterized.TestCase):
       with self.assertRaisesRegex(ValueError, 'more than 200 megapixels'):
         decoding.decode(png_header(side, side))
 
+  def test_lines(self):
+    for size in ((1, 65_501), (49_000_000, 1)):
+      with self.assertRaisesRegex(ValueError, 'more than 65500 pixels a side'):
+        decoding.decode(png_header(*size))
+    image = decoding._open(png_header(1, 65_500))
+    self.assertEqual(image.size, (65_500, 1))
+
   def test_largest_phones_are_no_bomb(self):
     with warnings.catch_warnings():
       warnings.simplefilter('error')

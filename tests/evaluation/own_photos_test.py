@@ -19,6 +19,8 @@ from carvana_jax.evaluation import evaluate_run
 from carvana_jax.parallel import devices
 from carvana_jax.system.errors import UserError
 from carvana_jax.training import trained_run
+from tests.helpers import network_files
+from tests.malformed import command
 
 # Of the photos of each object: height, width.
 SIZES = {'shoe': (50, 90), 'in/boot': (120, 64), 'in/bag': (20, 28)}
@@ -94,6 +96,29 @@ class OwnPhotosTest(chex.TestCase):
     )
     self.assertIn('all: 2 images of 2 groups\n', said.getvalue())
     self.assertEqual((summary['images'], summary['cars']), (2, 2))
+
+  def test_a_file_s_results_are_written_where_they_are_asked_for(self):
+    here = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+    network_files.write(
+      here / 'net.safetensors', network_files.run_of(network_files.config_of())
+    )
+    line = (
+      'evaluate --workdir=net.safetensors --dataset=folder --split=all '
+      f'--manual_dir={self.root / "mine"}'
+    )
+    printed = command.run(here, *line.split()).output
+    self.assertIn('Dice', printed)
+    self.assertNotIn('written', printed)
+    names = lambda: {path.name for path in here.iterdir()}
+    files = {'net.safetensors', 'net.json', 'data'}  # as prepared
+    self.assertEqual(names(), files)
+    result = command.run(here, *line.split(), '--output=scores')
+    place = here.resolve() / 'scores' / 'evaluation' / 'folder-all'
+    written = f'written to {place}\n'
+    self.assertEndsWith(result.output, written)
+    self.assertEndsWith(printed, result.output.removesuffix(written))
+    self.assertTrue((place / 'summary.json').exists())
+    self.assertEqual(names(), {*files, 'scores'})
 
   def test_rows_are_named_as_the_photos_are(self):
     self.assertEqual(

@@ -13,7 +13,7 @@ from absl.testing import absltest
 
 from carvana_jax.exporting import kinds
 from carvana_jax.exporting.options import Options
-from carvana_jax.page import runtime
+from carvana_jax.page import build, runtime
 from carvana_jax.system.errors import UserError
 from tests.exporting.onnx_file_test import network_of, networks_of
 
@@ -24,7 +24,7 @@ class PageFileTest(absltest.TestCase):
     folder = tempfile.TemporaryDirectory()
     self.addCleanup(folder.cleanup)
     self.path = pathlib.Path(folder.name) / 'page.html'
-    program = runtime.Runtime(b'script', b'binary')
+    program = build.Runtime(b'script', b'binary', 'Runner', 'free')
     patch = mock.patch.object(runtime, 'load', return_value=program)
     self.load = patch.start()
     self.addCleanup(patch.stop)

@@ -101,6 +101,8 @@ def _our_call(words):
     module, arguments = rest[1], rest[2:]
     if module in _OTHER_MODULES:
       return _missing_files(arguments) if module == 'pytest' else None
+  elif program == 'bash':
+    return _missing_files(rest)
   elif program in _OTHERS:
     return None
   else:

@@ -3,13 +3,14 @@
 import json
 import pathlib
 import tempfile
+from unittest import mock
 
 import chex
 
 from carvana_jax.configs import default
 from carvana_jax.inference import networks
 from carvana_jax.system.errors import UserError
-from tests.helpers import saved_run
+from tests.helpers import network_files, saved_run
 
 
 class NetworksTest(chex.TestCase):
@@ -67,6 +68,25 @@ class NetworksTest(chex.TestCase):
       networks.load([first], tuned=True)
     plain = networks.load([first], tuned=False).identity()
     self.assertEqual((plain['threshold'], plain['cleaning']), (0.5, 'none'))
+
+  def test_a_file_stands_for_a_run(self):
+    path = self.root / 'net.safetensors'
+    first, second = (
+      network_files.run_of(network_files.config_of(x)) for x in ('', 'coarse')
+    )
+    network_files.write(path, first, second)
+    for fine in (False, True):
+      (run,) = networks.load([str(path)], tuned=False, fine=fine).runs
+      self.assertEqual(run.fine is not None, fine)
+    found = networks.load([str(path), self.paths[0]], tuned=False)
+    self.assertEqual(found.identity()['networks'][0], first.digest())
+    with self.assertRaisesRegex(UserError, 'no use with .*net.safetensors, wh'):
+      networks.load([str(path)], tuned=True)
+    # Of what comes along both are used, unless told otherwise.
+    with mock.patch.object(networks, 'READY', path):
+      for fine, both in ((None, True), (True, True), (False, False)):
+        (run,) = networks.load(None, tuned=False, fine=fine).runs
+        self.assertEqual(run.fine is not None, both)
 
   def test_a_folder_without_network(self):
     with self.assertRaisesRegex(UserError, 'holds no checkpoint'):

@@ -94,8 +94,10 @@ PLACES = (
    ' --picture=file/a.png', 'file does not exist', 'make it first'),
 )  # fmt: skip
 FLAGS = (
-  ('predict_without_run', 'predict --input=a.png --output=masks', '--workdir',
-   'see --help'),
+  ('evaluate_without_run', 'evaluate', '--workdir', 'see --help'),
+  # `predict` uses the networks that come along then.
+  ('predict_tuned_without_run', 'predict --input=a.png --output=masks --tuned',
+   'carvana.safetensors', 'leave out --tuned'),
   ('predict_without_input', 'predict --workdir={run} --output=masks',
    '--input', 'see --help'),
   ('predict_an_unknown_flag', f'{PREDICT} --ouput=masks', '--ouput',

@@ -102,6 +102,10 @@ PHOTOS = {
   'png_of_no_pixels': ('none.png', png(0, 16), NO_IMAGE),
   'png_of_a_header': ('header.png', png(16, 16), DAMAGED),
   'png_bomb': ('bomb.png', black_png(30_000, 30_000), BOMB),
+  'png_of_a_line': (
+    'line.png', png(1, 49_000_000),
+    ('has more than 65500 pixels a side', 'replace or remove it'),
+  ),
   'png_that_Pillow_would_warn_of': ('warn.png', png(17_000, 17_000), BOMB),
   'jpg_bomb': ('bomb.jpg', large_jpg(30_000, 30_000), BOMB),
   'webp_bomb': ('bomb.webp', large_webp(16_000), DAMAGED),

@@ -157,3 +157,17 @@ class LayerTest(chex.TestCase):
     chex.assert_trees_all_close(
       ours.apply(variables, x), linens.apply(variables, x), atol=1e-5
     )
+
+  def test_traced_for_another_platform(self):
+    def forms():
+      layer = conv.layer(8, 3, jnp.float32, 'conv')
+      up = conv.transposed(8, 3, 2, jnp.float32, 'up')
+      return layer.conv_general_dilated is None, type(up) is nn.ConvTranspose
+
+    with self.assertRaises(KeyError), conv.traced_for('gpu'):
+      self.assertEqual(forms(), (True, True))
+      with conv.traced_for('cpu'):
+        self.assertEqual(forms(), (False, False))
+      self.assertEqual(forms(), (True, True))
+      raise KeyError
+    self.assertEqual(forms(), (False, False))

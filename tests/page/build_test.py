@@ -8,7 +8,6 @@ import re
 from absl.testing import absltest
 
 from carvana_jax.page import build
-from carvana_jax.page.runtime import Runtime
 from carvana_jax.portable import facts
 
 ABOUT = facts.Facts(
@@ -24,7 +23,8 @@ class BuildTest(absltest.TestCase):
     return re.search(f'<script[^>]* id="{name}">(.*?)</script>', page, re.S)[1]
 
   def test_everything_is_inside(self):
-    page = build.page(ABOUT, b'network', Runtime(b'script', b'binary'))
+    program = build.Runtime(b'script', b'binary', 'Runner 1', '<to all>')
+    page = build.page(ABOUT, b'network', program)
     for name in ('network', 'script', 'binary'):
       data = base64.b64decode(self.element(page, name))
       self.assertEqual(gzip.decompress(data).decode(), name)
@@ -38,16 +38,17 @@ class BuildTest(absltest.TestCase):
     self.assertIn('the run &lt;/script&gt;&lt;b&gt;, step 3, by commit', page)
     self.assertIn("connect-src 'none'", page)
     self.assertIn('<title>Cut out cars</title>', page)
-    self.assertIn('Copyright (c) Microsoft Corporation', page)
-    again = build.page(ABOUT, b'network', Runtime(b'script', b'binary'))
-    self.assertEqual(again, page)
+    self.assertIn(
+      'Runner 1 runs the network. Its licence:</p>\n<pre>&lt;to all', page
+    )
+    self.assertEqual(build.page(ABOUT, b'network', program), page)
 
   def test_of_a_server(self):
     page = build.page(ABOUT)
     self.assertLess(len(page), 120_000)
     self.assertIn("connect-src 'self'", page)
     self.assertIn('Photos are sent to the server', page)
-    self.assertNotIn('Microsoft', page)
+    self.assertNotIn('licence', page)
     self.assertIsNone(re.search('id="(network|script|binary)"', page))
 
   def test_no_script_can_end_its_element(self):

@@ -99,7 +99,7 @@ class RuntimeTest(absltest.TestCase):
   def test_it_is_fetched_once(self):
     with mock.patch('builtins.print') as printed:
       for _ in range(2):
-        self.assertEqual(runtime.load(), (SCRIPT, BINARY))
+        self.assertEqual(runtime.load()[:2], (SCRIPT, BINARY))
     self.assertEqual(Registry.asked, 1)
     (line,) = [call.args[0] for call in printed.call_args_list]
     self.assertRegex(
@@ -109,7 +109,7 @@ class RuntimeTest(absltest.TestCase):
     (kept,) = self.folder.glob('cache/*/*')
     kept.write_bytes(b'damaged')
     with mock.patch('builtins.print'):
-      self.assertEqual(runtime.load(), (SCRIPT, BINARY))
+      self.assertEqual(runtime.load()[:2], (SCRIPT, BINARY))
     self.assertEqual(Registry.asked, 2)
 
   @mock.patch('builtins.print')
@@ -126,11 +126,13 @@ class RuntimeTest(absltest.TestCase):
   def test_a_file_or_a_folder(self):
     file = self.folder / 'own.tgz'
     file.write_bytes(Registry.content)
-    self.assertEqual(runtime.load(file), (SCRIPT, BINARY))
+    self.assertEqual(runtime.load(file)[:2], (SCRIPT, BINARY))
     (self.folder / 'dist').mkdir()
     for name, data in zip(runtime._MEMBERS, (SCRIPT, BINARY), strict=True):
       (self.folder / name).write_bytes(data)
-    self.assertEqual(runtime.load(self.folder), (SCRIPT, BINARY))
+    found = runtime.load(self.folder)
+    self.assertEqual(found[:3], (SCRIPT, BINARY, 'ONNX Runtime Web 1.30.0'))
+    self.assertIn('Copyright (c) Microsoft Corporation', found.licence)
     self.assertEqual(Registry.asked, 0)
     (self.folder / name).write_bytes(b'other')
     self.refused(f'{name} in .* is not that of onnxruntime-web', self.folder)

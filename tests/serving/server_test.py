@@ -55,6 +55,20 @@ def started(network, *more):
   return process, int(port[1])
 
 
+def wait_for_inside(port, count):
+  """Waits until so many photos are under way."""
+  url = f'http://127.0.0.1:{port}/metrics'
+  line = b'\ncarvana_photos_inside %d.0\n' % count
+  latest = time.monotonic() + 20
+  while True:
+    with urllib.request.urlopen(url) as answer:
+      text = answer.read()
+    if line in text:
+      return
+    assert time.monotonic() < latest, text
+    time.sleep(0.01)
+
+
 class ServerTest(parameterized.TestCase):
   """One server for all tests, whose end is the last of them."""
 
@@ -169,6 +183,7 @@ class ServerTest(parameterized.TestCase):
       head = b'POST /mask HTTP/1.1\r\nHost: localhost\r\n'
       connection.sendall(head + b'Content-Length: 2000\r\n\r\n' + bytes(sent))
       connection.close()
+    wait_for_inside(self.port, 0)
     self.assertEqual(self.post(jpg(40, 60)).shape, (40, 60))
 
 
@@ -184,11 +199,11 @@ class EndTest(parameterized.TestCase):
     connection.sendall(
       b'POST /cutout HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n'
       % len(data)
-      + data
+      + data[:-1]
     )
-    while self._inside(port) != 1:
-      time.sleep(0.01)
+    wait_for_inside(port, 1)
     process.send_signal(signal.SIGINT)
+    connection.sendall(data[-1:])
     with connection.makefile('rb') as stream:
       answer = stream.read()
     _, errors = process.communicate(timeout=20)
@@ -198,11 +213,6 @@ class EndTest(parameterized.TestCase):
     self.assertEqual((process.returncode, errors), (0, ''))
     with self.assertRaises(ConnectionRefusedError):
       socket.create_connection(('127.0.0.1', port))
-
-  def _inside(self, port):
-    url = f'http://127.0.0.1:{port}/metrics'
-    with urllib.request.urlopen(url) as answer:
-      return float(re.search(rb'photos_inside ([0-9])', answer.read())[1])
 
 
 class ListenTest(parameterized.TestCase):
