@@ -17,9 +17,8 @@ from carvana_jax.metrics import overlap
 from carvana_jax.system.errors import UserError
 from carvana_jax.training import trained_run
 
-# By how much logits may differ, and where some of a photo are larger than
-# `_LARGE`, by as much of their size.
-_LOGITS, _LARGE = 1e-4, 32
+_LOGITS = 1e-4  # by how much logits may differ
+_ROUNDING = 2  # how many times further than JAX a file may be from exact ones
 _FORM = 2e-4  # by how much a mask of another form may, in Dice
 # The least mean Dice with JAX's masks. Below, a network is broken.
 _LEAST = {'float16': 0.99, 'int8': 0.9}
@@ -155,16 +154,17 @@ def compare(
 def _compare_logits(found, photo, run, prediction, own):
   """Refuses a model whose logits of a photo are not those of JAX.
 
-  Both round, and JAX may be further from exact numbers than ONNX Runtime. So
-  where they differ by more than allowed, JAX in float64 decides.
+  Both round, and the more the larger numbers are. So where they differ by more
+  than allowed, JAX in float64 tells how far both are from exact logits.
   """
   (expected,) = prediction.logits
-  most = _LOGITS * max(1, np.abs(expected).max() / _LARGE)
   differ = _difference(own, expected)
-  if not differ <= most:
+  if not differ <= _LOGITS:
     image = prediction.given.inputs[0].image
-    differ = _difference(own, references.in_float64(run, image))
-    if not differ <= most:
+    exact = references.in_float64(run, image)
+    differ = _difference(own, exact)
+    most = max(_LOGITS, _ROUNDING * _difference(expected, exact))
+    if not differ <= most < np.inf:
       _refuse(f'logits of {photo} differ by {differ:.1g}')
   found.logits = max(found.logits, differ)
 
