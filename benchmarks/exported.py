@@ -1,6 +1,7 @@
 """Measures what the forms and precisions of exported networks cost.
 
-    python -m benchmarks.exported --workdir=runs/fast --manual_dir=FOLDER
+    python -m benchmarks.exported --workdir=weights/carvana.safetensors \\
+        --manual_dir=FOLDER
 
 The photos of the test cars go through each file in turn, on one thread of ONNX
 Runtime. Dice is of masks at full size: those that the file's own probabilities
@@ -15,10 +16,13 @@ from absl import flags
 from carvana_jax.system import cli
 
 if __name__ == '__main__':
-  flags.DEFINE_string('workdir', None, 'Folder of the run.', required=True)
+  flags.DEFINE_string(
+    'workdir', None, 'Folder of the run, or a .safetensors file.', required=True
+  )
   flags.DEFINE_string(
     'manual_dir', None, "Folder of the Kaggle files. Default: the run's."
   )
+  flags.DEFINE_string('data_dir', 'data', 'Where prepared data are kept.')
   flags.DEFINE_integer('every', 1, 'Takes every n-th photo.', lower_bound=1)
   cli.parse()
 
@@ -70,6 +74,7 @@ def main() -> None:
   nets = networks.load([args.workdir], tuned=False)
   config = nets.runs[0].config.data
   config.manual_dir = args.manual_dir or config.manual_dir
+  config.data_dir = args.data_dir
   made = {row: _made(nets, *row) for row in _ROWS}
   made[_IN_FLOAT16] = float16.convert_float_to_float16(
     made['network', 'float32'], keep_io_types=True

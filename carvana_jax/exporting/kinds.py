@@ -39,7 +39,7 @@ def check(path: pathlib.Path, options: Options) -> Options:
 
   Raises:
     UserError: the ending is unknown, the file exists, its folder is missing, or
-      it can't be written in this form or precision.
+      it can't be written in this form or precision, or an option is of no use.
   """
   kind = _KINDS.get(path.suffix)
   if kind is None:
@@ -57,8 +57,14 @@ def check(path: pathlib.Path, options: Options) -> Options:
         f'--{flag}={value} is of no use for {path.suffix} files; choose from '
         f'{", ".join(known)}.'
       )
-  if options.runtime and path.suffix != '.html':
-    raise UserError(f'--runtime is of no use for {path.suffix} files.')
+  for flag, value, endings in (
+    ('runtime', options.runtime, ('.html',)),
+    ('photos', options.photos, ('.onnx', '.safetensors', '.html')),
+  ):
+    if value and path.suffix not in endings:
+      raise UserError(
+        f'--{flag} is of no use for {path.suffix} files; leave it out.'
+      )
   refuse_existing(path)
   if not path.parent.is_dir():
     raise UserError(f'{path.parent} is no folder; make it first.')

@@ -67,7 +67,7 @@ def sample_to_check(
 ) -> sample_photos.Sample:
   """Returns photos to check files on; says so where there are none."""
   sample = sample_photos.choose(nets, options.photos, _CHECKED)
-  if not sample.real:
+  if not sample.real and options.precision != 'int8':  # which needs photos
     print(
       'no photos are at hand (--photos=FOLDER gives some), so the file is '
       'checked on made-up pictures'

@@ -7,14 +7,9 @@ those of `predict`.
 
 **In rembg** (https://github.com/danielgatis/rembg, tried with 2.0.86) a network
 is a file below ~/.rembg, or below the folder that REMBG_HOME names, and a model
-of its kind `dis_custom`:
-
-    python -m carvana_jax.exporting --workdir=RUN --for=rembg \\
-        --output=~/.rembg/car.onnx
-    rembg i -m dis_custom -x '{"model_path": "~/.rembg/car.onnx"}' a.jpg a.png
-
-rembg squashes photos to 1024x1024 pixels, divides them by their largest value,
-and stretches what it is given from its least to its largest value.
+of its kind `dis_custom`. rembg squashes photos to 1024x1024 pixels, divides
+them by their largest value, and stretches what it is given from its least to
+its largest value.
 """
 
 import numpy as np

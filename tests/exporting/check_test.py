@@ -16,12 +16,12 @@ from carvana_jax.training import trained_run
 SIZE = (6, 9)
 
 
-def run_of(scale=1.0):
+def run_of():
   """A network of two layers, whose kernels are of one pixel."""
   config = cnn256.get_config()
   config.eval.flip = False
   rng = np.random.default_rng(0)
-  array = lambda *shape: np.float32(scale * rng.normal(0, 1, shape))
+  array = lambda *shape: np.float32(rng.normal(0, 1, shape))
   params = {
     'conv0': {'kernel': array(1, 1, 3, 4), 'bias': array(4)},
     'logits': {'kernel': array(1, 1, 4, 1), 'bias': array(1)},
@@ -83,20 +83,22 @@ class CheckTest(parameterized.TestCase):
     with self.assertRaisesRegex(UserError, 'logits of a.jpg .*no file'):
       compare(run_of(), shift)
 
-  def test_where_jax_rounds_float64_decides(self):
-    found = compare(run_of(), 0, 5e-4)
-    self.assertLess(found.logits, 2e-6)
-    with self.assertRaisesRegex(UserError, 'differ by 0.0002'):
-      compare(run_of(), 2e-4, 5e-4)
+  @parameterized.parameters(
+    (0, 5e-4, 0),  # what each is too large by, and what is found
+    (9e-5, -9e-5, 9e-5),
+    (9e-4, 5e-4, 9e-4),
+    (-9e-4, 5e-4, 9e-4),
+  )
+  def test_where_both_round_float64_decides(self, of_file, of_jax, differ):
+    found = compare(run_of(), of_file, of_jax)
+    self.assertAlmostEqual(found.logits, differ, delta=2e-6)
 
-  def test_large_logits_may_differ_by_as_much_of_their_size(self):
-    run = run_of(16)
-    largest = np.abs(prediction_of(run).logits[0]).max()
-    self.assertGreater(largest, 64)
-    most = 1e-4 * largest / 32
-    compare(run, 0.9 * most)
-    with self.assertRaisesRegex(UserError, 'logits of a.jpg'):
-      compare(run, 1.1 * most)
+  @parameterized.parameters(
+    (1.1e-4, -4e-5), (1.1e-3, 5e-4), (0, np.nan), (np.nan, np.nan)
+  )
+  def test_further_from_float64_than_rounding_explains(self, of_file, of_jax):
+    with self.assertRaisesRegex(UserError, 'logits of a.jpg .*no file'):
+      compare(run_of(), of_file, of_jax)
 
   def test_float64(self):
     run = run_of()

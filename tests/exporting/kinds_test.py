@@ -30,6 +30,8 @@ class CheckTest(parameterized.TestCase):
     ('a.pb', {}, 'ends in none'),
     ('a.jax', {'precision': 'int8'}, '--precision=int8 .* from float32'),
     ('a.safetensors', {'form': 'rembg'}, '--for=rembg .* from network'),
+    ('a.jax', {'photos': 'b'}, '--photos is of no use for .jax files'),
+    ('a.onnx', {'runtime': 'b'}, '--runtime is of no use for .onnx files'),
     ('b/a.onnx', {}, '.*b is no folder'),
   )
   def test_refusals(self, name, options, message):

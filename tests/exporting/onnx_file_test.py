@@ -165,6 +165,24 @@ class FilesTest(parameterized.TestCase):
       self.write(form='photo')
     self.assertEmpty(list(self.folder.iterdir()))
 
+  def test_a_form_may_differ_in_some_pixels(self):
+    masks = {x.tobytes(): mask for x, mask in self.masks()}
+
+    def asked(wrong):
+      def ask(session, form, pixels):
+        mask = masks[pixels.tobytes()].copy()
+        mask.flat[:wrong] ^= True
+        return mask.astype(np.float32)
+
+      return mock.patch('carvana_jax.exporting.onnx_forms.ask', ask)
+
+    with asked(8):  # a Dice of about 0.999
+      lines = self.write(form='photo')
+    self.assertRegex(lines[0], 'masks in 24 of 23,100 pixels')
+    self.path.unlink()
+    with asked(9), self.assertRaisesRegex(UserError, r'a Dice of 0\.99'):
+      self.write(form='photo')
+
   @parameterized.parameters('float16', 'int8')
   def test_fewer_bits(self, precision):
     self.write()
