@@ -450,6 +450,12 @@ class OpenApiTest(ServedCase):
       for path, methods in document['paths'].items()
     }
     self.assertEqual(described, routes)
+    operations = [
+      operation['operationId']
+      for methods in document['paths'].values()
+      for operation in methods.values()
+    ]
+    self.assertLen(set(operations), len(described))
     statuses = {200, 403, 408, 413, 415, 421, 422, 429, 500, 503}
     for path, answer in answers.BY_PATH.items():
       post = document['paths'][path]['post']
