@@ -56,31 +56,7 @@ def build(
   """
   line = Line(limits)
   metrics = Metrics(line)
-  document = openapi.document(limits)
-
-  async def show_page(_):
-    return HTMLResponse(page, headers={'Content-Security-Policy': _FRAMES})
-
-  async def show_openapi(_):
-    return JSONResponse(document)
-
-  async def show_metrics(_):
-    return Response(metrics.text(), media_type=CONTENT_TYPE)
-
-  async def health(_):
-    return JSONResponse({'status': 'live'})
-
-  async def ready(_):
-    line.refuse_if_stopping()
-    return JSONResponse({'status': 'ready'})
-
-  gets = {
-    '/': show_page,
-    '/openapi.json': show_openapi,
-    '/metrics': show_metrics,
-    '/health': health,
-    '/ready': ready,
-  }
+  gets = _gets(page, openapi.document(limits), metrics, line)
   photo = functools.partial(_photo, remove=remove, limits=limits, line=line)
   app = Starlette(
     routes=[
@@ -103,6 +79,34 @@ def build(
   app.router.redirect_slashes = False
   app.state.line = line
   return app
+
+
+def _gets(page, document, metrics, line):
+  """Returns what is answered without a photo, by path."""
+
+  async def show_page(_):
+    return HTMLResponse(page, headers={'Content-Security-Policy': _FRAMES})
+
+  async def show_openapi(_):
+    return JSONResponse(document)
+
+  async def show_metrics(_):
+    return Response(metrics.text(), media_type=CONTENT_TYPE)
+
+  async def health(_):
+    return JSONResponse({'status': 'live'})
+
+  async def ready(_):
+    line.refuse_if_stopping()
+    return JSONResponse({'status': 'ready'})
+
+  return {
+    '/': show_page,
+    '/openapi.json': show_openapi,
+    '/metrics': show_metrics,
+    '/health': health,
+    '/ready': ready,
+  }
 
 
 class _Entrance:
