@@ -31,6 +31,7 @@ _HEADERS = {
   'Referrer-Policy': 'no-referrer',
   'X-Content-Type-Options': 'nosniff',
 }
+_GONE = 499  # a status for figures only, as of nginx
 _OTHER_SITES = ('cross-site', 'same-site')  # values of Sec-Fetch-Site
 _LOG = logging.getLogger(__name__)
 
@@ -55,31 +56,7 @@ def build(
   """
   line = Line(limits)
   metrics = Metrics(line)
-  document = openapi.document(limits)
-
-  async def show_page(_):
-    return HTMLResponse(page, headers={'Content-Security-Policy': _FRAMES})
-
-  async def show_openapi(_):
-    return JSONResponse(document)
-
-  async def show_metrics(_):
-    return Response(metrics.text(), media_type=CONTENT_TYPE)
-
-  async def health(_):
-    return JSONResponse({'status': 'live'})
-
-  async def ready(_):
-    line.refuse_if_stopping()
-    return JSONResponse({'status': 'ready'})
-
-  gets = {
-    '/': show_page,
-    '/openapi.json': show_openapi,
-    '/metrics': show_metrics,
-    '/health': health,
-    '/ready': ready,
-  }
+  gets = _gets(page, openapi.document(limits), metrics, line)
   photo = functools.partial(_photo, remove=remove, limits=limits, line=line)
   app = Starlette(
     routes=[
@@ -102,6 +79,34 @@ def build(
   app.router.redirect_slashes = False
   app.state.line = line
   return app
+
+
+def _gets(page, document, metrics, line):
+  """Returns what is answered without a photo, by path."""
+
+  async def show_page(_):
+    return HTMLResponse(page, headers={'Content-Security-Policy': _FRAMES})
+
+  async def show_openapi(_):
+    return JSONResponse(document)
+
+  async def show_metrics(_):
+    return Response(metrics.text(), media_type=CONTENT_TYPE)
+
+  async def health(_):
+    return JSONResponse({'status': 'live'})
+
+  async def ready(_):
+    line.refuse_if_stopping()
+    return JSONResponse({'status': 'ready'})
+
+  return {
+    '/': show_page,
+    '/openapi.json': show_openapi,
+    '/metrics': show_metrics,
+    '/health': health,
+    '/ready': ready,
+  }
 
 
 class _Entrance:
@@ -145,6 +150,10 @@ class _Entrance:
     except Refused as refused:
       response = await _refusal(request, refused)
       await response(scope, receive, answer)
+    except asyncio.CancelledError:  # by a second signal, or late at the end
+      if not started:
+        response = _error(503, 'the server has stopped; try again in a while.')
+        await response(scope, receive, answer)
     except Exception:
       if started:
         raise
@@ -154,7 +163,7 @@ class _Entrance:
 
   def _refuse_strangers(self, request):
     """Refuses what pages of other sites have a browser send."""
-    host = request.headers.get('Host', '')
+    host = request.headers.get('Host', '').lower()
     name = host.rpartition(':')[0] if host[-1:].isdecimal() else host
     if self._hosts is not None and (name or host) not in self._hosts:
       raise Refused(
@@ -204,7 +213,7 @@ async def _photo(answer, request, *, remove, limits, line):
     except TimeoutError as error:
       raise late from error
     except ClientDisconnect:
-      return Response()  # which nobody gets
+      return Response(status_code=_GONE)  # which nobody gets
   return Response(made, media_type=answer.kind(values))
 
 

@@ -37,7 +37,7 @@ def document(limits: Limits) -> dict[str, Any]:
   Args:
     limits: what photos may take.
   """
-  paths = {path: {'get': _get(*row)} for path, row in _GETS.items()}
+  paths = {path: {'get': _get(path, *row)} for path, row in _GETS.items()}
   for path, answer in answers.BY_PATH.items():
     paths[path] = {'post': _post(path, answer, limits)}
   return {
@@ -66,9 +66,9 @@ def document(limits: Limits) -> dict[str, Any]:
   }
 
 
-def _get(summary, kind, errors):
+def _get(path, summary, kind, errors):
   return {
-    'operationId': 'get_' + (summary.split()[0].lower()),
+    'operationId': path[1:].partition('.')[0] or 'page',
     'summary': summary,
     'responses': _responses([kind], _ANYWHERE | errors),
   }

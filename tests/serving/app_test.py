@@ -48,7 +48,7 @@ def png_header(width, height):
 class Client:
   """Asks an application in this process, one request after the other."""
 
-  def __init__(self, remove=served.remove, hosts=('127.0.0.1',)):
+  def __init__(self, remove=served.remove, hosts=('127.0.0.1', 'localhost')):
     self.app = app.build(remove, LIMITS, '<p>page</p>', hosts)
 
   def request(self, method, path, **options):
@@ -278,7 +278,7 @@ class RefusedTest(ServedCase):
 
   @parameterized.parameters(
     ('evil.com', 421), ('evil.com:8000', 421), ('127.0.0.1.evil.com', 421),
-    ('127.0.0.1', 200), ('127.0.0.1:9', 200),
+    ('127.0.0.1', 200), ('127.0.0.1:9', 200), ('LocalHost:9', 200),
   )  # fmt: skip
   def test_hosts(self, host, status):
     response = self.client.get('/health', headers={'Host': host})
@@ -450,6 +450,12 @@ class OpenApiTest(ServedCase):
       for path, methods in document['paths'].items()
     }
     self.assertEqual(described, routes)
+    operations = [
+      operation['operationId']
+      for methods in document['paths'].values()
+      for operation in methods.values()
+    ]
+    self.assertLen(set(operations), len(described))
     statuses = {200, 403, 408, 413, 415, 421, 422, 429, 500, 503}
     for path, answer in answers.BY_PATH.items():
       post = document['paths'][path]['post']

@@ -56,7 +56,7 @@ def started(network, *more):
 
 
 def wait_for_inside(port, count):
-  """Waits until so many photos are under way."""
+  """Waits until so many photos are under way; returns all figures."""
   url = f'http://127.0.0.1:{port}/metrics'
   line = b'\ncarvana_photos_inside %d.0\n' % count
   latest = time.monotonic() + 20
@@ -64,7 +64,7 @@ def wait_for_inside(port, count):
     with urllib.request.urlopen(url) as answer:
       text = answer.read()
     if line in text:
-      return
+      return text
     assert time.monotonic() < latest, text
     time.sleep(0.01)
 
@@ -185,34 +185,53 @@ class ServerTest(parameterized.TestCase):
       connection.close()
     wait_for_inside(self.port, 0)
     self.assertEqual(self.post(jpg(40, 60)).shape, (40, 60))
+    self.assertIn(b'status="499"', wait_for_inside(self.port, 0))
 
 
 class EndTest(parameterized.TestCase):
-  def test_photos_that_have_come_are_answered(self):
+  def setUp(self):
+    """Stops a server that has got a photo but for its last byte."""
+    super().setUp()
     with tempfile.TemporaryDirectory() as folder:
       network = pathlib.Path(folder) / 'bright.onnx'
       bright_network.write(network)
-      process, port = started(network, '--timeout=20')
-      self.addCleanup(process.kill)
+      self.process, port = started(network, '--timeout=20')
+      self.addCleanup(self.process.kill)
     data = jpg(1500, 2000)
-    connection = socket.create_connection(('127.0.0.1', port), 10)
-    connection.sendall(
+    self.connection = socket.create_connection(('127.0.0.1', port), 10)
+    self.addCleanup(self.connection.close)
+    self.connection.sendall(
       b'POST /cutout HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n'
       % len(data)
       + data[:-1]
     )
+    self.last = data[-1:]
     wait_for_inside(port, 1)
-    process.send_signal(signal.SIGINT)
-    connection.sendall(data[-1:])
-    with connection.makefile('rb') as stream:
-      answer = stream.read()
-    _, errors = process.communicate(timeout=20)
-    self.assertStartsWith(answer, b'HTTP/1.1 200 OK\r\n')
-    body = answer.partition(b'\r\n\r\n')[2]
-    self.assertEqual(Image.open(io.BytesIO(body)).size, (2000, 1500))
-    self.assertEqual((process.returncode, errors), (0, ''))
+    self.process.send_signal(signal.SIGINT)
     with self.assertRaises(ConnectionRefusedError):
-      socket.create_connection(('127.0.0.1', port))
+      for _ in range(1000):
+        socket.create_connection(('127.0.0.1', port)).close()
+        time.sleep(0.01)
+
+  def answer(self):
+    """Returns the answer's head and body, after a good end."""
+    with self.connection.makefile('rb') as stream:
+      head, _, body = stream.read().partition(b'\r\n\r\n')
+    _, errors = self.process.communicate(timeout=20)
+    self.assertEqual((self.process.returncode, errors), (0, ''))
+    return head, body
+
+  def test_photos_that_have_come_are_answered(self):
+    self.connection.sendall(self.last)
+    head, body = self.answer()
+    self.assertStartsWith(head, b'HTTP/1.1 200 OK\r\n')
+    self.assertEqual(Image.open(io.BytesIO(body)).size, (2000, 1500))
+
+  def test_a_second_signal(self):
+    self.process.send_signal(signal.SIGINT)
+    head, body = self.answer()
+    self.assertStartsWith(head, b'HTTP/1.1 503 ')
+    self.assertIn('stopped', json.loads(body)['error'])
 
 
 class ListenTest(parameterized.TestCase):
