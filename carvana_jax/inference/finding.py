@@ -27,8 +27,8 @@ from carvana_jax.system.errors import UserError
 # the 255 bytes of most file systems, and a message into its line.
 _LONGEST_NAME = 200  # bytes, of a file or folder
 _ADVICE = (
-  'give --input a folder of JPG, PNG, WebP, TIFF, BMP or AVIF, such a file, a'
-  " pattern in quotes ('photos/*.jpg') or a ZIP."
+  'give a folder of JPG, PNG, WebP, TIFF, BMP or AVIF, such a file, a pattern in'
+  " quotes ('photos/*.jpg') or a ZIP."
 )
 _UNPRINTABLE = re.compile('[\x00-\x1f\x7f\ud800-\udfff]')
 
@@ -228,9 +228,7 @@ def _inside(path: str) -> str:
 
 def _refuse_unreadable_member(member: zipfile.ZipInfo, label: str) -> None:
   if reason := zip_archives.locked(member):
-    raise UserError(
-      f'{label} {reason}; unpack the ZIP and give --input the folder.'
-    )
+    raise UserError(f'{label} {reason}; unpack the ZIP and give the folder.')
   if member.file_size > zip_archives.MOST_BYTES:
     raise UserError(
       f'{label} unpacks to {member.file_size / 2**30:.0f} GiB, too much for a'

@@ -90,7 +90,7 @@ class FindTest(chex.TestCase):
   def test_file(self):
     self.add('a.jpg', 'b.jpg', 'c.txt')
     self.assertEqual(self.found('a.jpg'), [('a', 'a.jpg', 'a.jpg')])
-    self.refused(r'c.txt holds no photo \(no photo\); give --input', 'c.txt')
+    self.refused(r'c.txt holds no photo \(no photo\); give a folder', 'c.txt')
 
   def test_home(self):
     self.add('a.jpg')
@@ -258,13 +258,13 @@ class FindTest(chex.TestCase):
 
   def test_nothing(self):
     self.add('deeper/a.jpg')
-    self.refused(r'holds no photo \(1 .*deeper/ \(folder.*; give --input')
+    self.refused(r'holds no photo \(1 .*deeper/ \(folder.*; give a folder')
     self.refused('missing does not exist; check', 'missing')
     self.refused('missing/a.jpg does not exist: .*missing is', 'missing/a.jpg')
     self.refused('missing/.* does not exist: .*missing is', 'missing/*.jpg')
     self.refused('a.jpg does not exist; check', 'deeper/../a.jpg')
     self.zip(['a.txt'])
-    self.refused(r'zip holds no photo \(1 .*; give --input', 'photos.zip')
+    self.refused(r'zip holds no photo \(1 .*; give a folder', 'photos.zip')
     for text in ('https://a.org/b.jpg', 'S3://c/*.jpg', 'file:///d'):
       with self.assertRaisesRegex(UserError, 'is a URL; give a path'):
         finding.find(text)

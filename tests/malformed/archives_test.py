@@ -76,7 +76,7 @@ def predict(title, data, *words):
 
 AGAIN = 'replace it or give another --input'
 REPLACE = 'replace or remove it'
-NO_PHOTO = 'holds no photo', 'give --input'
+NO_PHOTO = 'holds no photo', 'give a folder'
 PHOTOS = [
   predict('empty', b'', 'is no complete ZIP', AGAIN),
   predict('text', b'no zip', 'is no complete ZIP', AGAIN),

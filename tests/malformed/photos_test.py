@@ -280,13 +280,13 @@ OTHERS = [
     'no_photo_at_all',
     lambda root: write(root, 'photos/notes.txt', 'none'),
     'predict --workdir={run} --input=photos --output=masks',
-    ('photos holds no photo', 'give --input a folder'),
+    ('photos holds no photo', 'give a folder'),
   ),
   Case(
     'photo_that_is_a_folder',
     lambda root: (root / 'photos' / 'a.jpg').mkdir(parents=True),
     'predict --workdir={run} --input=photos --output=masks',
-    ('photos holds no photo', 'give --input a folder'),
+    ('photos holds no photo', 'give a folder'),
   ),
   Case(
     'photo_that_is_a_link_to_nowhere',
