@@ -27,8 +27,8 @@ from carvana_jax.system.errors import UserError
 # the 255 bytes of most file systems, and a message into its line.
 _LONGEST_NAME = 200  # bytes, of a file or folder
 _ADVICE = (
-  'give a folder of JPG, PNG, WebP, TIFF, BMP or AVIF, such a file, a pattern in'
-  " quotes ('photos/*.jpg') or a ZIP."
+  'give a folder of JPG, PNG, WebP, TIFF, BMP or AVIF, such a file, a pattern'
+  " in quotes ('photos/*.jpg') or a ZIP."
 )
 _UNPRINTABLE = re.compile('[\x00-\x1f\x7f\ud800-\udfff]')
 
