@@ -19,7 +19,9 @@ if __name__ == '__main__':
   flags.DEFINE_multi_enum(
     'parts', ['devices', 'data'], ['devices', 'data'], 'What is measured.'
   )
-  flags.DEFINE_string('manual_dir', '../shared/carvana', 'Kaggle-style folder.')
+  flags.DEFINE_string(
+    'manual_dir', None, 'Unpacked folder of the Kaggle files.', required=True
+  )
   flags.DEFINE_list('times', ['1', '4', '16'], 'Sizes of the data, growing.')
   flags.DEFINE_string('name', 'tiny_unet128', 'Of a config.')
   flags.DEFINE_integer('batch', 16, 'Images a step.', lower_bound=8)

@@ -57,8 +57,8 @@ if __name__ == '__main__':
     'photos',
     None,
     'Photos to check the file on, and to calibrate int8: a folder, a file, a '
-    "pattern in quotes or a ZIP. Default: those that the run's data were "
-    'prepared from.',
+    'pattern in quotes or a ZIP. Default: of the photos that the run has '
+    'prepared those for validation, and for int8 those that it trained on.',
   )
   flags.DEFINE_bool(
     'tuned', False, 'Use threshold and cleaning that were best on validation.'

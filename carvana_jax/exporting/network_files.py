@@ -75,7 +75,7 @@ def write(
       os.replace(folder / name, path.with_name(name))
   for name in names:
     size = path.with_name(name).stat().st_size
-    print(f'{size / 1e6:.2f} MB are in {path.with_name(name)}')
+    print(f'wrote {path.with_name(name)} ({size / 1e6:.2f} MB)')
 
 
 def _write_all(nets, paths, half, options):

@@ -59,7 +59,7 @@ def write(
   for one, model in zip(paths, models, strict=True):
     content = model.SerializeToString()
     files.write(one, content)
-    print(f'{len(content) / 1e6:.1f} MB are in {one}')
+    print(f'wrote {one} ({len(content) / 1e6:.1f} MB)')
 
 
 def sample_to_check(

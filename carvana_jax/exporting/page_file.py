@@ -40,4 +40,4 @@ def write(
   about = run_facts.of(run, nets, options)
   text = build.page(about, model.SerializeToString(), program)
   files.write(path, text)
-  print(f'{len(text.encode()) / 1e6:.1f} MB are in {path}')
+  print(f'wrote {path} ({len(text.encode()) / 1e6:.1f} MB)')

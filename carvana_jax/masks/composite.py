@@ -4,6 +4,8 @@ Colours are mixed as they are stored (gamma-encoded, as browsers and most
 editors do), not in linear light; a shadow darkens them by a factor.
 """
 
+import re
+
 import cv2
 import numpy as np
 from PIL import ImageColor
@@ -15,7 +17,7 @@ def parse_colour(text: str) -> tuple[int, int, int]:
   """Reads the name of a colour.
 
   Args:
-    text: 'white', '#00b900' or any other colour that Pillow knows.
+    text: 'white', '#00b900', '00b900' or any other colour that Pillow knows.
 
   Returns:
     Red, green and blue, 0..255.
@@ -23,11 +25,13 @@ def parse_colour(text: str) -> tuple[int, int, int]:
   Raises:
     UserError: the text names no colour, or one that is not opaque.
   """
+  # In a URL, # begins what is not sent.
+  is_bare = re.fullmatch('[0-9a-fA-F]{6}', text)
   try:
-    colour = ImageColor.getrgb(text)
+    colour = ImageColor.getrgb(f'#{text}' if is_bare else text)
   except ValueError as error:
     raise UserError(
-      f'{text!r} is no colour; give a name such as white, or #rrggbb.'
+      f'{text!r} is no colour; give a name such as white, or rrggbb.'
     ) from error
   if not all(0 <= value <= 255 for value in colour):
     raise UserError(f'{text!r} has values beyond 0..255; give #rrggbb.')

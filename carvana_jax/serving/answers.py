@@ -1,7 +1,6 @@
 """What is made of a photo: a row for each path, and its parameters."""
 
 import io
-import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -14,6 +13,7 @@ from carvana_jax.serving.limits import Refused, check_pixels
 from carvana_jax.system.errors import UserError
 
 _PNG, _WEBP, _JPEG = 'image/png', 'image/webp', 'image/jpeg'
+_LONGEST = 100  # characters of the query that an error repeats
 
 
 class Parameter(NamedTuple):
@@ -39,12 +39,6 @@ class Answer(NamedTuple):
     """Returns the media type of what `make` returns for such values."""
     chosen = f'image/{values["format"]}' if 'format' in values else None
     return chosen or self.kinds[0]
-
-
-def _colour(text: str) -> tuple[int, int, int]:
-  # In a URL, # begins what is not sent.
-  is_bare = re.fullmatch('[0-9a-fA-F]{6}', text)
-  return composite.parse_colour(f'#{text}' if is_bare else text)
 
 
 def _cutout(removed, values):
@@ -89,7 +83,7 @@ BY_PATH = {
         'A colour: a name such as white, or rrggbb, with %23 before it or '
         'without.',
         'white',
-        read=_colour,
+        read=composite.parse_colour,
       ),
       'shadow': Parameter(
         "The object's own, a synthetic one or none.", 'own', names.SHADOWS
@@ -125,10 +119,12 @@ def values_of(
   for name in query:
     if name not in answer.parameters:
       known = ', '.join(answer.parameters) or 'none'
-      raise Refused(422, f'{name!r} is no parameter here; there are: {known}.')
+      raise Refused(
+        422, f'{name[:_LONGEST]!r} is no parameter here; there are: {known}.'
+      )
   values = {}
   for name, parameter in answer.parameters.items():
-    text = query.get(name, parameter.default)
+    text = query.get(name, parameter.default)[:_LONGEST]
     if parameter.choices and text not in parameter.choices:
       choices = ', '.join(parameter.choices)
       raise Refused(422, f'{name}={text!r}: choose from {choices}.')

@@ -171,9 +171,19 @@ class _Entrance:
         f'{host[:100]!r} is not this machine; open http://127.0.0.1, or let '
         'the proxy send that as Host.',
       )
-    site = request.headers.get('Sec-Fetch-Site')
-    if request.method == 'POST' and site in _OTHER_SITES:  # links are welcome
+    # Links are welcome.
+    if request.method == 'POST' and _is_from_another_site(request, host):
       raise Refused(403, 'pages of other sites may not use this server.')
+
+
+def _is_from_another_site(request, host):
+  """Whether another site's page has a browser send this."""
+  site = request.headers.get('Sec-Fetch-Site')
+  if site is not None:
+    return site in _OTHER_SITES
+  # Browsers send that to loopback and over HTTPS only, and Origin always.
+  origin = request.headers.get('Origin')
+  return origin is not None and origin.lower().partition('://')[2] != host
 
 
 async def _photo(answer, request, *, remove, limits, line):

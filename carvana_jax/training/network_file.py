@@ -20,7 +20,7 @@ from carvana_jax.datasets import fitting, names
 from carvana_jax.parallel import devices, processes
 from carvana_jax.system import config_fields, files
 from carvana_jax.system.errors import UserError
-from carvana_jax.training import steps, train_state
+from carvana_jax.training import saved_steps, steps, train_state
 from carvana_jax.training.optimizer import make_optimizer
 
 ENDING = '.safetensors'
@@ -54,6 +54,25 @@ class Content(NamedTuple):
 def is_one(path: pathlib.Path) -> bool:
   """Returns whether a path names such a file, not the folder of a run."""
   return path.suffix.lower() == ENDING and not path.is_dir()
+
+
+def refuse_instead(path: pathlib.Path) -> None:
+  """Refuses what lies beside such a file, where that is meant.
+
+  Args:
+    path: what was given as the folder of a run.
+
+  Raises:
+    UserError: it is the graph of a network, or a folder of files.
+  """
+  if path.suffix.lower() == '.onnx':
+    raise UserError(
+      f'{path} is a graph for ONNX Runtime, not for JAX; give the {ENDING} '
+      'file or the run that it was made of.'
+    )
+  found = sorted(path.glob(f'*{ENDING}')) if path.is_dir() else []
+  if found and not saved_steps.folder_of(path).is_dir():
+    raise UserError(f'{path} is no run; give the file in it, {found[0]}.')
 
 
 def facts_path(path: pathlib.Path) -> pathlib.Path:

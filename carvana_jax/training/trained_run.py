@@ -74,6 +74,7 @@ def load(workdir: pathlib.Path, of_tiles: bool = False) -> Run:
   """
   if network_file.is_one(workdir):
     return load_file(workdir)
+  network_file.refuse_instead(workdir)
   try:
     run = _load(workdir)
   except (UserError, jax.errors.JaxRuntimeError):

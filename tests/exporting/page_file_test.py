@@ -41,7 +41,7 @@ class PageFileTest(absltest.TestCase):
     lines = self.write(dataclasses.replace(run, fine=run), runtime=given)
     self.load.assert_called_once_with(given)
     self.assertIn('asks the first network alone', lines[0])
-    self.assertRegex(lines[-1], r'^0\.\d MB are in .*page.html$')
+    self.assertRegex(lines[-1], r'^wrote .*page.html \(0\.\d MB\)$')
     text = re.search(r'id="network">([^<]*)<', self.path.read_text())[1]
     model = onnx.load_from_string(gzip.decompress(base64.b64decode(text)))
     kinds_of = {x.data_type for x in model.graph.initializer}

@@ -157,6 +157,10 @@ NETWORKS = (
 # What commands say of a file that can be used: name, command, words.
 USES = (
   ('tuned', f'{PREDICT} --tuned', '--tuned is of no use with', 'leave out'),
+  ('graph', f'{PREDICT} --workdir=net.onnx', 'net.onnx is a graph for',
+   'give the .safetensors'),
+  ('folder', f'{PREDICT} --workdir=.', 'is no run; give the file in it',
+   'net.safetensors'),
   ('report', 'report --workdir=net.safetensors',
    'holds a network without its run', 'give the folder of a run'),
   ('refine', 'refine --config={configs}/fine.py --workdir=net.safetensors',

@@ -13,6 +13,7 @@ class ColourTest(chex.TestCase):
     ('white', (255, 255, 255)),
     ('#00b900', (0, 185, 0)),
     ('#f0a', (255, 0, 170)),
+    ('00B900', (0, 185, 0)),
     ('DarkGreen', (0, 100, 0)),
     ('rgb(1, 2, 3)', (1, 2, 3)),
   )
@@ -27,7 +28,7 @@ class ColourTest(chex.TestCase):
       composite.parse_colour(text)
     message = str(caught.exception)
     self.assertIn(repr(text), message)
-    self.assertIn('#rrggbb', message)
+    self.assertIn('rrggbb', message)
     self.assertNotIn('\n', message)
 
   def test_plain_background(self):

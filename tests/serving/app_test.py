@@ -250,16 +250,18 @@ class RefusedTest(ServedCase):
     ('/cutout?trimm=1', "'trimm'", 'format, trim'),
     ('/cutout?trim=yes', "trim='yes'", '0, 1'),
     ('/cutout?format=gif', 'png, webp'),
-    ('/composite?background=blau', "'blau'", '#rrggbb'),
-    ('/composite?background=', '#rrggbb'),
+    ('/composite?background=blau', "'blau'", 'rrggbb'),
+    ('/composite?background=', 'rrggbb'),
     ('/composite?background=%2300b90080', 'opacity'),
     ('/composite?background=rgb(300,0,0)', '0..255'),
     ('/composite?background=/etc/passwd', 'no colour'),
     ('/composite?background=' + 'a' * 5000, 'colour'),
+    ('/mask?' + 'a' * 5000, 'no parameter'),
     ('/composite?shadow=soft', 'own, synthetic, none'),
   )
   def test_wrong_queries(self, path, *words):
-    self.refused(422, *words, path=path, content=file())
+    response = self.refused(422, *words, path=path, content=file())
+    self.assertLess(len(response.text), 250)
 
   def test_forms_and_compressed_bodies(self):
     response = self.client.post('/mask', files={'photo': file()})
@@ -296,6 +298,16 @@ class RefusedTest(ServedCase):
     page = self.client.get('/', headers=headers)  # as by a link
     self.assertEqual(page.status_code, 200)
     self.assertNotIn('Access-Control-Allow-Origin', response.headers)
+
+  @parameterized.parameters(
+    ('http://testserver', 200), ('HTTP://TestServer', 200),
+    ('http://evil.com', 403), ('http://testserver:8000', 403), ('null', 403),
+  )  # fmt: skip
+  def test_pages_of_other_sites_without_https(self, origin, status):
+    client = Client(hosts=None)
+    headers = {'Origin': origin, 'Host': 'testserver'}
+    response = client.post('/mask', content=file(), headers=headers)
+    self.assertEqual(response.status_code, status)
 
   def test_a_bug_is_told_to_the_log_alone(self):
     def remove(photo):
