@@ -299,10 +299,13 @@ class PartsTest(GpuTest):
 
 @unittest.skipUnless(os.access(PEERS, os.X_OK), f'{PEERS} is absent')
 class PyTorchTest(GpuTest):
-  def test_the_same_network_in_pytorch(self):
-    config = unet512.get_config()
+  def parameters(self, config):
     model = models.build(config.model)
     layers = layer_table.layers(model, prepare.input_shape(config.data))
+    return sum(x.parameters for x in layers)
+
+  def test_the_same_network_in_pytorch(self):
+    config = unet512.get_config()
     code = (
       'import json, sys\n'
       'from benchmarks.frameworks import torch_step\n'
@@ -313,18 +316,28 @@ class PyTorchTest(GpuTest):
       [PEERS, '-c', code, json.dumps(config.model.to_dict())],
       cwd=gpu.ROOT, capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
-    self.assertEqual(int(said), sum(x.parameters for x in layers))
+    self.assertEqual(int(said), self.parameters(config))
 
   def test_steps_in_pytorch(self):
     figures = self.root / 'figures.json'
-    model = json.dumps(debug.get_config().model.to_dict())
+    config = debug.get_config()
+    started = time.monotonic()
     subprocess.run(
-      [PEERS, '-m', 'benchmarks.frameworks.torch_cost', model,
-       '64', '96', '2', '1', '1', str(figures)],
+      [PEERS, '-m', 'benchmarks.frameworks.torch_cost',
+       json.dumps(config.model.to_dict()),
+       '64', '96', '2', '2', '3', str(figures)],
       cwd=gpu.ROOT, check=True,
     )  # fmt: skip
+    took = time.monotonic() - started
     found = json.loads(figures.read_text())
-    self.assertGreater(found['images_per_second'], 0)
+    self.assertEqual(found['parameters'], self.parameters(config))
+    least, step, most = (
+      found[f'step_ms{x}'] / 1000 for x in ('_least', '', '_most')
+    )
+    self.assertBetween(step, least, most)
+    self.assertAlmostEqual(found['images_per_second'], 2 / step, delta=1e-6)
+    # Three rounds of two steps, after the first, are within the whole.
+    self.assertBetween(found['first_step_s'] + 6 * least, 0, took)
 
 
 class WholeTest(GpuTest):

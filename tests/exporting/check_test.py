@@ -1,15 +1,17 @@
 """Which files say the same as JAX, and which are refused."""
 
+import dataclasses
+
 import jax
 import numpy as np
 from absl.testing import absltest, parameterized
 
+from benchmarks import bright_network
 from carvana_jax.configs import cnn256
 from carvana_jax.exporting import check, onnx_network, references
 from carvana_jax.inference import predictor
 from carvana_jax.inference.prediction import Given, Input, Prediction
 from carvana_jax.models import cnn
-from carvana_jax.portable import facts
 from carvana_jax.system.errors import UserError
 from carvana_jax.training import trained_run
 
@@ -39,11 +41,7 @@ def graph_of(run, shift=0.0):
     for layer, of in params.items()
     for name, array in of.items()
   }
-  about = facts.Facts(
-    form='network', precision='float32', size=SIZE, fit='stretch',
-    inputs=facts.RGB, flip=False, threshold=0.5, cleaning='none', object='car',
-    network='', run='', step=7, commit='',
-  )  # fmt: skip
+  about = dataclasses.replace(bright_network.FACTS, size=SIZE)
   return onnx_network.model(run, arrays, about)
 
 

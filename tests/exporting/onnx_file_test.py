@@ -78,9 +78,9 @@ class FilesTest(parameterized.TestCase):
   @classmethod
   def setUpClass(cls):
     super().setUpClass()
-    folder = tempfile.TemporaryDirectory()
-    cls.addClassCleanup(folder.cleanup)
-    cls.root = pathlib.Path(folder.name)
+    cls.root = pathlib.Path(
+      cls.enterClassContext(tempfile.TemporaryDirectory())
+    )
     cls.photos = cls.root / 'photos'
     cls.photos.mkdir()
     for number in range(3):
@@ -91,9 +91,7 @@ class FilesTest(parameterized.TestCase):
 
   def setUp(self):
     super().setUp()
-    folder = tempfile.TemporaryDirectory()
-    self.addCleanup(folder.cleanup)
-    self.folder = pathlib.Path(folder.name)
+    self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
     self.path = self.folder / 'a.onnx'
 
   def write(self, nets=None, **options):

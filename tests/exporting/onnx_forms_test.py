@@ -1,9 +1,12 @@
 """Photos of any size in a graph of ONNX: what `predict` does to them."""
 
+import dataclasses
+
 import numpy as np
 from absl.testing import absltest, parameterized
 from onnx import TensorProto, helper
 
+from benchmarks import bright_network
 from carvana_jax.datasets import fitting
 from carvana_jax.exporting import check, onnx_forms
 from carvana_jax.exporting.onnx_graph import Graph
@@ -14,11 +17,9 @@ SIZE = (32, 48)
 
 
 def facts_of(fit='stretch'):
-  return facts_of_file.Facts(
-    form='photo', precision='float32', size=SIZE, fit=fit,
-    inputs=facts_of_file.RGB, flip=False, threshold=0.5, cleaning='none',
-    object='car', network='0' * 16, run='a', step=1, commit='',
-  )  # fmt: skip
+  return dataclasses.replace(
+    bright_network.FACTS, form='photo', size=SIZE, fit=fit
+  )
 
 
 def reddish():

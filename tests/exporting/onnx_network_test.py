@@ -1,5 +1,6 @@
 """Networks as graphs of ONNX: the same logits as those of JAX."""
 
+import dataclasses
 import importlib
 import pathlib
 import tempfile
@@ -14,6 +15,7 @@ import safetensors.numpy
 from absl.testing import absltest, parameterized
 from flax import traverse_util
 
+from benchmarks import bright_network
 from carvana_jax import models
 from carvana_jax.configs import fast
 from carvana_jax.datasets import spec
@@ -57,20 +59,9 @@ def variables_of(model, channels):
 
 
 def facts_of(size, channels=3, flip=False):
-  return facts_of_file.Facts(
-    form='network',
-    precision='float32',
-    size=size,
-    fit='stretch',
-    inputs=('red', 'green', 'blue', 'a', 'b', 'c')[:channels],
-    flip=flip,
-    threshold=0.5,
-    cleaning='none',
-    object='car',
-    network='0123456789abcdef',
-    run='fast',
-    step=7,
-    commit='',
+  inputs = ('red', 'green', 'blue', 'a', 'b', 'c')[:channels]
+  return dataclasses.replace(
+    bright_network.FACTS, size=size, inputs=inputs, flip=flip
   )
 
 

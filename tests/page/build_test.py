@@ -1,21 +1,24 @@
 """The page as text: complete, and without what could break out of it."""
 
 import base64
+import dataclasses
 import gzip
 import json
 import re
 
 from absl.testing import absltest
 
+from benchmarks import bright_network
 from carvana_jax.page import build
-from carvana_jax.portable import facts
 
-ABOUT = facts.Facts(
-  form='network', precision='float16', size=(8, 12), fit='pad',
-  inputs=('red', 'green', 'blue'), flip=False, threshold=0.5,
-  cleaning='holes', object='car', network='1a', run='</script><b>', step=3,
+ABOUT = dataclasses.replace(
+  bright_network.FACTS,
+  fit='pad',
+  cleaning='holes',
+  run='</script><b>',
+  step=3,
   commit='0123456789abcdef',
-)  # fmt: skip
+)
 
 
 class BuildTest(absltest.TestCase):

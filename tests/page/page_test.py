@@ -117,9 +117,11 @@ class PageTest(absltest.TestCase):
       program = runtime.load()
     except UserError as error:
       browser.absent(str(error))
-    folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
-    cls.addClassCleanup(folder.cleanup)
-    cls.folder = pathlib.Path(folder.name)
+    cls.folder = pathlib.Path(
+      cls.enterClassContext(
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+      )
+    )
     cls.remover = Remover(WEIGHTS, fine=False)
     network = onnx.load(WEIGHTS).SerializeToString()
     page = cls.folder / 'page.html'
