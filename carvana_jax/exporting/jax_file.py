@@ -32,10 +32,7 @@ def write(
   """
   del options
   run = nets.runs[0]
-  paths = [path]
-  if run.fine:
-    paths.append(path.with_name(f'{path.stem}-fine{path.suffix}'))
-    kinds.refuse_existing(paths[1])
+  paths = kinds.paths_of(path, run)
   for one, network in zip(paths, (run, run.fine), strict=False):
     files.write(one, bytes(exported(network).serialize()))
     print(f'{one}: images to logits on {", ".join(PLATFORMS)}')

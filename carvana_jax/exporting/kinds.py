@@ -9,6 +9,7 @@ from carvana_jax.inference import networks
 from carvana_jax.portable import forms
 from carvana_jax.system import files
 from carvana_jax.system.errors import UserError
+from carvana_jax.training import trained_run
 
 
 class _Kind(NamedTuple):
@@ -76,6 +77,23 @@ def refuse_existing(path: pathlib.Path) -> None:
   """Raises a `UserError` where a file would be overwritten."""
   if path.exists() or path.is_symlink():
     raise UserError(f'{path} exists; choose another --output or remove it.')
+
+
+def paths_of(path: pathlib.Path, run: trained_run.Run) -> list[pathlib.Path]:
+  """Returns where networks go that have files of their own.
+
+  Args:
+    path: X.onnx, say, of the first network.
+    run: the network; its second one, if there is one, goes to X-fine.onnx.
+
+  Raises:
+    UserError: the latter exists.
+  """
+  if not run.fine:
+    return [path]
+  second = path.with_name(f'{path.stem}-fine{path.suffix}')
+  refuse_existing(second)
+  return [path, second]
 
 
 def write(

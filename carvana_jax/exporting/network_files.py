@@ -23,7 +23,6 @@ from carvana_jax.exporting import (
   kinds,
   onnx_file,
   onnx_network,
-  references,
   run_facts,
 )
 from carvana_jax.exporting.onnx_graph import Place
@@ -105,9 +104,7 @@ def _write_all(nets, paths, half, options):
     }
     model = onnx_network.model(one, own, about)
     files.write(graph, model.SerializeToString())
-    references_of, things = references.of_photos, sample.source
-    if prefix:
-      references_of, things = references.of_tiles, f'tiles of {things}'
+    references_of, things = onnx_file.what_jax_says(nets, one, sample.source)
     found = check.compare(
       one,
       references_of(nets, sample, 'checking'),

@@ -3,6 +3,8 @@
 import dataclasses
 import functools
 import pathlib
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import jax
 import numpy as np
@@ -20,6 +22,7 @@ from carvana_jax.exporting import (
 )
 from carvana_jax.exporting.options import Options
 from carvana_jax.inference import networks
+from carvana_jax.inference.prediction import Prediction
 from carvana_jax.masks import from_logits
 from carvana_jax.portable import facts
 from carvana_jax.system import files
@@ -47,10 +50,7 @@ def write(
       what the network does.
   """
   _refuse_form(nets, options.form)
-  paths = [path]
-  if nets.fine:
-    paths.append(path.with_name(f'{path.stem}-fine{path.suffix}'))
-    kinds.refuse_existing(paths[1])
+  paths = kinds.paths_of(path, nets.runs[0])
   if options.form == 'rembg':
     nets = _stretched(nets)
   sample = sample_to_check(nets, options)
@@ -94,7 +94,7 @@ def model_of(
   """
   about = run_facts.of(run, nets, options)
   network = network_of(nets, run, about, options.photos)
-  references_of, things = _references(nets, run, sample.source)
+  references_of, things = what_jax_says(nets, run, sample.source)
   model, ask = network, None
   if options.form != 'network':
     if options.form == 'rembg':
@@ -115,6 +115,21 @@ def model_of(
   exact = options.precision == 'float32'
   print(found.exact_line() if exact else found.dice_line())
   return model
+
+
+def what_jax_says(
+  nets: networks.Networks, run: trained_run.Run, photos: str
+) -> tuple[Callable[..., Iterator[tuple[Any, Prediction]]], str]:
+  """Returns the function of `references` for a network, and what it is given.
+
+  Args:
+    nets: the networks.
+    run: that of the first or of the second network.
+    photos: what the sample is called.
+  """
+  if run is nets.runs[0].fine:
+    return references.of_tiles, f'tiles of {photos}'
+  return references.of_photos, photos
 
 
 def network_of(
@@ -147,19 +162,12 @@ def network_of(
       '--precision=int8 needs photos, and those of the run are not there; give '
       '--photos=FOLDER.'
     )
-  references_of, _ = _references(nets, run, '')
+  references_of, _ = what_jax_says(nets, run, '')
   images = (
     prediction.given.inputs[0].image
     for _, prediction in references_of(nets, sample, 'calibrating')
   )
   return onnx_precision.to_int8(model, images)
-
-
-def _references(nets, run, photos):
-  """Returns what says what JAX does of a network's input, and a word for it."""
-  if run is nets.runs[0].fine:
-    return references.of_tiles, f'tiles of {photos}'
-  return references.of_photos, photos
 
 
 def _refuse_form(nets, form):
