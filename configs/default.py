@@ -75,6 +75,11 @@ def get_config() -> ConfigDict:
   # Whether convolutions before batch normalisation have a bias, as published
   # networks do: without any effect, as the mean is taken off.
   model.conv_bias = True
+  model.norm_momentum = 0.9  # share of the old statistics in batch's averages
+  model.norm_epsilon = 1e-5  # that batch adds to the variance
+  # How kernels start: lecun_normal, glorot_uniform (Keras's own), he_normal or
+  # normal (of std 0.02).
+  model.kernel_init = 'lecun_normal'
   model.upsampling = 'nearest'  # nearest, nearest_conv, projected or transposed
   model.dropout = 0.0  # rate
   model.dropout_levels = ()  # encoder levels that end in dropout, 0: the top
@@ -95,6 +100,7 @@ def get_config() -> ConfigDict:
   augment.hue = 0.0  # of a full turn of 1
   augment.gray = 0.0  # probability of losing all colour
   augment.repaint = 0.0  # probability that the car alone changes its colour
+  augment.clip = True  # whether changed colours are kept within 0..1
 
   config.optimizer = optimizer = ConfigDict()
   # adam, adamw, muon (on kernels, adam on all else) or sgd (Nesterov, momentum
@@ -103,6 +109,7 @@ def get_config() -> ConfigDict:
   optimizer.learning_rate = 3e-3  # at its peak
   optimizer.schedule = 'one_cycle'  # constant, cosine or one_cycle
   optimizer.warmup = 0.3  # share of the steps before one_cycle's peak
+  optimizer.epsilon = 1e-8  # of Adam, in the denominator; Keras has 1e-7
   optimizer.weight_decay = 1e-4  # adamw and muon only
   optimizer.clip_norm = 1.0  # largest norm of the gradient, 0: unlimited
 

@@ -21,8 +21,6 @@ def get_config():
   config.model.kernels = (10, 5)
   config.model.head_kernel = 5
   config.model.standardize = True
-  config.augment.flip_left_right = False
-  config.augment.flip_up_down = False
   config.optimizer.learning_rate = 1e-3
   config.train.batch_size = 32
   config.train.epochs = 40

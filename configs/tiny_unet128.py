@@ -8,6 +8,9 @@ author's augmentation, which under-fitted, and the cure he proposed:
 
     --config.augment.flip_left_right=True --config.augment.rotation=25
     --config.model.norm=batch
+
+What the slides leave open is Keras's own: how kernels start, and the constants
+of Adam and of batch normalisation.
 """
 
 from carvana_jax.configs import default
@@ -20,6 +23,9 @@ def get_config():
   config.model.levels = 4
   config.model.first_width = 8
   config.model.norm = 'none'
+  config.model.norm_momentum = 0.99
+  config.model.norm_epsilon = 1e-3
+  config.model.kernel_init = 'glorot_uniform'
   config.model.upsampling = 'nearest_conv'
   config.model.head_width = 2
   config.model.dropout = 0.2  # the slides don't give the rate
@@ -27,6 +33,7 @@ def get_config():
   config.augment.flip_left_right = False
   config.optimizer.name = 'adam'
   config.optimizer.learning_rate = 1e-3
+  config.optimizer.epsilon = 1e-7
   config.optimizer.schedule = 'constant'
   config.optimizer.clip_norm = 0.0
   config.train.loss = 'bce'

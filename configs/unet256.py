@@ -17,5 +17,6 @@ def get_config():
   config.model.levels = 4
   config.model.first_width = 32
   config.model.norm = 'none'
+  config.model.kernel_init = 'glorot_uniform'
   config.model.upsampling = 'transposed'
   return config

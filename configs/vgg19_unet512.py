@@ -9,9 +9,9 @@ FILE holds the ImageNet weights of VGG19, which are not part of this project:
   github.com/fchollet/deep-learning-models, where keras.applications gets it; or
 - torchvision's vgg19, a .pth (vgg19-dcbb9e9d.pth) or the same as .safetensors.
 
-Published: no score, nor momentum (0.9 here) and epsilon (1e-5) of the decoder's
-batch normalisation. Training stops after four epochs without a lower loss on
-the validation split; the best epoch is kept. Everything from scratch, no FILE:
+Published: no score. Training stops after four epochs without a lower loss on
+the validation split; the best epoch is kept. Constants of Adam and of batch
+normalisation are Keras's. Everything from scratch, no FILE:
 
     --config.model.encoder_weights=random
 """
@@ -29,11 +29,16 @@ def get_config():
   config.model.name = 'vgg_unet'
   config.model.encoder_weights = ''
   config.model.dropout = 0.0
+  config.model.norm_momentum = 0.99
+  config.model.norm_epsilon = 1e-3
+  config.model.kernel_init = 'normal'  # of the decoder, of std 0.02
   config.model.dtype = 'float32'
   config.augment.flip_left_right = True
   config.augment.brightness = 0.1
+  config.augment.clip = False
   config.optimizer.name = 'adam'
   config.optimizer.learning_rate = 1e-3
+  config.optimizer.epsilon = 1e-7
   config.optimizer.schedule = 'constant'
   config.optimizer.clip_norm = 0.0
   config.train.loss = 'bce'

@@ -1,7 +1,7 @@
 """The published networks in Keras, from the descriptions of their authors.
 
 They give logits, [B, H, W, C] in 0..1 -> [B, H, W, 1], and have no dropout
-unless said otherwise.
+unless said otherwise. Constants that nobody names are Keras's own.
 """
 
 from benchmarks.frameworks.host_tensorflow import tf
@@ -34,12 +34,12 @@ def tiny_unet(size, poolings=3, dropout=0.0):
   return keras.Model(image, L.Conv2D(1, 1)(x))
 
 
-def bn_unet(size, first_width=64, decoder_convs=3):
-  """System D, from the README's description."""
+def bn_unet(size, first_width=64, decoder_convs=3, **constants):
+  """System D, from the README's description; constants are of its norms."""
 
   def block(x, width):
     x = L.Conv2D(width, 3, padding='same')(x)
-    x = L.BatchNormalization(momentum=0.9, epsilon=1e-5)(x)
+    x = L.BatchNormalization(**constants)(x)
     return L.ReLU()(x)
 
   image = x = keras.Input((*size, 3))
@@ -103,7 +103,12 @@ def vgg_unet(size):
       x = L.Conv2D(width, 3, padding='same', activation='relu')(x)
       taps.append(x)
   up = lambda width, stride, **kwargs: L.Conv2DTranspose(
-    width, 3, stride, padding='same', **kwargs
+    width,
+    3,
+    stride,
+    padding='same',
+    kernel_initializer=keras.initializers.RandomNormal(0.0, 0.02),
+    **kwargs,
   )
   # In the order of `taps`: 0 and 1 are block 1, 2 and 3 block 2 and so on.
   for width, stride, tap in (
@@ -115,7 +120,7 @@ def vgg_unet(size):
     (128, 2, 2),
   ):
     x = up(width, stride, use_bias=False)(x)
-    x = L.BatchNormalization(momentum=0.9, epsilon=1e-5)(x)
+    x = L.BatchNormalization()(x)
     x = L.ReLU()(x)
     if stride == 2:
       x = L.Concatenate()([taps[tap], x])

@@ -12,12 +12,13 @@ import numpy as np
 from onnx import TensorProto
 
 from carvana_jax.exporting.onnx_graph import Graph
-from carvana_jax.models.norm import BatchNorm
 
 _GROUP_EPSILON = 1e-6  # as Linen's
 
 
-def convolution(graph: Graph, x: str, layer: str, norm: str = '') -> str:
+def convolution(
+  graph: Graph, x: str, layer: str, norm: str = '', epsilon: float = 0.0
+) -> str:
   """Adds a convolution of stride 1, padded with zeros to the same size.
 
   Args:
@@ -25,11 +26,12 @@ def convolution(graph: Graph, x: str, layer: str, norm: str = '') -> str:
     x: the name of its input.
     layer: the path of the layer, such as encoder/block1_conv1.
     norm: the path of a batch normalisation that follows; '': none.
+    epsilon: what that one adds to the variance.
 
   Returns:
     The name of the output.
   """
-  kernel, bias = _weights(graph, layer, norm)
+  kernel, bias = _weights(graph, layer, norm, epsilon)
   size = graph.shape(f'params/{layer}/kernel')[:2]
   kernel = graph.op(
     'Transpose', kernel, name=f'{layer}/kernel', perm=[3, 2, 0, 1]
@@ -39,12 +41,14 @@ def convolution(graph: Graph, x: str, layer: str, norm: str = '') -> str:
   return graph.op('Conv', x, kernel, *bias, name=f'{layer}/output', pads=pads)
 
 
-def doubling(graph: Graph, x: str, layer: str, norm: str = '') -> str:
+def doubling(
+  graph: Graph, x: str, layer: str, norm: str = '', epsilon: float = 0.0
+) -> str:
   """Adds a transposed convolution of stride 2, see `models.conv.transposed`.
 
   Args and result are those of `convolution`; the output has twice the size.
   """
-  kernel, bias = _weights(graph, layer, norm)
+  kernel, bias = _weights(graph, layer, norm, epsilon)
   size = graph.shape(f'params/{layer}/kernel')[0]  # 2 or 3
   # ONNX takes the gradient of a convolution, and so mirrors the kernel; JAX
   # does not.
@@ -65,7 +69,7 @@ def doubling(graph: Graph, x: str, layer: str, norm: str = '') -> str:
   )
 
 
-def _weights(graph, layer, norm):
+def _weights(graph, layer, norm, epsilon):
   """Names of kernel and of biases, [] or [bias], with the norm's factors."""
   kernel, bias = f'params/{layer}/kernel', f'params/{layer}/bias'
   has_bias = graph.shape(bias) is not None
@@ -78,8 +82,8 @@ def _weights(graph, layer, norm):
   )
   scale, offset = (double(f'params/{norm}/{x}') for x in ('scale', 'bias'))
   mean, var = (double(f'batch_stats/{norm}/{x}') for x in ('mean', 'var'))
-  epsilon = graph.constant(BatchNorm.epsilon, np.float64)
-  std = graph.op('Sqrt', graph.op('Add', var, epsilon))
+  var = graph.op('Add', var, graph.constant(epsilon, np.float64))
+  std = graph.op('Sqrt', var)
   factor = graph.op('Div', scale, std)
   if has_bias:
     mean = graph.op('Sub', mean, double(bias))

@@ -27,7 +27,7 @@ def logits(graph: Graph, model: UNet, image: str, size: tuple[int, int]) -> str:
     for i in range(count):
       layer, norm = f'{name}{level}_conv{i}', f'{name}{level}_norm{i}'
       batch = norm if model.norm == 'batch' else ''
-      x = onnx_layers.convolution(graph, x, layer, batch)
+      x = onnx_layers.convolution(graph, x, layer, batch, model.norm_epsilon)
       if model.norm == 'group':
         x = onnx_layers.group_norm(graph, x, norm, part)
       x = graph.op('Relu', x)

@@ -9,12 +9,12 @@ def logits(
   graph: Graph, model: vgg_unet.VGGUNet, image: str, size: tuple[int, int]
 ) -> str:
   """Adds the network to a graph, see `onnx_unet.logits`."""
-  del model  # its fields concern training alone
   x, padded = onnx_layers.pad_to(graph, image, size, 16)
   *taps, x = _encoded(graph, x)
   for i, (_, stride) in enumerate(vgg_unet.DECODER):
     add = onnx_layers.doubling if stride == 2 else onnx_layers.convolution
-    x = graph.op('Relu', add(graph, x, f'up{i}_conv', f'up{i}_norm'))
+    x = add(graph, x, f'up{i}_conv', f'up{i}_norm', model.norm_epsilon)
+    x = graph.op('Relu', x)
     tap = taps.pop()
     if stride == 2:
       x = graph.op('Concat', tap, x, axis=1)

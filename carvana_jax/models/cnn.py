@@ -1,5 +1,7 @@
 """Plain convolutional networks at one resolution, without skips."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
@@ -14,6 +16,7 @@ class CNN(nn.Module):
   kernels: tuple[int, ...]  # their sizes
   head_kernel: int  # size of the last convolution
   standardize: bool = False  # by the training data's mean and std
+  kernel_init: str = 'lecun_normal'  # one of `conv.INITIALIZERS`
   dtype: jnp.dtype = jnp.float32  # of the computation
 
   @nn.compact
@@ -33,10 +36,13 @@ class CNN(nn.Module):
     x = x.astype(self.dtype)
     if self.standardize:
       x = self._standardized(x)
+    layer = functools.partial(
+      conv.layer, dtype=self.dtype, kernel_init=self.kernel_init
+    )
     layers = zip(self.widths, self.kernels, strict=True)
     for i, (width, size) in enumerate(layers):
-      x = nn.relu(conv.layer(width, size, self.dtype, f'conv{i}')(x))
-    x = conv.layer(1, self.head_kernel, self.dtype, 'logits')(x)[..., 0]
+      x = nn.relu(layer(width, size, name=f'conv{i}')(x))
+    x = layer(1, self.head_kernel, name='logits')(x)[..., 0]
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
   def _standardized(self, x):

@@ -19,6 +19,14 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+# How kernels are drawn at the start, by the names that configs give.
+INITIALIZERS = {
+  'lecun_normal': nn.linear.default_kernel_init,
+  'glorot_uniform': nn.initializers.glorot_uniform(),  # Keras's own
+  'he_normal': nn.initializers.he_normal(),
+  'normal': nn.initializers.normal(0.02),
+}
+
 # Channels of the wider side up to which pixels are folded into channels.
 _CHANNELS = 32
 _VECTOR = 16  # floats in a vector of AVX-512
@@ -47,7 +55,12 @@ def _on_cpu():
 
 
 def layer(
-  width: int, size: int, dtype: jnp.dtype, name: str, use_bias: bool = True
+  width: int,
+  size: int,
+  dtype: jnp.dtype,
+  name: str,
+  use_bias: bool = True,
+  kernel_init: str = 'lecun_normal',
 ) -> nn.Conv:
   """Returns Linen's convolution of stride 1, padded with zeros.
 
@@ -57,6 +70,7 @@ def layer(
     dtype: the dtype of the computation; parameters are float32.
     name: the name of the layer.
     use_bias: whether a bias is added.
+    kernel_init: how the kernel is drawn, a key of `INITIALIZERS`.
   """
   general = _general if _on_cpu() else None
   return nn.Conv(
@@ -64,6 +78,7 @@ def layer(
     (size, size),
     use_bias=use_bias,
     dtype=dtype,
+    kernel_init=INITIALIZERS[kernel_init],
     name=name,
     conv_general_dilated=general,
   )
@@ -76,7 +91,7 @@ def transposed(
   dtype: jnp.dtype,
   name: str,
   use_bias: bool = True,
-  kernel_init: nn.initializers.Initializer = nn.linear.default_kernel_init,
+  kernel_init: str = 'lecun_normal',
 ) -> nn.ConvTranspose:
   """Returns Linen's transposed convolution.
 
@@ -89,7 +104,7 @@ def transposed(
     dtype: the dtype of the computation; parameters are float32.
     name: the name of the layer.
     use_bias: whether a bias is added.
-    kernel_init: the initializer of the kernel.
+    kernel_init: how the kernel is drawn, a key of `INITIALIZERS`.
   """
   assert stride == 1 or size in (2, 3)  # what `doubled` can do
   plain = not _on_cpu() or stride == 1
@@ -99,7 +114,7 @@ def transposed(
     (stride, stride),
     use_bias=use_bias,
     dtype=dtype,
-    kernel_init=kernel_init,
+    kernel_init=INITIALIZERS[kernel_init],
     name=name,
   )
 

@@ -18,8 +18,8 @@ class BatchNorm(nn.Module):
 
   train: bool  # whether the batch's statistics are used, and averaged
   axis_name: str  # the devices' axis
-  momentum: float = 0.9  # share of the old statistics in the new average
-  epsilon: float = 1e-5  # added to the variance
+  momentum: float  # share of the old statistics in the new average
+  epsilon: float  # added to the variance
 
   @nn.compact
   def __call__(

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import jax.numpy as jnp
 from flax import linen as nn
 
-from carvana_jax.models import cnn, unet, vgg_unet, vgg_weights
+from carvana_jax.models import cnn, conv, unet, vgg_unet, vgg_weights
 from carvana_jax.system.config_fields import check_kind
 from carvana_jax.system.errors import UserError
 
@@ -32,6 +32,7 @@ _CHOICES = {
   'name': tuple(_NETWORKS),
   'norm': unet.NORMS,
   'upsampling': unet.UPSAMPLINGS,
+  'kernel_init': tuple(conv.INITIALIZERS),
   'dtype': ('float32', 'bfloat16'),
 }
 # The least and the largest value of a field; beyond the latter, a single layer
@@ -44,6 +45,8 @@ _RANGES = {
   'head_width': (0, 4096),
   'head_kernel': (1, 255),
   'patch': (1, 16),
+  'norm_momentum': (0, 1),
+  'norm_epsilon': (1e-12, 1),  # without any, constant channels have no quotient
 }
 _LARGEST_WIDTH, _LARGEST_KERNEL = 8192, 255
 

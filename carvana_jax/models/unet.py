@@ -33,6 +33,9 @@ class UNet(nn.Module):
   norm: str = 'batch'  # one of NORMS, after every 3x3 convolution
   # Whether convolutions have a bias that batch normalisation takes off again.
   conv_bias: bool = True
+  norm_momentum: float = 0.9  # of batch normalisation, see `BatchNorm`
+  norm_epsilon: float = 1e-5
+  kernel_init: str = 'lecun_normal'  # one of `conv.INITIALIZERS`
   upsampling: str = 'nearest'  # one of UPSAMPLINGS
   dropout: float = 0.0  # rate
   dropout_levels: tuple[int, ...] = ()  # encoder levels that end in dropout
@@ -101,11 +104,16 @@ class UNet(nn.Module):
     return self.widths[level] if self.widths else self.first_width * 2**level
 
   def _conv(self, x, size, width, name, use_bias=True):
-    return conv.layer(width, size, self.dtype, name, use_bias)(x)
+    return conv.layer(
+      width, size, self.dtype, name, use_bias, self.kernel_init
+    )(x)
 
   def _normalize(self, x, name, train, weight):
     if self.norm == 'batch':
-      return BatchNorm(train, self.axis_name, name=name)(x, weight)
+      norm = BatchNorm(
+        train, self.axis_name, self.norm_momentum, self.norm_epsilon, name=name
+      )
+      return norm(x, weight)
     if self.norm == 'group':
       groups = math.gcd(8, x.shape[-1])
       return nn.GroupNorm(groups, dtype=self.dtype, name=name)(x)
@@ -115,7 +123,9 @@ class UNet(nn.Module):
     """[B, H, W, C] -> [B, 2H, 2W, C or the level's width]."""
     width, name = self._width(level), f'up{level}_enlarge'
     if self.upsampling == 'transposed':
-      return conv.transposed(width, 2, 2, self.dtype, name)(x)
+      return conv.transposed(
+        width, 2, 2, self.dtype, name, kernel_init=self.kernel_init
+      )(x)
     if self.upsampling == 'projected':
       x = self._conv(x, 1, width, name)
     x = x.repeat(2, axis=1).repeat(2, axis=2)

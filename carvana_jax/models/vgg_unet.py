@@ -55,6 +55,9 @@ class VGGUNet(nn.Module):
   # File of VGG19's weights; 'random': start anywhere and train the encoder too.
   encoder_weights: str = ''
   dropout: float = 0.0  # rate, in every block of the decoder
+  norm_momentum: float = 0.9  # of batch normalisation, see `BatchNorm`
+  norm_epsilon: float = 1e-5
+  kernel_init: str = 'normal'  # of the decoder, one of `conv.INITIALIZERS`
   dtype: jnp.dtype = jnp.float32  # of the computation; parameters are float32
   axis_name: str = 'batch'  # the devices' axis, for batch statistics
 
@@ -92,15 +95,15 @@ class VGGUNet(nn.Module):
     x = pad_to(x.astype(self.dtype), 16)
     *taps, x = VGG19(self.dtype, name='encoder')(x)
     up = functools.partial(
-      conv.transposed,
-      size=3,
-      dtype=self.dtype,
-      kernel_init=nn.initializers.normal(0.02),
+      conv.transposed, size=3, dtype=self.dtype, kernel_init=self.kernel_init
+    )
+    norm = functools.partial(
+      BatchNorm, train, self.axis_name, self.norm_momentum, self.norm_epsilon
     )
     for i, (channels, stride) in enumerate(DECODER):
       name = f'up{i}_conv'
       x = up(channels, stride=stride, name=name, use_bias=False)(x)
-      x = BatchNorm(train, self.axis_name, name=f'up{i}_norm')(x, weight)
+      x = norm(name=f'up{i}_norm')(x, weight)
       x = nn.relu(nn.Dropout(self.dropout, deterministic=not train)(x))
       # Each block has a tap beside it, but those at stride 1 leave it unused.
       tap = taps.pop()

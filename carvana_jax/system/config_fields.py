@@ -28,11 +28,25 @@ _ADDED = {
     'object_values': '',
     'resize_masks': False,
   },
-  'optimizer': {'warmup': 0.3},
+  'augment': {'clip': True},
+  'optimizer': {'warmup': 0.3, 'epsilon': 1e-8},
   'train': {'init_from': '', 'init_rate': 1.0, 'freeze': ''},
 }
 # The same of `config.model`, by its name.
-_ADDED_TO_MODEL = {'unet': {'conv_bias': True}}
+_ADDED_TO_MODEL = {
+  'unet': {
+    'conv_bias': True,
+    'norm_momentum': 0.9,
+    'norm_epsilon': 1e-5,
+    'kernel_init': 'lecun_normal',
+  },
+  'cnn': {'kernel_init': 'lecun_normal'},
+  'vgg_unet': {
+    'norm_momentum': 0.9,
+    'norm_epsilon': 1e-5,
+    'kernel_init': 'normal',
+  },
+}
 
 
 def complete(config: ConfigDict) -> ConfigDict:

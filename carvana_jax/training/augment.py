@@ -39,7 +39,8 @@ def augment(
     config: `config.augment`; configs/default.py describes its fields.
 
   Returns:
-    Image and mask, of the same shapes and ranges.
+    Image and mask, of the same shapes and ranges; without `config.clip`,
+    colours may be beyond 0..1.
   """
   place_keys, colour_keys = jax.vmap(jax.random.split, out_axes=1)(keys)
   if config.repaint:
@@ -194,4 +195,4 @@ def _change_colour(key, image, config):
     grey = image @ jnp.array([0.299, 0.587, 0.114])  # ITU-R BT.601 luma
     chosen = jax.random.bernoulli(keys[4], config.gray)
     image = jnp.where(chosen, grey[..., None], image)
-  return jnp.clip(image, 0, 1)
+  return jnp.clip(image, 0, 1) if config.clip else image

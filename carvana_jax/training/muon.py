@@ -26,13 +26,14 @@ _LEAST = 64
 
 
 def muon(
-  learning_rate: optax.ScalarOrSchedule, weight_decay: float
+  learning_rate: optax.ScalarOrSchedule, weight_decay: float, epsilon: float
 ) -> optax.GradientTransformation:
   """Makes Muon for kernels [h, w, I, O], and Adam for all else.
 
   Args:
     learning_rate: of both, a number or a function of the step.
     weight_decay: of kernels, a share of the learning rate.
+    epsilon: added to Adam's denominator.
 
   Returns:
     The optimizer. A kernel's update has entries of the size of Adam's (Liu et
@@ -44,7 +45,9 @@ def muon(
     optax.add_decayed_weights(weight_decay),
     optax.scale_by_learning_rate(learning_rate),
   )
-  others = optax.adamw(learning_rate, weight_decay=0.0, nesterov=True)
+  others = optax.adamw(
+    learning_rate, eps=epsilon, weight_decay=0.0, nesterov=True
+  )
   label = lambda x: 'muon' if jnp.ndim(x) == 4 else 'adam'
   return optax.partition(
     {'muon': kernels, 'adam': others}, lambda x: jax.tree.map(label, x)

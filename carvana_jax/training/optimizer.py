@@ -10,6 +10,7 @@ from carvana_jax.training.muon import muon
 RANGES = {
   'optimizer.learning_rate': ('above 0', lambda x: x > 0),
   'optimizer.warmup': ('between 0 and 1', lambda x: 0 < x < 1),
+  'optimizer.epsilon': ('above 0', lambda x: x > 0),
   'optimizer.weight_decay': ('at least 0', lambda x: x >= 0),
   'optimizer.clip_norm': ('at least 0', lambda x: x >= 0),
 }
@@ -54,11 +55,13 @@ def make_optimizer(
   rate = schedule(config, total_steps)
   match config.name:
     case 'adam':
-      update = optax.adam(rate)
+      update = optax.adam(rate, eps=config.epsilon)
     case 'adamw':
-      update = optax.adamw(rate, weight_decay=config.weight_decay)
+      update = optax.adamw(
+        rate, eps=config.epsilon, weight_decay=config.weight_decay
+      )
     case 'muon':  # Jordan et al. 2024
-      update = muon(rate, config.weight_decay)
+      update = muon(rate, config.weight_decay, config.epsilon)
     case 'sgd':
       update = optax.sgd(rate, momentum=0.9, nesterov=True)
     case _:

@@ -113,7 +113,7 @@ CASES = (
   ('vgg19_unet512', keras_networks.vgg_unet, None),  # nor this one
   (
     'studio',
-    lambda size: keras_networks.bn_unet(size, 8, 2),
+    lambda size: keras_networks.bn_unet(size, 8, 2, momentum=0.9, epsilon=1e-5),
     None,
   ),  # nor this one
 )

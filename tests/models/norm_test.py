@@ -14,7 +14,7 @@ ONES = np.ones(4, np.float32)
 
 def apply(x, weight, devices=1):
   """Output and new statistics of training mode, as one batch."""
-  layer = BatchNorm(train=True, axis_name='batch')
+  layer = BatchNorm(True, 'batch', momentum=0.9, epsilon=1e-5)
   variables = layer.init(jax.random.key(0), x, weight)
   split = lambda a: a.reshape(devices, -1, *a.shape[1:])
   step = lambda x, w: layer.apply(variables, x, w, mutable=['batch_stats'])
@@ -33,7 +33,7 @@ class BatchNormTest(chex.TestCase):
     chex.assert_trees_all_close(stats, updates['batch_stats'], rtol=1e-4)
 
   def test_without_weights_every_example_counts(self):
-    layer = BatchNorm(train=True, axis_name='batch')
+    layer = BatchNorm(True, 'batch', momentum=0.9, epsilon=1e-5)
     variables = layer.init(jax.random.key(0), X)
     step = lambda x: layer.apply(variables, x, mutable=['batch_stats'])
     y, updates = jax.vmap(step, axis_name='batch')(X[None])
@@ -60,7 +60,7 @@ class BatchNormTest(chex.TestCase):
       chex.assert_trees_all_close(mine, first, rtol=1e-4)
 
   def test_inference_uses_the_statistics_kept(self):
-    layer = BatchNorm(train=False, axis_name='batch', epsilon=0.0)
+    layer = BatchNorm(False, 'batch', momentum=0.9, epsilon=0.0)
     variables = {
       'params': {'scale': jnp.full(7, 3.0), 'bias': jnp.full(7, 1.0)},
       'batch_stats': {'mean': jnp.full(7, 2.0), 'var': jnp.full(7, 4.0)},

@@ -22,7 +22,9 @@ class Tiny(nn.Module):
   @nn.compact
   def __call__(self, x, *, train):
     x = nn.Conv(2, (1, 1), name='conv')(x)
-    x = nn.relu(BatchNorm(train, 'batch', name='norm')(x, jnp.ones(1)))
+    x = nn.relu(
+      BatchNorm(train, 'batch', 0.9, 1e-5, name='norm')(x, jnp.ones(1))
+    )
     return nn.Conv(1, (1, 1), use_bias=False, name='logits')(x)[..., 0]
 
 

@@ -65,7 +65,7 @@ def products(jaxpr):
 class MuonTest(chex.TestCase):
   def test_steps_and_state_are_those_of_optax(self):
     rate = optax.linear_schedule(0.1, 0.01, 3)
-    ours, theirs = muon.muon(rate, 0.01), optax_muon(rate, 0.01)
+    ours, theirs = muon.muon(rate, 0.01, 1e-8), optax_muon(rate, 0.01)
     own = other = params()
     state, other_state = ours.init(own), theirs.init(other)
     chex.assert_trees_all_equal_structs(state, other_state)
@@ -83,7 +83,10 @@ class MuonTest(chex.TestCase):
 
   def test_without_kernels_it_is_adam(self):
     vector = {'bias': jnp.arange(4.0)}
-    ours, theirs = muon.muon(0.1, 0.5), optax.nadamw(0.1, weight_decay=0.0)
+    ours, theirs = (
+      muon.muon(0.1, 0.5, 1e-3),
+      optax.nadamw(0.1, eps=1e-3, weight_decay=0.0),
+    )
     update, _ = ours.update(vector, ours.init(vector), vector)
     expected, _ = theirs.update(vector, theirs.init(vector), vector)
     chex.assert_trees_all_close(update, expected, atol=1e-7)
