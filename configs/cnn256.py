@@ -28,7 +28,7 @@ def get_config():
   config.model.kernel_init = 'glorot_uniform'  # as Keras's, and Adam's epsilon
   config.model.dtype = 'float32'
   config.augment.flip_left_right = False
-  config.optimizer.name = 'adam'
+  config.optimizer.name = 'keras_adam'
   config.optimizer.learning_rate = 1e-4
   config.optimizer.epsilon = 1e-7
   config.optimizer.schedule = 'constant'

@@ -103,13 +103,13 @@ def get_config() -> ConfigDict:
   augment.clip = True  # whether changed colours are kept within 0..1
 
   config.optimizer = optimizer = ConfigDict()
-  # adam, adamw, muon (on kernels, adam on all else) or sgd (Nesterov, momentum
-  # 0.9).
+  # adam, keras_adam (whose epsilon counts more at first), adamw, muon (on
+  # kernels, adam on all else) or sgd (Nesterov, momentum 0.9).
   optimizer.name = 'adamw'
   optimizer.learning_rate = 3e-3  # at its peak
   optimizer.schedule = 'one_cycle'  # constant, cosine or one_cycle
   optimizer.warmup = 0.3  # share of the steps before one_cycle's peak
-  optimizer.epsilon = 1e-8  # of Adam, in the denominator; Keras has 1e-7
+  optimizer.epsilon = 1e-8  # in the denominator of Adam; Keras has 1e-7
   optimizer.weight_decay = 1e-4  # adamw and muon only
   optimizer.clip_norm = 1.0  # largest norm of the gradient, 0: unlimited
 

@@ -31,7 +31,7 @@ def get_config():
   config.model.dropout = 0.2  # the slides don't give the rate
   config.model.dropout_levels = (2, 3)
   config.augment.flip_left_right = False
-  config.optimizer.name = 'adam'
+  config.optimizer.name = 'keras_adam'
   config.optimizer.learning_rate = 1e-3
   config.optimizer.epsilon = 1e-7
   config.optimizer.schedule = 'constant'

@@ -36,7 +36,7 @@ def get_config():
   config.augment.flip_left_right = True
   config.augment.brightness = 0.1
   config.augment.clip = False
-  config.optimizer.name = 'adam'
+  config.optimizer.name = 'keras_adam'
   config.optimizer.learning_rate = 1e-3
   config.optimizer.epsilon = 1e-7
   config.optimizer.schedule = 'constant'

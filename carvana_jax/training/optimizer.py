@@ -1,5 +1,6 @@
 """Learning-rate schedules and optimizers."""
 
+import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
 
@@ -56,6 +57,8 @@ def make_optimizer(
   match config.name:
     case 'adam':
       update = optax.adam(rate, eps=config.epsilon)
+    case 'keras_adam':
+      update = keras_adam(rate, config.epsilon)
     case 'adamw':
       update = optax.adamw(
         rate, eps=config.epsilon, weight_decay=config.weight_decay
@@ -67,8 +70,29 @@ def make_optimizer(
     case _:
       raise UserError(
         f'config.optimizer.name={config.name!r} is unknown; '
-        'choose from adam, adamw, muon, sgd.'
+        'choose from adam, keras_adam, adamw, muon, sgd.'
       )
   if config.clip_norm > 0:
     return optax.chain(optax.clip_by_global_norm(config.clip_norm), update)
   return update
+
+
+def keras_adam(
+  learning_rate: optax.ScalarOrSchedule, epsilon: float
+) -> optax.GradientTransformation:
+  """Makes Adam as Keras has it, which differs in the first hundreds of steps.
+
+  Kingma & Ba (2015) give two forms. In optax, epsilon is added to the corrected
+  root of the second moment (their Algorithm 1); in Keras to the root before its
+  correction ("epsilon hat", end of their section 2), so that it counts
+  sqrt(1 / (1 - 0.999 ** step)) times as much: 32 times in the first step.
+
+  Args:
+    learning_rate: a number or a function of the step.
+    epsilon: Keras's `epsilon`; its default is 1e-7.
+  """
+  corrected = lambda count: epsilon / jnp.sqrt(1 - 0.999 ** (count + 1))
+  return optax.chain(
+    optax.inject_hyperparams(optax.scale_by_adam)(eps=corrected),
+    optax.scale_by_learning_rate(learning_rate),
+  )

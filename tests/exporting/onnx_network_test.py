@@ -127,7 +127,9 @@ class OnnxNetworkTest(parameterized.TestCase):
 
   @parameterized.parameters('none', 'batch', 'group')
   def test_norms_with_patches(self, norm):
-    self.assert_same(unet_of(norm=norm, patch=2), channels=4)
+    # An epsilon that is no other's, and that tells.
+    model = unet_of(norm=norm, patch=2, norm_epsilon=0.3)
+    self.assert_same(model, channels=4)
 
   def test_every_other_field_of_the_unet(self):
     model = unet_of(
@@ -163,7 +165,7 @@ class OnnxNetworkTest(parameterized.TestCase):
     for name, place in (('BLOCKS', 1), ('DECODER', 0)):
       rows = narrow(getattr(vgg_unet, name), place)
       self.enter_context(mock.patch.object(vgg_unet, name, rows))
-    self.assert_same(vgg_unet.VGGUNet(), (16, 30))
+    self.assert_same(vgg_unet.VGGUNet(norm_epsilon=0.3), (16, 30))
 
   def test_the_mirrored_picture_counts_as_much(self):
     model = unet_of(norm='none')

@@ -1,8 +1,10 @@
 """The published networks, built a second time in Keras with the same weights.
 
-Keras is the independent reference: outputs in inference and in training, and
-for one network the gradients, must agree. Both compute in double precision, so
-that a difference is an error and not the rounding of forty layers.
+Keras is the independent reference, with its own constants where the authors
+name none: outputs in inference and in training must agree, for one network the
+gradients, for two what steps of Adam make of them, and how kernels start. Both
+compute in double precision, so that a difference is an error and not the
+rounding of forty layers.
 """
 
 import functools
@@ -13,13 +15,15 @@ import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from absl.testing import parameterized
 
 from benchmarks.frameworks import keras_networks
 from benchmarks.frameworks.host_tensorflow import tf
 from carvana_jax import models
-from carvana_jax.models import norm
+from carvana_jax.models import conv, norm
 from carvana_jax.training import losses
+from carvana_jax.training.optimizer import make_optimizer
 
 keras = tf.keras
 
@@ -32,13 +36,16 @@ SIX_CHANNELS = RNG.uniform(size=(3, *SIZE, 6))
 SCALE = {'mean': np.linspace(0.1, 0.6, 6), 'std': np.linspace(0.2, 0.4, 6)}
 
 
-def model_of(name):
-  config = (
-    importlib.import_module(f'carvana_jax.configs.{name}').get_config().model
-  )
-  if 'dropout' in config:
-    config.dropout = 0.0  # Keras draws other numbers
-  return models.build(config).clone(dtype=jnp.float64)
+def config_of(name):
+  config = importlib.import_module(f'carvana_jax.configs.{name}').get_config()
+  if 'dropout' in config.model:
+    config.model.dropout = 0.0  # Keras draws other numbers
+  return config
+
+
+def model_of(name, **changes):
+  model = models.build(config_of(name).model)
+  return model.clone(dtype=jnp.float64, **changes)
 
 
 def variables_and_order(model, image=IMAGE):
@@ -96,6 +103,15 @@ def copy_weights(variables, order, reference):
       layer.set_weights(
         [params['scale'], params['bias'], stats['mean'], stats['var']]
       )
+
+
+def gradients(reference):
+  """Those of Keras's mean binary cross-entropy, in the order of its layers."""
+  with tf.GradientTape() as tape:
+    logits = reference(IMAGE, training=True)[..., 0]
+    loss = tf.nn.sigmoid_cross_entropy_with_logits(TARGET, logits)
+    loss = tf.reduce_mean(loss)
+  return tape.gradient(loss, reference.trainable_variables)
 
 
 CASES = (
@@ -164,6 +180,55 @@ class KerasTest(chex.TestCase):
         (stats['mean'], stats['var']), tuple(weights[2:]), atol=2e-5
       )
 
+  @parameterized.parameters(
+    ('tiny_unet128', {}, keras_networks.tiny_unet),
+    (
+      'bn_unet128',
+      {'first_width': 4},
+      lambda size: keras_networks.bn_unet(size, 4),
+    ),
+  )
+  def test_steps_of_adam_agree_with_keras(self, name, changes, build):
+    model, reference = model_of(name, **changes), build(SIZE)
+    variables, order = variables_and_order(model)
+    copy_weights(variables, order, reference)
+    optimizer = make_optimizer(config_of(name).optimizer, 5)
+    state = optimizer.init(variables['params'])
+
+    def loss(params, stats):
+      logits, updates = model.apply(
+        {'params': params, **stats}, IMAGE, train=True, mutable=['batch_stats']
+      )
+      return losses.bce(logits, TARGET).mean(), updates
+
+    # As users compile it: with the tests' XLA_FLAGS, which save time, XLA's
+    # gradients of the second network are wrong by a third.
+    @functools.partial(
+      jax.jit, compiler_options={'xla_cpu_use_fusion_emitters': True}
+    )
+    def step(params, stats, state):
+      one = jax.vmap(
+        lambda _: jax.grad(loss, has_aux=True)(params, stats),
+        axis_name='batch',
+        axis_size=1,
+      )(jnp.zeros(1))
+      gradient, stats = jax.tree.map(lambda x: x[0], one)
+      update, state = optimizer.update(gradient, state, params)
+      return optax.apply_updates(params, update), stats, state
+
+    params, stats = variables['params'], {}
+    if 'batch_stats' in variables:
+      stats = {'batch_stats': variables['batch_stats']}
+    adam = keras.optimizers.Adam(1e-3)
+    before = reference(IMAGE, training=False)[..., 0].numpy()
+    for _ in range(5):
+      params, stats, state = step(params, stats, state)
+      adam.apply(gradients(reference), reference.trainable_variables)
+    expected = reference(IMAGE, training=False)[..., 0].numpy()
+    self.assertGreater(np.abs(expected - before).max(), 0.01)
+    logits = model.apply({'params': params, **stats}, IMAGE, train=False)
+    chex.assert_trees_all_close(logits, expected, atol=1e-4)
+
   def test_gradients_agree_with_keras(self):
     model, reference = model_of('tiny_unet128'), keras_networks.tiny_unet(SIZE)
     variables, order = variables_and_order(model)
@@ -176,14 +241,31 @@ class KerasTest(chex.TestCase):
       return losses.bce(logits, TARGET).mean()
 
     ours = gradient(variables['params'])
-    with tf.GradientTape() as tape:
-      logits = reference(IMAGE, training=True)[..., 0]
-      loss = tf.nn.sigmoid_cross_entropy_with_logits(TARGET, logits)
-      loss = tf.reduce_mean(loss)
-    theirs = tape.gradient(loss, reference.trainable_variables)
-    theirs = iter(theirs)
+    theirs = iter(gradients(reference))
     for path in order:
       for part in ('kernel', 'bias'):
         expected = next(theirs).numpy()
         self.assertGreater(np.abs(expected).max(), 1e-6)
         chex.assert_trees_all_close(at(ours, path)[part], expected, atol=2e-5)
+
+  @parameterized.parameters(
+    ('glorot_uniform', keras.initializers.GlorotUniform),
+    ('he_normal', keras.initializers.HeNormal),
+    ('normal', lambda seed: keras.initializers.RandomNormal(0.0, 0.02, seed)),
+  )
+  def test_kernels_start_as_those_of_keras(self, name, initializer):
+    shape = (3, 3, 64, 128)
+    theirs = initializer(seed=0)(shape).numpy()
+    variables = conv.layer(128, 3, jnp.float32, 'x', kernel_init=name).init(
+      jax.random.key(0), jnp.zeros((1, 8, 8, 64))
+    )
+    ours = np.asarray(variables['params']['kernel'])
+    self.assertEqual(ours.shape, shape)
+    shares = np.linspace(0.05, 0.95, 15)
+    chex.assert_trees_all_close(
+      np.quantile(ours, shares),
+      np.quantile(theirs, shares),
+      atol=0.06 * theirs.std(),
+    )
+    if name == 'glorot_uniform':
+      self.assertLessEqual(np.abs(ours).max(), (6 / (9 * (64 + 128))) ** 0.5)

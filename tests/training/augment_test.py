@@ -36,8 +36,8 @@ def strength(name):
   )
 
 
-def run(config, key=0):
-  call = jax.jit(lambda keys: augment.augment(keys, IMAGE, MASK, config))
+def run(config, key=0, image=IMAGE):
+  call = jax.jit(lambda keys: augment.augment(keys, image, MASK, config))
   keys = jax.random.split(jax.random.key(key), len(IMAGE))
   return jax.tree.map(np.asarray, call(keys))
 
@@ -111,6 +111,19 @@ class AugmentTest(chex.TestCase):
     chex.assert_trees_all_close(image[..., 3], mask)
     self.assertTrue(np.any(mask != MASK))
     self.assertTrue(np.any(image[..., :3] != image[..., 3:]))
+
+  def test_brightness_is_added_as_it_is_where_nothing_is_clipped(self):
+    white = np.ones_like(IMAGE)
+    config = only(brightness=0.1)
+    self.assertEqual(run(config, image=white)[0].max(), 1)
+    config.clip = False
+    image, _ = run(config, image=white)
+    self.assertGreater(image.max(), 1.05)
+    # One number for all pixels and channels of an image.
+    added = image - white
+    chex.assert_trees_all_close(
+      added, np.broadcast_to(added[:, :1, :1, :1], added.shape), atol=1e-6
+    )
 
   @parameterized.parameters(*PLACES, *COLOURS)
   def test_keys_reproduce_and_examples_differ(self, name):

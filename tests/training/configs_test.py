@@ -59,7 +59,11 @@ class ConfigsTest(chex.TestCase):
     self.assertEqual(_fields(config), _fields(expected))
 
   @parameterized.parameters(
-    ('norm', 'bacth'), ('upsampling', 'x'), ('dtype', 'f8'), ('name', 'net')
+    ('norm', 'bacth'),
+    ('upsampling', 'x'),
+    ('kernel_init', 'zeros'),
+    ('dtype', 'f8'),
+    ('name', 'net'),
   )
   def test_unknown_choice(self, field, value):
     config = default.get_config().model

@@ -119,8 +119,8 @@ class MuonTest(chex.TestCase):
       lambda: model.init(jax.random.key(0), image, train=False)['params']
     )
     count = {}
-    for name, make in (('ours', muon.muon), ('theirs', optax_muon)):
-      optimizer = make(0.1, 0.0)
+    ours, theirs = muon.muon(0.1, 0.0, 1e-8), optax_muon(0.1, 0.0)
+    for name, optimizer in (('ours', ours), ('theirs', theirs)):
       state = jax.eval_shape(optimizer.init, shapes)
       program = jax.make_jaxpr(optimizer.update)(shapes, state, shapes)
       count[name] = products(program.jaxpr)

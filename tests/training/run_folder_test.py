@@ -86,6 +86,17 @@ class OtherConfigTest(chex.TestCase):
   @parameterized.parameters(
     ('data', 'validation_folds', (1,), (2, 7), r'\[1\] there, \[2, 7\] here'),
     ('model', 'conv_bias', True, False, 'True there, False here'),
+    ('model', 'norm_momentum', 0.9, 0.99, '0.9 there, 0.99 here'),
+    ('model', 'norm_epsilon', 1e-5, 1e-3, '1e-05 there, 0.001 here'),
+    (
+      'model',
+      'kernel_init',
+      'lecun_normal',
+      'normal',
+      "'lecun_normal' there, 'normal' here",
+    ),
+    ('augment', 'clip', True, False, 'True there, False here'),
+    ('optimizer', 'epsilon', 1e-8, 1e-7, '1e-08 there, 1e-07 here'),
   )
   def test_goes_on_with_what_held(self, section, field, before, other, said):
     root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
