@@ -30,6 +30,9 @@ INITIALIZERS = {
 # Channels of the wider side up to which pixels are folded into channels.
 _CHANNELS = 32
 _VECTOR = 16  # floats in a vector of AVX-512
+# Channels of both sides and pixels of an image from which on products of
+# matrices give a kernel's gradient two to three times as soon.
+_WIDE, _LARGE = 64, 128 * 128
 _LAYOUT = ('NHWC', 'HWIO', 'NHWC')
 
 # What networks are traced for, if not for the platform of this process.
@@ -265,7 +268,23 @@ def _kernel_change(x, change, padding, turned):
     # The other way round, so that output channels fill a vector.
     mirrored = _over_images(change, x, turned)
     return mirrored[::-1, ::-1].swapaxes(2, 3)
+  if min(inputs, outputs) >= _WIDE and x.shape[1] * x.shape[2] >= _LARGE:
+    return _by_taps(x, change, padding)
   return _over_images(x, change, padding)
+
+
+def _by_taps(x, change, padding):
+  """As `_over_images`, a product of matrices for each place in the kernel."""
+  height, width = change.shape[1:3]
+  padded = jnp.pad(x, ((0, 0), *padding, (0, 0)))
+  outputs = change.reshape(-1, change.shape[3])
+
+  def tap(row, column):
+    moved = padded[:, row : row + height, column : column + width]
+    return moved.reshape(-1, x.shape[3]).T @ outputs
+
+  rows, columns = (range(sum(both) + 1) for both in padding)
+  return jnp.stack([jnp.stack([tap(i, j) for j in columns]) for i in rows])
 
 
 def _over_images(x, change, padding):

@@ -12,7 +12,8 @@ from flax import linen as nn
 
 from carvana_jax.models import conv
 
-# [H, W, inputs, outputs, kernel]; folded by 4, 2 and not at all.
+# [H, W, inputs, outputs, kernel]; folded by 4, 2 and not at all, and as products
+# of matrices.
 CASES = (
   (4, 8, 3, 8, 3),
   (5, 12, 8, 2, 3),
@@ -24,6 +25,8 @@ CASES = (
   (12, 12, 6, 16, 10),
   (4, 8, 2, 1, 1),
   (4, 8, 40, 8, 3),
+  (128, 130, 64, 65, 2),
+  (129, 128, 65, 64, 3),
 )
 
 
