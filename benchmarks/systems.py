@@ -3,12 +3,14 @@
     python -m benchmarks.systems --manual_dir=FOLDER --minutes=5
     python -m benchmarks.systems --manual_dir=FOLDER --epochs=2 \\
         --systems=cnn256,unet256 --size=128x128 --output=runs/systems128
+    python -m benchmarks.systems --manual_dir=FOLDER \\
+        --systems=tiny_unet128,median_cnn100
 
 All are trained and scored on the same splits by car, as their configs say
-except for the budget, and without stopping early. Minutes are those of
-training: compilation counts, validation does not, and the step under way at the
-end is finished. Writes systems.md and systems.json to OUTPUT and keeps the runs
-there; started again, it goes on with what is missing.
+except for the budget, if one is given, and without stopping early. Minutes are
+those of training: compilation counts, validation does not, and the step under
+way at the end is finished. Writes systems.md and systems.json to OUTPUT and
+keeps the runs there; started again, it goes on with what is missing.
 """
 
 from absl import flags
@@ -18,7 +20,9 @@ from carvana_jax.system import cli
 if __name__ == '__main__':
   flags.DEFINE_list('systems', [], 'Names of configs. Default: all.')
   flags.DEFINE_float('minutes', 0, 'Training time of each.', lower_bound=0)
-  flags.DEFINE_integer('epochs', 0, 'Epochs of each.', lower_bound=0)
+  flags.DEFINE_integer(
+    'epochs', 0, 'Epochs of each. Default: as its config says.', lower_bound=0
+  )
   flags.DEFINE_string('size', '', "HEIGHTxWIDTH; '': that of each config.")
   flags.DEFINE_string(
     'full_size', '', "HEIGHTxWIDTH of the scores; '': that of the data set."
@@ -86,7 +90,7 @@ def command(name: str, workdir: pathlib.Path, args) -> list[str]:
       f'--config.train.max_minutes={args.minutes}',
       '--config.train.epochs=100000',
     ]
-  else:
+  elif args.epochs:
     words += [f'--config.train.epochs={args.epochs}']
   if args.size:
     words += [f'--config.data.size={args.size}']
@@ -158,7 +162,7 @@ def main() -> None:
   """The command line."""
   args = flags.FLAGS
   args.systems = args.systems or list(SYSTEMS)
-  if bool(args.minutes) == bool(args.epochs):
+  if args.minutes and args.epochs:
     raise UserError('give either --minutes or --epochs.')
   for name in args.systems:
     if name not in SYSTEMS:

@@ -68,7 +68,7 @@ class SystemsTest(chex.TestCase):
   def test_another_budget_is_refused(self):
     for changed, part in (
       ({'epochs': 2}, 'choose another --output'),
-      ({'epochs': 0}, 'either --minutes or --epochs'),
+      ({'minutes': 1}, 'either --minutes or --epochs'),
       ({'systems': ['studio']}, '--systems=studio is unknown'),
     ):
       result = benchmark(self.root, **changed)
@@ -142,6 +142,9 @@ class SystemsTest(chex.TestCase):
     args.minutes, args.size = 2.5, ''
     words = systems.command('vgg19_unet512', self.workdir, args)
     self.assertIn('--config.train.max_minutes=2.5', words)
+    args.minutes = args.epochs = 0
+    as_published = systems.command('vgg19_unet512', self.workdir, args)
+    self.assertFalse(any('epochs' in word for word in as_published))
     self.assertIn('--config.train.patience=0', words)
     self.assertIn('--config.model.encoder_weights=random', words)
     self.assertFalse(any('data.size' in word for word in words))
