@@ -1,5 +1,7 @@
 """What README and the other pages say is so: commands, flags, files, links."""
 
+import re
+
 from absl.testing import absltest, parameterized
 
 from tests.helpers import documents
@@ -58,6 +60,17 @@ class PagesTest(parameterized.TestCase):
       - {'README.md'},
       linked,
     )
+
+  def test_facts_of_publications_name_the_tests_that_pin_them(self):
+    page = (ROOT / 'docs/published_networks.md').read_text()
+    _, facts = page.split('## Fact by fact')
+    rows = re.findall(r'^\| (?!fact|---)(.*) \|$', facts, re.MULTILINE)
+    self.assertGreater(len(rows), 30)
+    for row in rows:
+      named = re.search(r'`(\S+_test\.py)` `(test_\w+)`$', row)
+      self.assertIsNotNone(named, row)
+      file, test = named.groups()
+      self.assertIn(f'  def {test}(', (ROOT / 'tests' / file).read_text(), row)
 
   def test_the_layout_names_every_file_of_every_room(self):
     spans = documents.read((ROOT / 'docs/layout.md').read_text()).spans
