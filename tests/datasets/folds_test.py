@@ -12,10 +12,12 @@ from carvana_jax.datasets import (
   folds,
   images,
   input_pipeline,
+  labels,
   pseudo_labels,
   reading,
   spec,
 )
+from carvana_jax.datasets.chosen_splits import Splits
 from carvana_jax.system.errors import UserError
 from carvana_jax.workflows import cross_validation
 from tests.helpers import folded, numbered
@@ -31,8 +33,9 @@ class FoldsTest(chex.TestCase):
 
   def names(self, split, validation_folds, **options):
     """The photos of an epoch, from batches' own bookkeeping."""
-    given = {'batch_size': 4, 'validation_folds': validation_folds} | options
-    count = len(folds.select(self.builder, split, validation_folds).positions)
+    splits = Splits(tuple(validation_folds))
+    given = {'batch_size': 4, 'splits': splits} | options
+    count = len(folds.select(self.builder, split, splits).positions)
     count += len(options.get('labels', ()))
     steps = input_pipeline.steps_per_epoch(count, 4)
     return [
@@ -79,7 +82,7 @@ class FoldsTest(chex.TestCase):
         batch_size=4,
         steps=range(-(-counts[split] // 4)),
         seed=5,
-        validation_folds=list(group),  # as from a checkpoint
+        splits=Splits(group),
       )
       shown = 0
       for batch in batches:
@@ -98,19 +101,18 @@ class FoldsTest(chex.TestCase):
   def test_other_splits_do_not_move(self):
     for group in ((1,), (3, 8)):
       self.assertCountEqual(self.names('test', group), self.photos([0]))
-      part = folds.select(self.builder, 'all', group)
+      part = folds.select(self.builder, 'all', Splits(group))
       rows = reading.undecoded_examples(self.builder, part.split)
       names = [rows[int(i)]['filename'].decode() for i in part.positions]
       self.assertCountEqual(names, self.photos(range(10)))
 
   def test_usual_folds_are_the_stored_splits_and_nothing_is_read(self):
-    with mock.patch.object(folds, '_folds', side_effect=AssertionError):
+    with mock.patch.object(labels, 'of', side_effect=AssertionError):
       for split in ('train', 'validation', 'test'):
-        for usual in ((1,), [1]):
-          part = folds.select(self.builder, split, usual)
-          self.assertEqual(part.split, split)
-          rows = reading.undecoded_examples(self.builder, split)
-          self.assertEqual(part.positions.tolist(), list(range(len(rows))))
+        part = folds.select(self.builder, split, Splits((1,)))
+        self.assertEqual(part.split, split)
+        rows = reading.undecoded_examples(self.builder, split)
+        self.assertEqual(part.positions.tolist(), list(range(len(rows))))
     # What is read of the folds says the same.
     for split, chosen in ('validation', [1]), ('train', range(2, 10)):
       self.assertCountEqual(self.names(split, (1,)), self.photos(chosen))
@@ -118,14 +120,14 @@ class FoldsTest(chex.TestCase):
   def test_photos_with_pseudo_labels_come_in_addition(self):
     rows = reading.undecoded_examples(self.builder, 'unlabeled')
     names = [row['filename'].decode() for row in rows]
-    labels = pseudo_labels.PseudoLabels(
+    pseudo = pseudo_labels.PseudoLabels(
       np.array([1, 3]),
       [self.root / 'a', self.root / 'b'],
       size=(64, 96),
       fit='stretch',
       fingerprint='',
     )
-    found = self.names('train', (2, 3), labels=labels)
+    found = self.names('train', (2, 3), labels=pseudo)
     labelled = self.photos([1, 4, 5, 6, 7, 8, 9])
     self.assertCountEqual(found, [*labelled, names[1], names[3]])
 
@@ -133,13 +135,14 @@ class FoldsTest(chex.TestCase):
     self.assertEqual(folds.folds_with_cars(self.builder), list(range(1, 10)))
 
   def test_no_car_to_validate_on_but_some_to_choose(self):
+    found = labels.Labels(None, None, np.array([5, 7, 7]))
     with (
-      mock.patch.object(folds, '_folds', lambda *_: np.array([5, 7, 7])),
+      mock.patch.object(labels, 'of', lambda *_: found),
       self.assertRaisesRegex(
         UserError, r'=\(7,\), as there are cars in the folds 5, 7\.'
       ),
     ):
-      folds.select(self.builder, 'validation', (3,))
+      folds.select(self.builder, 'validation', Splits((3,)))
 
   def test_no_car(self):
     with tempfile.TemporaryDirectory() as folder:
@@ -147,7 +150,7 @@ class FoldsTest(chex.TestCase):
       with self.assertRaisesRegex(
         UserError, 'no car in its train split with the folds 2, 7 for valid'
       ) as caught:
-        folds.select(builder, 'train', (2, 7))
+        folds.select(builder, 'train', Splits((2, 7)))
       self.assertNotIn('\n', str(caught.exception))
       self.assertEndsWith(str(caught.exception), 'add cars to the folder.')
       self.assertEqual(folds.folds_with_cars(builder), [])
