@@ -91,7 +91,7 @@ def evaluate(
     'data': str(builder.data_path),
     'split': split,
     'validation_folds': list(splits.validation_folds),
-    **({'splits': splits.facts()} if splits.shares or splits.first else {}),
+    **_facts_of_splits(splits, split, part, builder),
     'best_threshold': best,
     'best_threshold_dice_mean': best_dice,
   }
@@ -125,6 +125,17 @@ def _prepared(data_config, split):
     print(f'all photos are scored as one split, as {why}', flush=True)
   data_config.groups = groups.UNSPLIT
   return prepare.for_scoring(data_config)
+
+
+def _facts_of_splits(splits, split, part, builder):
+  """What summary.json says of splits that a run has chosen."""
+  if split == 'all' or not (splits.shares or splits.first):
+    return {}
+  return {
+    'splits': splits.facts(),
+    'splits_text': splits.text(builder.name),
+    'leak': len(part.others) > 0,
+  }
 
 
 def _refuse_moved(run, splits, data_config, origin):
@@ -344,11 +355,10 @@ def _text(summary):
 
 def _lines_of_splits(summary):
   """How a run has split its photos, if it has chosen that."""
-  splits = chosen_splits.from_facts(summary.get('splits'))
-  if not splits or summary['split'] == 'all':
-    return []
-  lines = [f'split {splits.text(summary["dataset"])}']
-  if splits.by == 'photo':
+  lines = []
+  if 'splits_text' in summary:
+    lines.append(f'split {summary["splits_text"]}')
+  if summary.get('leak'):
     word = names.group_word(summary['dataset'])
     lines.append(
       f'other views of these {word}s are in other splits: scores are too high'

@@ -5,7 +5,7 @@ The metrics among them are those of `metrics.table`.
 
 from collections.abc import Sequence
 
-from carvana_jax.datasets import chosen_splits, names
+from carvana_jax.datasets import names
 from carvana_jax.evaluation import results
 from carvana_jax.metrics import table
 from carvana_jax.reporting import page
@@ -34,15 +34,6 @@ def _means(metrics):
 
 _threshold = '{:.3f}'.format
 
-
-def _splits(facts):
-  splits = chosen_splits.from_facts(facts)
-  if splits is None:
-    raise ValueError
-  warning = '; views of one car are in several splits'
-  return splits.text('carvana') + (warning if splits.by == 'photo' else '')
-
-
 # Keys of summary.json: what they are in words, and how they are written.
 _SUMMARY = {
   'images': ('images', str),
@@ -65,7 +56,8 @@ _SUMMARY = {
   'best_threshold_dice_mean': ('Dice, mean, at that threshold', _fraction),
   'best_cleaning': ('cleaning best on these images', str),
   'best_cleaning_dice_mean': ('Dice, mean, with that cleaning', _fraction),
-  'splits': ('split', _splits),
+  'splits_text': ('split', str),
+  'leak': ('views of its {group}s in other splits', _yes),
   'flip': ('averaged with the mirrored photo', _yes),
   'size': ('scored at, height x width (pixels)', names.size_text),
   'network_size': ("network's size, height x width (pixels)", str),

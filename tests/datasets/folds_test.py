@@ -8,6 +8,7 @@ import chex
 import numpy as np
 from absl.testing import parameterized
 
+from carvana_jax.configs import debug
 from carvana_jax.datasets import (
   folds,
   images,
@@ -158,3 +159,80 @@ class FoldsTest(chex.TestCase):
       builder = numbered.prepare(folder, {'train': 3})
       with self.assertRaisesRegex(UserError, 'no car in its test split, which'):
         folds.select(builder, 'test')
+
+
+class SharesTest(chex.TestCase):
+  """Ten cars of two views, one of each fold."""
+
+  @classmethod
+  def setUpClass(cls):
+    super().setUpClass()
+    folder = cls.enterClassContext(tempfile.TemporaryDirectory())
+    cls.builder = folded.prepare(folder)
+
+  def files(self, part, positions):
+    rows = reading.undecoded_examples(self.builder, part.split)
+    return [rows[int(x)]['filename'].decode() for x in positions]
+
+  @parameterized.parameters('car', 'photo')
+  def test_every_photo_is_in_one_split(self, by):
+    splits = Splits(shares=(3, 1, 1), by=by)
+    seen = {}
+    for split, count in ('train', 12), ('validation', 4), ('test', 4):
+      part = folds.select(self.builder, split, splits)
+      own = self.files(part, part.positions)
+      self.assertLen(own, count)
+      self.assertFalse(set(own) & set(seen))
+      seen |= dict.fromkeys(own, split)
+      # Of these cars, all views.
+      cars = {name[:12] for name in own}
+      every = [f'{car}_0{view}.jpg' for car in cars for view in (1, 2)]
+      self.assertCountEqual(self.files(part, part.all_views()), every)
+      if by == 'car':
+        self.assertCountEqual(own, every)
+    self.assertLen(seen, 20)
+    every = folds.select(self.builder, 'all', splits)
+    self.assertLen(every.positions, 20)
+
+  def test_a_run_reads_its_own(self):
+    config = debug.get_config()
+    config.data.update(split_shares=(3, 1, 1), split_by='photo', first=15)
+    config.data.data_dir = str(pathlib.Path(self.builder.data_path).parents[1])
+    config.train.update(batch_size=1, epochs=1)
+    data = input_pipeline.RunData.open(self.builder, config)
+    self.assertEqual(data.steps, {'train': 9, 'validation': 3, 'test': 3})
+    part = folds.select(self.builder, 'train', data.splits)
+    own = self.files(part, part.positions)
+    read = [name for step in range(9) for name in data.training_files(step)]
+    self.assertCountEqual(read, own)
+    first = sorted(
+      f'{car}_0{view}.jpg' for car in folded.CARS for view in (1, 2)
+    )
+    self.assertLessEqual(set(own), set(first[:15]))
+    pictures = [batch['image'] for batch in data.whole('train')]
+    rows = reading.undecoded_examples(self.builder, part.split)
+    for picture, position in zip(pictures, part.positions, strict=True):
+      expected = images.decode_photo(rows[int(position)]['image'])
+      np.testing.assert_array_equal(picture[0], expected)
+
+  def test_in_words(self):
+    said = folds.describe(self.builder)
+    self.assertEqual(
+      said, 'train 16 photos of 8 cars, validation 2 of 1, test 2 of 1'
+    )
+    said = folds.describe(self.builder, Splits(shares=(8, 1, 1), seed=4))
+    self.assertEqual(
+      said,
+      'train 16 photos of 8 cars, validation 2 of 1, test 2 of 1\n'
+      'split 8/1/1 by car, seed 4',
+    )
+    splits = Splits(shares=(18, 1, 1), by='photo')
+    *_, warning = folds.describe(self.builder, splits).splitlines()
+    self.assertRegex(
+      warning, r'^warning   views of [12] cars? are in more than'
+    )
+
+  def test_no_car_by_folds(self):
+    with self.assertRaisesRegex(UserError, 'none of the first 1 cars .*; set'):
+      for split in ('train', 'validation'):
+        folds.select(self.builder, split, Splits(first=1))
