@@ -153,12 +153,12 @@ class FieldsTest(chex.TestCase):
       self.assertEqual(chosen_splits.from_facts(facts), splits)
 
   @parameterized.parameters(
-    None, 3, 'car', [], {'seeds': 3}, {'shares': 3}, {'shares': [1, 1]},
-    {'shares': [1, 1, 0]}, {'seed': 'a'}, {'by': []}, {'first': -1},
+    (None,), (3,), ('car',), ([],), ({'seeds': 3},), ({'shares': 3},),
+    ({'shares': [1, 1]},), ({'shares': [1, 1, 0]},), ({'seed': 'a'},),
+    ({'by': []},), ({'first': -1},),
   )  # fmt: skip
   def test_other_facts_are_none(self, facts):
-    found = chosen_splits.from_facts(facts)
-    self.assertIsNone(found)
+    self.assertIsNone(chosen_splits.from_facts(facts))
 
   @parameterized.parameters(
     ({'split_shares': (190, 64, 64)}, '190/64/64 by car, seed 0'),
