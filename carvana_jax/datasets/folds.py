@@ -23,7 +23,7 @@ class Selection(NamedTuple):
 
   split: str  # as TFDS names it: one split, or several joined by +
   positions: np.ndarray  # int64 [N], of the examples in it
-  # int64 [M], of the other views of the same cars, which are in other splits.
+  # int64 [M], of the other views of these cars, where photos are split.
   others: np.ndarray = np.zeros(0, np.int64)
 
   def all_views(self) -> np.ndarray:

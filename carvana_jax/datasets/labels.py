@@ -41,7 +41,7 @@ def of(builder: tfds.core.DatasetBuilder, splits: Sequence[str]) -> Labels:
     splits: their names; not `unlabeled`.
 
   Raises:
-    UserError: the files cannot be opened.
+    UserError: files are missing or damaged.
   """
   by_split = _by_split(pathlib.Path(builder.data_path))
   return Labels(
@@ -61,7 +61,8 @@ def _by_split(folder: pathlib.Path) -> dict[str, Labels]:
   known = {path.name: stamps.of_path(path) for path in paths}
   columns = _kept(folder / _FILE, known, sum(counts.values()))
   if not columns:
-    columns = _read(builder, '+'.join(counts))
+    with reading.readable_errors(folder):
+      columns = _read(builder, '+'.join(counts))
     if all(known.values()):
       text = json.dumps({'files': known, **columns})
       # Where nothing can be written, it is read anew each time.

@@ -10,6 +10,7 @@ import chex
 from absl.testing import parameterized
 
 from carvana_jax.datasets import labels, reading
+from carvana_jax.system.errors import UserError
 from tests.helpers import folded
 
 SPLITS = ('validation', 'train')
@@ -76,6 +77,15 @@ class LabelsTest(chex.TestCase):
     shutil.copy(path, aside)
     aside.replace(path)  # as a copy of the folder has it
     self.assertEqual(self.read()[1], 1)
+
+  def test_of_damaged_data(self):
+    (path,) = self.folder.glob('*-train.array_record*')
+    content = path.read_bytes()
+    half = len(content) // 2
+    path.write_bytes(content[:half] + bytes(64) + content[half + 64 :])
+    with self.assertRaisesRegex(UserError, 'is damaged .*; remove the folder'):
+      self.read()
+    self.assertFalse(self.file.exists())
 
   def test_where_nothing_can_be_written(self):
     self.file.mkdir()
