@@ -20,7 +20,7 @@ if __name__ == '__main__':
 
 import numpy as np
 
-from carvana_jax.datasets import folds, prepare
+from carvana_jax.datasets import chosen_splits, folds, prepare
 from carvana_jax.evaluation import scoring
 from carvana_jax.inference.prediction import Prediction
 from carvana_jax.masks import doubt, from_logits
@@ -40,7 +40,7 @@ def main() -> None:
   run = trained_run.load(files.absolute(args.workdir))
   config = run.config.data
   builder = prepare.for_scoring(config)
-  part = folds.select(builder, args.split, config.validation_folds)
+  part = folds.select(builder, args.split, chosen_splits.of(config))
   rows = scoring.map_predictions(_row, [run], builder, part, args.split)
   wrong = np.array([row.pop('wrong') for row in rows])
   worst = max(1, len(rows) // 10)

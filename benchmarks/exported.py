@@ -36,7 +36,7 @@ import onnxruntime
 from onnxruntime.transformers import float16
 from PIL import Image
 
-from carvana_jax.datasets import folds, images, prepare, reading
+from carvana_jax.datasets import chosen_splits, folds, images, prepare, reading
 from carvana_jax.exporting import onnx_file, onnx_forms, run_facts
 from carvana_jax.exporting.options import Options
 from carvana_jax.inference import networks, predictor
@@ -81,7 +81,7 @@ def main() -> None:
   )
   measured = {row: _file(nets, row[0], x) for row, x in made.items()}
   builder = prepare.for_scoring(config)
-  part = folds.select(builder, 'test', config.validation_folds)
+  part = folds.select(builder, 'test', chosen_splits.of(config))
   _measure(nets, builder, part, list(measured.values()), args.every)
   print(_table(measured))
 

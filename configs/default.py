@@ -55,6 +55,16 @@ def get_config() -> ConfigDict:
   # The cars of these folds are for validation; fold 0 is the test split, and
   # all other folds are for training. `crossval` sets it.
   data.validation_folds = (1,)
+  # Instead, shares of cars for train, validation and test, in whole numbers
+  # such as (80, 10, 10); (190, 64, 64) of 318 cars are so many. () : folds.
+  data.split_shares = ()
+  data.split_seed = 0  # another one gives other cars to the splits of shares
+  # What is split by shares, car or photo. By photo, views of one car are
+  # trained on and scored, as in some publications: scores are then too high.
+  data.split_by = 'car'
+  # Use only so many cars, the first by their ids, or photos by their names
+  # where these are split; 0: all.
+  data.first = 0
   # Also prepare photos without masks, such as the challenge's test photos.
   data.unlabeled = False
   # Folder of NAME_probability.png, made by predict from the unlabeled photos;

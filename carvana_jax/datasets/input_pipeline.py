@@ -7,7 +7,7 @@ several processes read disjoint parts of the same global batch.
 
 import dataclasses
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 import jax
 import numpy as np
@@ -15,6 +15,7 @@ import tensorflow_datasets as tfds
 from ml_collections import ConfigDict
 
 from carvana_jax.datasets import (
+  chosen_splits,
   decoded,
   folds,
   images,
@@ -22,6 +23,7 @@ from carvana_jax.datasets import (
   pseudo_labels,
   reading,
 )
+from carvana_jax.datasets.chosen_splits import STORED, Splits
 from carvana_jax.system import threads
 
 _AHEAD = 2  # batches being decoded while one is used
@@ -39,6 +41,7 @@ class RunData:
     config: of the run.
     identity: what tells these data from others.
     steps: in how many batches each split is seen once.
+    splits: how the run splits its photos.
     labels: the masks of the unlabeled examples that the split train has in
       addition; None where there are none.
     kept: memory for the decoded examples of splits, see `keep_decoded`.
@@ -48,6 +51,7 @@ class RunData:
   config: ConfigDict
   identity: str
   steps: Mapping[str, int]
+  splits: Splits = STORED
   labels: pseudo_labels.PseudoLabels | None = None
   kept: Mapping[str, decoded.Decoded] = dataclasses.field(default_factory=dict)
 
@@ -55,19 +59,20 @@ class RunData:
   def open(
     cls, builder: tfds.core.DatasetBuilder, config: ConfigDict
   ) -> 'RunData':
-    """Finds the data of a run, and prints how many pseudo labels there are.
+    """Finds the data of a run; prints how many photos are in each split.
 
     Args:
       builder: the prepared data set that the network is trained on.
       config: of the run.
 
     Returns:
-      The data, none of which is read yet but for the folds.
+      The data, none of which is read yet but for the labels.
 
     Raises:
       UserError: a split is empty, or pseudo labels are missing or damaged.
     """
     identity = prepare.identity(config.data, builder)
+    splits = chosen_splits.of(config.data)
     labels = None
     if config.data.pseudo_labels:
       labels = pseudo_labels.find(
@@ -80,12 +85,13 @@ class RunData:
     steps = {}
     # Better now than after the first epoch, or the last.
     for split in ('train', 'validation', 'test'):
-      part = folds.select(builder, split, config.data.validation_folds)
+      part = folds.select(builder, split, splits)
       count = len(part.positions)
       if labels and split == 'train':
         count += len(labels)
       steps[split] = steps_per_epoch(count, config.train.batch_size)
-    return cls(builder, config, identity, steps, labels)
+    print(folds.describe(builder, splits), flush=True)
+    return cls(builder, config, identity, steps, splits, labels)
 
   def keep_decoded(self) -> 'RunData':
     """Returns data whose photos are decoded once, and prints which are.
@@ -102,7 +108,7 @@ class RunData:
         self.builder,
         split,
         self.labels if split == 'train' else None,
-        self.config.data.validation_folds,
+        self.splits,
       )
       shapes[split] = decoded.Shape(reader.count, reader.image_shape)
     return dataclasses.replace(self, kept=decoded.keep(shapes))
@@ -135,7 +141,7 @@ class RunData:
       step=step,
       seed=self.config.seed,
       labels=self.labels,
-      validation_folds=self.config.data.validation_folds,
+      splits=self.splits,
     )
 
   def once(self, split: str) -> Iterator[dict[str, np.ndarray]]:
@@ -155,7 +161,7 @@ class RunData:
       seed=seed,
       process=process,
       labels=self.labels if split == 'train' else None,
-      validation_folds=self.config.data.validation_folds,
+      splits=self.splits,
       kept=self.kept.get(split),
     )
 
@@ -169,7 +175,7 @@ def batches(
   seed: int | None = None,
   process: tuple[int, int] = (0, 1),
   labels: pseudo_labels.PseudoLabels | None = None,
-  validation_folds: Sequence[int] = folds.DEFAULT,
+  splits: Splits = STORED,
   kept: decoded.Decoded | None = None,
 ) -> Iterator[dict[str, np.ndarray]]:
   """Yields the batches of the given steps, which threads decode ahead.
@@ -183,8 +189,7 @@ def batches(
     process: (index, count); this process gets its part of every batch.
     labels: the masks of unlabeled examples, which come in addition to the
       split's own.
-    validation_folds: which folds make up the split validation, see
-      `folds.select`.
+    splits: how the examples are split, see `folds.select`.
     kept: memory for these examples: what it has is not decoded again.
 
   Yields:
@@ -193,7 +198,7 @@ def batches(
     examples have a `difference` to their car's other views, or 4 where they
     have a `coarse` probability.
   """
-  reader = _Reader(builder, split, labels, validation_folds)
+  reader = _Reader(builder, split, labels, splits)
   index, count = process
   part = slice(index * batch_size // count, (index + 1) * batch_size // count)
 
@@ -233,7 +238,7 @@ def batch_files(
   step: int,
   seed: int | None = None,
   labels: pseudo_labels.PseudoLabels | None = None,
-  validation_folds: Sequence[int] = folds.DEFAULT,
+  splits: Splits = STORED,
 ) -> list[str]:
   """Returns the names of the photos in the batch of a step, without padding.
 
@@ -244,10 +249,9 @@ def batch_files(
     step: which batch, counted from 0 over all epochs.
     seed: the seed of the order; None: as stored.
     labels: the masks of unlabeled examples, as for `batches`.
-    validation_folds: which folds make up the split validation, see
-      `folds.select`.
+    splits: how the examples are split, see `folds.select`.
   """
-  _, chosen = _examples(builder, split, labels, validation_folds)
+  _, chosen = _examples(builder, split, labels, splits)
   positions = chosen.positions
   indices, weights = plan(
     step, examples=len(positions), batch_size=batch_size, seed=seed
@@ -290,8 +294,8 @@ def steps_per_epoch(examples: int, batch_size: int) -> int:
 class _Reader:
   """Decodes the examples of a split into the arrays of batches."""
 
-  def __init__(self, builder, split, labels, validation_folds):
-    self._labelled, chosen = _examples(builder, split, labels, validation_folds)
+  def __init__(self, builder, split, labels, splits):
+    self._labelled, chosen = _examples(builder, split, labels, splits)
     self._positions = chosen.positions
     self.count = len(chosen.positions)
     self._labels = labels
@@ -330,9 +334,9 @@ class _Reader:
       mask[:] = self._labels.mask(index - self._labelled)
 
 
-def _examples(builder, split, labels, validation_folds):
+def _examples(builder, split, labels, splits):
   """Returns the count of labelled examples, and these, then the unlabeled."""
-  part = folds.select(builder, split, validation_folds)
+  part = folds.select(builder, split, splits)
   own = len(part.positions)
   if labels is None:
     return own, part

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
-from carvana_jax.datasets import folds, names, prepare
+from carvana_jax.datasets import chosen_splits, folds, names, prepare
 from carvana_jax.datasets.folder import groups
 from carvana_jax.evaluation import scoring
 from carvana_jax.inference import networks
@@ -41,8 +41,8 @@ def evaluate(
   Args:
     run: a trained network.
     data_config: `config.data` of the data set to score on.
-    split: train, validation, test, or all (every labelled image). Which cars
-      the first two hold follows from `data_config.validation_folds`.
+    split: train, validation, test, or all (every labelled image). What the
+      first three hold follows from `data_config`, see `chosen_splits.of`.
     folder: in which `evaluation/` is, such as the run's workdir; None: the
       results are not written.
     changed_flip: the run's `config.eval.flip`, where that was changed for this
@@ -51,8 +51,11 @@ def evaluate(
   Returns:
     The summary, as in summary.json.
   """
+  splits = chosen_splits.of(data_config)
   builder = processes.run_in_all(lambda: _prepared(data_config, split))
   origin = prepare.identity(data_config, builder)
+  if split != 'all':
+    _refuse_moved(run, splits, data_config, origin)
   what = _identify(run, origin)
   results_of = lambda split: run_folder.evaluation_folder(
     folder, data_config.dataset, split, run.fine is not None, changed_flip
@@ -65,7 +68,7 @@ def evaluate(
         validation, run.config.eval, what, data_config
       )
     )
-  part = folds.select(builder, split, data_config.validation_folds)
+  part = folds.select(builder, split, splits)
   scored = scoring.score_images(run, builder, part, tuned)
   scored.sort(key=lambda one: one.row['dice'])
   rows = [one.row for one in scored]
@@ -87,7 +90,8 @@ def evaluate(
     'dataset': builder.info.full_name,
     'data': str(builder.data_path),
     'split': split,
-    'validation_folds': list(data_config.validation_folds),
+    'validation_folds': list(splits.validation_folds),
+    **_facts_of_splits(splits, split, part, builder),
     'best_threshold': best,
     'best_threshold_dice_mean': best_dice,
   }
@@ -121,6 +125,28 @@ def _prepared(data_config, split):
     print(f'all photos are scored as one split, as {why}', flush=True)
   data_config.groups = groups.UNSPLIT
   return prepare.for_scoring(data_config)
+
+
+def _facts_of_splits(splits, split, part, builder):
+  """What summary.json says of splits that a run has chosen."""
+  if split == 'all' or not (splits.shares or splits.first):
+    return {}
+  return {
+    'splits': splits.facts(),
+    'splits_text': splits.text(builder.name),
+    'leak': len(part.others) > 0,
+  }
+
+
+def _refuse_moved(run, splits, data_config, origin):
+  """Refuses photos of which some may be in other splits than in training."""
+  there, here = prepare.source_of(run.data), prepare.source_of(origin)
+  if splits.shares and not prepare.are_same(data_config, there, here):
+    raise UserError(
+      f'the run has split {there} by config.data.split_shares='
+      f'{splits.shares}, and {here} holds other photos, of which any may have '
+      'been trained on; give the same ones, or --split=all.'
+    )
 
 
 def _identify(run, origin):
@@ -175,6 +201,8 @@ def choose_data(
     UserError: the data set has no use for what is given.
   """
   if dataset:
+    if dataset != data_config.dataset:  # the run has split its own
+      chosen_splits.use_stored(data_config)
     data_config.dataset = dataset
     data_config.full_size = ''
   if manual_dir:
@@ -306,6 +334,7 @@ def _text(summary):
     f'network {summary["network_size"]}'
     f'{", flipped too" if summary["flip"] else ""}'
     f'{", second network on tiles" if "fine_step" in summary else ""}',
+    *_lines_of_splits(summary),
     f'{"":10}{"mean":>9}{"median":>9}{"worst 1%":>9}{"worst":>9}'
     f'{f"95 % interval by {word}":>24}',
     f'{"Dice":10}{number("dice_mean")}{number("dice_median")}'
@@ -324,9 +353,23 @@ def _text(summary):
   return '\n'.join(lines)
 
 
+def _lines_of_splits(summary):
+  """How a run has split its photos, if it has chosen that."""
+  lines = []
+  if 'splits_text' in summary:
+    lines.append(f'split {summary["splits_text"]}')
+  if summary.get('leak'):
+    word = names.group_word(summary['dataset'])
+    lines.append(
+      f'other views of these {word}s are in other splits: scores are too high'
+    )
+  return lines
+
+
 def _split_in_words(summary):
   """The split, and for validation its folds if they are not the usual ones."""
   chosen = summary['validation_folds']
-  if summary['split'] != 'validation' or tuple(chosen) == folds.DEFAULT:
+  usual = chosen_splits.STORED.validation_folds
+  if summary['split'] != 'validation' or tuple(chosen) == usual:
     return summary['split']
   return f'validation (folds {", ".join(map(str, chosen))})'

@@ -7,7 +7,7 @@ import types
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from carvana_jax.datasets import folds
+from carvana_jax.datasets import chosen_splits
 from carvana_jax.system import files
 from carvana_jax.system.errors import UserError
 from carvana_jax.training import run_folder
@@ -87,7 +87,10 @@ def summary(
     UserError: the file is damaged, or lacks one of them.
   """
   # Runs older than that field have validated on the data set's own folds.
-  entries = {'validation_folds': list(folds.DEFAULT), **files.read_json(path)}
+  entries = {
+    'validation_folds': list(chosen_splits.STORED.validation_folds),
+    **files.read_json(path),
+  }
   for name, kind in needed.items():
     if not isinstance(entries.get(name), kind):
       raise UserError(f'{path} does not tell its {name}; evaluate again.')

@@ -111,25 +111,27 @@ def map_predictions(
     The result for each image; car by car where a network compares views.
   """
   source = reading.undecoded_examples(builder, part.split)
-  groups = [[int(position)] for position in part.positions]
+  wanted = set(part.positions.tolist())
+  groups = [[position] for position in part.positions.tolist()]
   if any(run.config.data.multiview for run in runs):
-    groups = list(folds.cars_of(source, part.positions).values())
+    groups = list(folds.cars_of(source, part.all_views()).values())
   own = groups[processes.own_slice()]
-  truths = _truths(source, own, runs)
+  truths = _truths(source, own, wanted, runs)
   predicted = predictor.predictions(runs, truths)
+  counts = [len(wanted.intersection(group)) for group in own]
   results = progress.bar(
     threads.ordered_map(lambda pair: function(*pair), predicted),
-    total=sum(map(len, own)),
+    total=sum(counts),
     title=title,
     unit='image',
   )
   stream = iter(results)
-  by_group = [list(itertools.islice(stream, len(group))) for group in own]
+  by_group = [list(itertools.islice(stream, count)) for count in counts]
   return list(itertools.chain(*processes.interleave(by_group)))
 
 
-def _truths(source, groups, runs):
-  """Yields the truth of every image, and what the network is given of it."""
+def _truths(source, groups, wanted, runs):
+  """Yields the truth of wanted images, and what networks are given of them."""
   photo = lambda index: images.decode_photo(source[index]['image'])
 
   def load(item):
@@ -145,7 +147,7 @@ def _truths(source, groups, runs):
     [run.config.data for run in runs],
     keep_photos=any(run.fine for run in runs),
   )
-  return threads.ordered_map(load, given)
+  return threads.ordered_map(load, (x for x in given if x[0] in wanted))
 
 
 def _label(value):

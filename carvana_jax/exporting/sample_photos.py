@@ -9,7 +9,14 @@ from typing import NamedTuple, TypeVar
 import cv2
 import numpy as np
 
-from carvana_jax.datasets import folds, images, prepare, reading, spec
+from carvana_jax.datasets import (
+  chosen_splits,
+  folds,
+  images,
+  prepare,
+  reading,
+  spec,
+)
 from carvana_jax.inference import finding, networks, photos
 from carvana_jax.system import files
 
@@ -82,11 +89,11 @@ def choose(
   builder = _prepared(run)
   if builder is None:
     return Sample([_made_up(run.config.data)], 'made-up pictures', False)
-  part = folds.select(builder, split, run.config.data.validation_folds)
+  part = folds.select(builder, split, chosen_splits.of(run.config.data))
   source = reading.undecoded_examples(builder, part.split)
   cars = [[int(x)] for x in part.positions]
   if nets.multiview:
-    cars = list(folds.cars_of(source, part.positions).values())
+    cars = list(folds.cars_of(source, part.all_views()).values())
   own = [[_example(source, x) for x in car] for car in _spread(cars, most)]
   return Sample(own, f'{split} photos', True)
 

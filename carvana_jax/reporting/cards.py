@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from carvana_jax.datasets import folds, images, reading
+from carvana_jax.datasets import chosen_splits, folds, images, reading
+from carvana_jax.datasets.chosen_splits import Splits
 from carvana_jax.inference import predictor, second_network
 from carvana_jax.masks import from_logits
 from carvana_jax.reporting import overlays, page, score_tables
@@ -56,12 +57,15 @@ def _cards(run, data, summary, rows):
   by_name = {row['filename']: row for row in rows}
   builder = reading.open_folder(data)
   reading.refuse_damaged(builder)
-  part = folds.select(builder, summary['split'], summary['validation_folds'])
+  splits = chosen_splits.from_facts(summary.get('splits'))
+  if splits is None:
+    splits = Splits(tuple(summary['validation_folds']))
+  part = folds.select(builder, summary['split'], splits)
   source = reading.undecoded_examples(builder, part.split)
   name = lambda index: source[index]['filename'].decode()
   photo = lambda index: images.decode_photo(source[index]['image'])
   shown = {row['car_id'] for row in rows}
-  cars = folds.cars_of(source, part.positions)
+  cars = folds.cars_of(source, part.all_views())
   by_car = [car for id_, car in cars.items() if id_ in shown]
   if not run.config.data.multiview:  # then the other views are not needed
     by_car = [[i for i in car if name(i) in by_name] for car in by_car]

@@ -33,6 +33,7 @@ def _means(metrics):
 
 
 _threshold = '{:.3f}'.format
+
 # Keys of summary.json: what they are in words, and how they are written.
 _SUMMARY = {
   'images': ('images', str),
@@ -55,6 +56,8 @@ _SUMMARY = {
   'best_threshold_dice_mean': ('Dice, mean, at that threshold', _fraction),
   'best_cleaning': ('cleaning best on these images', str),
   'best_cleaning_dice_mean': ('Dice, mean, with that cleaning', _fraction),
+  'splits_text': ('split', str),
+  'leak': ('views of its {group}s in other splits', _yes),
   'flip': ('averaged with the mirrored photo', _yes),
   'size': ('scored at, height x width (pixels)', names.size_text),
   'network_size': ("network's size, height x width (pixels)", str),

@@ -21,6 +21,10 @@ _KINDS = {
 _ADDED = {
   'data': {
     'validation_folds': (1,),
+    'split_shares': (),
+    'split_seed': 0,
+    'split_by': 'car',
+    'first': 0,
     'coarse': '',
     'fit': 'stretch',
     'groups': '',

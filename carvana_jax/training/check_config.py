@@ -8,7 +8,13 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from carvana_jax import models
-from carvana_jax.datasets import fitting, network_size, prepare, spec
+from carvana_jax.datasets import (
+  chosen_splits,
+  fitting,
+  network_size,
+  prepare,
+  spec,
+)
 from carvana_jax.datasets.folder import groups
 from carvana_jax.system import config_fields
 from carvana_jax.system.errors import UserError
@@ -66,6 +72,7 @@ def check(config: ConfigDict) -> None:
   _check_coarse(config.data)
   optimizer.make_optimizer(config.optimizer, total_steps=100)
   _check_folds(config.data.validation_folds)
+  chosen_splits.of(config.data)
   _check_pseudo_labels(config.data)
   _check_fit(config.data)
   if config.data.groups == groups.UNSPLIT:

@@ -10,7 +10,7 @@ import optax
 from ml_collections import ConfigDict
 
 from carvana_jax import models
-from carvana_jax.datasets import prepare
+from carvana_jax.datasets import chosen_splits, prepare
 from carvana_jax.parallel import processes
 from carvana_jax.system import files
 from carvana_jax.system.errors import UserError
@@ -93,11 +93,19 @@ def refuse_seen(
     UserError: it has, as far as can be told: of other prepared data, which may
       hold the same photos, nothing is known.
   """
-  own = set(config.data.validation_folds)
+  own, splits = set(config.data.validation_folds), _by_shares(config)
   here = prepare.source_of(identity)
-  for data, folds in _seen(source):
-    same = prepare.are_same(config.data, prepare.source_of(data), here)
-    if same and not own <= set(folds):
+  for data, folds, *shares in _seen(source):
+    if not prepare.are_same(config.data, prepare.source_of(data), here):
+      continue
+    if shares != splits:
+      raise UserError(
+        f'config.train.init_from={config.train.init_from} has learned from '
+        'these photos, split in another way, so scores would mean nothing; '
+        'start from a run with the same config.data.split_shares, split_seed, '
+        'split_by and first, or one on other photos.'
+      )
+    if not own <= set(folds):
       raise UserError(
         f'config.train.init_from={config.train.init_from} has learned from '
         f'these photos with config.data.validation_folds={_listed(folds)}, so '
@@ -111,10 +119,19 @@ def _listed(folds):
 
 
 def _seen(source):
-  """[data, validation folds] of all runs that have led to a network."""
+  """Of all runs that have led to a network [data, validation folds].
+
+  With shares, the facts of `Splits` are in addition.
+  """
   before = source.start['seen'] if source.start else []
   folds = list(source.config.data.validation_folds)
-  return [*before, [source.data, folds]]
+  return [*before, [source.data, folds, *_by_shares(source.config)]]
+
+
+def _by_shares(config):
+  """[facts] of splits by shares; [] by folds, whose cars never move."""
+  splits = chosen_splits.of(config.data)
+  return [splits.facts()] if splits.shares else []
 
 
 def refuse_unfit(source: trained_run.Run, config: ConfigDict) -> None:

@@ -169,10 +169,11 @@ def _check_start(file, start):
   """Refuses what `initial_network` could not use of a network's origin."""
   seen = start['seen'] if isinstance(start, dict) and 'seen' in start else None
   good = isinstance(seen, list) and all(
-    isinstance(pair, list)
-    and [type(x) for x in pair] == [str, list]
-    and all(type(x) is int for x in pair[1])
-    for pair in seen
+    isinstance(entry, list)
+    and [type(x) for x in entry[:2]] == [str, list]
+    and all(type(x) is int for x in entry[1])
+    and all(type(x) is dict for x in entry[2:])
+    for entry in seen
   )
   if start is not None and not good:
     raise UserError(f'{file} does not tell the right init; {_AGAIN}')

@@ -10,6 +10,7 @@ import tensorflow_datasets as tfds
 from ml_collections import ConfigDict
 
 from carvana_jax.datasets import (
+  chosen_splits,
   folds,
   names,
   prepare,
@@ -59,10 +60,16 @@ def prepare_stage(
   """
   check_config.check(config)
   check_config.refuse_tiles(config)
-  if tuple(config.data.validation_folds) != folds.DEFAULT:
+  usual = chosen_splits.STORED
+  if tuple(config.data.validation_folds) != usual.validation_folds:
     raise UserError(
       f'config.data.validation_folds={tuple(config.data.validation_folds)} '
       'is set by --folds; leave it out.'
+    )
+  if chosen_splits.of(config.data) != usual:
+    raise UserError(
+      f'crossval splits all {names.group_word(config.data.dataset)}s by '
+      '--folds; leave out config.data.split_shares and config.data.first.'
     )
   files.check_folder(folder, '--workdir')
   if (folder / 'config.json').exists():
@@ -269,7 +276,7 @@ def results_text(results: Sequence[dict]) -> str:
 def _choose(runs, configs, builder, place, save_probabilities):
   """Returns the choice and the rows of images.csv, which it writes."""
   parts = [
-    folds.select(builder, 'validation', config.data.validation_folds)
+    folds.select(builder, 'validation', chosen_splits.of(config.data))
     for config in configs
   ]
   numbered = list(enumerate(zip(runs, parts, strict=True), 1))

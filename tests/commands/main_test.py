@@ -61,6 +61,12 @@ class MainTest(RunTest):
     for word in ('command ', 'commit ', 'jax 0.', '2 x cpu', '"epochs": 2'):
       self.assertIn(word, (self.made / 'stdout').read_text())
 
+  def test_tells_photos_and_cars_of_each_split(self):
+    self.assertIn(
+      '\ntrain 720 photos of 45 cars, validation 80 of 5, test 96 of 6\n',
+      (self.made / 'stdout').read_text(),
+    )
+
   def test_ends_with_the_table_and_its_place(self):
     tail = (self.made / 'stdout').read_text().splitlines()[-12:]
     self.assertLess(max(map(len, tail[:-1])), 81)

@@ -437,6 +437,31 @@ class OriginalSizeTest(FolderTest):
     )
 
 
+class AnySizeTest(FolderTest):
+  def test_pixels_are_means_over_areas(self):
+    made = compete(stems(TRAIN, [1]))
+    write_folders(made, self.manual)
+    (example,) = read(prepare(self.manual, self.data, '100x100'))[
+      'train'
+    ].values()
+    photo = pixels_of(made.train[f'{TRAIN}_01.jpg'])
+    mask = 255.0 * pixels_of(made.train_masks[f'{TRAIN}_01_mask.gif'])
+    rows, columns = (weights(length, 100) for length in TINY)
+    for name, whole in ('image', photo), ('mask', mask[..., None]):
+      expected = np.einsum('ai,bj,ijc->abc', rows, columns, whole)
+      self.assertEqual(example[name].shape, expected.shape)
+      self.assertLess(np.abs(example[name] - expected).max(), 1.01)
+
+
+def weights(before, after):
+  """What each pixel of a line of `before` adds to each of `after`, [a, b]."""
+  ends = np.linspace(0, before, after + 1)[:, None]
+  places = np.arange(before)
+  low = np.maximum(ends[:-1], places)
+  high = np.minimum(ends[1:], places + 1)
+  return np.clip(high - low, 0, None) * after / before
+
+
 class SplitsTest(FolderTest):
   def test_cars_stay_whole_and_stay_put_when_others_come(self):
     few = [TRAIN, VALIDATION, HELD_OUT]

@@ -8,14 +8,17 @@ import chex
 import numpy as np
 from absl.testing import parameterized
 
+from carvana_jax.configs import debug
 from carvana_jax.datasets import (
   folds,
   images,
   input_pipeline,
+  labels,
   pseudo_labels,
   reading,
   spec,
 )
+from carvana_jax.datasets.chosen_splits import Splits
 from carvana_jax.system.errors import UserError
 from carvana_jax.workflows import cross_validation
 from tests.helpers import folded, numbered
@@ -31,8 +34,9 @@ class FoldsTest(chex.TestCase):
 
   def names(self, split, validation_folds, **options):
     """The photos of an epoch, from batches' own bookkeeping."""
-    given = {'batch_size': 4, 'validation_folds': validation_folds} | options
-    count = len(folds.select(self.builder, split, validation_folds).positions)
+    splits = Splits(tuple(validation_folds))
+    given = {'batch_size': 4, 'splits': splits} | options
+    count = len(folds.select(self.builder, split, splits).positions)
     count += len(options.get('labels', ()))
     steps = input_pipeline.steps_per_epoch(count, 4)
     return [
@@ -79,7 +83,7 @@ class FoldsTest(chex.TestCase):
         batch_size=4,
         steps=range(-(-counts[split] // 4)),
         seed=5,
-        validation_folds=list(group),  # as from a checkpoint
+        splits=Splits(group),
       )
       shown = 0
       for batch in batches:
@@ -98,19 +102,18 @@ class FoldsTest(chex.TestCase):
   def test_other_splits_do_not_move(self):
     for group in ((1,), (3, 8)):
       self.assertCountEqual(self.names('test', group), self.photos([0]))
-      part = folds.select(self.builder, 'all', group)
+      part = folds.select(self.builder, 'all', Splits(group))
       rows = reading.undecoded_examples(self.builder, part.split)
       names = [rows[int(i)]['filename'].decode() for i in part.positions]
       self.assertCountEqual(names, self.photos(range(10)))
 
   def test_usual_folds_are_the_stored_splits_and_nothing_is_read(self):
-    with mock.patch.object(folds, '_folds', side_effect=AssertionError):
+    with mock.patch.object(labels, 'of', side_effect=AssertionError):
       for split in ('train', 'validation', 'test'):
-        for usual in ((1,), [1]):
-          part = folds.select(self.builder, split, usual)
-          self.assertEqual(part.split, split)
-          rows = reading.undecoded_examples(self.builder, split)
-          self.assertEqual(part.positions.tolist(), list(range(len(rows))))
+        part = folds.select(self.builder, split, Splits((1,)))
+        self.assertEqual(part.split, split)
+        rows = reading.undecoded_examples(self.builder, split)
+        self.assertEqual(part.positions.tolist(), list(range(len(rows))))
     # What is read of the folds says the same.
     for split, chosen in ('validation', [1]), ('train', range(2, 10)):
       self.assertCountEqual(self.names(split, (1,)), self.photos(chosen))
@@ -118,14 +121,14 @@ class FoldsTest(chex.TestCase):
   def test_photos_with_pseudo_labels_come_in_addition(self):
     rows = reading.undecoded_examples(self.builder, 'unlabeled')
     names = [row['filename'].decode() for row in rows]
-    labels = pseudo_labels.PseudoLabels(
+    pseudo = pseudo_labels.PseudoLabels(
       np.array([1, 3]),
       [self.root / 'a', self.root / 'b'],
       size=(64, 96),
       fit='stretch',
       fingerprint='',
     )
-    found = self.names('train', (2, 3), labels=labels)
+    found = self.names('train', (2, 3), labels=pseudo)
     labelled = self.photos([1, 4, 5, 6, 7, 8, 9])
     self.assertCountEqual(found, [*labelled, names[1], names[3]])
 
@@ -133,13 +136,14 @@ class FoldsTest(chex.TestCase):
     self.assertEqual(folds.folds_with_cars(self.builder), list(range(1, 10)))
 
   def test_no_car_to_validate_on_but_some_to_choose(self):
+    found = labels.Labels(None, None, np.array([5, 7, 7]))
     with (
-      mock.patch.object(folds, '_folds', lambda *_: np.array([5, 7, 7])),
+      mock.patch.object(labels, 'of', lambda *_: found),
       self.assertRaisesRegex(
         UserError, r'=\(7,\), as there are cars in the folds 5, 7\.'
       ),
     ):
-      folds.select(self.builder, 'validation', (3,))
+      folds.select(self.builder, 'validation', Splits((3,)))
 
   def test_no_car(self):
     with tempfile.TemporaryDirectory() as folder:
@@ -147,7 +151,7 @@ class FoldsTest(chex.TestCase):
       with self.assertRaisesRegex(
         UserError, 'no car in its train split with the folds 2, 7 for valid'
       ) as caught:
-        folds.select(builder, 'train', (2, 7))
+        folds.select(builder, 'train', Splits((2, 7)))
       self.assertNotIn('\n', str(caught.exception))
       self.assertEndsWith(str(caught.exception), 'add cars to the folder.')
       self.assertEqual(folds.folds_with_cars(builder), [])
@@ -155,3 +159,80 @@ class FoldsTest(chex.TestCase):
       builder = numbered.prepare(folder, {'train': 3})
       with self.assertRaisesRegex(UserError, 'no car in its test split, which'):
         folds.select(builder, 'test')
+
+
+class SharesTest(chex.TestCase):
+  """Ten cars of two views, one of each fold."""
+
+  @classmethod
+  def setUpClass(cls):
+    super().setUpClass()
+    folder = cls.enterClassContext(tempfile.TemporaryDirectory())
+    cls.builder = folded.prepare(folder)
+
+  def files(self, part, positions):
+    rows = reading.undecoded_examples(self.builder, part.split)
+    return [rows[int(x)]['filename'].decode() for x in positions]
+
+  @parameterized.parameters('car', 'photo')
+  def test_every_photo_is_in_one_split(self, by):
+    splits = Splits(shares=(3, 1, 1), by=by)
+    seen = {}
+    for split, count in ('train', 12), ('validation', 4), ('test', 4):
+      part = folds.select(self.builder, split, splits)
+      own = self.files(part, part.positions)
+      self.assertLen(own, count)
+      self.assertFalse(set(own) & set(seen))
+      seen |= dict.fromkeys(own, split)
+      # Of these cars, all views.
+      cars = {name[:12] for name in own}
+      every = [f'{car}_0{view}.jpg' for car in cars for view in (1, 2)]
+      self.assertCountEqual(self.files(part, part.all_views()), every)
+      if by == 'car':
+        self.assertCountEqual(own, every)
+    self.assertLen(seen, 20)
+    every = folds.select(self.builder, 'all', splits)
+    self.assertLen(every.positions, 20)
+
+  def test_a_run_reads_its_own(self):
+    config = debug.get_config()
+    config.data.update(split_shares=(3, 1, 1), split_by='photo', first=15)
+    config.data.data_dir = str(pathlib.Path(self.builder.data_path).parents[1])
+    config.train.update(batch_size=1, epochs=1)
+    data = input_pipeline.RunData.open(self.builder, config)
+    self.assertEqual(data.steps, {'train': 9, 'validation': 3, 'test': 3})
+    part = folds.select(self.builder, 'train', data.splits)
+    own = self.files(part, part.positions)
+    read = [name for step in range(9) for name in data.training_files(step)]
+    self.assertCountEqual(read, own)
+    first = sorted(
+      f'{car}_0{view}.jpg' for car in folded.CARS for view in (1, 2)
+    )
+    self.assertLessEqual(set(own), set(first[:15]))
+    pictures = [batch['image'] for batch in data.whole('train')]
+    rows = reading.undecoded_examples(self.builder, part.split)
+    for picture, position in zip(pictures, part.positions, strict=True):
+      expected = images.decode_photo(rows[int(position)]['image'])
+      np.testing.assert_array_equal(picture[0], expected)
+
+  def test_in_words(self):
+    said = folds.describe(self.builder)
+    self.assertEqual(
+      said, 'train 16 photos of 8 cars, validation 2 of 1, test 2 of 1'
+    )
+    said = folds.describe(self.builder, Splits(shares=(8, 1, 1), seed=4))
+    self.assertEqual(
+      said,
+      'train 16 photos of 8 cars, validation 2 of 1, test 2 of 1\n'
+      'split 8/1/1 by car, seed 4',
+    )
+    splits = Splits(shares=(18, 1, 1), by='photo')
+    *_, warning = folds.describe(self.builder, splits).splitlines()
+    self.assertRegex(
+      warning, r'^warning   views of [12] cars? are in more than'
+    )
+
+  def test_no_car_by_folds(self):
+    with self.assertRaisesRegex(UserError, 'none of the first 1 cars .*; set'):
+      for split in ('train', 'validation'):
+        folds.select(self.builder, split, Splits(first=1))

@@ -1,3 +1,4 @@
+import tempfile
 from unittest import mock
 
 import numpy as np
@@ -5,6 +6,8 @@ import tensorflow_datasets as tfds
 from absl.testing import absltest, parameterized
 
 from carvana_jax.datasets import spec
+from carvana_jax.datasets.carvana import carvana_dataset_builder
+from carvana_jax.datasets.studio import studio_dataset_builder
 from carvana_jax.system.errors import UserError
 
 
@@ -75,6 +78,18 @@ class SpecTest(parameterized.TestCase):
     features = spec.features('original', None)
     self.assertEqual(features['image'].shape, (None, None, 3))
     self.assertEqual(features['mask'].shape, (None, None, 1))
+
+  @parameterized.product(
+    module=(carvana_dataset_builder, studio_dataset_builder),
+    size=('100x100', '320x480'),
+  )
+  def test_tfds_knows_any_size(self, module, size):
+    name = module.Builder.name
+    folder = self.enterContext(tempfile.TemporaryDirectory())
+    builder = tfds.builder(f'{name}/{size}', data_dir=folder)
+    height, width = spec.parse_size(size)
+    self.assertEqual(builder.info.features['image'].shape, (height, width, 3))
+    self.assertEqual(builder.info.full_name, f'{name}/{size}/1.0.1')
 
   def test_a_builder_has_any_size(self):
     config = spec.SizedBuilder.get_builder_config

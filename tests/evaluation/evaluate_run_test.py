@@ -3,11 +3,15 @@
 import json
 import pathlib
 import tempfile
+import types
 
 import chex
+import numpy as np
 
 from carvana_jax.configs import debug
+from carvana_jax.datasets import chosen_splits, folds
 from carvana_jax.evaluation import evaluate_run
+from carvana_jax.system.errors import UserError
 
 
 class MakeRoomTest(chex.TestCase):
@@ -45,6 +49,57 @@ class MakeRoomTest(chex.TestCase):
     now = 'carvana-0123abcd-4567cdef/carvana/64x96'
     evaluate_run.make_room(target, self.data_config(root), now)
     self.assertTrue(target.exists())
+
+
+class SplitsTest(chex.TestCase):
+  """Of a run that has split its photos by shares."""
+
+  def data_config(self):
+    config = debug.get_config().data
+    config.update(
+      dataset='carvana', split_shares=(8, 1, 1), split_by='photo', first=90
+    )
+    return config
+
+  def test_another_data_set_has_its_own(self):
+    for dataset, splits in (
+      ('studio', chosen_splits.STORED),
+      ('carvana', chosen_splits.of(self.data_config())),
+      (None, chosen_splits.of(self.data_config())),
+    ):
+      config = self.data_config()
+      evaluate_run.choose_data(config, dataset, None, {})
+      self.assertEqual(chosen_splits.of(config), splits)
+
+  def test_other_photos_are_refused(self):
+    config = self.data_config()
+    run = types.SimpleNamespace(data='carvana-1/carvana/64x96/1.0.1')
+    refuse = lambda splits, origin: evaluate_run._refuse_moved(
+      run, splits, config, origin
+    )
+    chosen = chosen_splits.of(config)
+    refuse(chosen, 'carvana-1/carvana/1280x1918/1.0.1')
+    refuse(chosen_splits.STORED, 'carvana-2/carvana/64x96/1.0.1')
+    with self.assertRaisesRegex(UserError, r'carvana-1 .*carvana-2 .*=all'):
+      refuse(chosen, 'carvana-2/carvana/64x96/1.0.1')
+
+  def test_are_told(self):
+    config, part = self.data_config(), folds.Selection('train', np.arange(3))
+    builder = types.SimpleNamespace(name='carvana')
+    of = lambda splits, split, part=part: evaluate_run._facts_of_splits(
+      splits, split, part, builder
+    )
+    chosen = chosen_splits.of(config)
+    self.assertEqual(of(chosen_splits.STORED, 'test'), {})
+    self.assertEqual(of(chosen, 'all'), {})
+    text = '8/1/1 by photo, seed 0, of the first 90 photos'
+    for others, lines in (0, 1), (2, 2):
+      facts = of(chosen, 'test', part._replace(others=np.arange(others)))
+      self.assertEqual(chosen_splits.from_facts(facts['splits']), chosen)
+      said = evaluate_run._lines_of_splits({'dataset': 'carvana/1', **facts})
+      self.assertEqual(said[0], f'split {text}')
+      self.assertLen(said, lines)
+      self.assertLess(max(map(len, said)), 81)
 
 
 class AgreeByCarTest(chex.TestCase):

@@ -140,7 +140,9 @@ NETWORKS = (
        {y: z})), f'net.json does not tell the right {name}', EXPORT)
     for name, value in (
       ('config', None), ('config', []), ('step', '7'), ('step', True),
-      ('data', 3), ('network', None), ('init', {'seen': [3]}), ('init', 'x'))),
+      ('data', 3), ('network', None), ('init', {'seen': [3]}),
+      ('init', {'seen': [['a', [1], 3]]}),
+      ('init', 'x'))),
   ('no_step', entries(lambda x: x.pop('step')),
    'net.json does not tell the right step', EXPORT),
   ('second_of_text', entries(lambda x: x.update(fine='x')),

@@ -48,6 +48,8 @@ class CheckTest(chex.TestCase):
     ('data', 'validation_folds', (3, 10), 'from 1 to 9'),
     ('data', 'validation_folds', (3, 3), 'different ones'),
     ('data', 'validation_folds', tuple(range(1, 10)), 'but not all'),
+    ('data', 'split_shares', (80, 20), 'three whole numbers'),
+    ('data', 'split_by', 'photo', 'needs config.data.split_shares'),
     ('model', 'norm', 'bacth', 'batch'),
     ('model', 'head_width', -1, 'at least 0'),
     ('model', 'dropout_levels', (3,), '0 to 2'),

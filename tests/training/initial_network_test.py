@@ -142,6 +142,35 @@ class SeenTest(chex.TestCase):
         with self.assertRaisesRegex(UserError, r'=old has .*=\(1,\), .*same'):
           initial_network.refuse_seen(source, config, identity)
 
+  @parameterized.parameters(
+    ({'split_shares': (8, 1, 1)}, {'split_shares': (8, 1, 1)}, True),
+    ({'split_shares': (8, 1, 1)}, {}, False),
+    ({}, {'split_shares': (8, 1, 1)}, False),
+    (
+      {'split_shares': (8, 1, 1)},
+      {'split_shares': (8, 1, 1), 'split_seed': 1},
+      False,
+    ),
+    ({'first': 20}, {'first': 30}, True),  # no car moves
+  )
+  def test_splits_by_shares(self, before, now, good):
+    config = small_config(init_from='old')
+    config.data.update(before)
+    first = source_of(config)
+    _, notes, _ = start_from(first, first.config)
+    later = source_of(small_config(), data='other/1', start=notes)
+    config = small_config(init_from='old')
+    config.data.update(now)
+    for source in (first, later):
+      check = lambda source=source: initial_network.refuse_seen(
+        source, config, 'studio-1/studio/64x96/1.0.0'
+      )
+      if good:
+        check()
+      else:
+        with self.assertRaisesRegex(UserError, 'split in another way'):
+          check()
+
 
 class SlowedTest(chex.TestCase):
   @parameterized.parameters('adam', 'adamw', 'muon', 'sgd')

@@ -44,6 +44,7 @@ class NetworkFileTest(parameterized.TestCase):
 
   def test_both_networks_are_read_bit_by_bit(self):
     start = {'folder': 'a', 'network': '1', 'step': 3, 'seen': [['data', [1]]]}
+    start['seen'].append(['data', [1], {'shares': [8, 1, 1]}])
     run = dataclasses.replace(self.run_, start=start)
     network_files.write(self.path, run, self.fine)
     for expected, fine in ((run, False), (self.fine, True)):

@@ -326,6 +326,11 @@ class CrossvalTest(chex.TestCase):
     config.data.validation_folds = (2, 3)
     with self.assertRaisesRegex(UserError, 'is set by --folds; leave it out'):
       cross_validation.prepare_stage(config, folder, COUNT)
+    for field, value in ('split_shares', (8, 1, 1)), ('first', 5):
+      config = self.config()
+      config.data[field] = value
+      with self.assertRaisesRegex(UserError, 'splits all cars by --folds'):
+        cross_validation.prepare_stage(config, folder, COUNT)
     config = self.config()
     config.data.unlabeled = False
     new = self.root / 'new'
