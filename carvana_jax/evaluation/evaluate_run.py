@@ -5,9 +5,11 @@ import itertools
 import json
 import pathlib
 import re
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import tensorflow_datasets as tfds
 from ml_collections import ConfigDict
 
 from carvana_jax.datasets import folds, names, prepare
@@ -51,9 +53,11 @@ def evaluate(
   Returns:
     The summary, as in summary.json.
   """
-  builder = processes.run_in_all(lambda: _prepared(data_config, split))
+  builder = processes.run_in_all(
+    lambda: prepared(data_config, split, prepare.for_scoring)
+  )
   origin = prepare.identity(data_config, builder)
-  what = _identify(run, origin)
+  what = identify(run, origin)
   results_of = lambda split: run_folder.evaluation_folder(
     folder, data_config.dataset, split, run.fine is not None, changed_flip
   )
@@ -109,10 +113,24 @@ def evaluate(
   return summary
 
 
-def _prepared(data_config, split):
-  """Returns the data set; to score all photos, they need not be split."""
+def prepared(
+  data_config: ConfigDict,
+  split: str,
+  make: Callable[[ConfigDict], tfds.core.DatasetBuilder],
+) -> tfds.core.DatasetBuilder:
+  """Returns the data set; to score all photos, they need not be split.
+
+  Args:
+    data_config: `config.data`; its `groups` are changed where photos that don't
+      tell their groups are scored.
+    split: train, validation, test or all.
+    make: a function of `prepare`, for one size or another.
+
+  Raises:
+    UserError: the data can't be prepared.
+  """
   try:
-    return prepare.for_scoring(data_config)
+    return make(data_config)
   except groups.UnclearError as error:
     if split != 'all':
       raise
@@ -120,11 +138,16 @@ def _prepared(data_config, split):
   if processes.is_first():
     print(f'all photos are scored as one split, as {why}', flush=True)
   data_config.groups = groups.UNSPLIT
-  return prepare.for_scoring(data_config)
+  return make(data_config)
 
 
-def _identify(run, origin):
-  """Returns what tells an evaluation from others of the same split."""
+def identify(run: trained_run.Run, origin: str) -> dict:
+  """Returns what tells an evaluation from others of the same split.
+
+  Args:
+    run: the network.
+    origin: `prepare.identity` of the images.
+  """
   what = {
     'origin': origin,
     'source': prepare.source_of(origin),
@@ -299,7 +322,7 @@ def _text(summary):
   number = lambda name: f'{summary[name]:9.5f}'
   percent = lambda name: f'{100 * summary[name]:5.1f} %'
   lines = [
-    f'{summary["dataset"]} {_split_in_words(summary)}: '
+    f'{summary["dataset"]} {split_in_words(summary)}: '
     f'{counted(summary["images"], "image")} of '
     f'{counted(summary["cars"], word)}',
     f'scored at {names.size_text(summary["size"])}, '
@@ -324,7 +347,7 @@ def _text(summary):
   return '\n'.join(lines)
 
 
-def _split_in_words(summary):
+def split_in_words(summary: dict[str, Any]) -> str:
   """The split, and for validation its folds if they are not the usual ones."""
   chosen = summary['validation_folds']
   if summary['split'] != 'validation' or tuple(chosen) == folds.DEFAULT:
