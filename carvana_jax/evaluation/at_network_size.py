@@ -68,7 +68,10 @@ def evaluate(
     'cropped': data_config.multiview,
     **evaluate_run.identify(run, origin),
     'flip': False,
-    'dataset': builder.info.full_name,
+    # Crops are a data set of their own, made from the one that was asked for.
+    'dataset': builder.info.full_name.replace(
+      builder.name, data_config.dataset, 1
+    ),
     'data': str(builder.data_path),
     'split': split,
     'validation_folds': list(data_config.validation_folds),
