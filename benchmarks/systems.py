@@ -40,12 +40,12 @@ import subprocess
 import sys
 
 from carvana_jax.datasets import input_pipeline, prepare
+from carvana_jax.evaluation import at_network_size
 from carvana_jax.models import layer_table
 from carvana_jax.parallel import compilation_cache
 from carvana_jax.system import files
 from carvana_jax.system.errors import UserError
 from carvana_jax.training import provenance, run_folder, trained_run
-from carvana_jax.training.validation import Validation
 
 ROOT = pathlib.Path(__file__).parents[1]
 SYSTEMS = (
@@ -107,9 +107,8 @@ def measure(name: str, workdir: pathlib.Path) -> dict:
   full = json.loads((folder / 'summary.json').read_text())
   if full['step'] != run.step:
     raise UserError(f'{name} was not trained to its end; start again.')
-  config.eval.smooth = 0.0  # some train with another, but here they compare
   data = input_pipeline.RunData.open(prepare.for_network(config.data), config)
-  small = Validation(config, run.model, data, 'test').scores(run.variables)
+  small = at_network_size.scores(run, data.builder, 'test')
   last = (workdir / 'metrics.jsonl').read_text().splitlines()[-1]
   last = json.loads(last)
   layers = layer_table.layers(run.model, prepare.input_shape(config.data))
@@ -119,7 +118,7 @@ def measure(name: str, workdir: pathlib.Path) -> dict:
     'parameters': sum(layer.parameters + layer.statistics for layer in layers),
     'epochs': last['step'] / data.steps_per_epoch,
     'seconds': last['train_seconds'],
-    'Dice*': small['dice'],
+    'Dice*': small['dice_at_network_size'],
     'Dice': full['dice_mean'],
     'IoU': full['iou_mean'],
     'accuracy': full['accuracy_mean'],

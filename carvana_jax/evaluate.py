@@ -8,6 +8,7 @@
         --manual_dir=FOLDER --split=all
     python -m carvana_jax.evaluate --workdir=weights/carvana.safetensors \\
         --fine --manual_dir=FOLDER --output=scores
+    python -m carvana_jax.evaluate --workdir=runs/studio --at_network_size
 
 Photos are reduced to the network's size, its logits enlarged to the full size
 of the data set, for a folder of own photos to each photo's own, and the masks
@@ -18,6 +19,9 @@ and colour) and errors.csv (wrong pixels by distance from the border); with
 --flip against the config, DATASET-SPLIT-flip, with --fine, DATASET-SPLIT-fine.
 With --output=FOLDER they are written to FOLDER/evaluation/ instead. The results
 of a .safetensors file, which has no folder, are written only there.
+With --at_network_size loss, Dice, IoU and accuracy are those of the reduced
+photos, as published systems report them, with soft Dice and IoU beside them;
+they are written to DATASET-SPLIT-network_size/summary.json.
 The splits train and validation are of the cars that the run's config trains and
 validates on. An evaluation of the validation split finds the best threshold and
 cleaning of masks, which later ones of the test split apply, too.
@@ -64,12 +68,17 @@ if __name__ == '__main__':
   flags.DEFINE_bool(
     'fine', False, 'Also use the second network that refine has trained.'
   )
+  flags.DEFINE_bool(
+    'at_network_size',
+    False,
+    "Score at the network's own size, as published systems do.",
+  )
   common_flags.define_folder()
   flags.adopt_module_key_flags(common_flags)  # shown by --help
   cli.parse()
   malloc.keep_freed()
 
-from carvana_jax.evaluation import evaluate_run
+from carvana_jax.evaluation import at_network_size, evaluate_run
 from carvana_jax.inference import second_network
 from carvana_jax.parallel import compilation_cache, devices
 from carvana_jax.system import files
@@ -80,6 +89,12 @@ from carvana_jax.training import network_file, trained_run
 def main() -> None:
   """Runs the command."""
   args = flags.FLAGS
+  for name in ('flip', 'fine'):
+    if args.at_network_size and args[name].value:
+      raise UserError(
+        f'--{name} is of no use with --at_network_size, which scores what the '
+        'network alone says of a photo; leave out one of them.'
+      )
   workdir = files.absolute(args.workdir)
   devices.use_all_cores()
   compilation_cache.use()
@@ -101,9 +116,12 @@ def main() -> None:
     run.config.eval.flip = args.flip
     changed_flip = args.flip
   try:
-    evaluate_run.evaluate(
-      run, run.config.data, args.split, output, changed_flip
-    )
+    if args.at_network_size:
+      at_network_size.evaluate(run, run.config.data, args.split, output)
+    else:
+      evaluate_run.evaluate(
+        run, run.config.data, args.split, output, changed_flip
+      )
   except UserError as error:
     raise UserError(common_flags.in_flags(str(error))) from error
 

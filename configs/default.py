@@ -156,8 +156,8 @@ def get_config() -> ConfigDict:
   # is best there; `--tuned` applies it.
   config.eval.fill_holes = False  # a hole in a car becomes car
   config.eval.keep_largest = False  # all but the largest part is background
-  # Added to both sides of the fractions Dice and IoU while training, never at
-  # full size; 0: exact.
+  # Added to both sides of the fractions Dice and IoU while training, by no
+  # evaluation; 0: exact.
   config.eval.smooth = 0.0
 
   return config

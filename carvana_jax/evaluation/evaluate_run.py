@@ -5,14 +5,16 @@ import itertools
 import json
 import pathlib
 import re
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import tensorflow_datasets as tfds
 from ml_collections import ConfigDict
 
 from carvana_jax.datasets import chosen_splits, folds, names, prepare
 from carvana_jax.datasets.folder import groups
-from carvana_jax.evaluation import scoring
+from carvana_jax.evaluation import scoring, split_facts
 from carvana_jax.inference import networks
 from carvana_jax.masks import cleaning, from_logits
 from carvana_jax.metrics import bootstrap, error_bands, overlap, table
@@ -52,11 +54,13 @@ def evaluate(
     The summary, as in summary.json.
   """
   splits = chosen_splits.of(data_config)
-  builder = processes.run_in_all(lambda: _prepared(data_config, split))
+  builder = processes.run_in_all(
+    lambda: prepared(data_config, split, prepare.for_scoring)
+  )
   origin = prepare.identity(data_config, builder)
   if split != 'all':
-    _refuse_moved(run, splits, data_config, origin)
-  what = _identify(run, origin)
+    split_facts.refuse_moved(run, splits, data_config, origin)
+  what = identify(run, origin)
   results_of = lambda split: run_folder.evaluation_folder(
     folder, data_config.dataset, split, run.fine is not None, changed_flip
   )
@@ -91,7 +95,7 @@ def evaluate(
     'data': str(builder.data_path),
     'split': split,
     'validation_folds': list(splits.validation_folds),
-    **_facts_of_splits(splits, split, part, builder),
+    **split_facts.facts(splits, split, part, builder),
     'best_threshold': best,
     'best_threshold_dice_mean': best_dice,
   }
@@ -113,10 +117,24 @@ def evaluate(
   return summary
 
 
-def _prepared(data_config, split):
-  """Returns the data set; to score all photos, they need not be split."""
+def prepared(
+  data_config: ConfigDict,
+  split: str,
+  make: Callable[[ConfigDict], tfds.core.DatasetBuilder],
+) -> tfds.core.DatasetBuilder:
+  """Returns the data set; to score all photos, they need not be split.
+
+  Args:
+    data_config: `config.data`; its `groups` are changed where photos that don't
+      tell their groups are scored.
+    split: train, validation, test or all.
+    make: a function of `prepare`, for one size or another.
+
+  Raises:
+    UserError: the data can't be prepared.
+  """
   try:
-    return prepare.for_scoring(data_config)
+    return make(data_config)
   except groups.UnclearError as error:
     if split != 'all':
       raise
@@ -124,33 +142,16 @@ def _prepared(data_config, split):
   if processes.is_first():
     print(f'all photos are scored as one split, as {why}', flush=True)
   data_config.groups = groups.UNSPLIT
-  return prepare.for_scoring(data_config)
+  return make(data_config)
 
 
-def _facts_of_splits(splits, split, part, builder):
-  """What summary.json says of splits that a run has chosen."""
-  if split == 'all' or not (splits.shares or splits.first):
-    return {}
-  return {
-    'splits': splits.facts(),
-    'splits_text': splits.text(builder.name),
-    'leak': len(part.others) > 0,
-  }
+def identify(run: trained_run.Run, origin: str) -> dict:
+  """Returns what tells an evaluation from others of the same split.
 
-
-def _refuse_moved(run, splits, data_config, origin):
-  """Refuses photos of which some may be in other splits than in training."""
-  there, here = prepare.source_of(run.data), prepare.source_of(origin)
-  if splits.shares and not prepare.are_same(data_config, there, here):
-    raise UserError(
-      f'the run has split {there} by config.data.split_shares='
-      f'{splits.shares}, and {here} holds other photos, of which any may have '
-      'been trained on; give the same ones, or --split=all.'
-    )
-
-
-def _identify(run, origin):
-  """Returns what tells an evaluation from others of the same split."""
+  Args:
+    run: the network.
+    origin: `prepare.identity` of the images.
+  """
   what = {
     'origin': origin,
     'source': prepare.source_of(origin),
@@ -327,14 +328,14 @@ def _text(summary):
   number = lambda name: f'{summary[name]:9.5f}'
   percent = lambda name: f'{100 * summary[name]:5.1f} %'
   lines = [
-    f'{summary["dataset"]} {_split_in_words(summary)}: '
+    f'{summary["dataset"]} {split_facts.in_words(summary)}: '
     f'{counted(summary["images"], "image")} of '
     f'{counted(summary["cars"], word)}',
     f'scored at {names.size_text(summary["size"])}, '
     f'network {summary["network_size"]}'
     f'{", flipped too" if summary["flip"] else ""}'
     f'{", second network on tiles" if "fine_step" in summary else ""}',
-    *_lines_of_splits(summary),
+    *split_facts.lines(summary),
     f'{"":10}{"mean":>9}{"median":>9}{"worst 1%":>9}{"worst":>9}'
     f'{f"95 % interval by {word}":>24}',
     f'{"Dice":10}{number("dice_mean")}{number("dice_median")}'
@@ -351,25 +352,3 @@ def _text(summary):
       '(from validation)'
     )
   return '\n'.join(lines)
-
-
-def _lines_of_splits(summary):
-  """How a run has split its photos, if it has chosen that."""
-  lines = []
-  if 'splits_text' in summary:
-    lines.append(f'split {summary["splits_text"]}')
-  if summary.get('leak'):
-    word = names.group_word(summary['dataset'])
-    lines.append(
-      f'other views of these {word}s are in other splits: scores are too high'
-    )
-  return lines
-
-
-def _split_in_words(summary):
-  """The split, and for validation its folds if they are not the usual ones."""
-  chosen = summary['validation_folds']
-  usual = chosen_splits.STORED.validation_folds
-  if summary['split'] != 'validation' or tuple(chosen) == usual:
-    return summary['split']
-  return f'validation (folds {", ".join(map(str, chosen))})'

@@ -51,14 +51,30 @@ def read(workdir: pathlib.Path) -> list[Evaluation]:
     workdir: the folder of the run.
 
   Returns:
-    The evaluations by name. One without a summary, which is written last, is
-    left out; a table without a file is empty, as errors.csv is in older runs.
+    The evaluations at full size by name. One without a summary, which is
+    written last, is left out; a table without a file is empty, as errors.csv is
+    in older runs.
 
   Raises:
     UserError: a file is damaged.
   """
   return [
     _evaluation(path) for path in run_folder.evaluation_summaries(workdir)
+  ]
+
+
+def read_at_network_size(workdir: pathlib.Path) -> list[Evaluation]:
+  """Reads a run's evaluations at the network's size, which have no tables.
+
+  Args:
+    workdir: the folder of the run.
+
+  Raises:
+    UserError: a file is damaged.
+  """
+  return [
+    Evaluation(path.parent.name, summary(path, _NEEDED), [], [], [])
+    for path in run_folder.evaluation_summaries(workdir, at_network_size=True)
   ]
 
 

@@ -161,18 +161,17 @@ def predictions(
 
 def _first_predictions(runs, given):
   """As `predictions`, without second networks."""
-  # One image at a time keeps a core busy, but no accelerator.
-  images_at_once = 1 if jax.default_backend() == 'cpu' else 8
+  each = images_at_once()
   step = devices.eval_step(
     make_logit_step(
       [run.model for run in runs],
       [run.config.eval.flip for run in runs],
-      images_at_once,
+      each,
     )
   )
   variables = tuple(run.variables for run in runs)
   # The devices of this machine may be others than the run's.
-  multiple = jax.local_device_count() * images_at_once
+  multiple = jax.local_device_count() * each
   batch_size = -(-runs[0].config.eval.batch_size // multiple) * multiple
   waiting = collections.deque()  # photos of the batches under way
 
@@ -189,7 +188,7 @@ def _first_predictions(runs, given):
 
   # One batch is computed while the one before is looked at.
   before = None
-  with device_memory.explained(lambda: _remedy(runs, images_at_once)):
+  with device_memory.explained(lambda: remedy(runs, each)):
     for batch in devices.to_devices(batches(), ahead=1):
       results = step(variables, batch)
       if before is not None:
@@ -199,8 +198,19 @@ def _first_predictions(runs, given):
       yield from answers(before)
 
 
-def _remedy(runs, images_at_once):
-  """Returns what to do where networks need more memory than there is."""
+def images_at_once() -> int:
+  """Returns how many images a device is best given at a time."""
+  # One image keeps a core busy, but no accelerator.
+  return 1 if jax.default_backend() == 'cpu' else 8
+
+
+def remedy(runs: Sequence[trained_run.Run], images: int) -> str:
+  """Returns what to do where networks need more memory than there is.
+
+  Args:
+    runs: the networks.
+    images: how many images each device is given at a time.
+  """
   sizes = ', '.join(sorted({run.config.data.size for run in runs}))
   choices = ['end other programs on the device']
   if len(runs) > 1:
@@ -208,8 +218,7 @@ def _remedy(runs, images_at_once):
   if jax.default_backend() != 'cpu':
     choices.append('set JAX_PLATFORMS=cpu, which takes longer')
   return (
-    f'with {images_at_once} image(s) of {sizes} at a time; '
-    f'{", or ".join(choices)}.'
+    f'with {images} image(s) of {sizes} at a time; {", or ".join(choices)}.'
   )
 
 

@@ -28,6 +28,7 @@ _SHEET_WIDTH = 720  # pixels
 _CURVES = {
   'loss': ('train/loss', 'validation/loss'),
   "Dice at the network's size": ('train/dice', 'validation/dice'),
+  "IoU at the network's size": ('train/iou', 'validation/iou'),
   "accuracy at the network's size": ('train/accuracy', 'validation/accuracy'),
   'images a second': ('images_per_second',),
 }
@@ -54,6 +55,10 @@ def report(workdir: pathlib.Path) -> str:
   metrics = run_folder.read_metrics(workdir)
   sections = [
     ('Scores at full size', score_tables.summary_table(evaluations)),
+    (
+      "Scores at the network's size, not comparable with Dice at full size",
+      score_tables.network_size_table(results.read_at_network_size(workdir)),
+    ),
     ('Learning curves', _curves(workdir, metrics)),
   ]
   for one in evaluations:

@@ -64,13 +64,32 @@ _SUMMARY = {
   'step': ('step of the network', str),
   'fine_step': ('step of the second network, on tiles', str),
 }
+# The same for evaluations at the network's size.
+_AT_NETWORK_SIZE = {
+  'images': ('images', str),
+  'cars': ('{group}s', str),
+  'dice_at_network_size': ('Dice of masks, mean over images', _fraction),
+  'iou_at_network_size': ('IoU of masks, mean over images', _fraction),
+  'accuracy_at_network_size': ('accuracy of the pixels, mean', _fraction),
+  'soft_dice_batches': ('soft Dice, mean over batches', _fraction),
+  'soft_iou_batches': ('soft IoU, mean over batches', _fraction),
+  'batch_size': ('images of a batch', str),
+  'soft_dice_set': ('soft Dice, over all images at once', _fraction),
+  'soft_iou_set': ('soft IoU, over all images at once', _fraction),
+  'loss_at_network_size': ('loss, mean over images', _fraction),
+  'loss': ('which loss', str),
+  'threshold': ('threshold of masks', _threshold),
+  'network_size': ('size, height x width (pixels)', str),
+  'cropped': ('in the crop of each photo', _yes),
+  'step': ('step of the network', str),
+}
 # Of groups of own photos, of which there may be hundreds.
 _MOST_GROUPS = 20
 _DISTANCE = table.METRICS['surface_distance'].text
 
 
 def summary_table(evaluations: Sequence[results.Evaluation]) -> str:
-  """Returns a table of all evaluations, as HTML.
+  """Returns a table of evaluations at full size, as HTML.
 
   Each score has a row and each evaluation a column, which fits narrow screens.
   Scores that no evaluation has are left out.
@@ -78,6 +97,15 @@ def summary_table(evaluations: Sequence[results.Evaluation]) -> str:
   Raises:
     UserError: a score is not a number.
   """
+  return _table(evaluations, _SUMMARY)
+
+
+def network_size_table(evaluations: Sequence[results.Evaluation]) -> str:
+  """As `summary_table`, of evaluations at the network's size."""
+  return _table(evaluations, _AT_NETWORK_SIZE)
+
+
+def _table(evaluations, scores):
   group = _common_group_word(evaluations)
   return page.table(
     [
@@ -86,7 +114,7 @@ def summary_table(evaluations: Sequence[results.Evaluation]) -> str:
         one.name: _written(one, name, write) if name in one.summary else ''
         for one in evaluations
       }
-      for name, (words, write) in _SUMMARY.items()
+      for name, (words, write) in scores.items()
       if any(name in one.summary for one in evaluations)
     ]
   )

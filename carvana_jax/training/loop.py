@@ -32,10 +32,11 @@ from carvana_jax.training import (
 from carvana_jax.training.optimizer import make_optimizer
 from carvana_jax.training.stopping import SkippedSteps
 
-_ROW = '{:>5} {:>7} {:>9} {:>9} {:>10} {:>9} {:>8}'
+_ROW = '{:>5} {:>7} {:>8} {:>8} {:>9} {:>8} {:>9} {:>8} {:>7}'
 _HEAD = _ROW.format(
-  'epoch', 'step', 'loss', 'val loss', 'val Dice*', 'images/s', 'minutes'
-)
+  'epoch', 'step', 'loss', 'val loss', 'val Dice*', 'val IoU*', 'val acc.*',
+  'images/s', 'minutes',
+)  # fmt: skip
 
 
 def use_cores(config: ConfigDict) -> None:
@@ -135,7 +136,8 @@ def _train_epochs(config, workdir, data, source, signal, checkpoints, profile):
   )
   reason = find_reason()
   if step < data.total_steps and not reason:
-    print(_HEAD + '  *network size', flush=True)
+    print("* of masks at the network's size, mean over images")
+    print(_HEAD, flush=True)
     # Drops the row and the score of half an epoch: it will have its own.
     recorded -= step % data.steps_per_epoch
     if recorded < step:
@@ -279,6 +281,8 @@ def _record(book, step, number, sums, scores, rate, seconds):
     f'{measured["loss"]:.5f}',
     f'{scores["loss"]:.5f}',
     f'{scores["dice"]:.5f}',
+    f'{scores["iou"]:.5f}',
+    f'{scores["accuracy"]:.5f}',
     f'{rate:.1f}',
     f'{seconds / 60:.1f}',
   )

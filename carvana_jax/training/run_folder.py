@@ -14,6 +14,8 @@ from carvana_jax.system.errors import UserError
 from carvana_jax.training import crossval_folder, saved_steps
 
 _EVALUATIONS = 'evaluation'  # the folder of all evaluations of a run
+# In the names of the folders of those at the network's size.
+_AT_NETWORK_SIZE = '-network_size'
 # Fields that may differ between the parts of a run that was interrupted.
 _FREE_FIELDS = (
   'train.max_minutes',
@@ -219,6 +221,7 @@ def evaluation_folder(
   split: str,
   fine: bool = False,
   flip: bool | None = None,
+  at_network_size: bool = False,
 ) -> pathlib.Path:
   """Returns the folder that the results of an evaluation are written to.
 
@@ -229,19 +232,35 @@ def evaluation_folder(
     fine: whether the run's second network is used as well.
     flip: whether predictions are averaged with those of the mirrored photos,
       if that is not as the run's config has it.
+    at_network_size: whether scores are those at the network's size.
 
   Returns:
-    WORKDIR/evaluation/DATASET-SPLIT, followed by -fine, -flip or -noflip.
+    WORKDIR/evaluation/DATASET-SPLIT, followed by -fine, -flip, -noflip or
+    -network_size.
   """
   suffix = '-fine' if fine else ''
   if flip is not None:
     suffix += '-flip' if flip else '-noflip'
+  if at_network_size:
+    suffix += _AT_NETWORK_SIZE
   return workdir / _EVALUATIONS / f'{dataset}-{split}{suffix}'
 
 
-def evaluation_summaries(workdir: pathlib.Path) -> list[pathlib.Path]:
-  """Returns the summary.json of each finished evaluation of a run, by name."""
-  return sorted((workdir / _EVALUATIONS).glob('*/summary.json'))
+def evaluation_summaries(
+  workdir: pathlib.Path, at_network_size: bool = False
+) -> list[pathlib.Path]:
+  """Returns the summary.json of each finished evaluation of a run, by name.
+
+  Args:
+    workdir: the folder of the run.
+    at_network_size: whether those at the network's size are wanted, which hold
+      other scores, or those at full size.
+  """
+  return [
+    path
+    for path in sorted((workdir / _EVALUATIONS).glob('*/summary.json'))
+    if (_AT_NETWORK_SIZE in path.parent.name) == at_network_size
+  ]
 
 
 def _config_file(workdir):

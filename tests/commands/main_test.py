@@ -3,6 +3,7 @@
 import csv
 import json
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -66,6 +67,25 @@ class MainTest(RunTest):
       '\ntrain 720 photos of 45 cars, validation 80 of 5, test 96 of 6\n',
       (self.made / 'stdout').read_text(),
     )
+
+  def test_rows_of_epochs(self):
+    lines = (self.made / 'stdout').read_text().splitlines()
+    start = next(i for i, x in enumerate(lines) if x.startswith('epoch'))
+    self.assertEqual(
+      lines[start - 1], "* of masks at the network's size, mean over images"
+    )
+    records = jsonl(self.workdir / 'metrics.jsonl')
+    head, *rows = lines[start : start + 1 + len(records)]
+    self.assertLess(max(len(x) for x in (head, *rows)), 81)
+    names = re.split('  +', head.strip())
+    for row, record in zip(rows, records, strict=True):
+      shown = dict(zip(names, row.split(), strict=True))
+      for name, key in (('loss', 'train/loss'),
+                        ('val loss', 'validation/loss'),
+                        ('val Dice*', 'validation/dice'),
+                        ('val IoU*', 'validation/iou'),
+                        ('val acc.*', 'validation/accuracy')):  # fmt: skip
+        self.assertEqual(shown[name], f'{record[key]:.5f}', name)
 
   def test_ends_with_the_table_and_its_place(self):
     tail = (self.made / 'stdout').read_text().splitlines()[-12:]

@@ -10,7 +10,7 @@ import numpy as np
 
 from carvana_jax.configs import debug
 from carvana_jax.datasets import chosen_splits, folds
-from carvana_jax.evaluation import evaluate_run
+from carvana_jax.evaluation import evaluate_run, split_facts
 from carvana_jax.system.errors import UserError
 
 
@@ -74,7 +74,7 @@ class SplitsTest(chex.TestCase):
   def test_other_photos_are_refused(self):
     config = self.data_config()
     run = types.SimpleNamespace(data='carvana-1/carvana/64x96/1.0.1')
-    refuse = lambda splits, origin: evaluate_run._refuse_moved(
+    refuse = lambda splits, origin: split_facts.refuse_moved(
       run, splits, config, origin
     )
     chosen = chosen_splits.of(config)
@@ -86,7 +86,7 @@ class SplitsTest(chex.TestCase):
   def test_are_told(self):
     config, part = self.data_config(), folds.Selection('train', np.arange(3))
     builder = types.SimpleNamespace(name='carvana')
-    of = lambda splits, split, part=part: evaluate_run._facts_of_splits(
+    of = lambda splits, split, part=part: split_facts.facts(
       splits, split, part, builder
     )
     chosen = chosen_splits.of(config)
@@ -96,7 +96,7 @@ class SplitsTest(chex.TestCase):
     for others, lines in (0, 1), (2, 2):
       facts = of(chosen, 'test', part._replace(others=np.arange(others)))
       self.assertEqual(chosen_splits.from_facts(facts['splits']), chosen)
-      said = evaluate_run._lines_of_splits({'dataset': 'carvana/1', **facts})
+      said = split_facts.lines({'dataset': 'carvana/1', **facts})
       self.assertEqual(said[0], f'split {text}')
       self.assertLen(said, lines)
       self.assertLess(max(map(len, said)), 81)

@@ -144,6 +144,10 @@ FLAGS = (
    '--split=fold0', 'train|validation|test|all'),
   ('evaluate_a_flip', 'evaluate --workdir={run} --flip=2', '--flip=2',
    'see --help'),
+  ('evaluate_flip_at_network_size', 'evaluate --workdir={run} --flip'
+   ' --at_network_size', '--flip is of no use', 'leave out one of them'),
+  ('evaluate_fine_at_network_size', 'evaluate --workdir={run} --fine'
+   ' --at_network_size', '--fine is of no use', 'leave out one of them'),
   ('doctor_without_folder', 'doctor', 'give one of --manual_dir', '--data'),
   ('doctor_of_both', 'doctor --manual_dir=manual --data=manual',
    'give one of --manual_dir', '--data'),

@@ -144,6 +144,7 @@ class EvaluationsTest(chex.TestCase):
     ({'fine': True}, 'studio-test-fine'),
     ({'flip': True}, 'studio-test-flip'),
     ({'flip': False, 'fine': True}, 'studio-test-fine-noflip'),
+    ({'at_network_size': True}, 'studio-test-network_size'),
   )
   def test_names(self, how, name):
     folder = run_folder.evaluation_folder(
@@ -164,3 +165,15 @@ class EvaluationsTest(chex.TestCase):
       (folder / 'summary.json').write_text('{}')
     names = [x.parent.name for x in run_folder.evaluation_summaries(root)]
     self.assertEqual(names, ['studio-test', 'studio-train'])
+
+  def test_those_at_the_network_s_size_are_listed_apart(self):
+    root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+    for name in ('studio-test', 'studio-test-network_size',
+                 'studio-test-network_size.1'):  # fmt: skip
+      (root / 'evaluation' / name).mkdir(parents=True)
+      (root / 'evaluation' / name / 'summary.json').write_text('{}')
+    names = lambda at: [
+      x.parent.name for x in run_folder.evaluation_summaries(root, at)
+    ]
+    self.assertEqual(names(False), ['studio-test'])
+    self.assertLen(names(True), 2)
