@@ -32,7 +32,7 @@ from carvana_jax.training import (
 from carvana_jax.training.optimizer import make_optimizer
 from carvana_jax.training.stopping import SkippedSteps
 
-_ROW = '{:>5} {:>7} {:>8} {:>8} {:>9} {:>8} {:>9} {:>8} {:>7}'
+_ROW = '{:>5} {:>6} {:>8} {:>9} {:>10} {:>9} {:>10} {:>8} {:>7}'
 _HEAD = _ROW.format(
   'epoch', 'step', 'loss', 'val loss', 'val Dice*', 'val IoU*', 'val acc.*',
   'images/s', 'minutes',
