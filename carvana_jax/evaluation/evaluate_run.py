@@ -134,7 +134,7 @@ def _facts_of_splits(splits, split, part, builder):
   return {
     'splits': splits.facts(),
     'splits_text': splits.text(builder.name),
-    'leak': len(part.others) > 0,
+    'leak': split != 'train' and len(part.others) > 0,
   }
 
 
