@@ -51,15 +51,15 @@ def facts(
     builder: the prepared data set.
 
   Returns:
-    `splits`, `splits_text` and `leak`: whether other views of the same cars are
-    in other splits; {} for the usual splits.
+    `splits`, `splits_text` and `leak`: whether other views of the cars that are
+    scored may have been trained on; {} for the usual splits.
   """
   if split == 'all' or not (splits.shares or splits.first):
     return {}
   return {
     'splits': splits.facts(),
     'splits_text': splits.text(builder.name),
-    'leak': len(part.others) > 0,
+    'leak': split != 'train' and len(part.others) > 0,
   }
 
 

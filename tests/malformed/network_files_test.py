@@ -136,13 +136,12 @@ NETWORKS = (
    "net.json is not of the format 'carvana_jax 1'", EXPORT),
   ('other_program', beside('{"model_type": "u2net"}'),
    "net.json is not of the format 'carvana_jax 1'", EXPORT),
-  *((f'{name}_{value!r:.9}', entries(lambda x, y=name, z=value: x.update(
+  *((f'{name}_{value!r:.20}', entries(lambda x, y=name, z=value: x.update(
        {y: z})), f'net.json does not tell the right {name}', EXPORT)
     for name, value in (
       ('config', None), ('config', []), ('step', '7'), ('step', True),
       ('data', 3), ('network', None), ('init', {'seen': [3]}),
-      ('init', {'seen': [['a', [1], 3]]}),
-      ('init', 'x'))),
+      ('init', {'seen': [['a', [1], 3]]}), ('init', 'x'))),
   ('no_step', entries(lambda x: x.pop('step')),
    'net.json does not tell the right step', EXPORT),
   ('second_of_text', entries(lambda x: x.update(fine='x')),

@@ -19,6 +19,7 @@ from PIL import Image
 from carvana_jax import crossval
 from carvana_jax.configs import debug
 from carvana_jax.datasets import folds, prepare, spec
+from carvana_jax.datasets.chosen_splits import Splits
 from carvana_jax.evaluation import evaluate_run, scoring
 from carvana_jax.inference import networks
 from carvana_jax.masks import from_logits
@@ -194,7 +195,7 @@ class CrossvalTest(chex.TestCase):
     folder = self.whole / 'out_of_fold'
     found = self.results[0]
     run = trained_run.load(self.whole / 'fold_1').with_flip(found['flip'])
-    part = folds.select(prepare.dataset(), 'validation', GROUPS[0])
+    part = folds.select(prepare.dataset(), 'validation', Splits(GROUPS[0]))
     predicted = scoring.map_predictions(
       lambda truth, prediction: (truth.label['filename'], prediction.levels()),
       [run], prepare.dataset(), part, '',
