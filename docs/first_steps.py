@@ -156,10 +156,10 @@ for name, guess in guesses.items():
 # ## 2. The network
 #
 # A **U-Net** (Ronneberger et al. 2015). On its way down it halves the picture
-# again and again, so that a pixel at the bottom has seen half a car; on its way
-# up it doubles it. At each size, what it saw on the way down is joined to what
-# comes from below: the deep layers know *what* is a car, the upper ones *where*
-# exactly it ends. These are its convolutions:
+# again and again, so that a pixel at the bottom has seen most of a car; on its
+# way up it doubles it. At each size, what it saw on the way down is joined to
+# what comes from below: the deep layers know *what* is a car, the upper ones
+# *where* exactly it ends. These are its convolutions:
 
 # %%
 model = models.build(config.model)
@@ -333,8 +333,9 @@ display(Image.fromarray(cut))
 #   left, and how much Dice?
 # - **Without batch normalisation**: `config.model.norm = 'none'`.
 # - **Another loss**: `config.train.loss = 'bce'`, or `'dice'`.
-# - **More variety**: `config.augment.brightness = 0.2`, `config.augment.scale =
-#   0.1`. Does the curve of `train` come closer to that of `validation`?
+# - **More variety**: `config.augment.brightness = 0.2` and
+#   `config.augment.scale = 0.1`. Does the curve of `train` come closer to that
+#   of `validation`?
 #
 # The same from a terminal, with a page on the run at its end:
 #
