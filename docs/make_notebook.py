@@ -11,9 +11,9 @@ import pathlib
 import re
 import tempfile
 
-import jupyter_client
 import nbclient
 import nbformat
+from traitlets.config import Config
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 SCRIPT = ROOT / 'docs/first_steps.py'
@@ -56,12 +56,11 @@ def run(notebook: nbformat.NotebookNode) -> None:
     top = pathlib.Path(folder).resolve()
     (top / 'docs').mkdir()
     (top / 'carvana_jax').symlink_to(ROOT / 'carvana_jax')
+    # Else other users of the machine could connect.
+    sockets = {'transport': 'ipc', 'ip': str(top / 'socket')}
     client = nbclient.NotebookClient(
       notebook,
-      # Else other users of the machine could connect.
-      km=jupyter_client.AsyncKernelManager(
-        transport='ipc', ip=str(top / 'socket')
-      ),
+      config=Config(KernelManager=sockets),
       startup_timeout=300,
       resources={'metadata': {'path': str(top / 'docs')}},
       record_timing=False,
