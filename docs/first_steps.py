@@ -63,7 +63,7 @@ from carvana_jax.models import layer_table
 from carvana_jax.reporting import overlays
 from carvana_jax.training import loop, run_folder, trained_run
 
-set_matplotlib_formats('jpeg', pil_kwargs={'quality': 88})
+set_matplotlib_formats('jpeg', pil_kwargs={'quality': 82})
 workdir = pathlib.Path(FOLDER).absolute() / 'run'
 
 

@@ -85,7 +85,7 @@ class RunTest(absltest.TestCase):
     make_notebook.run(notebook)  # raises what a cell does
     texts = ''.join(x.get('text', '') for x in _outputs(notebook))
     self.assertRegex(texts, r'\ntest +96 photos of +6 cars')
-    self.assertIn('in tiny/run/evaluation/studio-test', texts)
+    self.assertIn('written to tiny/run/evaluation/studio-test', texts)
     kinds = [kind for x in _outputs(notebook) for kind in x.get('data', ())]
     self.assertEqual(kinds.count('image/jpeg'), 6)
 
