@@ -195,11 +195,11 @@ for row in rows:
 epochs = [row['epoch'] for row in rows]
 plt.figure(figsize=(6, 3))
 for split in ('train', 'validation'):
-  values = [1 - row[f'{split}/dice'] for row in rows]
-  plt.semilogy(epochs, values, marker='.', label=split)
+  values = [row[f'{split}/dice'] for row in rows]
+  plt.plot(epochs, values, marker='.', label=split)
 plt.xlabel('epoch')
 plt.xticks(epochs)
-plt.ylabel('1 − Dice')
+plt.ylabel('Dice')
 plt.legend()
 plt.show()
 
