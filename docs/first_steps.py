@@ -102,7 +102,7 @@ config.train.max_minutes = MINUTES
 config.train.picture_epochs = 1
 loop.use_cores(config)
 
-small = prepare.for_network(config.data)
+prepare.for_network(config.data)  # the size that is trained on
 photos = prepare.for_scoring(config.data)
 
 # %%
