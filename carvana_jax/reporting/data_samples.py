@@ -15,7 +15,7 @@ from carvana_jax.training import augment, steps
 _PHOTOS = 6
 _CHANGES = 4  # of each
 _WIDTH = 314  # of a picture on the sheet, in pixels
-_OFF = 'none, all of config.augment is off'
+_ALONE = 3  # photos in a row where nothing is changed
 
 
 def draw(builder: tfds.core.DatasetBuilder, config: ConfigDict) -> np.ndarray:
@@ -26,16 +26,17 @@ def draw(builder: tfds.core.DatasetBuilder, config: ConfigDict) -> np.ndarray:
     config: of the run.
 
   Returns:
-    uint8 [H, W, 3]: a row a photo, which is first drawn as it is stored.
+    uint8 [H, W, 3]: a row a photo, which is first drawn as it is stored; photos
+    alone where augmentation is off.
 
   Raises:
     UserError: a split is empty.
   """
   image, mask = _first(input_pipeline.RunData.open(builder, config))
-  keys = jax.random.split(jax.random.key(config.seed), (_CHANGES, len(image)))
-  change = jax.jit(
-    lambda *batch: augment.augment(*batch, config.augment)
-  )  # compiled once for all changes
+  on = {name: x for name, x in config.augment.items() if x}
+  changes = _CHANGES if on else 0
+  keys = jax.random.split(jax.random.key(config.seed), (changes, len(image)))
+  change = jax.jit(lambda *batch: augment.augment(*batch, config.augment))
   batches = [(image, mask)]
   for key in keys:
     changed = change(key, steps.unit(image), steps.unit(mask))
@@ -45,9 +46,14 @@ def draw(builder: tfds.core.DatasetBuilder, config: ConfigDict) -> np.ndarray:
     for column, (pictures, masks) in enumerate(batches):
       tiles.append(_tile(pictures[row], masks[row]))
       labels.append(f'augmented, {column}' if column else 'as stored')
-  return contact_sheet.sheet(
-    tiles, labels, _caption(config, image.shape), 1 + _CHANGES
+  size = 'x'.join(map(str, image.shape[1:]))
+  values = ', '.join(f'{name} {x:g}' for name, x in on.items())
+  caption = (
+    f'Photos of the split train at {size}, masks outlined, as config.augment '
+    f'has them:\n{values or "unchanged"}'
   )
+  columns = 1 + changes if on else _ALONE
+  return contact_sheet.sheet(tiles, labels, caption, columns)
 
 
 def _first(data):
@@ -68,12 +74,3 @@ def _tile(channels, mask):
   parts = [channels[..., 3 * x : 3 * x + 3] for x in range(count)]
   outline = lambda x: overlays.outlined(x, mask.astype(np.uint8), _WIDTH)
   return np.hstack([outline(x) for x in parts])
-
-
-def _caption(config, shape):
-  on = [f'{name} {value:g}' for name, value in config.augment.items() if value]
-  size = 'x'.join(map(str, shape[1:]))
-  return (
-    f'Photos of the split train at {size}, masks outlined, as config.augment '
-    f'changes them:\n{", ".join(on) or _OFF}'
-  )
