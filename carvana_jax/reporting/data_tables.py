@@ -142,7 +142,7 @@ def sizes(
   ]
   count = len(full_sizes)
   rows += [
-    _row(f'prepared {name}', f'{count} photos, masks', _on_disk(folder))
+    _row(f'prepared {name}', 'all splits', _on_disk(folder))
     for name, folder in folders.items()
   ]
   pixels = sum(map(math.prod, full_sizes))
