@@ -8,6 +8,7 @@ from carvana_jax.datasets import images
 WIDTH = 480  # pixels of photos and errors
 # Colours that people who can't tell red from green tell apart.
 ADDED, MISSED = (255, 110, 30), (30, 120, 255)
+OUTLINE = (255, 0, 160)  # a colour that cars hardly have
 
 
 def jpeg(pixels: np.ndarray, width: int) -> bytes:
@@ -53,4 +54,33 @@ def errors(
     (actual & ~predicted, MISSED),
   ):
     picture[cv2.dilate(wrong.view(np.uint8), square) > 0] = colour
+  return picture
+
+
+def outlined(photo: np.ndarray, mask: np.ndarray, width: int) -> np.ndarray:
+  """Draws the outline of a mask on a photo.
+
+  Args:
+    photo: uint8 [H, W, 3].
+    mask: uint8 [H, W], object from 128 on.
+    width: of the picture, in pixels. A small photo is enlarged so that each of
+      its pixels stays a square, and the outline is thin all the same.
+
+  Returns:
+    uint8 [h, width, 3].
+  """
+  size = width, max(1, round(photo.shape[0] * width / photo.shape[1]))
+  smaller = width < photo.shape[1]
+  kinds = (
+    (cv2.INTER_AREA, cv2.INTER_AREA)
+    if smaller
+    else (cv2.INTER_NEAREST, cv2.INTER_LINEAR)
+  )
+  picture, mask = (
+    cv2.resize(x, size, interpolation=kind)
+    for x, kind in zip((photo, mask), kinds, strict=True)
+  )
+  is_object = (mask > 127).astype(np.uint8)
+  lines, _ = cv2.findContours(is_object, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+  cv2.drawContours(picture, lines, -1, OUTLINE, max(1, round(width / 400)))
   return picture

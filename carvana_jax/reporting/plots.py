@@ -65,6 +65,54 @@ def bars(
   return svg(figure)
 
 
+def scatter(
+  title: str,
+  across: Sequence[float],
+  down: Sequence[float],
+  colours: Sequence[tuple[float, float, float]],
+  shape: float,
+) -> str:
+  """Plots points of a frame, which is seen as photos are, as SVG.
+
+  Args:
+    title: what the points are.
+    across: of each point, 0 at the left of the frame and 1 at the right.
+    down: of each point, 0 at the top of the frame and 1 at the bottom.
+    colours: of each point; red, green and blue, 0..255.
+    shape: height of the frame, divided by its width.
+  """
+  figure, axes = _axes(title)
+  shades = np.reshape(colours, (-1, 3)) / 255
+  axes.scatter(across, down, c=shades, s=14, edgecolors='#888', linewidths=0.3)
+  axes.set_xlim(0, 1)
+  axes.set_ylim(1, 0)
+  axes.set_aspect(shape)
+  axes.set_xlabel('from the left, as a share of the width')
+  axes.set_ylabel('from the top')
+  return svg(figure)
+
+
+def coloured_bars(
+  title: str,
+  names: Sequence[str],
+  heights: Sequence[float],
+  colours: Sequence[tuple[float, float, float]],
+) -> str:
+  """Plots bars that each have a colour, as SVG.
+
+  Args:
+    title: what the bars show.
+    names: the names of the bars.
+    heights: the heights of the bars.
+    colours: of each bar; red, green and blue, 0..255.
+  """
+  figure, axes = _axes(title)
+  shades = np.reshape(colours, (-1, 3)) / 255
+  axes.bar(names, heights, color=shades, edgecolor='#888', linewidth=0.6)
+  axes.tick_params('x', labelsize=8)
+  return svg(figure)
+
+
 def _axes(title):
   figure = Figure(figsize=(5, 3), layout='constrained')
   FigureCanvasSVG(figure)

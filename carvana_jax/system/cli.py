@@ -24,7 +24,7 @@ _DEBUG = flags.DEFINE_bool('debug', False, 'Show tracebacks of errors.')
 _arguments: list[str] | None = None  # the command line without its flags
 
 
-def parse(words: tuple[str, ...] = ()) -> None:
+def parse(words: tuple[str, ...] = (), needs_config: bool = True) -> None:
   """Parses the flags, and ends the command if one of them is wrong.
 
   A command defines its flags and calls this function above its other imports,
@@ -32,6 +32,7 @@ def parse(words: tuple[str, ...] = ()) -> None:
 
   Args:
     words: names, in capitals, of the arguments that are not flags.
+    needs_config: whether the flag --config, if there is one, must be given.
   """
   global _arguments
   # The parsers' warnings would be followed by an error that says the same.
@@ -41,7 +42,7 @@ def parse(words: tuple[str, ...] = ()) -> None:
   streams.prepare()
   sys.excepthook = _uncaught
   app.define_help_flags()
-  _arguments = _parse(own_configs.complete(sys.argv), words)
+  _arguments = _parse(own_configs.complete(sys.argv), words, needs_config)
 
 
 def run(main: Callable[..., None]) -> None:
@@ -168,7 +169,7 @@ def _parsed(_):
   return _arguments
 
 
-def _parse(argv, words):
+def _parse(argv, words, needs_config):
   """Returns the name of the command and its arguments that are no flags."""
   try:
     rest = flags.FLAGS(argv)[1:]
@@ -193,7 +194,7 @@ def _parse(argv, words):
   if len(rest) != len(words):
     wanted = ' '.join(words)
     _fail(f'{len(rest)} arguments instead of {len(words)}: give {wanted}.')
-  if not all(flag.present for flag in _config_flags()):
+  if needs_config and not all(flag.present for flag in _config_flags()):
     _fail('--config is missing; try --config=configs/studio.py.')
   return [argv[0], *rest]
 
