@@ -67,5 +67,5 @@ def cut_out(photo: np.ndarray, mask: np.ndarray) -> np.ndarray:
   Returns:
     uint8 [H, W, 3].
   """
-  background = np.array(_BACKGROUND, np.uint8)
-  return np.where(mask[..., None], photo, background)
+  background = np.full_like(photo, _BACKGROUND)
+  return cv2.copyTo(photo, mask.view(np.uint8), background)
