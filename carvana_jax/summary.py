@@ -5,9 +5,11 @@
 
 FLOPs are those of the convolutions for one image, a multiplication and an
 addition counting as two; norms, poolings and activations are left out, being a
-few per cent. The last line counts, as Keras does, all parameters, those of them
-that are trained, and the statistics of batch normalisation, which are among the
-first. --picture draws the network.
+few per cent. The field is the receptive field of a layer's output, the side of
+a square in pixels of the network's input, by the formula in
+models/receptive_field.py. The last line counts, as Keras does, all parameters,
+those of them that are trained, and the statistics of batch normalisation, which
+are among the first. --picture draws the network.
 """
 
 from absl import flags

@@ -144,7 +144,8 @@ def get_config() -> ConfigDict:
   # Steps whose loss or gradient is not finite change nothing; so many in a row
   # end the run.
   train.max_skipped = 10
-  train.picture_epochs = 5  # sample predictions every so many epochs, 0: never
+  # Sample predictions before the first step and every so many epochs, 0: never.
+  train.picture_epochs = 5
 
   config.eval = ConfigDict()
   # On all devices together, of predictions at full size; with several networks

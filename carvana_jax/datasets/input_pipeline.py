@@ -144,6 +144,16 @@ class RunData:
       splits=self.splits,
     )
 
+  def first_files(self, split: str) -> list[str]:
+    """Returns the names of the photos in the first batch of `whole`."""
+    return batch_files(
+      self.builder,
+      split,
+      batch_size=self.config.train.batch_size,
+      step=0,
+      validation_folds=self.config.data.validation_folds,
+    )
+
   def once(self, split: str) -> Iterator[dict[str, np.ndarray]]:
     """Yields all examples of a split once, in their order."""
     return self._batches(split, range(self.steps[split]), None, _own_part())

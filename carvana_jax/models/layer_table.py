@@ -1,4 +1,4 @@
-"""The layers of a network: outputs, parameters, FLOPs.
+"""The layers of a network: outputs, parameters, FLOPs, receptive fields.
 
 FLOPs are those of the convolutions for one image; a multiplication and an
 addition count as two. Norms, poolings and activations are left out, as they are
@@ -13,6 +13,7 @@ import jax
 from flax import linen as nn
 
 from carvana_jax import models
+from carvana_jax.models import receptive_field
 from carvana_jax.models.norm import BatchNorm
 
 _KINDS = {
@@ -31,6 +32,7 @@ class Layer(NamedTuple):
   parameters: int
   statistics: int
   flops: int
+  field: int  # side of its receptive field, in pixels of the input
   trainable: bool  # whether training changes its parameters
 
 
@@ -63,7 +65,7 @@ def layers(
 
   variables = jax.eval_shape(run)
   frozen = models.frozen_layers(model, variables['params'], freeze)
-  found = []
+  found, steps = [], []
   for path, module, args, output in calls:
     own = {name: _own(tree, path) for name, tree in variables.items()}
     if own.get('params'):
@@ -74,10 +76,28 @@ def layers(
         parameters=_count(own['params']),
         statistics=_count(own.get('batch_stats')),
         flops=_flops(module, own, args[0].shape, output.shape),
+        field=0,  # not known before all layers are
         trainable=path[0] not in frozen,
       )
       found.append(layer)
-  return found
+      steps.append(_step(layer, own['params'], args[0].shape[1]))
+  sides = receptive_field.sides(
+    steps, getattr(model, 'patch', 1), models.skips(model)
+  )
+  return [
+    layer._replace(field=side) for layer, side in zip(found, sides, strict=True)
+  ]
+
+
+def _step(layer, params, rows_in):
+  has_kernel = layer.kind in ('conv', 'transposed')
+  return receptive_field.Step(
+    layer.name,
+    rows_in,
+    layer.output[0],
+    params['kernel'].shape[0] if has_kernel else 1,
+    layer.kind == 'transposed',
+  )
 
 
 def _own(tree, path):
@@ -108,9 +128,9 @@ def _flops(module, own, input_shape, output_shape):
 
 
 def table(found: list[Layer]) -> str:
-  """Returns the layers as lines of less than 80 columns, with totals."""
-  row = '{:32} {:>16} {:>12} {:>14}'
-  lines = [row.format('layer', 'output', 'parameters', 'MFLOPs')]
+  """Returns the layers as lines of less than 80 columns, and their totals."""
+  row = '{:30} {:>14} {:>11} {:>12} {:>7}'
+  lines = [row.format('layer', 'output', 'parameters', 'MFLOPs', 'field')]
   for layer in found:
     lines.append(
       row.format(
@@ -118,11 +138,15 @@ def table(found: list[Layer]) -> str:
         'x'.join(map(str, layer.output)),
         f'{layer.parameters + layer.statistics:,}',
         f'{layer.flops / 1e6:,.1f}' if layer.flops else '',
+        f'{layer.field:,}',
       )
     )
   parameters = sum(layer.parameters + layer.statistics for layer in found)
   flops = sum(layer.flops for layer in found)
-  lines.append(row.format('', '', f'{parameters:,}', f'{flops / 1e6:,.1f}'))
+  sums = f'{parameters:,}', f'{flops / 1e6:,.1f}'
+  lines.append(row.format('', '', *sums, '').rstrip())
+  side = f'{found[-1].field:,}'  # all ways through a network end there
+  lines.append(f'receptive field {side} x {side} pixels of the input')
   return '\n'.join(lines)
 
 

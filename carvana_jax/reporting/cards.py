@@ -1,4 +1,4 @@
-"""Cards of single images: photo, errors, target and prediction."""
+"""Cards of single images: photo, errors, masks and cut-outs."""
 
 import pathlib
 from collections.abc import Sequence
@@ -102,7 +102,7 @@ def card(
   picture = lambda pixels, text, width=overlays.WIDTH: page.image(
     overlays.jpeg(pixels, width), f'{text} {name}'
   )
-  mask = images.mask_pixels
+  masks = {'target': actual, 'prediction': predicted}
   half = overlays.WIDTH // 2
   return page.figure(
     page.comparison(
@@ -110,8 +110,14 @@ def card(
       picture(overlays.errors(photo, predicted, actual), 'errors of'),
     )
     + '<div class="small">'
-    + picture(mask(actual), 'target of', half)
-    + picture(mask(predicted), 'prediction of', half)
+    + ''.join(
+      picture(images.mask_pixels(mask), f'{kind} of', half)
+      for kind, mask in masks.items()
+    )
+    + ''.join(
+      picture(overlays.cut_out(photo, mask), f'cut-out by the {kind} of', half)
+      for kind, mask in masks.items()
+    )
     + '</div>',
     score_tables.image_line(row),
   )

@@ -136,7 +136,7 @@ def legend(word: str) -> str:
   return (
     f'<p><b class="wrong">Orange</b>: background taken for {word}. '
     f'<b class="missed">Blue</b>: {word} that was missed. Slide to compare; '
-    'below are target and prediction.</p>\n'
+    'below are target (left) and prediction, and what each cuts out.</p>\n'
   )
 
 

@@ -166,9 +166,11 @@ def _sheet(path):
     pixels = images.decode_photo(path.read_bytes())
   except ValueError as error:
     raise UserError(f'{path} is {error}; remove it.') from error
+  epoch = path.stem.removeprefix('epoch_').lstrip('0')
+  when = f'after epoch {epoch}' if epoch else 'before the first step'
   return page.figure(
     page.image(overlays.jpeg(pixels, _SHEET_WIDTH), path.stem),
-    f'{path.stem.replace("_", " ")}: input, target, prediction',
+    f'{when}: input, target, prediction',
   )
 
 

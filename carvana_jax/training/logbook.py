@@ -26,8 +26,8 @@ class Writer:
 
     Args:
       workdir: the run's folder.
-      last_step: of the records to keep. Later ones, from a run that was cut
-        off after its last checkpoint, will be made again.
+      last_step: of the records to keep, -1 for none. Later ones, from a run
+        that was cut off after its last checkpoint, will be made again.
     """
 
   def scalars(self, step: int, values: dict[str, float]) -> None:
@@ -162,7 +162,7 @@ class Logbook:
 
     Args:
       step: of the run.
-      epoch: of the run, counted from 1.
+      epoch: of the run, counted from 1; 0 before the first step.
       strips: uint8 [N, H, W, 3], one a sample: input, target, prediction.
     """
     for writer in self._writers:
@@ -208,7 +208,13 @@ def _drop_events_after(path, step):
   """Writes a file of TensorBoard events anew if some are of later steps."""
   # The last one was being written when the run was cut off if it is not whole.
   records, whole = read_records(path)
-  kept = [x for x in records if event_pb2.Event.FromString(x).step <= step]
+  kept = [
+    record
+    for record in records
+    # The first one tells the file's version.
+    if (event := event_pb2.Event.FromString(record)).step <= step
+    or event.HasField('file_version')
+  ]
   if whole and len(kept) == len(records):
     return
   # Outside of the folder, where TensorBoard would read it.

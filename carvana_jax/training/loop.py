@@ -127,7 +127,7 @@ def _train_epochs(config, workdir, data, source, signal, checkpoints, profile):
     devices.train_step(steps.make_train_step(model, optimizer, config))
   )
   validator = validation.Validation(config, model, data)
-  step = recorded = int(state.step)
+  step = int(state.step)
   batches = devices.to_devices(data.training(step))
   skipped = SkippedSteps(data, config.train.max_skipped, notes['skipped'])
   limit = 60 * config.train.max_minutes or math.inf
@@ -135,19 +135,20 @@ def _train_epochs(config, workdir, data, source, signal, checkpoints, profile):
     config, data, step, notes['train_seconds'], checkpoints.best_step()
   )
   reason = find_reason()
+  recorded = step
   if step < data.total_steps and not reason:
     print("* of masks at the network's size, mean over images")
     print(_HEAD, flush=True)
-    # Drops the row and the score of half an epoch: it will have its own.
-    recorded -= step % data.steps_per_epoch
-    if recorded < step:
-      checkpoints.forget_score(step)
+    recorded = _drop_half_epoch(checkpoints, data, step)
   with (
     logbook.Logbook(workdir, recorded) as book,
     profiling.traced(
       train_step, profile, workdir / 'profile', step
     ) as train_step,
   ):
+    every = config.train.picture_epochs
+    if every and step == 0:
+      _add_pictures(book, validator, state, 0)
     while step < data.total_steps and not reason:
       # Whatever happens in an epoch happens in this order.
       number, first_step = step // data.steps_per_epoch + 1, step
@@ -173,9 +174,8 @@ def _train_epochs(config, workdir, data, source, signal, checkpoints, profile):
       scores = validator.scores(state.eval_variables)
       rate = (step - first_step) * config.train.batch_size / seconds
       _record(book, step, number, sums, scores, rate, notes['train_seconds'])
-      every = config.train.picture_epochs
       if every and (number % every == 0 or step == data.total_steps):
-        book.pictures(step, number, validator.pictures(state.eval_variables))
+        _add_pictures(book, validator, state, number)
       checkpoints.save(state, notes, validation.score(scores, config))
       if caught := signal.received_by_any():
         return caught
@@ -258,6 +258,25 @@ def _first(create, like, config, data, source):
   elif config.model.get('encoder_weights') == 'random':
     print('the encoder starts at random and is trained from scratch')
   return state, notes
+
+
+def _drop_half_epoch(checkpoints, data, step):
+  """Drops the score of half an epoch, which will have its own.
+
+  Returns:
+    The last step whose records are kept; -1 for none, before the first step.
+  """
+  last = step - step % data.steps_per_epoch
+  if last < step:
+    checkpoints.forget_score(step)
+  return last if step else -1
+
+
+def _add_pictures(book, validator, state, number):
+  """Records sample predictions after an epoch; 0: before the first one."""
+  step = int(state.step)
+  title = f'epoch {number}, step {step}'
+  book.pictures(step, number, validator.pictures(state.eval_variables, title))
 
 
 def _record(book, step, number, sums, scores, rate, seconds):

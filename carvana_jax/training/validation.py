@@ -9,8 +9,9 @@ from flax import linen as nn
 from ml_collections import ConfigDict
 
 from carvana_jax.datasets.input_pipeline import RunData
+from carvana_jax.metrics import overlap
 from carvana_jax.parallel import devices, processes
-from carvana_jax.training import steps
+from carvana_jax.training import sample_pictures, steps
 
 # What the values of fields must be, see `check_config`.
 RANGES = {
@@ -40,6 +41,8 @@ class Validation:
       split: of the data.
     """
     self._batches = lambda: data.once(split)
+    self._files = lambda: data.first_files(split)
+    self._threshold = config.eval.threshold
     self._score = devices.eval_step(steps.make_validation_step(model, config))
     self._predict = devices.eval_step(steps.make_probability_step(model))
 
@@ -64,25 +67,36 @@ class Validation:
     images = totals.pop('images')
     return {name: value / images for name, value in totals.items()}
 
-  def pictures(self, variables: Any) -> np.ndarray:
+  def pictures(self, variables: Any, title: str) -> np.ndarray:
     """Predicts a few photos, spread evenly over this process's first batch.
 
     Args:
       variables: of the network, replicated over the devices.
+      title: what the predictions are of; Dice and name of each photo follow.
 
     Returns:
-      uint8 [N, H, 3 W, 3], one strip a photo: input, target, prediction.
+      uint8 [N, h, w, 3], one strip a photo, see `sample_pictures.strip`. Names
+      are those of the first process's batch.
     """
     batch = next(iter(devices.to_devices(self._batches(), ahead=0)))
     probability = devices.to_host(self._predict(variables, batch))
     probability = np.nan_to_num(probability)  # of a network that went wrong
     batch = devices.to_host(batch)
-    real = int(batch['weight'].sum())
-    chosen = np.linspace(0, real - 1, _SAMPLES).astype(int)
-    predicted = np.round(probability[chosen] * 255).astype(np.uint8)
-    colour = lambda x: np.repeat(x[..., None], 3, axis=-1)
-    image, mask = batch['image'][chosen, ..., :3], batch['mask'][chosen]
-    return np.concatenate([image, colour(mask), colour(predicted)], axis=2)
+    files = self._files()
+
+    def strip(i):
+      dice = overlap.mask_scores(
+        probability[i] >= self._threshold, batch['mask'][i] > 127
+      )['dice']
+      return sample_pictures.strip(
+        batch['image'][i, ..., :3],
+        batch['mask'][i],
+        np.round(probability[i] * 255).astype(np.uint8),
+        f'{title}, Dice {dice:.5f}: {files[i]}',
+      )
+
+    last = int(batch['weight'].sum()) - 1
+    return np.stack([*map(strip, np.linspace(0, last, _SAMPLES).astype(int))])
 
 
 def score(scores: dict[str, float], config: ConfigDict) -> float:

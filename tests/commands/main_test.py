@@ -106,8 +106,13 @@ class MainTest(RunTest):
       self.assertIn(name, lines[0])
     self.assertLess(lines[1]['train/loss'], lines[0]['train/loss'])
     self.assertNotEmpty(list((self.workdir / 'tensorboard').iterdir()))
-    with Image.open(self.workdir / 'pictures' / 'epoch_002.png') as picture:
-      self.assertEqual(picture.size, (3 * 96, 4 * 64))
+    folder = self.workdir / 'pictures'
+    names = [f'epoch_00{epoch}.png' for epoch in range(3)]
+    self.assertEqual(sorted(path.name for path in folder.iterdir()), names)
+    with Image.open(folder / names[0]) as picture:
+      # Twice the size, and below titles.
+      self.assertEqual(picture.width, 2 * 3 * 96)
+      self.assertGreater(picture.height, 4 * 2 * 64)
 
   def test_summary_and_images(self):
     folder = self.workdir / 'evaluation' / 'studio-test'
@@ -223,8 +228,8 @@ class MainTest(RunTest):
                  'Sample predictions', 'down0_conv0',
                  'ceiling, soft masks'):  # fmt: skip
       self.assertIn(part, text)
-    # Four a card, twenty cards, and the sheets of both epochs.
-    self.assertEqual(text.count('<img '), 82)
+    # Six a card, twenty cards, and the sheets before and after both epochs.
+    self.assertEqual(text.count('<img '), 123)
     # Nothing comes from outside.
     self.assertNotRegex(text, r'(src|href)="(?!data:)[^#]')
     self.assertNotIn('@import', text)
@@ -236,7 +241,7 @@ class MainTest(RunTest):
     for width in (1200, 360):
       found = browser.look(page, width, self.root)
       self.assertEqual(found['problems'], [])
-      self.assertEqual((found['pictures'], found['broken']), (82, 0))
+      self.assertEqual((found['pictures'], found['broken']), (123, 0))
       self.assertEqual(
         found['seams'], ['inset(0px 0px 0px 20%)', 'inset(0px 0px 0px 80%)']
       )

@@ -134,6 +134,10 @@ class SummaryTest(chex.TestCase):
     )  # fmt: skip
     lines = result.stdout.splitlines()
     self.assertEqual(
-      lines[-1], 'parameters 120965 trainable 120965 statistics 0'
+      lines[-2:],
+      [
+        'receptive field 105 x 105 pixels of the input',
+        'parameters 120965 trainable 120965 statistics 0',
+      ],
     )
     self.assertLess(max(map(len, lines)), 80)

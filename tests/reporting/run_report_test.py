@@ -298,12 +298,13 @@ class ReportTest(chex.TestCase):
     folder = self.workdir / 'pictures'
     folder.mkdir()
     sheet = images.encode_png(np.zeros((64, 96, 3), np.uint8))
-    for epoch in (1, 2, 3, 4, 5, 998, 999, 1000):
+    for epoch in (0, 2, 3, 4, 5, 998, 999, 1000):
       (folder / f'epoch_{epoch:03d}.png').write_bytes(sheet)
     text = self.sections()['Sample predictions while training']
-    shown = re.findall(r'epoch (\d+):', text)
+    shown = re.findall(r'<figcaption>(.*?):', text)
     self.assertLen(shown, 6)
-    self.assertEqual((shown[0], shown[-2:]), ('001', ['999', '1000']))
+    self.assertEqual(shown[0], 'before the first step')
+    self.assertEqual(shown[-2:], ['after epoch 999', 'after epoch 1000'])
 
   def test_sheets_are_reduced(self):
     """Four samples of 512x768: six such files would be 9 MB."""
@@ -325,6 +326,24 @@ class ReportTest(chex.TestCase):
     row = {name: str(value) for name, value in image_rows(1)[0].items()}
     return cards.card(row, photo, predicted, actual)
 
+  def test_the_true_cut_out_beside_the_predicted_one(self):
+    photo = np.full((128, 192, 3), (200, 20, 90), np.uint8)
+    actual, predicted = np.zeros((2, 128, 192), bool)
+    actual[:64] = predicted[32:96] = True
+    row = {name: str(value) for name, value in image_rows(1)[0].items()}
+    text = cards.card(row, photo, predicted, actual)
+    *_, true, found = re.findall('alt="([^"]*)" src=.*?base64,([^"]*)"', text)
+    for (alt, data), word, mask in (
+      (true, 'target', actual),
+      (found, 'prediction', predicted),
+    ):
+      self.assertEqual(alt, f'cut-out by the {word} of 000000000000_01.jpg')
+      picture = images.decode_photo(base64.b64decode(data))
+      expected = np.where(mask[..., None], photo, (0, 185, 0))
+      # But for what JPG does to the seam, of which it halves the colours.
+      rows = np.r_[0:28, 36:60, 68:92, 100:128]
+      np.testing.assert_allclose(picture[rows], expected[rows], atol=8)
+
   def test_in_a_browser(self):
     browser.require()
     for name in ('studio-validation', 'studio-test', 'carvana-test'):
@@ -344,7 +363,7 @@ class ReportTest(chex.TestCase):
         {
           'problems': [],
           'seams': ['inset(0px 0px 0px 20%)', 'inset(0px 0px 0px 80%)'],
-          'pictures': 4 * 2 * 20,  # a card, of two evaluations
+          'pictures': 6 * 2 * 20,  # a card, of two evaluations
           'broken': 0,
           'width': width,
           'too_wide': False,

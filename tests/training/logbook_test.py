@@ -137,6 +137,23 @@ class GoingOnTest(chex.TestCase):
     pictures = [step for step, tag, _ in self.events() if tag != 'loss']
     self.assertEqual(pictures, list(expected))
 
+  def test_pictures_before_the_first_step_are_superseded(self):
+    """Those of a run that was cut off before its first checkpoint."""
+    for shade in (1, 2):
+      with logbook.Logbook(self.workdir, -1) as book:
+        book.pictures(0, 0, np.full((1, 2, 2, 3), shade, np.uint8))
+    found = [
+      (event.step, value.tensor.string_val[2])
+      for path in sorted(self.board.iterdir())
+      for event in events_of(path)
+      for value in event.summary.value
+    ]
+    ((step, png),) = found
+    self.assertEqual(step, 0)
+    self.assertEqual(images.decode_photo(png).max(), 2)
+    self.write(0, [3], loss=1.0)
+    self.assertEqual({step for step, *_ in self.events()}, {0, 3})
+
   def test_an_event_that_was_cut_off_is_dropped(self):
     self.write(0, [3, 6], loss=1.0)
     (path,) = self.board.iterdir()

@@ -211,7 +211,7 @@ class InterruptedTest(LoopTest):
       best = checkpoints.best_step()
     return {
       'records': records,
-      'pictures': [path.read_bytes() for path in pictures],
+      'pictures': {path.name: path.read_bytes() for path in pictures},
       'best': best,
       'variables': jax.tree.map(
         np.asarray, trained_run.load(self.workdir).variables
@@ -221,6 +221,8 @@ class InterruptedTest(LoopTest):
   def test_ends_as_one_that_was_not(self):
     self.train()
     whole = self.found()
+    epochs = [f'epoch_00{epoch}.png' for epoch in range(4)]
+    self.assertEqual(list(whole['pictures']), epochs)
     shutil.rmtree(self.workdir)
     # After the first step, at an epoch's end, in the middle of the next.
     for looks, step in (0, 1), (2, 3), (1, 5):
