@@ -67,10 +67,10 @@ class PagesTest(parameterized.TestCase):
     rows = re.findall(r'^\| (?!fact|---)(.*) \|$', facts, re.MULTILINE)
     self.assertGreater(len(rows), 30)
     for row in rows:
-      named = re.search(r'`(\S+_test\.py)` `(test_\w+)`$', row)
+      named = re.search(r'`(tests/\S+_test\.py)` `(test_\w+)`$', row)
       self.assertIsNotNone(named, row)
       file, test = named.groups()
-      self.assertIn(f'  def {test}(', (ROOT / 'tests' / file).read_text(), row)
+      self.assertIn(f'  def {test}(', (ROOT / file).read_text(), row)
 
   def test_the_layout_names_every_file_of_every_room(self):
     spans = documents.read((ROOT / 'docs/layout.md').read_text()).spans
