@@ -151,7 +151,7 @@ class RunData:
       split,
       batch_size=self.config.train.batch_size,
       step=0,
-      validation_folds=self.config.data.validation_folds,
+      splits=self.splits,
     )
 
   def once(self, split: str) -> Iterator[dict[str, np.ndarray]]:
