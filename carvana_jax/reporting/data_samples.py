@@ -33,14 +33,16 @@ def draw(builder: tfds.core.DatasetBuilder, config: ConfigDict) -> np.ndarray:
     UserError: a split is empty.
   """
   image, mask = _first(input_pipeline.RunData.open(builder, config))
-  on = {name: x for name, x in config.augment.items() if x}
-  changes = _CHANGES if on else 0
-  keys = jax.random.split(jax.random.key(config.seed), (changes, len(image)))
+  on = augment.changes(config.augment)
+  count = _CHANGES if on else 0
+  keys = jax.random.split(jax.random.key(config.seed), (count, len(image)))
   change = jax.jit(lambda *batch: augment.augment(*batch, config.augment))
   batches = [(image, mask)]
   for key in keys:
     changed = change(key, steps.unit(image), steps.unit(mask))
-    batches.append([np.rint(255 * np.asarray(x)) for x in changed])
+    # What is not clipped for the network is, to be seen.
+    pixels = [np.clip(np.rint(255 * np.asarray(x)), 0, 255) for x in changed]
+    batches.append(pixels)
   tiles, labels = [], []
   for row in range(len(image)):
     for column, (pictures, masks) in enumerate(batches):
@@ -52,7 +54,7 @@ def draw(builder: tfds.core.DatasetBuilder, config: ConfigDict) -> np.ndarray:
     f'Photos of the split train at {size}, masks outlined, as config.augment '
     f'has them:\n{values or "unchanged"}'
   )
-  columns = 1 + changes if on else _ALONE
+  columns = 1 + count if on else _ALONE
   return contact_sheet.sheet(tiles, labels, caption, columns)
 
 

@@ -60,6 +60,11 @@ def augment(
   return image, channels[..., -1]
 
 
+def changes(config) -> dict[str, float]:
+  """Returns the fields of `config.augment` that change anything, by name."""
+  return {name: x for name, x in config.items() if x and name != 'clip'}
+
+
 def _move(key, channels, config):
   """Flips, turns, scales and shifts [H, W, C]."""
   keys = jax.random.split(key, 5)
