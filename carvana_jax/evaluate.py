@@ -89,12 +89,8 @@ from carvana_jax.training import network_file, trained_run
 def main() -> None:
   """Runs the command."""
   args = flags.FLAGS
-  for name in ('flip', 'fine'):
-    if args.at_network_size and args[name].value:
-      raise UserError(
-        f'--{name} is of no use with --at_network_size, which scores what the '
-        'network alone says of a photo; leave out one of them.'
-      )
+  if args.at_network_size:
+    common_flags.refuse_beside('at_network_size', 'flip', 'fine')
   workdir = files.absolute(args.workdir)
   devices.use_all_cores()
   compilation_cache.use()

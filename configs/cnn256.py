@@ -36,5 +36,4 @@ def get_config():
   config.train.loss = 'bce'
   config.train.epochs = 20
   config.train.average_decay = 0.0
-  config.eval.smooth = 1.0  # in the figures at network size, as published
   return config

@@ -24,6 +24,5 @@ def get_config():
   config.optimizer.learning_rate = 1e-3
   config.train.batch_size = 32
   config.train.epochs = 40
-  config.eval.smooth = 0.0
   config.eval.fill_holes = True
   return config

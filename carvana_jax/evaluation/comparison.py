@@ -68,7 +68,8 @@ def evaluation_folders(
 
   Raises:
     UserError: a run was not scored on that, the data set is not known, either
-      is given where no folder is that of a run, or one is a file of a network.
+      is given where no folder is that of a run, or one is a file of a network
+      or an evaluation at the network's size.
   """
   evaluations = []
   if (dataset or split) and all((x / 'images.csv').exists() for x in folders):
@@ -82,6 +83,11 @@ def evaluation_folders(
         f'{folder} has no evaluations beside it; give the folder of one, as '
         f'python -m carvana_jax.evaluate --workdir={folder} --output=FOLDER '
         'writes it.'
+      )
+    if folder.name.endswith('-network_size'):
+      raise UserError(
+        f"{folder} has scores at the network's size, but none of each image; "
+        'give an evaluation at full size.'
       )
     if not (folder / 'images.csv').exists():  # that of a run
       dataset = dataset or _dataset_of(folder)

@@ -5,10 +5,12 @@ XLA's convolution of 16x128x128x3 to 8 channels reaches 10 GFLOP/s, that of
 16x64x64x32 to 16 channels reaches 150. So neighbouring pixels of a row are
 turned into channels first, and the kernel is filled up with zeros. That is more
 to compute, and yet up to eight times as fast (benchmarks/README.md, Steps).
-Accelerators run the plain convolution. Transposed convolutions differ only in
-the gradient of their kernel, for which XLA's CPU code takes 100 to 400 times as
-long where there are many channels. On CPUs, only the backward pass has
-derivatives: jax.jvp fails.
+Where there are many channels and pixels, the gradient of the kernel is a
+product of matrices for each of its places, two to three times as fast.
+Accelerators run the plain convolution. Transposed convolutions differ from
+Linen's only in the gradient of their kernel, for which XLA's CPU code takes 100
+to 400 times as long where there are many channels. On CPUs, only the backward
+pass has derivatives: jax.jvp fails.
 """
 
 import contextlib

@@ -145,9 +145,9 @@ FLAGS = (
   ('evaluate_a_flip', 'evaluate --workdir={run} --flip=2', '--flip=2',
    'see --help'),
   ('evaluate_flip_at_network_size', 'evaluate --workdir={run} --flip'
-   ' --at_network_size', '--flip is of no use', 'leave out one of them'),
+   ' --at_network_size', '--flip is of no use', 'leave one of them out'),
   ('evaluate_fine_at_network_size', 'evaluate --workdir={run} --fine'
-   ' --at_network_size', '--fine is of no use', 'leave out one of them'),
+   ' --at_network_size', '--fine is of no use', 'leave one of them out'),
   ('doctor_without_folder', 'doctor', 'give one of --manual_dir', '--data'),
   ('doctor_of_both', 'doctor --manual_dir=manual --data=manual',
    'give one of --manual_dir', '--data'),

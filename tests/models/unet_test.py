@@ -153,6 +153,29 @@ class UNetTest(chex.TestCase):
       self.assertLess(skip.shape[2], kernel.shape[2])
       self.assertGreater(float(jnp.abs(skip).max()), 0, level)
 
+  @parameterized.parameters((2, 1, 3, 6), (3, 2, 2, 4), (5, 3, 1, 4))
+  def test_depth_convolutions_and_width_are_free(self, levels, down, up, width):
+    model = unet.UNet(
+      levels=levels,
+      first_width=width,
+      encoder_convs=down,
+      decoder_convs=up,
+      norm='none',
+    )
+    params = jax.eval_shape(lambda: variables_of(model)['params'])
+    widths = [width * 2**level for level in range(levels)]
+    expected = {
+      f'down{level}_conv{i}': x
+      for level, x in enumerate(widths)
+      for i in range(down)
+    } | {
+      f'up{level}_conv{i}': x
+      for level, x in enumerate(widths[:-1])
+      for i in range(up)
+    }
+    found = {name: leaf['bias'].shape[0] for name, leaf in params.items()}
+    self.assertEqual(found, expected | {'logits': 1})
+
   def test_all_parameters_get_gradient(self):
     model = unet.UNet(levels=3, first_width=4, norm='group', head_width=2)
     variables = variables_of(model)

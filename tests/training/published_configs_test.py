@@ -24,6 +24,7 @@ B = GLOROT | {
   'train.batch_size': 16,
   'train.epochs': 30,
   'model.first_width': 8,
+  'model.dropout': 0.2,
 }
 E = GLOROT | {
   'optimizer.learning_rate': 1e-4,
