@@ -52,6 +52,10 @@ _ADDED_TO_MODEL = {
   },
 }
 
+# Those of them that tell networks apart only where they have other values, so
+# that older networks keep the digests that files and results name them by.
+_UNTOLD = ('norm_momentum', 'norm_epsilon', 'kernel_init')
+
 
 def complete(config: ConfigDict) -> ConfigDict:
   """Adds the fields that were unknown when the config of a run was saved.
@@ -69,6 +73,24 @@ def complete(config: ConfigDict) -> ConfigDict:
       for name, value in added.items():
         fields[name] = fields.get(name, value)
   return config
+
+
+def model_text(model_config: ConfigDict) -> str:
+  """Returns `config.model` as text that is the same in all versions.
+
+  Args:
+    model_config: the fields of a network.
+
+  Returns:
+    JSON, without fields that were added later and hold what held before.
+  """
+  before = _ADDED_TO_MODEL.get(model_config.name, {})
+  told = {
+    name: value
+    for name, value in model_config.items()
+    if name not in _UNTOLD or value != before.get(name)
+  }
+  return ConfigDict(told).to_json(sort_keys=True)
 
 
 def check_fields(config: ConfigDict) -> None:

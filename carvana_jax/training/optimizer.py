@@ -1,11 +1,14 @@
 """Learning-rate schedules and optimizers."""
 
+import jax
 import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
 
 from carvana_jax.system.errors import UserError
 from carvana_jax.training.muon import muon
+
+_DECAYS = 0.9, 0.999  # of Adam's moments, as in optax and Keras
 
 # What the values of fields must be, see `check_config`.
 RANGES = {
@@ -85,14 +88,27 @@ def keras_adam(
   Kingma & Ba (2015) give two forms. In optax, epsilon is added to the corrected
   root of the second moment (their Algorithm 1); in Keras to the root before its
   correction ("epsilon hat", end of their section 2), so that it counts
-  sqrt(1 / (1 - 0.999 ** step)) times as much: 32 times in the first step.
+  sqrt(1 / (1 - 0.999 ** step)) times as much: 32 times in the first step. The
+  state is that of optax.adam.
 
   Args:
     learning_rate: a number or a function of the step.
     epsilon: Keras's `epsilon`; its default is 1e-7.
   """
-  corrected = lambda count: epsilon / jnp.sqrt(1 - 0.999 ** (count + 1))
+
+  def update(gradients, state, params=None):
+    del params
+    first = optax.tree.update_moment(gradients, state.mu, _DECAYS[0], 1)
+    second = optax.tree.update_moment(gradients, state.nu, _DECAYS[1], 2)
+    count = optax.safe_increment(state.count)
+    corrections = [1 - decay**count for decay in _DECAYS]
+    factor = jnp.sqrt(corrections[1]) / corrections[0]
+    updates = jax.tree.map(
+      lambda m, v: factor * m / (jnp.sqrt(v) + epsilon), first, second
+    )
+    return updates, optax.ScaleByAdamState(count, first, second)
+
   return optax.chain(
-    optax.inject_hyperparams(optax.scale_by_adam)(eps=corrected),
+    optax.GradientTransformation(optax.scale_by_adam().init, update),
     optax.scale_by_learning_rate(learning_rate),
   )

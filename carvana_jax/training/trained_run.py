@@ -45,7 +45,8 @@ class Run:
 
   def digest(self) -> str:
     """Returns 16 hexadecimal digits that follow from model and variables."""
-    digest = hashlib.sha256(self.config.model.to_json(sort_keys=True).encode())
+    text = config_fields.model_text(self.config.model)
+    digest = hashlib.sha256(text.encode())
     shown = [self.config.data.size, self.step]
     if self.config.data.fit != 'stretch':
       shown.append(self.config.data.fit)

@@ -3,6 +3,7 @@
 import csv
 import json
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -74,7 +75,9 @@ class MainTest(RunTest):
       lines[start - 1], "* of masks at the network's size, mean over images"
     )
     records = jsonl(self.workdir / 'metrics.jsonl')
-    head, *rows = lines[start : start + 1 + len(records)]
+    head, *rows = [
+      line for line in lines[start:] if re.match(' *(epoch|[0-9]+) ', line)
+    ][: 1 + len(records)]
     self.assertLess(max(len(x) for x in (head, *rows)), 81)
     columns = {
       'epoch': 'epoch', 'step': 'step', 'loss': 'train/loss',

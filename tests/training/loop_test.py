@@ -234,10 +234,13 @@ class InterruptedTest(LoopTest):
     chex.assert_trees_all_equal(self.found(), whole)
 
   def test_share_of_the_time_that_was_waited_for_batches(self):
-    """By a clock on which a step takes 3 s, a batch 1 s and the first 5 s."""
+    """By a clock on which a step takes 3 s, a batch 1 s and the first 5 s.
+
+    That of the picture before the first step takes no time.
+    """
     clock, batch_seconds = (
       mock.Mock(now=0),
-      itertools.chain([5], itertools.repeat(1)),
+      itertools.chain([0, 5], itertools.repeat(1)),
     )
     clock.monotonic = lambda: clock.now
     to_devices, train_step = devices.to_devices, devices.train_step
