@@ -145,7 +145,7 @@ def table(entries: Sequence[Entry], dataset: str) -> list[dict[str, Any]]:
     all views, and photos and masks without the other.
   """
   word = group_word(dataset)
-  most = _complete(entries)
+  most = _all_views(entries, dataset)
   by_split = collections.defaultdict(list)
   for x in entries:
     by_split[x.split].append(x)
@@ -188,7 +188,7 @@ def missing(entries: Sequence[Entry], dataset: str) -> list[str]:
   views = collections.defaultdict(set)
   for x in entries:
     views[x.car_id].add(x.view)
-  most = _complete(entries)
+  most = _all_views(entries, dataset)
   cars = []
   for car_id, there in views.items():
     lacking = [str(x) for x in range(1, most + 1) if x not in there]
@@ -201,8 +201,13 @@ def missing(entries: Sequence[Entry], dataset: str) -> list[str]:
   return sentences
 
 
-def _complete(entries: Sequence[Entry]) -> int:
-  """Returns how many views most cars have, 0 where that is one, or unclear."""
+def _all_views(entries: Sequence[Entry], dataset: str) -> int:
+  """Returns how many views a car should have, 0 where that is not clear.
+
+  Of own photos these are as many as most groups have.
+  """
+  if not is_own(dataset):
+    return spec.VIEWS
   views = collections.Counter(x.car_id for x in entries)
   (count, cars), *_ = collections.Counter(views.values()).most_common(1)
   return count if count > 1 and 2 * cars > len(views) else 0

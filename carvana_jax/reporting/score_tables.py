@@ -67,6 +67,8 @@ _SUMMARY = {
 # The same for evaluations at the network's size.
 _AT_NETWORK_SIZE = {
   'images': ('images', str),
+  'splits_text': ('split', str),
+  'leak': ('views of its {group}s in other splits', _yes),
   'cars': ('{group}s', str),
   'dice_at_network_size': ('Dice of masks, mean over images', _fraction),
   'iou_at_network_size': ('IoU of masks, mean over images', _fraction),

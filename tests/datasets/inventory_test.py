@@ -91,13 +91,17 @@ class EntriesTest(absltest.TestCase):
       ['train', inventory.UNUSED, 'unlabeled', 'all'],
     )
 
-  def test_single_views_are_not_missed(self):
-    self.assertEqual(inventory.missing(self.entries(), 'carvana'), [])
-    self.assertNotIn('with all', inventory.table(self.entries(), 'studio')[0])
+  def test_single_views_are_missed_of_the_challenge_only(self):
     # Of one's own photos all were meant to have a mask.
     self.assertEqual(
       inventory.missing(self.entries(), 'folder'),
       ['without mask: 1 photo (c1)'],
+    )
+    self.assertNotIn('with all', inventory.table(self.entries(), 'folder')[0])
+    (sentence,) = inventory.missing(self.entries(), 'carvana')
+    self.assertStartsWith(sentence, 'not all of 16 views: 3 cars (a lacks 15')
+    self.assertEqual(
+      inventory.table(self.entries(), 'studio')[0]['with all'], 0
     )
 
 
