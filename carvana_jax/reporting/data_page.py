@@ -215,7 +215,7 @@ def _shown(config, data, survey, sizes, entries, car):
     pictures['samples'] = data_samples.draw(data.seen, config)
     samples = _figure(pictures['samples'], _SAMPLES)
   except UserError as error:
-    samples = page.bullets([f'There is nothing to train on: {error}'])
+    samples = page.bullets([f'There are no samples of training: {error}'])
   size, full = config.data.size, names.size_text(prepare.full_size(config.data))
   folders = {f'at {size}': data.plain, f'at {full}': data.full}
   memory = data_tables.sizes(

@@ -146,7 +146,7 @@ class DataPageTest(absltest.TestCase):
     self.write()
     text = (self.output / 'explore.html').read_text()
     self.assertTrue('no split for training: ' in text)
-    self.assertTrue('There is nothing to train on' in text)
+    self.assertTrue('There are no samples of training' in text)
     self.assertTrue((self.output / 'cars.png').exists())
     self.assertFalse((self.output / 'samples.png').exists())
     with self.assertRaisesRegex(UserError, 'no group shoe99 with masks'):
