@@ -84,7 +84,7 @@ def evaluation_folders(
         f'python -m carvana_jax.evaluate --workdir={folder} --output=FOLDER '
         'writes it.'
       )
-    if folder.name.endswith('-network_size'):
+    if run_folder.is_at_network_size(folder):
       raise UserError(
         f"{folder} has scores at the network's size, but none of each image; "
         'give an evaluation at full size.'

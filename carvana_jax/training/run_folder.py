@@ -259,8 +259,18 @@ def evaluation_summaries(
   return [
     path
     for path in sorted((workdir / _EVALUATIONS).glob('*/summary.json'))
-    if (_AT_NETWORK_SIZE in path.parent.name) == at_network_size
+    if is_at_network_size(path.parent) == at_network_size
   ]
+
+
+def is_at_network_size(folder: pathlib.Path) -> bool:
+  """Returns whether an evaluation's folder is of scores at the network's size.
+
+  Args:
+    folder: as `evaluation_folder` names it; a number may follow, where it was
+      set aside.
+  """
+  return _AT_NETWORK_SIZE in folder.name
 
 
 def _config_file(workdir):

@@ -9,7 +9,6 @@ import tempfile
 import chex
 import jax.numpy as jnp
 import numpy as np
-from PIL import Image
 
 from carvana_jax.configs import default
 from carvana_jax.datasets import prepare
@@ -17,7 +16,7 @@ from carvana_jax.evaluation import at_network_size, evaluate_run
 from carvana_jax.parallel import devices
 from carvana_jax.reporting import run_report
 from carvana_jax.training import trained_run
-from tests.helpers import network_files
+from tests.helpers import network_files, photo_files
 from tests.malformed import command
 
 
@@ -78,10 +77,7 @@ class AtNetworkSizeTest(chex.TestCase):
         mask[8 : 30 - view, 10 + view : 45] = 255
         noise = rng.integers(-60, 60, (40, 60, 3))
         photo = np.clip(mask[..., None] + noise, 0, 255).astype(np.uint8)
-        for kind, picture in (('photos', photo), ('masks', mask)):
-          path = cls.root / 'mine' / kind / f'{name}_{view}.png'
-          path.parent.mkdir(parents=True, exist_ok=True)
-          Image.fromarray(picture).save(path)
+        photo_files.add_pair(cls.root / 'mine', f'{name}_{view}', photo, mask)
     config = default.get_config()
     config.data.update(
       dataset='folder',

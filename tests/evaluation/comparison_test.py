@@ -125,6 +125,11 @@ class FoldersTest(chex.TestCase):
     with self.assertRaisesRegex(UserError, 'one of its runs, .*/fold_1'):
       comparison.evaluation_folders([root, root], 'studio', 'test')
 
+  def test_scores_at_the_networks_size_are_refused(self):
+    folder = pathlib.Path('run/evaluation/carvana-test-network_size')
+    with self.assertRaisesRegex(UserError, 'none of each image; give'):
+      comparison.evaluation_folders([folder, folder], None, None)
+
 
 class CommandTest(chex.TestCase):
   def setUp(self):

@@ -19,7 +19,7 @@ from carvana_jax.evaluation import evaluate_run
 from carvana_jax.parallel import devices
 from carvana_jax.system.errors import UserError
 from carvana_jax.training import trained_run
-from tests.helpers import network_files
+from tests.helpers import network_files, photo_files
 from tests.malformed import command
 
 # Of the photos of each object: height, width.
@@ -50,12 +50,8 @@ class OwnPhotosTest(chex.TestCase):
     for name, size in SIZES.items():
       for view in (1, 2):
         pixels = 255 * mask_of(size, view).astype(np.uint8)
-        for kind, picture in (
-          ('photos', np.repeat(pixels[..., None], 3, -1)), ('masks', pixels)
-        ):  # fmt: skip
-          path = cls.root / 'mine' / kind / f'{name}_{view}.png'
-          path.parent.mkdir(parents=True, exist_ok=True)
-          Image.fromarray(picture).save(path)
+        photo = np.repeat(pixels[..., None], 3, -1)
+        photo_files.add_pair(cls.root / 'mine', f'{name}_{view}', photo, pixels)
     config = default.get_config()
     config.data.update(
       dataset='folder',

@@ -6,6 +6,7 @@ import re
 import struct
 
 import numpy as np
+from PIL import Image
 
 # The colours of primaries for the white D50, X, Y and Z of red, green and blue,
 # as in the published profiles; and the exponents of their curves.
@@ -32,6 +33,14 @@ PROPHOTO = np.array([
 SPACES = {
   'adobe': (ADOBE, 563 / 256), 'p3': (P3, None), 'prophoto': (PROPHOTO, 1.8),
 }  # fmt: skip
+
+
+def add_pair(folder, name, photo, mask):
+  """Writes uint8 pixels to photos/NAME.png and masks/NAME.png."""
+  for kind, picture in (('photos', photo), ('masks', mask)):
+    path = folder / kind / f'{name}.png'
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(picture).save(path)
 
 
 def add(folder, *names):
