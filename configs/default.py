@@ -52,6 +52,9 @@ def get_config() -> ConfigDict:
   # Folder of NAME_probability.png of all labelled photos; the network is then
   # shown tiles of the full size along the border in there. `refine` sets it.
   data.coarse = ''
+  # Add to such tiles, as four more channels, how they differ from the empty
+  # studio, which the views of a car show together.
+  data.empty_studio = False
   # The cars of these folds are for validation; fold 0 is the test split, and
   # all other folds are for training. `crossval` sets it.
   data.validation_folds = (1,)
@@ -110,6 +113,7 @@ def get_config() -> ConfigDict:
   augment.hue = 0.0  # of a full turn of 1
   augment.gray = 0.0  # probability of losing all colour
   augment.repaint = 0.0  # probability that the car alone changes its colour
+  augment.hide_studio = 0.0  # probability of not being shown the empty studio
   augment.clip = True  # whether changed colours are kept within 0..1
 
   config.optimizer = optimizer = ConfigDict()

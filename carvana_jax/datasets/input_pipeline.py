@@ -27,7 +27,8 @@ from carvana_jax.datasets.chosen_splits import STORED, Splits
 from carvana_jax.system import threads
 
 _AHEAD = 2  # batches being decoded while one is used
-_CHANNEL_GROUPS = ('image', 'difference', 'coarse')  # of the network's input
+# Of the network's input.
+_CHANNEL_GROUPS = 'image', 'difference', 'coarse', 'studio', 'studio_views'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -206,7 +207,7 @@ def batches(
     image uint8 [b, h, w, C], mask uint8 [b, h, w] and weight float32 [b]
     (0 for padding), with b = batch_size / processes. C is 3, or 6 where the
     examples have a `difference` to their car's other views, or 4 where they
-    have a `coarse` probability.
+    have a `coarse` probability, 8 with the empty `studio`.
   """
   reader = _Reader(builder, split, labels, splits)
   index, count = process

@@ -15,7 +15,7 @@ from typing import Any
 
 import tensorflow_datasets as tfds
 
-from carvana_jax.datasets import pseudo_labels, reading, spec
+from carvana_jax.datasets import empty_studio, pseudo_labels, reading, spec
 from carvana_jax.datasets.borders import borders_dataset_builder
 from carvana_jax.datasets.multiview import multiview_dataset_builder
 from carvana_jax.datasets.names import FULL_SIZES, OWN_SIZE, PROBABILITY_ENDING
@@ -44,7 +44,7 @@ def input_shape(data_config) -> tuple[int, int, int]:
   """Returns (h, w, C) of the network's input.
 
   Three channels are colours, three more the differences between views, or one
-  more what another network saw.
+  more what another network saw, and four how it differs from the empty studio.
 
   Args:
     data_config: `config.data`.
@@ -53,6 +53,8 @@ def input_shape(data_config) -> tuple[int, int, int]:
     UserError: the config's size is not HEIGHTxWIDTH.
   """
   channels = 6 if data_config.multiview else 4 if data_config.coarse else 3
+  if data_config.empty_studio:
+    channels += empty_studio.CHANNELS
   return (*spec.parse_size(data_config.size), channels)
 
 
@@ -155,11 +157,15 @@ def _borders(data_config):
   source = for_scoring(data_config)
   probabilities = files.expand(data_config.coarse)
   pictures = sorted(probabilities.rglob(f'*{PROBABILITY_ENDING}'))
-  folder = source.data_path / f'coarse-{pseudo_labels.fingerprint_of(pictures)}'
+  name = f'coarse-{pseudo_labels.fingerprint_of(pictures)}'
+  if data_config.empty_studio:
+    name += '-studio'
+  folder = source.data_path / name
   create = functools.partial(
     borders_dataset_builder.Builder,
     source=source,
     probabilities=probabilities,
+    studio=data_config.empty_studio,
     config=data_config.size,
   )
   return _prepare(data_config, folder, create)

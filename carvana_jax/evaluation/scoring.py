@@ -113,7 +113,7 @@ def map_predictions(
   source = reading.undecoded_examples(builder, part.split)
   wanted = set(part.positions.tolist())
   groups = [[position] for position in part.positions.tolist()]
-  if any(run.config.data.multiview for run in runs):
+  if any(run.compares_views for run in runs):
     groups = list(folds.cars_of(source, part.all_views()).values())
   own = groups[processes.own_slice()]
   truths = _truths(source, own, wanted, runs)

@@ -61,6 +61,7 @@ class Given(NamedTuple):
   inputs: tuple[Input, ...]  # one a network
   size: tuple[int, int]  # (H, W) of the photo
   photo: np.ndarray | None  # uint8 [H, W, 3], if asked for
+  car: int = 0  # the same for photos that were given together
 
 
 class Prediction(NamedTuple):

@@ -15,7 +15,7 @@ import jax
 import numpy as np
 from flax import linen as nn
 
-from carvana_jax.datasets import spec
+from carvana_jax.datasets import empty_studio, prepare, spec
 from carvana_jax.datasets.multiview import cropping
 from carvana_jax.datasets.names import group_word
 from carvana_jax.inference.prediction import Given, Input, Prediction, fit
@@ -38,7 +38,8 @@ def inputs(
   """Reduces photos to the networks' sizes, on all cores.
 
   Args:
-    cars: the photos of one car after the other, in any form.
+    cars: the photos of one car after the other, in any form. Second networks
+      compare those of a car with the empty studio that they show together.
     load: returns a photo's pixels, uint8 [H, W, 3], or raises a `UserError`.
     data_configs: `config.data` of each network: its size, how photos are
       brought to it, and whether it is given differences between the views of a
@@ -73,16 +74,22 @@ def inputs(
 
   if not any(config.multiview for config in data_configs):
     reduce = lambda pixels: _reduce(pixels, data_configs, keep_photos)
-    photos = itertools.chain.from_iterable(cars)
-    results = threads.ordered_map(lambda x: attempt(x, reduce), photos)
-    yield from without_failures(results)
+    photos = ((car, x) for car, views in enumerate(cars) for x in views)
+    results = threads.ordered_map(
+      lambda pair: (pair[0], attempt(pair[1], reduce)), photos
+    )
+    yield from without_failures(
+      (photo, given and given._replace(car=car), error)
+      for car, (photo, given, error) in results
+    )
     return
   word = group_word(data_configs[0].dataset)
-  for car in cars:
+  for number, car in enumerate(cars):
     loaded = list(threads.ordered_map(attempt, car))
     photos = list(without_failures(_fail_other_sizes(loaded, word)))
     if photos:
-      yield from _compare_views(photos, data_configs, keep_photos)
+      for photo, given in _compare_views(photos, data_configs, keep_photos):
+        yield photo, given._replace(car=number)
 
 
 def _fail_other_sizes(results, word):
@@ -233,15 +240,14 @@ def _refine(predicted, number, fine):
   Yields:
     As `predictions`; that network's logits have the photo's size.
   """
-  size = spec.parse_size(fine.config.data.size)
+  channels = prepare.input_shape(fine.config.data)[-1]
   waiting = collections.deque()
 
   def tiles():
-    for photo, prediction in predicted:
-      item = TiledPhoto(photo, prediction, number, size)
+    for item in _tiled(predicted, number, fine.config.data):
       waiting.append(item)
       for cell in item.cells:
-        yield (item, cell), item.given(cell)
+        yield (item, cell), item.given(cell, channels)
 
   def done():
     while waiting and not waiting[0].left:
@@ -250,6 +256,29 @@ def _refine(predicted, number, fine):
   for (item, cell), answer in _first_predictions([fine], tiles()):
     item.replace(cell, answer.logits[0])
     yield from done()
+
+
+def _tiled(predicted, number, data_config):
+  """Yields the photos, tiled; compared with the empty studio where asked for.
+
+  Then as many photos of a car as `empty_studio.MOST_VIEWS` are in memory.
+  """
+  tile = lambda pair: TiledPhoto(
+    *pair, number, spec.parse_size(data_config.size)
+  )
+  if not data_config.empty_studio:
+    yield from map(tile, predicted)
+    return
+  together = lambda pair: (pair[1].given.car, pair[1].given.size)
+  for _, views in itertools.groupby(predicted, together):
+    while some := list(itertools.islice(views, empty_studio.MOST_VIEWS)):
+      items = list(threads.ordered_map(tile, some))
+      studio = empty_studio.find(
+        [x.pixels for x in items], [x.coarse for x in items]
+      )
+      for view, item in enumerate(items):
+        item.compare(studio, view)
+        yield item
 
 
 def _batch(items, size):

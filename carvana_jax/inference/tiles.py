@@ -4,7 +4,9 @@ from typing import Any
 
 import numpy as np
 
+from carvana_jax.datasets import empty_studio
 from carvana_jax.datasets.borders import tile_places
+from carvana_jax.datasets.empty_studio import EmptyStudio
 from carvana_jax.inference.prediction import Given, Input, Prediction
 from carvana_jax.masks import from_logits
 
@@ -19,6 +21,8 @@ class TiledPhoto:
     photo: as it came.
     cells: the places to look at; [None], an empty tile, where there are none.
     left: how many cells have no answer yet.
+    pixels: the photo's, uint8 [H, W, 3].
+    coarse: the first network's probability, uint8 [H, W], 0..255.
   """
 
   def __init__(
@@ -36,26 +40,45 @@ class TiledPhoto:
     self._prediction = prediction
     self._number = number
     given = prediction.given
-    self._pixels = given.photo
+    self.pixels = given.photo
     self._logits = np.array(  # a copy, of which parts will be replaced
       given.inputs[number].enlarge(prediction.logits[number], given.size)
     )
-    self._coarse = from_logits.probabilities(from_logits.quantize(self._logits))
+    self.coarse = from_logits.probabilities(from_logits.quantize(self._logits))
     self._tile = tile
+    self._studio, self._view = None, 0
     cells = ()
     if tile_places.fits(given.size, tile):
-      cells = tile_places.places_along_border(self._coarse, tile)
+      cells = tile_places.places_along_border(self.coarse, tile)
     # A photo leaves with its last answer, so one without any would stay.
     self.cells = list(cells) or [None]
     self.left = len(self.cells)
 
-  def given(self, cell: _Cell | None) -> Given:
-    """Returns what the second network is given of one of the `cells`."""
-    tile = np.zeros((*self._tile, 4), np.uint8)
+  def given(self, cell: _Cell | None, channels: int) -> Given:
+    """Returns what the second network is given of one of the `cells`.
+
+    Args:
+      cell: which one.
+      channels: what it takes, see `prepare.input_shape`.
+    """
+    tile = np.zeros((*self._tile, channels), np.uint8)
     if cell is not None:
       part = self._part(cell[1], self._tile)
-      tile[..., :3], tile[..., 3] = self._pixels[part], self._coarse[part]
+      tile[..., :3], tile[..., 3] = self.pixels[part], self.coarse[part]
+      if channels > 4:
+        tile[..., 4:] = empty_studio.difference(
+          self._studio, self._view, self.pixels, part
+        )
     return Given((Input(tile, None),), self._tile, None)
+
+  def compare(self, studio: EmptyStudio | None, view: int) -> None:
+    """Lets the second network compare the photo with the empty studio.
+
+    Args:
+      studio: the one that the car's views show, see `empty_studio.find`.
+      view: which of these views the photo is.
+    """
+    self._studio, self._view = studio, view
 
   def replace(self, cell: _Cell | None, logits: np.ndarray) -> None:
     """Takes over the inner part of a tile from the second network.

@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 from jax.scipy import ndimage
 
+from carvana_jax.datasets.empty_studio import CHANNELS
+
 _SHARE = ('in 0..1', lambda x: 0 <= x <= 1)
 _BELOW_1 = ('in 0..1, without 1', lambda x: 0 <= x < 1)
 # What the values of fields must be, see `check_config`.
@@ -24,6 +26,7 @@ RANGES = {
   'augment.hue': _SHARE,
   'augment.gray': _SHARE,
   'augment.repaint': _SHARE,
+  'augment.hide_studio': _SHARE,
 }
 
 
@@ -47,6 +50,11 @@ def augment(
     paint_keys = jax.vmap(lambda key: jax.random.fold_in(key, 2))(keys)
     repaint = lambda *one: _repaint(*one, config.repaint)
     image = jax.vmap(repaint)(paint_keys, image, mask)
+  if config.hide_studio:
+    hide_keys = jax.vmap(lambda key: jax.random.fold_in(key, 6))(keys)
+    image = jax.vmap(_hide_studio, (0, 0, None))(
+      hide_keys, image, config.hide_studio
+    )
   channels = jnp.concatenate([image, mask[..., None]], axis=-1)
   # One by one on a CPU: together with the code around it, XLA's gathering of
   # pixels takes three times as long there.
@@ -182,6 +190,13 @@ def _repaint(key, image, mask, probability):
   share = mask * jax.random.bernoulli(chosen_key, probability)
   colour += share[..., None] * (painted - colour)
   return jnp.concatenate([colour, image[..., 3:]], axis=-1)
+
+
+def _hide_studio(key, image, probability):
+  """Takes the last channels from [H, W, C], see `empty_studio.difference`."""
+  shown = jax.random.bernoulli(key, 1 - probability)
+  others, studio = jnp.split(image, [image.shape[-1] - CHANNELS], axis=-1)
+  return jnp.concatenate([others, shown * studio], axis=-1)
 
 
 def _change_colour(key, image, config):

@@ -37,6 +37,13 @@ class Run:
   # A second network, for tiles of the photo along this one's border.
   fine: 'Run | None' = None
 
+  @property
+  def compares_views(self) -> bool:
+    """Whether the views of a car are better given together."""
+    data = self.config.data
+    of_tiles = self.fine is not None and self.fine.config.data.empty_studio
+    return data.multiview or of_tiles
+
   def with_flip(self, flip: bool) -> 'Run':
     """Returns the same network with another `config.eval.flip`."""
     config = self.config.copy_and_resolve_references()

@@ -39,7 +39,7 @@ def config_of(
   usual = default.get_config().data
   for field, value in given.data.items():
     moved = field in ('manual_dir', 'data_dir') and value != usual[field]
-    if field == 'size' or moved:
+    if field in ('size', 'empty_studio') or moved:
       config.data[field] = value
     elif value not in (usual[field], config.data[field]):
       raise UserError(

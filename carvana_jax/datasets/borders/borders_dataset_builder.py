@@ -8,13 +8,17 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
-from carvana_jax.datasets import images, reading, spec
+from carvana_jax.datasets import empty_studio, folds, images, reading, spec
 from carvana_jax.datasets.borders import tile_places
 from carvana_jax.datasets.names import PROBABILITY_ENDING
 from carvana_jax.system import threads
 from carvana_jax.system.errors import UserError
 
 TILES = 16  # of every photo
+
+# So many of a car's views, from .. to, are compared with the studio that they
+# alone show, so that networks get to know what few views tell.
+_FEW_VIEWS = 2, 8
 
 _DESCRIPTION = """
 Tiles of the photos of another data set, at its full size, along the border of
@@ -27,7 +31,9 @@ class Builder(spec.SizedBuilder):
   """Cuts tiles from a prepared data set, 16 of every photo that is as large.
 
   The features are those of the source and `coarse`, a network's probability of
-  car, 0..255. `image`, `coarse` and `mask` show HEIGHTxWIDTH pixels, which the
+  car, 0..255; on demand also `studio`, how the photo differs from the empty
+  studio, and `studio_views`, how many views have shown that, see
+  `EmptyStudio.difference`. The pictures show HEIGHTxWIDTH pixels, which the
   builder config names, at the photo's own size.
   """
 
@@ -43,6 +49,7 @@ class Builder(spec.SizedBuilder):
     *,
     source: tfds.core.DatasetBuilder,
     probabilities: pathlib.Path,
+    studio: bool = False,
     **kwargs: Any,
   ):
     """Constructs the builder.
@@ -53,15 +60,23 @@ class Builder(spec.SizedBuilder):
         source, and each fingerprint of the probabilities, its own `data_dir`.
       probabilities: the folder with NAME_probability.png of every labelled
         photo.
+      studio: whether photos are compared with the empty studio, too. Give the
+        result another `data_dir`, then.
       **kwargs: arguments of `tfds.core.GeneratorBasedBuilder`.
     """
     self._source = source
     self._probabilities = probabilities
+    self._studio = studio
     super().__init__(**kwargs)
 
   def _info(self) -> tfds.core.DatasetInfo:
     coarse = tfds.features.Image(shape=(*self._size, 1), encoding_format='png')
     features = {**spec.features(self.builder_config.name), 'coarse': coarse}
+    if self._studio:
+      image = lambda channels: tfds.features.Image(
+        shape=(*self._size, channels), encoding_format='png'
+      )
+      features |= {'studio': image(3), 'studio_views': image(1)}
     return self.dataset_info_from_configs(
       description=_DESCRIPTION, features=tfds.features.FeaturesDict(features)
     )
@@ -79,25 +94,39 @@ class Builder(spec.SizedBuilder):
   def _generate_examples(self, split: str) -> spec.Examples:
     """Yields (name, example) for the tiles of a photo, then of the next."""
     source = reading.undecoded_examples(self._source, split)
-    cut = lambda position: list(self._cut(source[position]))
-    for examples in threads.ordered_map(cut, range(len(source))):
-      yield from examples
+    read = lambda position: self._read(source[position])
+    if not self._studio:
+      cut = lambda position: list(self._cut(*read(position)))
+      for examples in threads.ordered_map(cut, range(len(source))):
+        yield from examples
+      return
+    for car, positions in folds.cars_of(source).items():
+      views = list(threads.ordered_map(read, positions))
+      _compare_with_studio(car, [layers for _, layers in views])
+      cut = lambda view: list(self._cut(*view))
+      for examples in threads.ordered_map(cut, views):
+        yield from examples
 
-  def _cut(self, example: Mapping[str, Any]) -> spec.Examples:
-    """Yields (name, example) for the tiles of one photo."""
-    name = spec.photo_name(example['car_id'].decode(), int(example['view']))
+  def _read(
+    self, example: Mapping[str, Any]
+  ) -> tuple[Mapping[str, Any], dict[str, np.ndarray]]:
+    """Returns a photo's example and its pictures, decoded."""
     file = spec.stem_of(example['filename'].decode())
-    layers = {
+    return example, {
       'image': images.decode_photo(example['image']),
       'mask': images.decode_mask(example['mask']),
       'coarse': read_probability(self._probabilities, file),
     }
+
+  def _cut(
+    self, example: Mapping[str, Any], layers: Mapping[str, np.ndarray]
+  ) -> spec.Examples:
+    """Yields (name, example) for the tiles of one photo."""
     if not tile_places.fits(layers['mask'].shape, self._size):
       return
-    # The same tiles whatever other photos there are.
-    seed = hashlib.md5(name.encode(), usedforsecurity=False).digest()
+    name = spec.photo_name(example['car_id'].decode(), int(example['view']))
     corners = tile_places.random_places(
-      layers['coarse'], self._size, TILES, np.random.default_rng(list(seed))
+      layers['coarse'], self._size, TILES, _random(name)
     )
     height, width = self._size
     for number, (top, left) in enumerate(corners):
@@ -111,6 +140,36 @@ class Builder(spec.SizedBuilder):
   @property
   def _size(self) -> tuple[int, int]:
     return spec.parse_size(self.builder_config.name)
+
+
+def _random(name: str) -> np.random.Generator:
+  """Returns random numbers that depend on a name alone."""
+  seed = hashlib.md5(name.encode(), usedforsecurity=False).digest()
+  return np.random.default_rng(list(seed))
+
+
+def _compare_with_studio(car: str, views: list[dict[str, np.ndarray]]) -> None:
+  """Adds the layers `studio` and `studio_views` to the views of a car."""
+  random = _random(car)
+  count = int(random.integers(*_FEW_VIEWS, endpoint=True))
+  few = random.permutation(len(views))[:count].tolist()
+  _compare(views, range(len(views)))
+  _compare(views, few)
+
+
+def _compare(views, chosen):
+  """Adds to chosen views the layers by the studio that these views show."""
+  layers = [views[number] for number in chosen]
+  studio = empty_studio.find(
+    [x['image'] for x in layers], [x['coarse'] for x in layers]
+  )
+
+  def compare(number):
+    own = layers[number]
+    difference = empty_studio.difference(studio, number, own['image'])
+    own['studio'], own['studio_views'] = np.split(difference, [3], axis=-1)
+
+  list(threads.ordered_map(compare, range(len(layers))))
 
 
 def read_probability(folder: pathlib.Path, name: str) -> np.ndarray:
