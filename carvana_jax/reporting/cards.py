@@ -67,7 +67,7 @@ def _cards(run, data, summary, rows):
   shown = {row['car_id'] for row in rows}
   cars = folds.cars_of(source, part.all_views())
   by_car = [car for id_, car in cars.items() if id_ in shown]
-  if not run.config.data.multiview:  # then the other views are not needed
+  if not run.compares_views:  # then the other views are not needed
     by_car = [[i for i in car if name(i) in by_name] for car in by_car]
   given = predictor.inputs(
     by_car, photo, [run.config.data], keep_photos=run.fine is not None

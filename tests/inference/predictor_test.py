@@ -33,6 +33,21 @@ class Bright:
     return image[..., 0] - variables['level']
 
 
+class Sure(Bright):
+  """The same, sure of it but at the border."""
+
+  def apply(self, *args, train):
+    return 60 * super().apply(*args, train=train)
+
+
+class FineWithStudio:
+  """A second network that says how red differs from the empty studio's."""
+
+  def apply(self, variables, image, *, train):
+    del variables, train
+    return image[..., 4]
+
+
 def run_of(size='32x48', multiview=False, fill_holes=False):
   config = default.get_config()
   config.data.size, config.data.multiview = size, multiview
@@ -76,17 +91,21 @@ class Fine:
 
 
 class FineTest(chex.TestCase):
-  def asked(self, photos, sizes=('32x48', '16x16')):
+  def asked(self, photos, sizes=('32x48', '16x16'), studio=False, cars=None):
     """Predictions by the first network alone and by both."""
     first, second = map(run_of, sizes)
+    second.config.data.coarse = 'coarse'
+    second.config.data.empty_studio = studio
     second.model = Fine()
+    if studio:
+      first.model, second.model = Sure(), FineWithStudio()
     both = dataclasses.replace(first, fine=second)
     return [
       list(
         predictor.predictions(
           [run],
           predictor.inputs(
-            [range(len(photos))],
+            cars or [range(len(photos))],
             photos.__getitem__,
             [first.config.data],
             keep_photos=True,
@@ -124,6 +143,7 @@ class FineTest(chex.TestCase):
   def test_photos_that_are_not_looked_at_do_not_pile_up(self):
     photos = [np.full((8, 8, 3), 250, np.uint8)] * 100
     first, second = map(run_of, ('32x48', '16x16'))
+    second.config.data.coarse = 'coarse'
     second.model = Fine()
     taken = []
 
@@ -142,6 +162,29 @@ class FineTest(chex.TestCase):
     stream = predictor.predictions([both], given)
     self.assertEqual(next(stream)[0], 0)
     self.assertLess(len(taken), 90)
+
+  def test_views_are_compared_with_the_empty_studio(self):
+    random = np.random.default_rng(0)
+    studio = random.integers(0, 90, (*SIZE, 3)).astype(np.uint8)
+    photos = []
+    for number in range(4):
+      photo = photo_of(16 * number)
+      photos.append(np.where(photo == 20, studio, photo))
+    photos.append(photos[0].copy())
+    photos[4][12:16] += 9  # beside the car
+    cars = [[4, 1, 2, 3], [0]]
+    _, found = self.asked(photos, studio=True, cars=cars)
+    self.assertEqual([number for number, _ in found], [4, 1, 2, 3, 0])
+    first, alone = found[0][1].logits[0], found[4][1].logits[0]
+    # A single photo is given zeros. In the other cells there are some pixels
+    # that another view shows.
+    self.assertTrue(((alone == 0) == (np.abs(first) <= 1)).all())
+    shown = (alone == 0) & (first > 0)
+    self.assertGreater(shown[12:16].sum(), 20)
+    expected = photos[4].astype(int) - studio + 128
+    np.testing.assert_allclose(
+      first[shown], expected[..., 0][shown] / 255, atol=1e-6
+    )
 
 
 class MasksTest(chex.TestCase):
