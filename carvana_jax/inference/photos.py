@@ -151,7 +151,8 @@ def group_by_car(
     return [[photo] for photo in photos]
   names = [file_of(photo) for photo in photos]
   if pattern is None:
-    cars, most = map(_car_of, names), spec.VIEWS
+    cars = map(_car_of, names)
+    most = spec.VIEWS if needed else cropping.MOST_VIEWS
   else:
     cars, most = _groups_of(names, pattern), cropping.MOST_VIEWS
   found = {}
