@@ -17,7 +17,7 @@ from onnx import numpy_helper
 import carvana_jax
 from carvana_jax import models
 from carvana_jax.configs import debug
-from carvana_jax.exporting import kinds, onnx_network
+from carvana_jax.exporting import kinds, onnx_file, onnx_network, run_facts
 from carvana_jax.exporting.options import Options
 from carvana_jax.inference import networks, predictor
 from carvana_jax.masks import from_logits
@@ -248,10 +248,13 @@ class FilesTest(parameterized.TestCase):
     self.assertFalse(self.path.exists())
 
   def test_a_second_network_in_int8(self):
+    nets = self.with_second(8, '80x16')
+    fine = nets.runs[0].fine
+    about = run_facts.of(fine, nets, Options('a', precision='int8'))
     # Photos are smaller than its tiles, so it is given noise.
-    self.write(self.with_second(8, '80x16'), precision='int8')
-    second = onnxruntime.InferenceSession(self.folder / 'a-fine.onnx')
-    self.assertEqual(second.get_inputs()[0].shape[-1], 4)
+    model = onnx_file.network_of(nets, fine, about, str(self.photos))
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    self.assertEqual(session.get_inputs()[0].shape[-1], 4)
 
   def test_views_of_a_car(self):
     run = network_of(6)
