@@ -164,7 +164,7 @@ def network_of(
     )
   references_of, _ = what_jax_says(nets, run, '')
   images = (
-    prediction.given.inputs[0].image
+    prediction.given.inputs[0].image[..., : len(about.inputs)]
     for _, prediction in references_of(nets, sample, 'calibrating')
   )
   return onnx_precision.to_int8(model, images)

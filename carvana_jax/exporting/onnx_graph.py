@@ -62,6 +62,19 @@ class Graph:
       self._exact[path] = name
     return self._exact[path]
 
+  def take(self, path: str, axis: int, places: Sequence[int]) -> None:
+    """Makes `array` return a part of an array; its `shape` stays the whole's.
+
+    Args:
+      path: of the array.
+      axis: along which it is taken apart.
+      places: the entries along this axis that are wanted.
+    """
+    whole, wanted = self.array(path), self.constant(places)
+    self._exact[path] = self.op(
+      'Gather', whole, wanted, name=f'{path}/taken', axis=axis
+    )
+
   def constant(self, values: Any, dtype: type = np.int64) -> str:
     """Returns the name of an array with these values."""
     array = np.asarray(values, dtype)

@@ -132,6 +132,13 @@ def max_pool(graph: Graph, x: str) -> str:
   return graph.op('MaxPool', x, kernel_shape=[2, 2], strides=[2, 2])
 
 
+def add_channels(graph: Graph, x: str, count: int) -> str:
+  """Adds so many channels of zeros after those of the input."""
+  if not count:
+    return x
+  return graph.op('Pad', x, graph.constant([0, 0, 0, 0, 0, count, 0, 0]))
+
+
 def pad_to(
   graph: Graph, x: str, size: tuple[int, int], multiple: int
 ) -> tuple[str, tuple[int, int]]:

@@ -31,7 +31,8 @@ def model(
 
   It is given `image`, uint8 [batch, h, w, C], and makes `probability` and
   `logits`, float32 [batch, h, w]. It computes in float32 whatever
-  `config.model.dtype` is.
+  `config.model.dtype` is. Channels that the network has after the C of
+  `facts.inputs` count as 0 everywhere.
 
   Args:
     run: the network.
@@ -57,7 +58,8 @@ def model(
     x = graph.op('Concat', x, _mirrored(graph, x), axis=0)
   x = graph.op('Cast', x, to=TensorProto.FLOAT)
   x = graph.op('Div', x, graph.constant(255, np.float32))
-  x = _LOGITS[type(run.model)](graph, run.model, x, facts.size)
+  shape = (*facts.size, len(facts.inputs))
+  x = _LOGITS[type(run.model)](graph, run.model, x, shape)
   if facts.flip:
     x, other = graph.ops('Split', x, outputs=['', ''], axis=0)
     x = graph.op('Add', x, _mirrored(graph, other))
@@ -65,11 +67,11 @@ def model(
   x = graph.op('Squeeze', x, graph.constant([1]), name='logits')
   graph.op('Sigmoid', x, name='probability')
   info = helper.make_tensor_value_info
-  shape = ['batch', *facts.size]
   result = graph.model(
-    [info('image', TensorProto.UINT8, [*shape, len(facts.inputs)])],
+    [info('image', TensorProto.UINT8, ['batch', *shape])],
     [
-      info(name, TensorProto.FLOAT, shape) for name in ('probability', 'logits')
+      info(name, TensorProto.FLOAT, ['batch', *facts.size])
+      for name in ('probability', 'logits')
     ],
     facts.strings(),
   )

@@ -5,18 +5,22 @@ from carvana_jax.exporting.onnx_graph import Graph
 from carvana_jax.models.unet import UNet
 
 
-def logits(graph: Graph, model: UNet, image: str, size: tuple[int, int]) -> str:
+def logits(
+  graph: Graph, model: UNet, image: str, shape: tuple[int, int, int]
+) -> str:
   """Adds the network to a graph.
 
   Args:
     graph: the graph, with the network's variables.
     model: the network.
     image: the name of the input, float32 [B, C, H, W] in 0..1.
-    size: (H, W).
+    shape: (H, W, C). Further channels of the network are taken for 0.
 
   Returns:
     The name of the logits, float32 [B, 1, H, W].
   """
+  size = shape[:2]
+  _take_channels(graph, model, shape[2])
   multiple = model.patch * 2 ** (model.levels - 1)
   x, padded = onnx_layers.pad_to(graph, image, size, multiple)
   if model.patch > 1:
@@ -50,6 +54,19 @@ def logits(graph: Graph, model: UNet, image: str, size: tuple[int, int]) -> str:
   if model.patch > 1:
     x = graph.op('DepthToSpace', x, blocksize=model.patch)
   return onnx_layers.crop_to(graph, x, size, padded)
+
+
+def _take_channels(graph, model, channels):
+  """Leaves out of the first kernel what is for further channels of the input.
+
+  Where these are 0 they add nothing to a convolution: all that comes before it
+  is padding, by zeros or the input's own edge, and pixels turned to channels.
+  """
+  kernel = 'params/down0_conv0/kernel'
+  count = graph.shape(kernel)[2]
+  own = count // model.patch**2  # of a pixel; they stay together in a patch
+  if channels < own:
+    graph.take(kernel, 2, [x for x in range(count) if x % own < channels])
 
 
 def _upsample(graph, model, x, layer):

@@ -6,9 +6,13 @@ from carvana_jax.models import vgg_unet
 
 
 def logits(
-  graph: Graph, model: vgg_unet.VGGUNet, image: str, size: tuple[int, int]
+  graph: Graph,
+  model: vgg_unet.VGGUNet,
+  image: str,
+  shape: tuple[int, int, int],
 ) -> str:
   """Adds the network to a graph, see `onnx_unet.logits`."""
+  size = shape[:2]
   x, padded = onnx_layers.pad_to(graph, image, size, 16)
   *taps, x = _encoded(graph, x)
   for i, (_, stride) in enumerate(vgg_unet.DECODER):

@@ -12,11 +12,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from carvana_jax.datasets import spec
+from carvana_jax.datasets import prepare
 from carvana_jax.exporting.sample_photos import Photo, Sample
 from carvana_jax.inference import networks, predictor
 from carvana_jax.inference.prediction import Given, Input, Prediction
 from carvana_jax.inference.tiles import TiledPhoto
+from carvana_jax.portable import facts
 from carvana_jax.system import progress
 from carvana_jax.training import trained_run
 
@@ -52,13 +53,16 @@ def of_tiles(
 ) -> Iterator[tuple[Any, Prediction]]:
   """Yields tiles along the border and what the second network says of them.
 
+  Nothing is known of the empty studio, as in programs that are given the file.
+
   Args:
     nets: the networks.
     sample: photos, from each of which some tiles are taken.
     title: of the progress bar.
   """
   fine = nets.runs[0].fine
-  size = spec.parse_size(fine.config.data.size)
+  height, width, channels = prepare.input_shape(fine.config.data)
+  size = height, width
 
   def tiles():
     is_empty = True
@@ -67,10 +71,12 @@ def of_tiles(
       for number in np.linspace(0, len(tiled.cells) - 1, _TILES, dtype=int):
         if tiled.cells[number] is not None:
           is_empty = False
-          yield photo, tiled.given(tiled.cells[number])
+          yield photo, tiled.given(tiled.cells[number], channels)
     if is_empty:  # no border, or photos smaller than tiles
-      noise = np.random.default_rng(0).integers(0, 256, (*size, 4), np.uint8)
-      yield 'noise', Given((Input(noise, None),), size, None)
+      tile, shown = np.zeros((*size, channels), np.uint8), len(facts.TILE)
+      rng = np.random.default_rng(0)
+      tile[..., :shown] = rng.integers(0, 256, (*size, shown), np.uint8)
+      yield 'noise', Given((Input(tile, None),), size, None)
 
   return predictor.predictions([_in_float32(fine)], tiles())
 

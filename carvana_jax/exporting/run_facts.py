@@ -9,11 +9,14 @@ from carvana_jax.masks import cleaning, from_logits
 from carvana_jax.portable import facts
 from carvana_jax.training import provenance, trained_run
 
-# What the channels of a network's input are, by their number.
+# What files are given, by the number of channels of the network's input.
 _INPUTS = {
   3: facts.RGB,
-  4: (*facts.RGB, 'coarse'),  # the first network's probability, 0..255
+  4: facts.TILE,
   6: (*facts.RGB, *(f'difference_{colour}' for colour in facts.RGB)),
+  # Without the difference from the empty studio: files look at single photos,
+  # of which it is not known, and so 0.
+  8: facts.TILE,
 }
 
 

@@ -10,7 +10,8 @@ from carvana_jax.portable.forms import FORMS, PRECISIONS
 from carvana_jax.system.errors import UserError
 
 RGB = ('red', 'green', 'blue')
-TILE = (*RGB, 'coarse')  # of a second network, the first one's probability
+# Of a second network: the first one's probability, 0..255, in addition.
+TILE = (*RGB, 'coarse')
 
 
 @dataclasses.dataclass(frozen=True)

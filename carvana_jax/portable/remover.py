@@ -107,8 +107,9 @@ class Remover:
     tiled = TiledPhoto(None, prediction, 0, self._second.facts.size)
     if tiled.cells[0] is None:  # nothing is in doubt
       return prediction
-    tiles = [tiled.given(cell).inputs[0].image for cell in tiled.cells]
-    answers = self._second.logits(np.stack(tiles))
+    channels = len(self._second.facts.inputs)
+    tiles = [tiled.given(cell, channels) for cell in tiled.cells]
+    answers = self._second.logits(np.stack([x.inputs[0].image for x in tiles]))
     for cell, answer in zip(tiled.cells, answers, strict=True):
       tiled.replace(cell, answer)
     return tiled.result()[1]

@@ -70,6 +70,7 @@ def check(config: ConfigDict) -> None:
   losses.by_name(config.train.loss)
   _check_start(config, models.build(config.model))
   _check_coarse(config.data)
+  _check_studio(config)
   optimizer.make_optimizer(config.optimizer, total_steps=100)
   _check_folds(config.data.validation_folds)
   chosen_splits.of(config.data)
@@ -164,6 +165,20 @@ def _check_coarse(data_config):
     raise UserError(
       f'config.data.coarse={folder} makes tiles of labelled photos as they '
       'are; unset config.data.multiview and config.data.pseudo_labels.'
+    )
+
+
+def _check_studio(config):
+  if config.data.empty_studio and not config.data.coarse:
+    raise UserError(
+      'config.data.empty_studio=True is for the tiles of a second network; '
+      'train one with carvana_jax.refine, or leave it out.'
+    )
+  hidden = config.augment.hide_studio
+  if hidden and not config.data.empty_studio:
+    raise UserError(
+      f'config.augment.hide_studio={hidden} hides what nothing shows; set '
+      'config.data.empty_studio=True, or leave it out.'
     )
 
 

@@ -24,7 +24,8 @@ def run_of(channels=3):
   """A network that was never trained."""
   config = debug.get_config()
   config.data.size = '8x12'
-  config.data.coarse = 'coarse' if channels == 4 else ''
+  config.data.coarse = 'coarse' if channels > 3 else ''
+  config.data.empty_studio = channels == 8
   config.model.update(levels=2, first_width=8, upsampling='transposed')
   config.eval.flip = True
   model = models.build(config.model)
@@ -59,13 +60,13 @@ class JaxFileTest(absltest.TestCase):
     kinds.write(nets, self.path, Options('a'))
 
   def test_logits_of_any_number_of_images(self):
-    fine = run_of(4)
+    fine = run_of(8)
     run = dataclasses.replace(run_of(), fine=fine)
     second = self.path.with_name('a-fine.jax')
     self.write(run)
     for path, one, images in (
       (self.path, run, images_of(3, 3)),
-      (second, fine, images_of(1, 4)),
+      (second, fine, images_of(1, 8)),
     ):
       exported = jax.export.deserialize(path.read_bytes())
       self.assertEqual(exported.platforms, ('cpu', 'cuda', 'tpu'))

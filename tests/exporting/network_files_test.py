@@ -89,6 +89,33 @@ class NetworkFilesTest(parameterized.TestCase):
       },
     )  # fmt: skip
 
+  def test_a_second_network_that_is_shown_the_empty_studio(self):
+    config = network_files.config_of('coarse')
+    config.data.update(size='16x16', empty_studio=True)
+    config.augment.hide_studio = 0.1
+    fine = network_files.run_of(config, seed=1)
+    self.write('float32', dataclasses.replace(self.run_, fine=fine))
+    found = trained_run.load_file(self.path, fine=True)
+    self.assertTrue(found.config.data.empty_studio)
+    self.assertEqual(found.config.augment.hide_studio, 0.1)
+    self.assertEqual(found.digest(), fine.digest())
+    self.assertEqual(
+      found.variables['params']['down0_conv0']['kernel'].shape[-2], 8
+    )
+    # The graph does without it, and its weights stay in the one file.
+    graph = self.folder / 'a-fine.onnx'
+    self.assertLess(graph.stat().st_size, 10_000)
+    session = onnxruntime.InferenceSession(graph)
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (2, 16, 16, 4), np.uint8)
+    _, logits = session.run(None, {'image': images})
+    images = np.pad(images, ((0, 0), (0, 0), (0, 0), (0, 4)))
+    flip = fine.config.eval.flip
+    expected = jax.jit(
+      lambda x: predictor.logits(fine.model, flip, fine.variables, x)
+    )(images)
+    np.testing.assert_allclose(logits, expected, atol=1e-4)
+
   def test_float16_rounds_kernels_alone(self):
     self.write('float16')
     stored = safetensors.numpy.load_file(self.path)

@@ -14,9 +14,10 @@ import onnxruntime
 from absl.testing import absltest, parameterized
 from onnx import numpy_helper
 
+import carvana_jax
 from carvana_jax import models
 from carvana_jax.configs import debug
-from carvana_jax.exporting import kinds, onnx_network
+from carvana_jax.exporting import kinds, onnx_file, onnx_network, run_facts
 from carvana_jax.exporting.options import Options
 from carvana_jax.inference import networks, predictor
 from carvana_jax.masks import from_logits
@@ -104,16 +105,20 @@ class FilesTest(parameterized.TestCase):
   def session(self):
     return onnxruntime.InferenceSession(self.path)
 
-  def masks(self):
-    """The photos with the masks that `predict` makes of them, uncleaned."""
+  def levels(self, nets):
+    """The photos with what `predict` makes of each by itself."""
     read = lambda path: cv2.imread(str(path))[..., ::-1].copy()
     given = predictor.inputs(
-      [sorted(self.photos.iterdir())], read, self.nets.data_configs,
+      [[x] for x in sorted(self.photos.iterdir())], read, nets.data_configs,
       keep_photos=True,
     )  # fmt: skip
-    for _, prediction in predictor.predictions(self.nets.runs, given):
-      level = from_logits.level_of(0.3)
-      yield prediction.given.photo, prediction.levels() >= level
+    for _, prediction in predictor.predictions(nets.runs, given):
+      yield prediction.given.photo, prediction.levels()
+
+  def masks(self):
+    """The photos with the masks that `predict` makes of them, uncleaned."""
+    for photo, levels in self.levels(self.nets):
+      yield photo, levels >= from_logits.level_of(0.3)
 
   def test_a_photo_at_its_own_size(self):
     lines = self.write(form='photo')
@@ -219,18 +224,37 @@ class FilesTest(parameterized.TestCase):
     self.assertRegex(lines[0], 'no photos are at hand')
     self.assertRegex(lines[1], 'checked on 4 made-up pictures: logits')
 
-  def test_a_second_network(self):
-    fine = network_of(4, '32x32')
-    fine.config.data.coarse = 'coarse'
-    run = dataclasses.replace(self.nets.runs[0], fine=fine)
-    lines = self.write(networks_of(run))
+  def with_second(self, channels, size):
+    fine = network_of(channels, size)
+    fine.config.data.update(coarse='coarse', empty_studio=channels == 8)
+    return networks_of(dataclasses.replace(self.nets.runs[0], fine=fine))
+
+  @parameterized.parameters(4, 8)
+  def test_a_second_network(self, channels):
+    nets = self.with_second(channels, '32x32')
+    lines = self.write(nets)
     self.assertRegex(lines[1], 'checked on [1-9] tiles of photos: logits')
-    session = onnxruntime.InferenceSession(self.folder / 'a-fine.onnx')
-    self.assertEqual(session.get_inputs()[0].shape, ['batch', 32, 32, 4])
+    second = onnxruntime.InferenceSession(self.folder / 'a-fine.onnx')
+    self.assertEqual(second.get_inputs()[0].shape, ['batch', 32, 32, 4])
+    entries = second.get_modelmeta().custom_metadata_map
+    self.assertEqual(facts.read(entries, 'a-fine.onnx').inputs, facts.TILE)
+    # The library says of single photos what `predict` does.
+    remover = carvana_jax.Remover(self.path)
+    for photo, levels in self.levels(nets):
+      np.testing.assert_allclose(remover(photo).levels, levels, atol=1)
     self.path.unlink()
     with self.assertRaisesRegex(UserError, 'a-fine.onnx exists'):
-      self.write(networks_of(run))
+      self.write(nets)
     self.assertFalse(self.path.exists())
+
+  def test_a_second_network_in_int8(self):
+    nets = self.with_second(8, '80x16')
+    fine = nets.runs[0].fine
+    about = run_facts.of(fine, nets, Options('a', precision='int8'))
+    # Photos are smaller than its tiles, so it is given noise.
+    model = onnx_file.network_of(nets, fine, about, str(self.photos))
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    self.assertEqual(session.get_inputs()[0].shape[-1], 4)
 
   def test_views_of_a_car(self):
     run = network_of(6)

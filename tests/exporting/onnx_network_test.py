@@ -92,14 +92,26 @@ def images_of(size, channels, batch):
   return rng.integers(0, 256, (batch, *size, channels), np.uint8)
 
 
+def with_zeros(images, channels):
+  """Adds channels of zeros, so that there are so many."""
+  count = channels - images.shape[-1]
+  return np.pad(images, ((0, 0), (0, 0), (0, 0), (0, count)))
+
+
 def operators(model):
   return sorted(node.op_type for node in model.graph.node)
 
 
 class OnnxNetworkTest(parameterized.TestCase):
-  def assert_same(self, model, size=SMALL, channels=3, flip=False):
-    """Compares the logits with those of JAX, and returns the model."""
-    variables = variables_of(model, channels)
+  def assert_same(
+    self, model, size=SMALL, channels=3, flip=False, of_network=None
+  ):
+    """Compares the logits with those of JAX, and returns the model.
+
+    Where the network has more channels than the file, JAX is given zeros.
+    """
+    of_network = of_network or channels
+    variables = variables_of(model, of_network)
     made = onnx_network.model(
       run_of(model, variables), flat(variables), facts_of(size, channels, flip)
     )
@@ -108,7 +120,7 @@ class OnnxNetworkTest(parameterized.TestCase):
     images = images_of(size, channels, 3)
     exact = model.clone(dtype=jnp.float32)
     expected = jax.jit(lambda x: predictor.logits(exact, flip, variables, x))(
-      images
+      with_zeros(images, of_network)
     )
     self.assertGreater(np.std(expected), 0.05)
     # One at a time, and together.
@@ -156,6 +168,17 @@ class OnnxNetworkTest(parameterized.TestCase):
   def test_plain_cnn(self, standardize, channels):
     model = cnn.CNN((4, 6), (10, 5), 5, standardize)
     self.assert_same(model, channels=channels, flip=True)
+
+  def test_a_kernel_without_channels_of_zeros(self):
+    model = unet_of(norm='group', patch=3)
+    made = self.assert_same(model, channels=4, of_network=8)
+    shapes = {x.name: x.dims for x in made.graph.initializer}
+    self.assertEqual(shapes['down0_conv0/kernel'][1], 4 * 3**2)
+    self.assertNotIn('Gather', operators(made))
+
+  def test_channels_of_zeros_are_standardised(self):
+    model = cnn.CNN((4,), (5,), 3, True)
+    self.assert_same(model, channels=4, of_network=8)
 
   def test_vgg19_of_fewer_channels(self):
     narrow = lambda rows, place: tuple(
@@ -215,11 +238,15 @@ class OnnxNetworkTest(parameterized.TestCase):
     shape = ['batch', 8, 12]
     self.assertEqual(outputs, {'probability': shape, 'logits': shape})
 
-  @parameterized.parameters('batch', 'group')
-  def test_weights_in_a_file_of_safetensors(self, norm):
+  @parameterized.parameters(
+    ('batch', 1, 3, 3), ('group', 1, 3, 3), ('batch', 2, 4, 8)
+  )
+  def test_weights_in_a_file_of_safetensors(
+    self, norm, patch, channels, of_network
+  ):
     """They stay as they are, and yet are folded on loading."""
-    model = unet_of(norm=norm, upsampling='transposed')
-    variables = variables_of(model, 3)
+    model = unet_of(norm=norm, patch=patch, upsampling='transposed')
+    variables = variables_of(model, of_network)
     short = jax.tree.map(lambda x: x.astype(np.float16), variables)
     exact = jax.tree.map(lambda x: x.astype(np.float32), short)
     folder = pathlib.Path(self.enter_context(tempfile.TemporaryDirectory()))
@@ -229,7 +256,7 @@ class OnnxNetworkTest(parameterized.TestCase):
     offsets = {
       path: content.index(x.tobytes()) for path, x in flat(short).items()
     }
-    facts = facts_of(SMALL)
+    facts = facts_of(SMALL, channels)
     run = run_of(model, variables)
     made = onnx_network.model(
       run, places(flat(short), file.name, offsets), facts
@@ -245,9 +272,9 @@ class OnnxNetworkTest(parameterized.TestCase):
     )
     options.optimized_model_filepath = str(folder / 'folded.onnx')
     session = onnxruntime.InferenceSession(folder / 'a.onnx', options)
-    images = images_of(SMALL, 3, 2)
+    images = images_of(SMALL, channels, 2)
     expected = jax.jit(lambda x: model.apply(exact, x / 255, train=False))(
-      images
+      with_zeros(images, of_network)
     )
     (logits,) = session.run(['logits'], {'image': images})
     np.testing.assert_allclose(logits, expected, atol=1e-5)

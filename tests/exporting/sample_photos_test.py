@@ -63,6 +63,18 @@ class ChooseTest(absltest.TestCase):
       brighter = sample.changed(lambda pixels: pixels + 1)
       self.assertEqual(int(brighter.cars[1][0].pixels().max()), 5)
 
+  def test_a_second_network_compares_no_views(self):
+    nets = nets_of()
+    fine = nets_of().runs[0]
+    fine.config.data.update(coarse='coarse', empty_studio=True)
+    run = dataclasses.replace(nets.runs[0], fine=fine)
+    with tempfile.TemporaryDirectory() as folder:
+      for name in ('a_01.png', 'a_02.png'):
+        pixels = np.zeros((4, 6, 3), np.uint8)
+        cv2.imwrite(str(pathlib.Path(folder, name)), pixels)
+      sample = sample_photos.choose(nets._replace(runs=[run]), folder, 2)
+    self.assertEqual([len(car) for car in sample.cars], [1, 1])
+
   def test_made_up_ones(self):
     sample = sample_photos.choose(nets_of('/nowhere'), None, 20)
     self.assertFalse(sample.real)

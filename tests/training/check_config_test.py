@@ -34,6 +34,8 @@ class CheckTest(chex.TestCase):
     ('augment', 'scale', 1.0, 'without 1'),
     ('augment', 'gray', 2.0, 'in 0..1'),
     ('augment', 'shift', -0.1, 'in 0..1'),
+    ('augment', 'hide_studio', 0.5, 'config.data.empty_studio=True'),
+    ('data', 'empty_studio', True, 'refine, or leave it out'),
     ('eval', 'threshold', 1.5, 'between 0 and 1'),
     ('eval', 'smooth', -1.0, 'at least 0'),
     ('data', 'size', '64', 'HEIGHTxWIDTH'),
