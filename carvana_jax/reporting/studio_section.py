@@ -29,8 +29,8 @@ _TITLE = (
 _HINTS = (
   'Left of the seam are photo and true mask, right of it photo minus empty '
   'studio, from the views as the first network sees them, in a smaller size.',
-  'Mid-grey is no difference. Black is where no other view shows the studio, '
-  'or all of a photo that shows another one.',
+  'Plain grey is no difference. A checkerboard is where no other view shows '
+  'the studio; it covers a photo that shows another studio.',
   'What should stand out is what first masks miss: aerials, mirrors, roof '
   'bars, a white roof before a white wall. Where all is grey on either side of '
   "the {word}'s border, the studio tells nothing.",
@@ -164,7 +164,8 @@ def _read(example, folder):
 def _card(row, car, number):
   """Shows a photo beside its difference from the empty studio."""
   view = car.views[number]
-  change = empty_studio.difference(car.studio, number, view.photo)[..., :3]
+  given = empty_studio.difference(car.studio, number, view.photo)
+  change = studio_views.on_checkerboard(given[..., :3], given[..., 3] > 0)
   outlined = overlays.outlined(view.photo, view.mask, overlays.WIDTH)
   pair = page.comparison(
     _image(outlined, f'photo and true mask of {view.name}'),

@@ -31,16 +31,28 @@ def pictures(studio: EmptyStudio) -> dict[str, np.ndarray]:
     {label: uint8 [H, W, 3]}. The studio is a checkerboard where no view shows
     it.
   """
-  rows, columns = np.indices(studio.count.shape) // _SQUARE
-  board = np.where((rows + columns) % 2, _LIGHT, _DARK).astype(np.uint8)
-  known = studio.count[..., None] > 0
   shown = np.rint(255 * studio.count / len(studio.fits)).astype(np.uint8)
   return {
-    STUDIO: np.where(known, studio.picture, board[..., None]),
+    STUDIO: on_checkerboard(studio.picture, studio.count > 0),
     'how many views show it: black none, white all': np.repeat(
       shown[..., None], 3, axis=-1
     ),
   }
+
+
+def on_checkerboard(pixels: np.ndarray, known: np.ndarray) -> np.ndarray:
+  """Puts a checkerboard where nothing is known.
+
+  Args:
+    pixels: uint8 [H, W, 3].
+    known: bool [H, W].
+
+  Returns:
+    uint8 [H, W, 3].
+  """
+  rows, columns = np.indices(known.shape) // _SQUARE
+  board = np.where((rows + columns) % 2, _LIGHT, _DARK).astype(np.uint8)
+  return np.where(known[..., None], pixels, board[..., None])
 
 
 def sentences(
