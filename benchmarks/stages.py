@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from carvana_jax.datasets import decoding, spec
-from carvana_jax.inference import finding, networks, photos, predictor
+from carvana_jax.inference import finding, networks, predictor
 from carvana_jax.masks import from_logits
 from carvana_jax.submission import parts, rle
 
@@ -54,7 +54,7 @@ def measure(workdir: str, folder: str, count: int) -> dict[str, Cost]:
   os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
   nets = networks.load([workdir], tuned=False)
   found = {photo.file: photo for photo in finding.find(folder)[:count]}
-  cars = photos.group_by_car(list(found), nets.multiview)
+  cars = nets.group(list(found))
   for _ in range(2):  # the first time, memory is new and has to be fetched
     clock = Clock(count)
     _take(nets, cars, found, clock)

@@ -32,6 +32,8 @@ _MARGIN = 1 / 320
 _SLOPES_AGREE = 0.9
 _LEVELS_AGREE = 8
 _EDGES = 98  # percentile of the slopes from which on they are edges
+# Without a view that doesn't fit, others may fit better. Mostly one is enough.
+_ROUNDS = 4
 
 
 class EmptyStudio(NamedTuple):
@@ -70,17 +72,17 @@ def find(
   margin = max(1, round(_MARGIN * stack.shape[2]))
   maybe = list(threads.ordered_map(lambda x: x >= _MAYBE_CAR, probabilities))
   covered = cover(maybe, margin)
-  picture, count = empty_studio(stack, covered)
-  fits = _fitting(stack, picture, covered, count, slopes_agree)
-  if not fits.all():
+  fits = np.ones(len(stack), bool)
+  for _ in range(_ROUNDS):
+    hidden = covered | ~fits[:, None, None]
+    picture, count = empty_studio(stack, hidden)
+    found = _fitting(stack, picture, covered, count, slopes_agree)
+    if (found == fits).all():
+      return EmptyStudio(picture, count, hidden, fits)
+    fits = found
     if fits.sum() < 2:
-      return None
-    covered[~fits] = True
-    picture, count = empty_studio(stack, covered)
-    fits &= _fitting(stack, picture, covered, count, slopes_agree)
-    if fits.sum() < 2:
-      return None
-  return EmptyStudio(picture, count, covered, fits)
+      break
+  return None
 
 
 def difference(

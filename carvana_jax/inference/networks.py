@@ -1,13 +1,13 @@
 """The networks and settings that the commands predict with."""
 
 import pathlib
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 from ml_collections import ConfigDict
 
 from carvana_jax.datasets import names, prepare
-from carvana_jax.inference import second_network
+from carvana_jax.inference import photos, second_network
 from carvana_jax.masks import cleaning
 from carvana_jax.system import files
 from carvana_jax.system.errors import UserError
@@ -17,6 +17,8 @@ from carvana_jax.training import (
   run_folder,
   trained_run,
 )
+
+T = TypeVar('T')
 
 # The networks that come along, a link to weights/.
 READY = pathlib.Path(__file__).parents[1] / 'weights' / 'carvana.safetensors'
@@ -34,9 +36,27 @@ class Networks(NamedTuple):
     return any(run.config.data.multiview for run in self.runs)
 
   @property
+  def compares_views(self) -> bool:
+    """Whether the views of a car are better looked at together."""
+    return any(run.compares_views for run in self.runs)
+
+  def group(
+    self, given: Sequence[T], file_of: Callable[[T], str] = str
+  ) -> list[list[T]]:
+    """Groups photos by cars where the networks want that, else one by one.
+
+    Args:
+      given: the photos in any form.
+      file_of: as for `photos.group_by_car`, which also tells what is refused.
+    """
+    return photos.group_by_car(
+      given, self.compares_views, file_of, self.grouping, self.multiview
+    )
+
+  @property
   def grouping(self) -> str | None:
     """How the names of photos tell the views, see `photos.group_by_car`."""
-    comparing = [x for x in self.data_configs if x.multiview]
+    comparing = [x.config.data for x in self.runs if x.compares_views]
     own = [x.groups for x in comparing if names.is_own(x.dataset)]
     return own[0] if own else None
 

@@ -8,6 +8,7 @@ Several threads may read at once.
 
 import dataclasses
 import functools
+import itertools
 import os
 import posixpath
 from collections.abc import Callable, Sequence
@@ -124,10 +125,13 @@ def group_by_car(
   together: bool,
   file_of: Callable[[T], str] = str,
   pattern: str | None = None,
+  needed: bool = True,
 ) -> list[list[T]]:
   """Groups photos that are looked at together.
 
   Photos in different folders show different cars, unless a pattern says so.
+  Where more share a car's name than a car has views, they are no views of one:
+  each is looked at alone, or refused where a network needs the other views.
 
   Args:
     photos: the photos in any form, such as the names of their files.
@@ -135,25 +139,27 @@ def group_by_car(
     file_of: returns the path of a photo's file, with slashes: CAR_VIEW.jpg.
     pattern: `config.data.groups` of a network that was trained on a folder of
       photos of any names; None: they are named CAR_VIEW.
+    needed: whether a network can't do without the other views.
 
   Returns:
     A list of photos for each car if together, else for each photo.
 
   Raises:
-    UserError: a car has more views than there can be.
+    UserError: a car has more views than there can be, if they are needed.
   """
   if not together:
     return [[photo] for photo in photos]
   names = [file_of(photo) for photo in photos]
   if pattern is None:
-    cars, most = map(_car_of, names), spec.VIEWS
+    cars = map(_car_of, names)
+    most = spec.VIEWS if needed else cropping.MOST_VIEWS
   else:
     cars, most = _groups_of(names, pattern), cropping.MOST_VIEWS
   found = {}
   for car, photo in zip(cars, photos, strict=True):
     found.setdefault(car, []).append(photo)
   for car, views in found.items():
-    if len(views) <= most:
+    if len(views) <= most or not needed:
       continue
     if pattern is None:
       raise UserError(
@@ -164,7 +170,10 @@ def group_by_car(
       f'the group {car} has {len(views)} photos, of which no more than {most} '
       'can be compared; give fewer.'
     )
-  return list(found.values())
+  groups_of = lambda views: (
+    [views] if len(views) <= most else [[x] for x in views]
+  )
+  return list(itertools.chain.from_iterable(map(groups_of, found.values())))
 
 
 def _car_of(file):

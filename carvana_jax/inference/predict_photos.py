@@ -111,10 +111,7 @@ def predict_share(
   """
   index, count = share
   alone = count == 1
-  cars = photos.group_by_car(
-    found, nets.multiview, lambda x: x.file, nets.grouping
-  )
-  cars = cars[index::count]
+  cars = nets.group(found, lambda x: x.file)[index::count]
   refuse_folder(output, found, wanted)
   with output_folder.unclaimed_if_empty(output, is_shared=not alone):
     output_folder.claim(output, nets.identity() | wanted.settings, notes)

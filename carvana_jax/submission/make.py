@@ -110,9 +110,7 @@ def submit(
     raise UserError(f'{output} exists; choose another --output.')
   index, count = share
   with output_folder.unclaimed_if_empty(folder, is_shared=count > 1):
-    cars = photos.group_by_car(
-      list(rows), nets.multiview, pattern=nets.grouping
-    )
+    cars = nets.group(list(rows))
     settings = nets.identity() | {'size': f'{size[0]}x{size[1]}'}
     store = parts.Parts.open(output, cars, settings, notes)
     numbers = range(store.count)

@@ -181,15 +181,24 @@ def _interpolation(size, scale, shift):
 
 
 def _repaint(key, image, mask, probability):
-  """Paints the car, and it alone, darker or lighter, and tinted."""
+  """Paints the car, and it alone, darker or lighter, and tinted.
+
+  Where its difference from the empty studio is known, that changes as much.
+  """
   chosen_key, gamma_key, gain_key = jax.random.split(key, 3)
   gamma = 3 ** _within(gamma_key, 1.0)
   gain = 1.3 ** _within(gain_key, 1.0, (3,))
   colour = image[..., :3]
   painted = jnp.minimum(gain * colour**gamma, 1)
   share = mask * jax.random.bernoulli(chosen_key, probability)
-  colour += share[..., None] * (painted - colour)
-  return jnp.concatenate([colour, image[..., 3:]], axis=-1)
+  change = share[..., None] * (painted - colour)
+  others = image[..., 3:]
+  if others.shape[-1] > CHANNELS:
+    coarse, difference, views = jnp.split(others, [1, 4], axis=-1)
+    changed = jnp.clip(difference + change, 1 / 255, 1)
+    difference = jnp.where(views > 0, changed, difference)
+    others = jnp.concatenate([coarse, difference, views], axis=-1)
+  return jnp.concatenate([colour + change, others], axis=-1)
 
 
 def _hide_studio(key, image, probability):

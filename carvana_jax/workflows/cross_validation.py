@@ -198,9 +198,7 @@ def label_photos(
     return photos.Photo(name, f'{builder.data_path}: {name}', open_, stamp)
 
   unlabeled = [as_photo(*pair) for pair in enumerate(source)]
-  cars = photos.group_by_car(
-    unlabeled, nets.multiview, lambda x: x.file, nets.grouping
-  )
+  cars = nets.group(unlabeled, lambda x: x.file)
   data = _claimed_data(output, data_config, builder)
   output_folder.claim(output, nets.identity() | {'data': data})
   wanted = outputs.Wanted(probability=True)

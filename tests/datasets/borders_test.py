@@ -2,12 +2,13 @@
 
 import pathlib
 import tempfile
+from unittest import mock
 
 import cv2
 import numpy as np
 from absl.testing import absltest, parameterized
 
-from carvana_jax.datasets import images, input_pipeline, spec
+from carvana_jax.datasets import empty_studio, images, input_pipeline, spec
 from carvana_jax.datasets.borders import borders_dataset_builder, tile_places
 from carvana_jax.system.errors import UserError
 from tests.helpers import folded
@@ -98,10 +99,11 @@ class BuilderTest(absltest.TestCase):
     cls.builder = cls.prepared('tiles')
 
   @classmethod
-  def prepared(cls, name):
+  def prepared(cls, name, studio=False):
     builder = Builder(
       source=cls.source,
       probabilities=cls.coarse,
+      studio=studio,
       config='32x32',
       data_dir=cls.folder / name,
       file_format='array_record',
@@ -168,6 +170,44 @@ class BuilderTest(absltest.TestCase):
       np.testing.assert_array_equal(image[..., :3], row['image'])
       np.testing.assert_array_equal(image[..., 3:], row['coarse'])
       np.testing.assert_array_equal(mask, row['mask'][..., 0])
+
+  def test_tiles_with_the_empty_studio(self):
+    """The photos' noise agrees about none, so it is given here."""
+    seen = []
+
+    def find(photos, probabilities):
+      seen.append(len(photos))
+      covered = np.stack(probabilities) > 99
+      picture = np.full((64, 96, 3), 7, np.uint8)
+      fits = np.ones(len(photos), bool)
+      return empty_studio.EmptyStudio(
+        picture, np.sum(~covered, axis=0), covered, fits
+      )
+
+    with mock.patch.object(empty_studio, 'find', find):
+      builder = self.prepared('studio', studio=True)
+    # All views of a car, and those of few, which are two of two here.
+    self.assertEqual(set(seen), {folded.VIEWS})
+    (batch,) = input_pipeline.batches(
+      builder, 'test', batch_size=8, steps=range(1)
+    )
+    self.assertEqual(batch['image'].shape, (8, 32, 32, 8))
+    known = batch['image'][..., 7] > 0
+    self.assertTrue(known.any())
+    self.assertFalse(known.all())
+    self.assertFalse(batch['image'][~known][:, 4:].any())
+    photo, change = batch['image'][..., :3], batch['image'][..., 4:7]
+    np.testing.assert_array_equal(
+      change[known], np.minimum(photo[known] + 121.0, 255)
+    )
+    self.assertEqual(set(batch['image'][known][:, 7]), {17})
+    for one, other in zip(
+      builder.as_data_source('test'),
+      self.builder.as_data_source('test'),
+      strict=True,
+    ):
+      for name in ('image', 'mask', 'coarse', 'filename'):
+        np.testing.assert_array_equal(one[name], other[name])
 
   def test_a_missing_file_is_named(self):
     with self.assertRaisesRegex(UserError, 'none_probability.png is missing'):

@@ -1,5 +1,6 @@
 """The empty studio: medians of what is not covered."""
 
+import cv2
 import numpy as np
 from absl.testing import absltest
 
@@ -49,6 +50,99 @@ class EmptyStudioTest(absltest.TestCase):
     self.assertEqual(covered[0, :, 4].tolist(), [0, 0, 1, 1, 1, 1, 1, 0, 0])
     self.assertFalse(covered[0, 2, 2])  # a disc, no square
     self.assertTrue(covered[1].all())
+
+
+def turntable(views=6, seed=0):
+  """A studio of noise, photos of a car that moves before it, and its masks."""
+  random = np.random.default_rng(seed)
+  studio = random.integers(0, 200, (60, 90, 3)).astype(np.uint8)
+  studio = cv2.GaussianBlur(studio, (0, 0), 2)  # of no steps but slopes
+  photos, masks = [], []
+  for view in range(views):
+    mask = np.zeros(studio.shape[:2], np.uint8)
+    mask[20:40, 8 * view : 8 * view + 30] = 255
+    photos.append(np.where(mask[..., None] > 0, np.uint8(230), studio))
+    masks.append(mask)
+  return studio, photos, masks
+
+
+class FindTest(absltest.TestCase):
+  def test_it_is_what_no_car_hides(self):
+    studio, photos, masks = turntable()
+    found = empty_studio.find(photos, masks)
+    self.assertTrue(found.fits.all())
+    known = found.count > 0
+    np.testing.assert_array_equal(found.picture[known], studio[known])
+    self.assertTrue(known[:15].all())
+    # The margin is one pixel here; the first and the last view's cars don't
+    # meet, so only what is before both is hidden.
+    self.assertTrue((found.count[20:40, :70] < 6).all())
+    self.assertTrue(known.all())
+
+  def test_too_few_views(self):
+    _, photos, masks = turntable()
+    self.assertIsNone(empty_studio.find([], []))
+    self.assertIsNone(empty_studio.find(photos[:1], masks[:1]))
+    self.assertIsNotNone(empty_studio.find(photos[:2], masks[:2]))
+
+  def test_a_moved_camera_and_another_light_are_noticed(self):
+    studio, photos, masks = turntable()
+    moved = [np.roll(photos[1], 2, axis=1), photos[1] // 2 + 100]
+    for other in moved:
+      found = empty_studio.find([photos[0], other, *photos[2:]], masks)
+      self.assertEqual(found.fits.tolist(), [True, False, *[True] * 4])
+      known = found.count > 0
+      np.testing.assert_array_equal(found.picture[known], studio[known])
+      difference = empty_studio.difference(found, 1, other)
+      self.assertFalse(difference.any())
+
+  def test_views_of_several_studios_show_none(self):
+    photos = [turntable(seed=seed)[1][seed] for seed in range(4)]
+    masks = turntable()[2][:4]
+    self.assertIsNone(empty_studio.find(photos, masks))
+
+
+class DifferenceTest(absltest.TestCase):
+  def test_by_hand(self):
+    # Two views of a pixel, then one, then none, then two that differ a lot.
+    photos = np.uint8([[10, 20, 30, 0], [14, 0, 0, 255]])
+    photos = np.repeat(photos[:, None, :, None], 3, axis=3)
+    covered = np.array([[[0, 0, 1, 0]], [[0, 1, 1, 0]]], bool)
+    studio = empty_studio.EmptyStudio(
+      *empty_studio.empty_studio(photos, covered), covered, np.ones(2, bool)
+    )
+    found = empty_studio.difference(studio, 0, photos[0])
+    # The second pixel is seen by the view itself alone.
+    self.assertEqual(found[0, :, 0].tolist(), [126, 0, 0, 1])
+    self.assertEqual(found[0, :, 3].tolist(), [17, 0, 0, 17])
+    found = empty_studio.difference(studio, 1, photos[1])
+    self.assertEqual(found[0, :, 1].tolist(), [130, 108, 0, 255])
+    self.assertEqual(found[0, :, 3].tolist(), [17, 17, 0, 17])
+
+  def test_more_views_than_can_be_told(self):
+    count = np.full((1, 1), 31)
+    studio = empty_studio.EmptyStudio(
+      np.zeros((1, 1, 3), np.uint8),
+      count,
+      np.zeros((31, 1, 1), bool),
+      np.ones(31, bool),
+    )
+    found = empty_studio.difference(studio, 0, np.zeros((1, 1, 3), np.uint8))
+    self.assertEqual(found.ravel().tolist(), [128, 128, 128, 255])
+
+  def test_a_part_is_that_of_the_whole(self):
+    _, photos, masks = turntable()
+    found = empty_studio.find(photos, masks)
+    part = slice(10, 50), slice(3, 40)
+    np.testing.assert_array_equal(
+      empty_studio.difference(found, 2, photos[2], part),
+      empty_studio.difference(found, 2, photos[2])[part],
+    )
+
+  def test_no_studio(self):
+    found = empty_studio.difference(None, 0, np.ones((2, 3, 3), np.uint8))
+    self.assertEqual(found.shape, (2, 3, 4))
+    self.assertFalse(found.any())
 
 
 if __name__ == '__main__':

@@ -41,6 +41,14 @@ class CarsTest(chex.TestCase):
     with self.assertRaisesRegex(UserError, 'IMG_… names 17 photos'):
       photos.group_by_car(names, together=True)
     self.assertLen(photos.group_by_car(names[1:], together=True), 1)
+    # Where they only help, a turn may have more views, and if these are too
+    # many they are no turn.
+    group = lambda names: photos.group_by_car(names, True, needed=False)
+    self.assertEqual(group(names), [names])
+    names = [f'IMG_{i:04}.png' for i in range(65)]
+    self.assertEqual(
+      group([*names, 'a.png']), [*([x] for x in names), ['a.png']]
+    )
 
   def test_photos_of_any_names_are_grouped_as_in_training(self):
     groups = lambda names, pattern: photos.group_by_car(

@@ -14,6 +14,7 @@ import numpy as np
 from absl.testing import parameterized
 
 from carvana_jax.configs import default
+from carvana_jax.datasets import empty_studio
 from carvana_jax.datasets.borders import tile_places
 from carvana_jax.inference import predictor
 from carvana_jax.masks import cleaning, from_logits
@@ -31,6 +32,21 @@ class Bright:
   def apply(self, variables, image, *, train):
     del train
     return image[..., 0] - variables['level']
+
+
+class Sure(Bright):
+  """The same, sure of it but at the border."""
+
+  def apply(self, *args, train):
+    return 12 * super().apply(*args, train=train)
+
+
+class FineWithStudio:
+  """A second network that says how red differs from the empty studio's."""
+
+  def apply(self, variables, image, *, train):
+    del variables, train
+    return image[..., 4]
 
 
 def run_of(size='32x48', multiview=False, fill_holes=False):
@@ -76,17 +92,21 @@ class Fine:
 
 
 class FineTest(chex.TestCase):
-  def asked(self, photos, sizes=('32x48', '16x16')):
+  def asked(self, photos, sizes=('32x48', '16x16'), studio=False, cars=None):
     """Predictions by the first network alone and by both."""
     first, second = map(run_of, sizes)
+    second.config.data.coarse = 'coarse'
+    second.config.data.empty_studio = studio
     second.model = Fine()
+    if studio:
+      first.model, second.model = Sure(), FineWithStudio()
     both = dataclasses.replace(first, fine=second)
     return [
       list(
         predictor.predictions(
           [run],
           predictor.inputs(
-            [range(len(photos))],
+            cars or [range(len(photos))],
             photos.__getitem__,
             [first.config.data],
             keep_photos=True,
@@ -124,6 +144,7 @@ class FineTest(chex.TestCase):
   def test_photos_that_are_not_looked_at_do_not_pile_up(self):
     photos = [np.full((8, 8, 3), 250, np.uint8)] * 100
     first, second = map(run_of, ('32x48', '16x16'))
+    second.config.data.coarse = 'coarse'
     second.model = Fine()
     taken = []
 
@@ -142,6 +163,35 @@ class FineTest(chex.TestCase):
     stream = predictor.predictions([both], given)
     self.assertEqual(next(stream)[0], 0)
     self.assertLess(len(taken), 90)
+
+  def test_views_are_compared_with_the_empty_studio(self):
+    random = np.random.default_rng(0)
+    studio = random.integers(0, 60, (*SIZE, 3)).astype(np.uint8)
+    photos = []
+    for number in range(4):
+      photo = photo_of(16 * number)
+      photos.append(np.where(photo == 20, studio, photo))
+    photos.append(photos[0].copy())
+    photos[4][12:16] += 9  # beside the car
+    cars = [[4, 1, 2, 3], [0]]
+    coarse, found = self.asked(photos, studio=True, cars=cars)
+    self.assertEqual([number for number, _ in found], [4, 1, 2, 3, 0])
+    first, alone = found[0][1].logits[0], found[4][1].logits[0]
+    in_cells = alone == 0  # a single photo is given zeros
+    shown = empty_studio.find(
+      [photos[i] for i in cars[0]],
+      [
+        from_logits.probabilities(
+          from_logits.quantize(from_logits.enlarge(one.logits[0], SIZE))
+        )
+        for _, one in coarse[:4]
+      ],
+    )
+    expected = empty_studio.difference(shown, 0, photos[4])[..., 0]
+    self.assertGreater(np.sum(expected[12:16][in_cells[12:16]] > 128), 20)
+    np.testing.assert_allclose(
+      first[in_cells], expected[in_cells] / 255, atol=1e-6
+    )
 
 
 class MasksTest(chex.TestCase):

@@ -112,6 +112,40 @@ class AugmentTest(chex.TestCase):
     self.assertTrue(np.any(mask != MASK))
     self.assertTrue(np.any(image[..., :3] != image[..., 3:]))
 
+  def test_repainting_changes_the_difference_from_the_studio_as_much(self):
+    studio = IMAGE[:, ::-1]
+    views = np.zeros((*SHAPE, 1), np.float32)
+    views[:, 4:] = 0.2
+    difference = np.clip((IMAGE - studio) / 2 + 0.5, 1 / 255, 1)
+    difference = np.where(views > 0, difference, 0)
+    eight = np.concatenate([IMAGE, MASK[..., None], difference, views], -1)
+    mask = np.ones_like(MASK)
+    mask[:, :, 10:] = 0
+    keys = jax.random.split(jax.random.key(0), len(eight))
+    image, _ = augment.augment(keys, eight, mask, only(repaint=1.0))
+    change = np.asarray(image - eight)
+    self.assertGreater(np.abs(change[:, :, :10, :3]).max(), 0.2)
+    self.assertFalse(change[:, :, 10:].any())
+    self.assertFalse(change[:, :4, :, 3:].any())
+    self.assertFalse(change[..., [3, 7]].any())
+    expected = np.clip(eight[..., 4:7] + change[..., :3], 1 / 255, 1)
+    np.testing.assert_allclose(
+      image[:, 4:, ..., 4:7], expected[:, 4:], atol=1e-6
+    )
+
+  def test_the_studio_is_hidden_from_whole_examples(self):
+    small = np.ones((200, 1, 2, 8), np.float32)
+    eight = small * np.linspace(0.1, 0.9, 8, dtype=np.float32)
+    keys = jax.random.split(jax.random.key(0), len(eight))
+    image, _ = augment.augment(
+      keys, eight, eight[..., 0], only(hide_studio=0.3)
+    )
+    image = np.asarray(image)
+    np.testing.assert_array_equal(image[..., :4], eight[..., :4])
+    shown = image[..., 4:].any((1, 2, 3))
+    np.testing.assert_array_equal(image[shown, ..., 4:], eight[shown, ..., 4:])
+    self.assertBetween(shown.sum(), 120, 160)
+
   def test_brightness_is_added_as_it_is_where_nothing_is_clipped(self):
     white = np.ones_like(IMAGE)
     config = only(brightness=0.1)

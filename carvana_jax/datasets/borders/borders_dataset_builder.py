@@ -1,8 +1,9 @@
 """Tiles of another data set's photos where a network is in doubt, for TFDS."""
 
+import functools
 import hashlib
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ TILES = 16  # of every photo
 # So many of a car's views, from .. to, are compared with the studio that they
 # alone show, so that networks get to know what few views tell.
 _FEW_VIEWS = 2, 8
+
+_Part = tuple[slice, slice]  # rows and columns of a photo
 
 _DESCRIPTION = """
 Tiles of the photos of another data set, at its full size, along the border of
@@ -102,9 +105,10 @@ class Builder(spec.SizedBuilder):
       return
     for car, positions in folds.cars_of(source).items():
       views = list(threads.ordered_map(read, positions))
-      _compare_with_studio(car, [layers for _, layers in views])
-      cut = lambda view: list(self._cut(*view))
-      for examples in threads.ordered_map(cut, views):
+      differences = _differences(car, [layers for _, layers in views])
+      cut = lambda pair: list(self._cut(*pair[0], pair[1]))
+      pairs = zip(views, differences, strict=True)
+      for examples in threads.ordered_map(cut, pairs):
         yield from examples
 
   def _read(
@@ -119,7 +123,10 @@ class Builder(spec.SizedBuilder):
     }
 
   def _cut(
-    self, example: Mapping[str, Any], layers: Mapping[str, np.ndarray]
+    self,
+    example: Mapping[str, Any],
+    layers: Mapping[str, np.ndarray],
+    difference: Callable[[_Part], np.ndarray] | None = None,
   ) -> spec.Examples:
     """Yields (name, example) for the tiles of one photo."""
     if not tile_places.fits(layers['mask'].shape, self._size):
@@ -131,10 +138,11 @@ class Builder(spec.SizedBuilder):
     height, width = self._size
     for number, (top, left) in enumerate(corners):
       place = slice(top, top + height), slice(left, left + width)
-      tile = {
-        layer: images.encode_png(pixels[place])
-        for layer, pixels in layers.items()
-      }
+      parts = {layer: pixels[place] for layer, pixels in layers.items()}
+      if difference:
+        channels = difference(place)
+        parts |= {'studio': channels[..., :3], 'studio_views': channels[..., 3]}
+      tile = {layer: images.encode_png(part) for layer, part in parts.items()}
       yield f'{name}_{number:02d}', {**example, **tile}
 
   @property
@@ -148,28 +156,32 @@ def _random(name: str) -> np.random.Generator:
   return np.random.default_rng(list(seed))
 
 
-def _compare_with_studio(car: str, views: list[dict[str, np.ndarray]]) -> None:
-  """Adds the layers `studio` and `studio_views` to the views of a car."""
+def _differences(
+  car: str, views: Sequence[Mapping[str, np.ndarray]]
+) -> list[Callable[[_Part], np.ndarray]]:
+  """Returns how each view of a car differs from the empty studio, by parts.
+
+  Args:
+    car: its id, from which follows which views are seen with a few others only.
+    views: the pictures of each.
+
+  Returns:
+    A function for each view, see `empty_studio.difference`.
+  """
   random = _random(car)
   count = int(random.integers(*_FEW_VIEWS, endpoint=True))
   few = random.permutation(len(views))[:count].tolist()
-  _compare(views, range(len(views)))
-  _compare(views, few)
-
-
-def _compare(views, chosen):
-  """Adds to chosen views the layers by the studio that these views show."""
-  layers = [views[number] for number in chosen]
-  studio = empty_studio.find(
-    [x['image'] for x in layers], [x['coarse'] for x in layers]
-  )
-
-  def compare(number):
-    own = layers[number]
-    difference = empty_studio.difference(studio, number, own['image'])
-    own['studio'], own['studio_views'] = np.split(difference, [3], axis=-1)
-
-  list(threads.ordered_map(compare, range(len(layers))))
+  found = {}
+  for chosen in (range(len(views)), few):
+    studio = empty_studio.find(
+      [views[number]['image'] for number in chosen],
+      [views[number]['coarse'] for number in chosen],
+    )
+    for view, number in enumerate(chosen):
+      found[number] = functools.partial(
+        empty_studio.difference, studio, view, views[number]['image']
+      )
+  return [found[number] for number in range(len(views))]
 
 
 def read_probability(folder: pathlib.Path, name: str) -> np.ndarray:
