@@ -39,14 +39,18 @@ _ROUNDS = 4
 class EmptyStudio(NamedTuple):
   """What the views of a car show of the studio behind it."""
 
-  picture: np.ndarray  # uint8 [H, W, 3], 0 where no view shows it
+  picture: (
+    np.ndarray
+  )  # uint8 [H, W, C], as the photos, 0 where no view shows it
   count: np.ndarray  # int64 [H, W], how many views show each pixel
   covered: np.ndarray  # bool [V, H, W], where a view does not show the studio
   fits: np.ndarray  # bool [V], whether a view shows this studio at all
 
 
 def find(
-  photos: Sequence[np.ndarray], probabilities: Sequence[np.ndarray]
+  photos: Sequence[np.ndarray],
+  probabilities: Sequence[np.ndarray],
+  slopes_agree: float = _SLOPES_AGREE,
 ) -> EmptyStudio | None:
   """Finds the empty studio in the views of one car.
 
@@ -54,8 +58,10 @@ def find(
   another light, is noticed and left out.
 
   Args:
-    photos: uint8 [H, W, 3] each, of one size.
+    photos: uint8 [H, W, 3] each, of one size; or their luminance, [H, W, 1].
     probabilities: of car, as a network sees it, uint8 [H, W] each, 0..255.
+    slopes_agree: how well the slopes of a view must agree with the studio's,
+      up to 1.
 
   Returns:
     The studio; None unless two views or more agree about it.
@@ -70,7 +76,7 @@ def find(
   for _ in range(_ROUNDS):
     hidden = covered | ~fits[:, None, None]
     picture, count = empty_studio(stack, hidden)
-    found = _fitting(stack, picture, covered, count)
+    found = _fitting(stack, picture, covered, count, slopes_agree)
     if (found == fits).all():
       return EmptyStudio(picture, count, hidden, fits)
     fits = found
@@ -109,7 +115,7 @@ def difference(
   return np.concatenate([change, views[..., None]], -1).astype(np.uint8)
 
 
-def _fitting(photos, picture, covered, count):
+def _fitting(photos, picture, covered, count, slopes_agree):
   """Returns which views show the studio in the picture, bool [V]."""
   studio = _grey(picture)
   slopes = _slopes(studio)
@@ -128,12 +134,14 @@ def _fitting(photos, picture, covered, count):
     own = _slopes(photo)[:, edges].ravel()
     other = slopes[:, edges].ravel()
     norms = np.linalg.norm(own) * np.linalg.norm(other)
-    return own @ other >= _SLOPES_AGREE * norms
+    return own @ other >= slopes_agree * norms
 
   return np.array(list(threads.ordered_map(fits, range(len(photos)))))
 
 
 def _grey(photo):
+  if photo.shape[2] == 1:
+    return photo[..., 0].astype(np.float32)
   return cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY).astype(np.float32)
 
 

@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from carvana_jax.datasets import chosen_splits, folds, images, reading
-from carvana_jax.datasets.chosen_splits import Splits
+from carvana_jax.datasets import folds, images
 from carvana_jax.inference import predictor, second_network
 from carvana_jax.masks import from_logits
-from carvana_jax.reporting import overlays, page, score_tables
+from carvana_jax.reporting import overlays, page, score_tables, scored_photos
 from carvana_jax.training import saved_steps, trained_run
 
 
@@ -46,22 +45,16 @@ def cards(
   if summary.get('network', run.digest()) != run.digest():  # trained anew
     return []
   run.config.eval.flip = summary.get('flip') is True
-  made = _cards(run, data, summary, rows)
+  made = _cards(run, summary, rows)
   names = [row['filename'] for row in rows]
   # The folder of the data may hold other images by now.
   return [made[name] for name in names] if made.keys() == set(names) else []
 
 
-def _cards(run, data, summary, rows):
+def _cards(run, summary, rows):
   """{filename: card}, from predictions at full size."""
   by_name = {row['filename']: row for row in rows}
-  builder = reading.open_folder(data)
-  reading.refuse_damaged(builder)
-  splits = chosen_splits.from_facts(summary.get('splits'))
-  if splits is None:
-    splits = Splits(tuple(summary['validation_folds']))
-  part = folds.select(builder, summary['split'], splits)
-  source = reading.undecoded_examples(builder, part.split)
+  source, part = scored_photos.of(summary)
   name = lambda index: source[index]['filename'].decode()
   photo = lambda index: images.decode_photo(source[index]['image'])
   shown = {row['car_id'] for row in rows}

@@ -32,8 +32,8 @@ _CAPTIONS = {
   'mean_and_median': (
     'What stands still is sharp. Where the car is in most views, the median '
     'shows it. The empty studio (empty_studio.png) is the median of what no '
-    'mask covers, masks widened by 2 % of the width; a checkerboard is where '
-    'all views are covered.'
+    'mask covers, masks widened by 0.3 % of the width, over the views that '
+    'agree; a checkerboard is where all of these are covered.'
   ),
   'difference_from_mean': 'The absolute difference of each view from the mean.',
   'difference_from_median': (
@@ -204,13 +204,12 @@ def _shown(config, data, survey, sizes, entries, car):
   views = cars[_chosen(cars, car, group)]
   pictures = {'cars': data_pictures.grid(data.full, cars, word)}
   compared = data_pictures.of_car(data.full, views)
-  if isinstance(compared, str):
-    text = page.bullets([compared])
-  else:
-    pictures |= compared
-    text = '\n'.join(
-      _figure(compared[name], caption) for name, caption in _CAPTIONS.items()
-    )
+  pictures |= compared.pictures
+  text = page.bullets(compared.sentences) + '\n'.join(
+    _figure(pictures[name], caption)
+    for name, caption in _CAPTIONS.items()
+    if name in pictures
+  )
   try:
     pictures['samples'] = data_samples.draw(data.seen, config)
     samples = _figure(pictures['samples'], _SAMPLES)

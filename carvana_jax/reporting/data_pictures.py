@@ -1,6 +1,7 @@
 """Pictures of a data set: a grid of cars, and the views of one car compared."""
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -8,7 +9,7 @@ import tensorflow_datasets as tfds
 
 from carvana_jax.datasets import empty_studio, images, reading
 from carvana_jax.datasets.multiview import cropping
-from carvana_jax.reporting import overlays
+from carvana_jax.reporting import overlays, studio_views
 from carvana_jax.reporting.data_survey import Example
 from carvana_jax.system import contact_sheet, progress, threads
 
@@ -17,10 +18,14 @@ _CARS, _COLUMNS = 48, 6  # of the grid
 _CELL = (178, 266)  # height and width of a picture of the grid, as it is drawn
 _WIDTH = 960  # in which the views of a car are compared
 _VIEWS, _VIEW_COLUMNS, _VIEW = 64, 4, 400  # of a car; width of one on a sheet
-_MARGIN = 0.02  # of the width, that shadow and blur may reach around a car
-_SQUARE = 16  # of the checkerboard
-_LIGHT, _DARK = 190, 150  # its greys
 _LEAST = 3  # views of which a median says something
+
+
+class Compared(NamedTuple):
+  """What the views of a car show when they are compared."""
+
+  pictures: dict[str, np.ndarray]  # uint8 [H, W, 3], by name
+  sentences: list[str]  # on the empty studio, or on why there are no pictures
 
 
 def grid(
@@ -50,7 +55,7 @@ def grid(
   read = _reader(full, examples)
 
   def picture(example):
-    photo, mask = read(example, 2 * _CELL[1])
+    photo, mask, _ = read(example, 2 * _CELL[1])
     width = min(
       _CELL[1], max(1, round(_CELL[0] * photo.shape[1] / photo.shape[0]))
     )
@@ -67,7 +72,7 @@ def grid(
 
 def of_car(
   full: tfds.core.DatasetBuilder, views: Sequence[Example]
-) -> dict[str, np.ndarray] | str:
+) -> Compared:
   """Compares the views of a car with their mean and their median.
 
   Args:
@@ -75,53 +80,54 @@ def of_car(
     views: of the car.
 
   Returns:
-    {name: uint8 [H, W, 3]}: sheets of the views, of mean, median and empty
-    studio, and of the absolute difference of each view from either; and the
-    empty studio alone, a checkerboard where no view shows it. Or a sentence on
-    why there are none.
+    Sheets of the views, of mean, median and empty studio, and of the absolute
+    difference of each view from either; and the empty studio alone, a
+    checkerboard where no view shows it. None of these where the views can't be
+    compared, and no empty studio where they don't agree about it.
   """
   if len(views) < _LEAST:
-    return (
-      f'It takes {_LEAST} photos or more of one object to compare them; no '
-      'object has as many.'
+    return Compared(
+      {},
+      [
+        f'It takes {_LEAST} photos or more of one object to compare them, and '
+        'to find the empty studio behind it; no object has as many.'
+      ],
     )
   views = views[:_VIEWS]
   read = _reader(full, views)
   found = list(threads.ordered_map(lambda x: read(x, _WIDTH), views))
-  shapes = {photo.shape for photo, _ in found}
+  shapes = {photo.shape for photo, *_ in found}
   if len(shapes) > 1:
-    return (
-      f'The photos of {views[0].car_id} differ in shape, so they are not '
-      'compared.'
+    return Compared(
+      {},
+      [
+        f'The photos of {views[0].car_id} differ in shape, so they are not '
+        'compared.'
+      ],
     )
-  photos = np.stack([photo for photo, _ in found])  # [V, H, W, 3]
-  masks = [mask for _, mask in found]
+  photos = np.stack([photo for photo, *_ in found])  # [V, H, W, 3]
+  masks = [mask for _, mask, _ in found]
   mean, median = cropping.mean_of(photos), cropping.median_of(photos)
-  tiles = [overlays.outlined(*pair, _VIEW) for pair in found]
+  tiles = [overlays.outlined(*pair, _VIEW) for *pair, _ in found]
   several = lambda pictures, text: _sheet(pictures, views, text)
   differences = {
     name: [cropping.difference_of(photo, reference) for photo in photos]
     for name, reference in (('mean', mean), ('median', median))
   }
   car = views[0].car_id
-  studio, count = _studio(photos, masks)
-  shown = 255 * count / len(views)
+  studio = empty_studio.find(photos, masks)
   common = {
     f'mean of {len(views)} views': mean,
     f'median of {len(views)} views': median,
-    'empty studio': studio,
-    'how many views show it: black none, white all': shown[..., None],
+    **(studio_views.pictures(studio) if studio else {}),
   }
   whole = [np.rint(x).astype(np.uint8) for x in common.values()]
-  return {
+  pictures = {
     'views': several(
       tiles, f'{car}: {len(views)} views, their masks outlined.'
     ),
     'mean_and_median': contact_sheet.sheet(
-      [np.broadcast_to(x, photos[0].shape) for x in whole],
-      list(common),
-      f'{car}: what the views have in common.',
-      columns=2,
+      whole, list(common), f'{car}: what the views have in common.', columns=2
     ),
     **{
       f'difference_from_{name}': several(
@@ -129,22 +135,22 @@ def of_car(
       )
       for name, pictures in differences.items()
     },
-    'empty_studio': studio,
   }
-
-
-def _studio(photos, masks):
-  """Draws the empty studio; also returns how many views show each pixel."""
-  margin = max(1, round(_MARGIN * photos.shape[2]))
-  covered = empty_studio.cover([mask > 0 for mask in masks], margin)
-  picture, count = empty_studio.empty_studio(photos, covered)
-  rows, columns = np.indices(count.shape) // _SQUARE
-  board = np.where((rows + columns) % 2, _LIGHT, _DARK).astype(np.uint8)
-  return np.where(count[..., None] > 0, picture, board[..., None]), count
+  if studio:
+    pictures['empty_studio'] = common[studio_views.STUDIO]
+  numbers = [x.view for x in views]
+  factor = found[0][-1]
+  return Compared(
+    pictures, studio_views.sentences(studio, photos, masks, numbers, factor)
+  )
 
 
 def _reader(full, examples):
-  """Returns a function (example, width) -> photo and mask of that width."""
+  """Returns a function that reads an example.
+
+  It takes example and width; it returns photo and mask of that width, and how
+  much smaller they are than the files', 0..1.
+  """
   stored = {x.stored for x in examples}
   sources = {x: reading.undecoded_examples(full, x) for x in stored}
 
@@ -154,9 +160,10 @@ def _reader(full, examples):
     mask = images.decode_mask(row['mask'])
     height, before = mask.shape
     if width >= before:
-      return photo, mask
+      return photo, mask, 1.0
     size = max(1, round(height * width / before)), width
-    return images.reduce(photo, *size), images.reduce(mask, *size)
+    small = [images.reduce(x, *size) for x in (photo, mask)]
+    return *small, width / before
 
   return read
 

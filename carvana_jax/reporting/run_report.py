@@ -17,6 +17,7 @@ from carvana_jax.reporting import (
   page,
   plots,
   score_tables,
+  studio_section,
 )
 from carvana_jax.system.errors import UserError
 from carvana_jax.training import network_file, run_folder
@@ -67,6 +68,7 @@ def report(workdir: pathlib.Path) -> str:
     sections.append((f'{one.name}: where the error sits', _where(one, ideas)))
     sections += _evaluation(workdir, one, shown)
   sections += [
+    ('The empty studio', studio_section.section(workdir, evaluations)),
     ('Sample predictions while training', _sheets(workdir / 'pictures')),
     ('Layers', _layers(config, workdir)),
     ('Started with', _starts(workdir)),

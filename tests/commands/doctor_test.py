@@ -48,9 +48,13 @@ STEM = f'{CAR}_05'
 PHOTO, MASK = f'{STEM}.jpg', f'{STEM}_mask.gif'
 
 
-def photo_of(car, view, quality=85, size=TINY):
-  """A photo unlike all others: bright where the mask is, with a pattern."""
-  coarse = np.random.default_rng(100 * car + view).integers(0, 80, (16, 24, 3))
+def photo_of(car, view, quality=85, size=TINY, studio=None):
+  """A photo unlike all others: bright where the mask is, with a pattern.
+
+  With a studio, photos of the same one have the same pattern.
+  """
+  seed = 100 * car + view if studio is None else studio
+  coarse = np.random.default_rng(seed).integers(0, 80, (16, 24, 3))
   image = Image.fromarray(coarse.astype(np.uint8))
   image = image.resize(size[::-1], Image.Resampling.BICUBIC)
   mask = Image.fromarray(pixels_of_mask(car, view)).resize(size[::-1])
@@ -304,6 +308,22 @@ class DoctorTest(parameterized.TestCase):
     self.assertLen(rows, sum(map(len, found.values())))
     self.assertEqual(rows[0]['severity'], 'wrong' if wrong else 'look')
     self.assertTrue(all(all(row.values()) for row in rows))
+
+  def test_a_photo_of_another_studio(self):
+    for view, stem in enumerate(stems(CAR), 1):
+      studio = 7000 + (view in (5, 6))
+      self.made.train[f'{stem}.jpg'] = photo_of(0, view, studio=studio)
+    # It shows no car where its mask is: that is told, and nothing more.
+    self.made.train_masks[f'{CAR}_06_mask.gif'] = mask_of(
+      1 - pixels_of_mask(0, 6)
+    )
+    write_folders(self.made, self.manual)
+    (found,) = self.examine()['same studio']
+    self.assertEqual(found.file, f'train/{PHOTO}')
+    self.assertEqual(found.expected, 'the studio that 14 of 15 views show')
+    check = self.checks[-1]
+    self.assertEqual(check.severity, findings.LOOK)
+    self.assertEqual(check.examined, '15 photos')
 
   def test_one_photo_only(self):
     one = {PHOTO: self.made.train[PHOTO]}

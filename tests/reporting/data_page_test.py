@@ -100,6 +100,7 @@ class DataPageTest(absltest.TestCase):
       np.testing.assert_array_equal(np.asarray(image), studio(0))
 
     page = paths[0].read_text()
+    self.assertTrue('3 of 3 views show the same empty studio' in page)
     table = cells(page)
     # Without what is padded around the photos, which is a quarter.
     self.assertEqual(
@@ -135,6 +136,16 @@ class DataPageTest(absltest.TestCase):
     self.assertEqual(rows[-1]['without photo'], 1)
     self.assertIn('without photo: 1 mask (shoe01_2.png)', sentences)
     self.assertStartsWith(sentences[-1], 'so there are no pictures: ')
+
+  def test_views_of_a_camera_that_moves(self):
+    for view, place in enumerate(PLACES, 1):
+      self.add(f'shoe33_{view}', 10 + view, place)
+    paths, *_ = self.write('shoe33')
+    self.assertEqual(
+      {x.name for x in paths}, PICTURES - {'empty_studio.png'} | {paths[0].name}
+    )
+    page = paths[0].read_text()
+    self.assertTrue('of the views 1, 2, 3 no two show the same.' in page)
 
   def test_no_split_and_a_group_that_is_not_there(self):
     for group in ('shoe33', 'shoe07'):

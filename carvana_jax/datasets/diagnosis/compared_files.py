@@ -1,16 +1,21 @@
 """Findings on photos and masks that are compared with others."""
 
 import collections
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 import numpy as np
 
-from carvana_jax.datasets.diagnosis import duplicates, mask_outliers
+from carvana_jax.datasets.diagnosis import (
+  duplicates,
+  mask_outliers,
+  same_studio,
+)
 from carvana_jax.datasets.diagnosis.file_facts import (
   Facts,
   MaskFacts,
   PhotoFacts,
 )
+from carvana_jax.datasets.diagnosis.pairs import Pair
 from carvana_jax.datasets.diagnosis.single_files import (
   CORRECT,
   Finding,
@@ -155,6 +160,38 @@ def odd_masks(
     expected += f', as {reference}'
     file, deviation = str(pair.mask), oddity.deviation
     findings.append(Finding(pair, file, value, expected, CORRECT, deviation))
+  return findings, count
+
+
+def odd_studios(
+  facts: Sequence[Facts], wrong: Collection[Pair]
+) -> tuple[list[Finding], int]:
+  """Finds photos that don't show the studio of their object's other views.
+
+  Args:
+    facts: of the pairs.
+    wrong: pairs that are left out, as their masks don't tell where the object
+      is.
+
+  Returns:
+    The findings, and how many photos were compared.
+  """
+  seen = [
+    x
+    for x in facts
+    if isinstance(x.mask, MaskFacts) and x.mask.view is not None
+  ]
+  seen = [x for x in seen if x.pair not in wrong]
+  found, count = same_studio.odd(
+    [x.mask.view for x in seen], [x.pair.car_id for x in seen]
+  )
+  findings = []
+  for position, agreeing, of in found:
+    pair = seen[position].pair
+    value = 'another studio: the camera has moved, or the light has changed'
+    expected = f'the studio that {agreeing} of {of} views show'
+    remedy = 'none; it is worked on without the empty studio'
+    findings.append(Finding(pair, str(pair.photo), value, expected, remedy))
   return findings, count
 
 

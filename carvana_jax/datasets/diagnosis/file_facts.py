@@ -11,7 +11,7 @@ from PIL import Image, UnidentifiedImageError
 
 from carvana_jax.datasets import decoding, images
 from carvana_jax.datasets.carvana import verify
-from carvana_jax.datasets.diagnosis import duplicates, mask_fit
+from carvana_jax.datasets.diagnosis import duplicates, mask_fit, same_studio
 from carvana_jax.datasets.diagnosis.pairs import Collection, Pair
 from carvana_jax.datasets.file_listing import File
 from carvana_jax.datasets.folder import mask_files, masks
@@ -45,6 +45,8 @@ class MaskFacts(NamedTuple):
   box: np.ndarray | None  # top, left, bottom, right, 0..1 of height and width
   fit: mask_fit.Fit | None = None  # None without a photo or a border, too
   complaint: str = ''  # why it is no mask of its photo, and what to do
+  # Of the photo beside the mask, see `same_studio.small`; None without one.
+  view: np.ndarray | None = None
 
 
 class Facts(NamedTuple):
@@ -78,7 +80,8 @@ def examine(pair: Pair, collection: Collection) -> Facts:
     read = lambda data: read_mask(data, collection.soft)
   mask, cover = _try(read, pair.mask)
   if light is not None and cover is not None:
-    mask = mask._replace(fit=mask_fit.measure(light, cover))
+    fit = mask_fit.measure(light, cover)
+    mask = mask._replace(fit=fit, view=same_studio.small(light, cover))
   return Facts(pair, photo, mask)
 
 

@@ -55,7 +55,8 @@ def diagnose(
   turn = views if views >= _TURN else 0
   fits = misfits.count(facts)
   unpaired = single_files.unpaired(facts, thing)
-  extremes = single_files.extremes(facts, thing)
+  extremes = list(single_files.extremes(facts, thing))
+  misfitting = list(misfits.misfits(facts, thing))
   incomplete = compared_files.incomplete_cars(facts, views)
   exact = list(compared_files.equal_photos(facts))
   near = list(compared_files.near_photos(facts))
@@ -70,6 +71,9 @@ def diagnose(
   odd_views, beside = compared_files.odd_masks(
     facts, mask_outliers.disagreeing, turn, 'the views beside it'
   )
+  odd_studios, studios = compared_files.odd_studios(
+    facts, {x.pair for x in (*extremes, *misfitting)}
+  )
   size, kind = collection.photo_size, collection.photo_kind
   checks = (
     ('photo or mask missing', WRONG, f'{len(facts)} pairs', unpaired),
@@ -78,12 +82,7 @@ def diagnose(
     ('mode', WRONG, f'{photos + masks} files', single_files.modes(facts, kind)),
     ('mask values', WRONG, f'{masks} masks', single_files.values(facts)),
     ('empty or full mask', WRONG, f'{masks} masks', extremes),
-    (
-      'mask of its photo',
-      WRONG,
-      f'{fits} masks',
-      misfits.misfits(facts, thing),
-    ),
+    ('mask of its photo', WRONG, f'{fits} masks', misfitting),
     ('exact duplicate', WRONG, f'{photos + masks} files', doubles),
     ('split leakage', WRONG, cars, leaks),
     ('wrong bytes', LOOK, f'{photos} photos', single_files.garbled(facts)),
@@ -91,6 +90,7 @@ def diagnose(
     ('missing views', LOOK, cars, incomplete),
     ('mask area', LOOK, f'{areas} masks', odd_areas),
     ('neighbouring views', LOOK, f'{beside} masks', odd_views),
+    ('same studio', LOOK, f'{studios} photos', odd_studios),
   )
   return [
     CheckResult(

@@ -48,7 +48,7 @@ def measure(light: np.ndarray, mask: np.ndarray) -> Fit | None:
   Returns:
     How they fit; None for a mask without a border.
   """
-  light = _sharp(_reduced(light, SIDE))
+  light = _sharp(reduced(light, SIDE))
   mask = cv2.resize(mask, light.shape[::-1], interpolation=cv2.INTER_AREA)
   edges, border = _directed(light, _USUAL), _directed(mask)
   total = 2 * float(border[0].sum())  # of lengths and cosines
@@ -72,8 +72,13 @@ def measure(light: np.ndarray, mask: np.ndarray) -> Fit | None:
   )
 
 
-def _reduced(pixels, side):
-  """Returns them with `side` pixels at the most along the longer side."""
+def reduced(pixels: np.ndarray, side: int) -> np.ndarray:
+  """Returns them with `side` pixels at the most along the longer side.
+
+  Args:
+    pixels: uint8 [H, W].
+    side: the most.
+  """
   factor = side / max(pixels.shape)
   if factor >= 1:
     return pixels
@@ -85,7 +90,7 @@ def _sharp(light):
   """Returns a photo as small as it is without losing what is sharp in it."""
   steepness = _steepness(light)
   while max(light.shape) >= 2 * SMALLEST:
-    half = _reduced(light, max(light.shape) // 2)
+    half = reduced(light, max(light.shape) // 2)
     before, steepness = steepness, _steepness(half)
     if steepness <= _BLURRED * before:
       break
