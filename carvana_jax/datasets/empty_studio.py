@@ -39,9 +39,8 @@ _ROUNDS = 4
 class EmptyStudio(NamedTuple):
   """What the views of a car show of the studio behind it."""
 
-  picture: (
-    np.ndarray
-  )  # uint8 [H, W, C], as the photos, 0 where no view shows it
+  # uint8 [H, W, C], as the photos, 0 where no view shows it
+  picture: np.ndarray
   count: np.ndarray  # int64 [H, W], how many views show each pixel
   covered: np.ndarray  # bool [V, H, W], where a view does not show the studio
   fits: np.ndarray  # bool [V], whether a view shows this studio at all
