@@ -6,15 +6,17 @@
 
 Coarse to fine: the first network sees the whole photo, at a reduced size. The
 second one sees tiles at the photo's own size where the first is in doubt, along
-with what the first made of them. The first one's probabilities of all labelled
-photos, which decide where the tiles are, go to WORKDIR/coarse; WORKDIR/fine is
-the run of the second network, an ordinary run. Both are then scored together on
-the validation and the test split: WORKDIR/evaluation/DATASET-SPLIT-fine.
+with what the first made of them and, with config.data.empty_studio, with how
+they differ from the studio that the views of a car show together. The first
+one's probabilities of all labelled photos, which decide where the tiles are, go
+to WORKDIR/coarse; WORKDIR/fine is the run of the second network, an ordinary
+run. Both are then scored together on the validation and the test split:
+WORKDIR/evaluation/DATASET-SPLIT-fine.
 
-Of the config's data section, the second network has only the size of its tiles
-to itself; all else is as in the first run, but manual_dir and data_dir may be
-given if the data have moved. The same command, given again, goes on where it
-stopped.
+Of the config's data section, the second network has only empty_studio and the
+size of its tiles to itself; all else is as in the first run, but manual_dir and
+data_dir may be given if the data have moved. The same command, given again, goes
+on where it stopped.
 """
 
 from absl import flags
