@@ -15,8 +15,7 @@ from carvana_jax.datasets.names import PROBABILITY_ENDING
 from carvana_jax.system import threads
 from carvana_jax.system.errors import UserError
 
-_MOST_TILES = 16  # of every photo
-_PIXELS = 16 * 128 * 128  # that they have together, at most
+TILES = 16  # of every photo
 
 # So many of a car's views, from .. to, are compared with the studio that they
 # alone show, so that networks get to know what few views tell.
@@ -33,8 +32,6 @@ those of the other data set.
 
 class Builder(spec.SizedBuilder):
   """Cuts tiles from a prepared data set, 16 of every photo that is as large.
-
-  Of 256x256 pixels there are 4, so that an epoch takes no longer.
 
   The features are those of the source and `coarse`, a network's probability of
   car, 0..255; on demand also `studio`, how the photo differs from the empty
@@ -136,7 +133,7 @@ class Builder(spec.SizedBuilder):
       return
     name = spec.photo_name(example['car_id'].decode(), int(example['view']))
     corners = tile_places.random_places(
-      layers['coarse'], self._size, self._tiles(), _random(name)
+      layers['coarse'], self._size, TILES, _random(name)
     )
     height, width = self._size
     for number, (top, left) in enumerate(corners):
@@ -147,11 +144,6 @@ class Builder(spec.SizedBuilder):
         parts |= {'studio': channels[..., :3], 'studio_views': channels[..., 3]}
       tile = {layer: images.encode_png(part) for layer, part in parts.items()}
       yield f'{name}_{number:02d}', {**example, **tile}
-
-  def _tiles(self) -> int:
-    """Returns how many tiles each photo has."""
-    height, width = self._size
-    return min(_MOST_TILES, _PIXELS // (height * width))
 
   @property
   def _size(self) -> tuple[int, int]:
