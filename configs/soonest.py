@@ -1,0 +1,32 @@
+"""A network for two CPU cores and a few dozen cars, meant for three minutes.
+
+    bash run.sh --config=configs/soonest.py --workdir=runs/soonest \\
+        --config.data.manual_dir=FOLDER
+
+That of configs/fast.py with half the channels, at a seventh of the pixels. What
+short runs gain nothing by is left out: changes of colour and shape, the lowest
+level, pictures before the first step.
+"""
+
+from carvana_jax.configs import default
+
+
+def get_config():
+  """0.8 M parameters."""
+  config = default.get_config()
+  config.data.size = '160x274'  # whole pixels, 8x7, of 1280x1918: soon averaged
+  config.model.levels = 4
+  config.model.patch = 4
+  config.model.widths = (32, 64, 96, 128)
+  config.model.decoder_convs = 1
+  config.model.conv_bias = False  # less to compile
+  config.model.upsampling = 'projected'
+  config.optimizer.name = 'muon'
+  config.optimizer.learning_rate = 1e-2
+  config.optimizer.warmup = 0.03
+  config.train.batch_size = 4
+  config.train.epochs = 12
+  config.train.loss = 'border_bce_dice'
+  config.train.picture_epochs = 0
+  config.eval.flip = True
+  return config
