@@ -1,11 +1,11 @@
-"""A network for two CPU cores and a few dozen cars, meant for three minutes.
+"""A network for two CPU cores and a few dozen cars, meant for five minutes.
 
     bash run.sh --config=configs/soonest.py --workdir=runs/soonest \\
         --config.data.manual_dir=FOLDER
 
-That of configs/fast.py with half the channels, at a seventh of the pixels. What
-short runs gain nothing by is left out: changes of colour and shape, the lowest
-level, pictures before the first step.
+That of configs/fast.py without its lowest level, at a ninth of the pixels. What
+runs so short gain nothing by is left out: changes of colour and shape, and
+pictures before the first step. benchmarks/recipe.md says what was tried.
 """
 
 from carvana_jax.configs import default
@@ -14,7 +14,9 @@ from carvana_jax.configs import default
 def get_config():
   """0.8 M parameters."""
   config = default.get_config()
-  config.data.size = '160x274'  # whole pixels, 8x7, of 1280x1918: soon averaged
+  # Means of 8x7 whole pixels of 1280x1918, which take a third of the time of
+  # means that share pixels.
+  config.data.size = '160x274'
   config.model.levels = 4
   config.model.patch = 4
   config.model.widths = (32, 64, 96, 128)

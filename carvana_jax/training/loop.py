@@ -97,6 +97,8 @@ def _train(config, workdir, profile):
   _refuse_differing(config, data)
   if source and not begun:
     initial_network.refuse_seen(source, config, data.identity)
+  # First, as photos are kept in what is free once the steps have their memory.
+  programs = start_early.programs(data.total_steps)
   data = data.keep_decoded()
   if processes.is_first():
     run_folder.write_config(config, workdir)
@@ -106,7 +108,6 @@ def _train(config, workdir, profile):
     stopping.StopSignal() as signal,
     checkpoint.Checkpoints(workdir) as checkpoints,
   ):
-    programs = start_early.programs(data.total_steps)
     return _train_epochs(
       config, workdir, data, source, signal, checkpoints, profile, programs
     )
