@@ -59,7 +59,7 @@ def main() -> None:
   ]  # fmt: skip
   pairs = whole_job.split(folder)
   job = {
-    'growth': 1.2,
+    'growth': math.inf,  # after epochs only, as steps are timed
     'train': [],
     'unseen': [str(x) for name in whole_job.UNSEEN for x, _ in pairs[name]],
   }

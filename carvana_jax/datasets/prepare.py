@@ -11,6 +11,7 @@ import re
 import shutil
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow_datasets as tfds
@@ -71,6 +72,26 @@ def full_size(data_config) -> str:
   return data_config.full_size or FULL_SIZES[data_config.dataset]
 
 
+def refuse_full_size(data_config) -> None:
+  """Checks early what is prepared late, the size of the final evaluation.
+
+  Args:
+    data_config: `config.data`.
+
+  Raises:
+    UserError: the data set is unknown, or the size is none.
+  """
+  _is_own(data_config, full_size(data_config))
+
+
+def _is_own(data_config, size):
+  """Returns whether a size is each photo's own; refuses what is no size."""
+  is_own = size == OWN_SIZE == FULL_SIZES[data_config.dataset]
+  if not is_own:
+    spec.parse_size(size)
+  return is_own
+
+
 def _refuse_unknown_name(data_config):
   if data_config.dataset not in FULL_SIZES:
     raise UserError(
@@ -79,11 +100,14 @@ def _refuse_unknown_name(data_config):
     )
 
 
-def for_network(data_config) -> tfds.core.DatasetBuilder:
+def for_network(
+  data_config, begun: Callable[[int], None] = lambda _: None
+) -> tfds.core.DatasetBuilder:
   """Returns the prepared data set that a network is trained on.
 
   Args:
     data_config: `config.data`.
+    begun: as for `dataset`.
 
   Raises:
     UserError: as for `dataset`.
@@ -92,7 +116,7 @@ def for_network(data_config) -> tfds.core.DatasetBuilder:
     return _multiview(data_config)
   if data_config.coarse:
     return _borders(data_config)
-  return dataset(data_config, data_config.size)
+  return dataset(data_config, data_config.size, begun)
 
 
 def for_scoring(data_config) -> tfds.core.DatasetBuilder:
@@ -107,12 +131,16 @@ def for_scoring(data_config) -> tfds.core.DatasetBuilder:
   return dataset(data_config, full_size(data_config))
 
 
-def dataset(data_config, size: str) -> tfds.core.DatasetBuilder:
+def dataset(
+  data_config, size: str, begun: Callable[[int], None] = lambda _: None
+) -> tfds.core.DatasetBuilder:
   """Returns the prepared data set of `config.data` at one size.
 
   Args:
     data_config: `config.data`.
     size: HEIGHTxWIDTH, or `OWN_SIZE` where that is the full size.
+    begun: called before files are prepared that are not there, if it is known
+      how many photos the split train will have, with their number.
 
   Returns:
     A builder whose examples can be read in any order (`as_data_source`).
@@ -123,16 +151,21 @@ def dataset(data_config, size: str) -> tfds.core.DatasetBuilder:
       earlier.
   """
   module = _module(data_config)
-  is_own = size == OWN_SIZE == FULL_SIZES[data_config.dataset]
-  if not is_own:
-    spec.parse_size(size)
+  is_own = _is_own(data_config, size)
   found = module.preparation(data_config, _root(data_config))
   for line in found.lines:
     _say(line)
   is_plain = is_own or found.fit == 'stretch'
   name = size if is_plain else f'{size}-{found.fit}'
   create = functools.partial(module.Builder, config=name, **found.options)
-  builder = _prepare(data_config, found.folder, create, found.download_config)
+
+  def announce():
+    if found.train_photos:
+      begun(found.train_photos)
+
+  builder = _prepare(
+    data_config, found.folder, create, found.download_config, announce
+  )
   found.remember()
   return builder
 
@@ -171,7 +204,9 @@ def _borders(data_config):
   return _prepare(data_config, folder, create)
 
 
-def _prepare(data_config, folder, create, download_config=None):
+def _prepare(
+  data_config, folder, create, download_config=None, announce=lambda: None
+):
   """Returns the builder that `create` makes, once its files are in a folder."""
   create = functools.partial(create, data_dir=folder, file_format=_FORMAT)
   with reading.readable_errors(folder):
@@ -187,6 +222,7 @@ def _prepare(data_config, folder, create, download_config=None):
     _remove_leftovers(pathlib.Path(builder.data_path))
     name = f'{builder.name}/{builder.builder_config.name}'
     print(f'preparing {name} in {builder.data_path}', flush=True)
+    announce()
     if not sys.stderr.isatty():
       tfds.disable_progress_bar()
     # TFDS speaks of a download, of which there is none.

@@ -62,6 +62,8 @@ class Preparation(NamedTuple):
     remember: called once the files are prepared.
     fit: how photos of another shape are brought to a size, see `fitting`.
     lines: what is said of the source.
+    train_photos: how many photos the split train will have; None where that
+      is not known before they are prepared.
   """
 
   folder: pathlib.Path
@@ -70,6 +72,7 @@ class Preparation(NamedTuple):
   remember: Callable[[], None] = lambda: None
   fit: str = 'stretch'
   lines: tuple[str, ...] = ()
+  train_photos: int | None = None
 
 
 class SizedBuilder(tfds.core.GeneratorBasedBuilder):

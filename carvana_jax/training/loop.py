@@ -7,7 +7,6 @@ import time
 import jax
 from ml_collections import ConfigDict
 
-from carvana_jax import models
 from carvana_jax.datasets import input_pipeline, prepare
 from carvana_jax.models import frozen_variables
 from carvana_jax.parallel import device_memory, devices, processes
@@ -17,6 +16,7 @@ from carvana_jax.training import (
   batch_fit,
   check_config,
   checkpoint,
+  early_start,
   epoch,
   initial_network,
   logbook,
@@ -26,10 +26,8 @@ from carvana_jax.training import (
   saved_steps,
   steps,
   stopping,
-  train_state,
   validation,
 )
-from carvana_jax.training.optimizer import make_optimizer
 from carvana_jax.training.stopping import SkippedSteps
 
 _ROW = '{:>5} {:>6} {:>8} {:>9} {:>10} {:>9} {:>10} {:>8} {:>7}'
@@ -94,10 +92,13 @@ def _train(config, workdir, profile):
     initial_network.refuse_unfit(source, config)
   start = provenance.facts(workdir) | initial_network.facts(config, source)
   print(provenance.describe(start, config), flush=True)
-  data = processes.run_in_all(lambda: _prepare_data(config))
+  start_early = early_start.EarlyStart(config)
+  data = processes.run_in_all(lambda: _prepare_data(config, start_early.begin))
   _refuse_differing(config, data)
   if source and not begun:
     initial_network.refuse_seen(source, config, data.identity)
+  # First, as photos are kept in what is free once the steps have their memory.
+  programs = start_early.programs(data.total_steps)
   data = data.keep_decoded()
   if processes.is_first():
     run_folder.write_config(config, workdir)
@@ -108,25 +109,21 @@ def _train(config, workdir, profile):
     checkpoint.Checkpoints(workdir) as checkpoints,
   ):
     return _train_epochs(
-      config, workdir, data, source, signal, checkpoints, profile
+      config, workdir, data, source, signal, checkpoints, profile, programs
     )
 
 
-def _train_epochs(config, workdir, data, source, signal, checkpoints, profile):
+def _train_epochs(
+  config, workdir, data, source, signal, checkpoints, profile, programs
+):
   """Trains from the latest step on; returns the signal that ended it, or 0."""
-  model = models.build(config.model)
-  optimizer = make_optimizer(config.optimizer, data.total_steps)
-  create = train_state.creator(config, model, optimizer)
   state, notes = _first_or_latest(
-    workdir, checkpoints, create, config, data, source
-  )
-  optimizer = initial_network.slowed(
-    optimizer, config.train.init_rate, notes.get('init')
+    workdir, checkpoints, programs.create, config, data, source
   )
   train_step = epoch.announce_first(
-    devices.train_step(steps.make_train_step(model, optimizer, config))
+    _train_step(config, programs, notes.get('init'))
   )
-  validator = validation.Validation(config, model, data)
+  validator = validation.Validation(config, programs.model, data)
   step = int(state.step)
   batches = devices.to_devices(data.training(step))
   skipped = SkippedSteps(data, config.train.max_skipped, notes['skipped'])
@@ -185,11 +182,10 @@ def _train_epochs(config, workdir, data, source, signal, checkpoints, profile):
   return signal.received_by_any()
 
 
-def _prepare_data(config):
-  """Returns the run's data; prepares what is scored at its end as well."""
-  builder = prepare.for_network(config.data)
-  # Needed at the end; better to find out now if it can't be made.
-  prepare.for_scoring(config.data)
+def _prepare_data(config, begun):
+  """Returns the run's data; those of the full size are made to be scored."""
+  prepare.refuse_full_size(config.data)
+  builder = prepare.for_network(config.data, begun)
   return input_pipeline.RunData.open(builder, config)
 
 
@@ -215,6 +211,18 @@ def _compared(config, data):
     'data': data.identity,
     **{f'config.{name}': value for name, value in fields.items()},
   }
+
+
+def _train_step(config, programs, init_notes):
+  """Returns the training step, slower for what a network has brought."""
+  optimizer = initial_network.slowed(
+    programs.optimizer, config.train.init_rate, init_notes
+  )
+  if optimizer is programs.optimizer:
+    return programs.train_step
+  return devices.train_step(
+    steps.make_train_step(programs.model, optimizer, config)
+  )
 
 
 def _first_or_latest(workdir, checkpoints, create, config, data, source):

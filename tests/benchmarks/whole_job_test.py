@@ -23,6 +23,7 @@ from benchmarks.frameworks import marks
 from benchmarks.whole_job import KERAS, OURS, TORCH
 from carvana_jax.datasets import spec
 from carvana_jax.system.errors import UserError
+from carvana_jax.training import epoch, validation
 from tests.helpers import commands
 
 PEERS = whole_job.ROOT / '.peers' / 'bin' / 'python'  # with PyTorch, if made
@@ -366,7 +367,37 @@ class ContestantsTest(chex.TestCase):
     config = mock.MagicMock()
     config.data.multiview = True
     with self.assertRaisesRegex(UserError, 'multiview are not compared'):
-      own_whole.marking(None)(config, None, None)
+      own_whole.marking(None)[0](config, None, None)
+
+  def test_ours_is_marked_after_steps_that_are_due(self):
+    clock = mock.Mock()
+    clock.due.side_effect = [False, True, False]
+    with (
+      mock.patch.object(validation.Validation, '__init__', lambda *_: None),
+      mock.patch.object(epoch, 'train', self.three_steps),
+    ):
+      made, train = own_whole.marking(clock)
+      config = mock.MagicMock()
+      config.data.multiview = False
+      validator = made(config, None, None)
+      validator.logits = lambda variables: variables
+      self.assertEqual(train(self.count, types.SimpleNamespace(step=0)), 3)
+    (call,) = clock.mark.call_args_list
+    (predict,) = call.args
+    self.assertEqual(predict(), 'variables of step 2')
+
+  @staticmethod
+  def three_steps(train_step, state):
+    for _ in range(3):
+      state, _ = train_step(state, {}, False)
+    return state.step
+
+  @staticmethod
+  def count(state, batch, stop_requested):
+    del batch, stop_requested
+    step = state.step + 1
+    variables = f'variables of step {step}'
+    return types.SimpleNamespace(step=step, eval_variables=variables), {}
 
   def test_keras(self):
     words = [sys.executable, '-m', 'benchmarks.frameworks.keras_whole',

@@ -462,6 +462,21 @@ def weights(before, after):
   return np.clip(high - low, 0, None) * after / before
 
 
+class SeveralSizesTest(FolderTest):
+  def test_files_are_checked_once(self):
+    write_folders(compete(stems(TRAIN, (1, 2))), self.manual)
+    with mock.patch.object(
+      verify, 'verify_files', wraps=verify.verify_files
+    ) as check:
+      prepare(self.manual, self.data)
+      after = read(prepare(self.manual, self.data, '64x96'))['train']
+      self.assertEqual(check.call_count, 1)
+      checked = read(prepare(self.manual, self.root / 'b', '64x96'))['train']
+      self.assertEqual(check.call_count, 2)
+    for stem, example in checked.items():
+      np.testing.assert_array_equal(after[stem]['mask'], example['mask'])
+
+
 class SplitsTest(FolderTest):
   def test_cars_stay_whole_and_stay_put_when_others_come(self):
     few = [TRAIN, VALIDATION, HELD_OUT]
@@ -517,7 +532,8 @@ class SplitsTest(FolderTest):
     labelled = [stem for car in cars for stem in stems(car, (4,))]
     write_folders(compete(labelled), self.manual)
     with self.assertLogs('absl', 'WARNING') as logs:
-      verify.verify_files(archives.find(self.manual, unlabeled=True), *TINY)
+      found = archives.find(self.manual, unlabeled=True)
+      verify.verify_files(found, *TINY, bytes)
     (line,) = logs.output
     self.assertEqual(sum(f'{car} (1 views)' in line for car in cars), 5)
     self.assertIn('and 2 more', line)

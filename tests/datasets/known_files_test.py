@@ -158,13 +158,15 @@ class KnownFilesTest(parameterized.TestCase):
     )  # fmt: skip
     prepare._say.cache_clear()
     Builder = carvana_dataset_builder.Builder
+    begun = []
     with mock.patch.object(Builder, 'PHOTO_SIZE', TINY):
-      before = prepare.dataset(config, '128x192')
+      before = prepare.dataset(config, '128x192', begun.append)
       (self.manual / 'train' / 'mycar_01.jpg').write_bytes(b'')
       self.replace()
       with contextlib.redirect_stdout(io.StringIO()) as said:
         after = prepare.dataset(config, '128x192')
         prepare.dataset(config, '128x192')
+    self.assertEqual(begun, [before.info.splits['train'].num_examples])
     lines = said.getvalue().splitlines()
     self.assertLen(lines, 3)
     self.assertStartsWith(lines[0], '1 file is left out (train/mycar_01.jpg)')

@@ -89,6 +89,7 @@ class TableTest(chex.TestCase):
         root / f'of-{data_config.manual_dir}',
         {'splits': {'train': 3}},
         download_config=None,
+        train_photos=3,
       ),
     )
     for table, key, row in (
@@ -102,8 +103,11 @@ class TableTest(chex.TestCase):
       dataset='more', size=numbered.SIZE, full_size='',
       data_dir=str(root), manual_dir='here',
     )  # fmt: skip
-    builder = prepare.for_network(config)
+    begun = []
+    builder = prepare.for_network(config, begun.append)
     self.assertEqual(builder.info.splits['train'].num_examples, 3)
+    prepare.for_network(config, begun.append)  # it is there
+    self.assertEqual(begun, [3])
     folder = f'of-here/sized/{numbered.SIZE}/1.0.0'
     self.assertEqual(prepare.identity(config, builder), folder)
     self.assertTrue((root / folder).is_dir())

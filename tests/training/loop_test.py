@@ -61,6 +61,30 @@ class LoopTest(chex.TestCase):
     return [json.loads(line)['epoch'] for line in lines]
 
 
+class FullSizeTest(LoopTest):
+  def test_is_left_for_the_evaluation(self):
+    self.config.train.epochs = 1
+    asked, builder = [], prepare.dataset()
+
+    def dataset(_, size, *rest):
+      asked.append(size)
+      return builder
+
+    with mock.patch.object(prepare, 'dataset', dataset):
+      self.train()
+    self.assertEqual(asked, [self.config.data.size])
+
+  def test_what_is_none_is_refused_before_anything_is_prepared(self):
+    self.config.data.full_size = 'large'
+    with (
+      mock.patch.object(
+        prepare, 'dataset', mock.Mock(side_effect=AssertionError)
+      ),
+      self.assertRaisesRegex(UserError, "'large' is not HEIGHTxWIDTH"),
+    ):
+      self.train()
+
+
 class SkippedTest(LoopTest):
   """An example's pictures hold its number; the loss of some is not finite."""
 

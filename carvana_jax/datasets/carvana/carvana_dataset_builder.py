@@ -33,6 +33,10 @@ _CITATION = """
 
 _NO_METADATA = {'make': '', 'model': '', 'year': '', 'trim': ''}
 
+# The folders of prepared data whose sources this process has checked, as it
+# prepares several sizes of one.
+_checked = set()
+
 
 def preparation(
   data_config: ConfigDict, root: pathlib.Path
@@ -66,6 +70,7 @@ def preparation(
     tfds.download.DownloadConfig(manual_dir=manual_dir),
     known.remember,
     lines=(*source.left_out, *known.news),
+    train_photos=len(_of_splits(source)['train']),
   )
 
 
@@ -102,6 +107,7 @@ class Builder(spec.SizedBuilder):
     """
     self._unlabeled = unlabeled
     self._source = None  # what was checked and is being packaged
+    self._masks = {}  # those of it that were encoded then, by stems
     super().__init__(**kwargs)
 
   def download_and_prepare(
@@ -127,6 +133,7 @@ class Builder(spec.SizedBuilder):
       super().download_and_prepare(download_config=download_config, **kwargs)
     finally:
       self._source = None  # it holds archives open
+      self._masks = {}
 
   def _info(self) -> tfds.core.DatasetInfo:
     size = self.builder_config.name
@@ -143,10 +150,7 @@ class Builder(spec.SizedBuilder):
     self, dl_manager: tfds.download.DownloadManager
   ) -> dict[str, spec.Examples]:
     source = self._source or self._checked(_manual_dir(dl_manager))
-    splits = {'train': {}, 'validation': {}, 'test': {}}
-    for stem, photo in sorted(source.photos.items()):
-      splits[spec.split_of(spec.parse_photo(stem).car_id)][stem] = photo
-    splits['unlabeled'] = source.test
+    splits = _of_splits(source) | {'unlabeled': source.test}
     # TFDS cannot write a split without examples.
     return {
       split: self._generate_examples(
@@ -158,7 +162,13 @@ class Builder(spec.SizedBuilder):
 
   def _checked(self, manual_dir: epath.PathLike) -> archives.Source:
     source = archives.find(manual_dir, self._unlabeled)
-    verify.verify_files(source, *self.PHOTO_SIZE)
+    folder = pathlib.Path(self.data_path).parents[2]
+    key = (folder, self._unlabeled, archives.fingerprint(source))
+    if key not in _checked:
+      self._masks = verify.verify_files(
+        source, *self.PHOTO_SIZE, self._encode_mask
+      )
+      _checked.add(key)
     return source
 
   def _generate_examples(
@@ -173,7 +183,7 @@ class Builder(spec.SizedBuilder):
       car_id, view = spec.parse_photo(stem)
       return stem, {
         'image': self._encode_photo(photos[stem]),
-        'mask': self._encode_mask(masks.get(stem)),
+        'mask': self._mask(stem, masks.get(stem)),
         'filename': f'{stem}.jpg',
         'car_id': car_id,
         'view': view,
@@ -189,16 +199,28 @@ class Builder(spec.SizedBuilder):
     photo = images.decode_photo(file.read())
     return images.encode_png(images.reduce(photo, *self._size))
 
-  def _encode_mask(self, file: File | None) -> bytes:
+  def _mask(self, stem: str, file: File | None) -> bytes:
     """Returns the reduced mask as a PNG; all zero for a photo without one."""
     if file is None:
       return images.encode_png(np.zeros(self._size, np.uint8))
-    mask = verify.decode_mask(file.read())
+    return self._masks.get(stem) or self._encode_mask(
+      verify.decode_mask(file.read())
+    )
+
+  def _encode_mask(self, mask: np.ndarray) -> bytes:
     return images.encode_png(images.reduce(mask, *self._size))
 
   @property
   def _size(self) -> tuple[int, int]:
     return spec.parse_size(self.builder_config.name)
+
+
+def _of_splits(source: archives.Source) -> dict[str, dict[str, File]]:
+  """Returns the labelled photos of each split, by their stems, in order."""
+  splits = {'train': {}, 'validation': {}, 'test': {}}
+  for stem, photo in sorted(source.photos.items()):
+    splits[spec.split_of(spec.parse_photo(stem).car_id)][stem] = photo
+  return splits
 
 
 def _manual_dir(dl_manager: tfds.download.DownloadManager) -> epath.Path:

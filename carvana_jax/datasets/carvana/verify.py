@@ -36,13 +36,23 @@ class UnfitError(ValueError):
     self.remedy = remedy
 
 
-def verify_files(source: Source, height: int, width: int) -> None:
+def verify_files(
+  source: Source,
+  height: int,
+  width: int,
+  encode: Callable[[np.ndarray], bytes],
+) -> dict[str, bytes]:
   """Reads every file, on all cores, and warns of cars that lack views.
 
   Args:
     source: the files.
     height: that photos and masks must have, in pixels.
     width: that photos and masks must have, in pixels.
+    encode: makes what is kept of a mask's pixels, see `decode_mask`: to check
+      a mask takes as long as to decode it once more.
+
+  Returns:
+    What is kept of the masks, by their stems.
 
   Raises:
     UserError: a photo has no mask or a mask no photo, or a file is unreadable,
@@ -50,8 +60,10 @@ def verify_files(source: Source, height: int, width: int) -> None:
       255). It names the first such file and counts the others.
   """
   raise_first(_unpaired(source))
-  raise_first(_broken(source, height, width))
+  kept = {}
+  raise_first(_broken(source, height, width, encode, kept))
   _warn_of_incomplete_cars(source)
+  return kept
 
 
 def decode_mask(data: bytes) -> np.ndarray:
@@ -71,8 +83,13 @@ def decode_mask(data: bytes) -> np.ndarray:
     OSError: it cannot be decoded.
   """
   with images.opened(io.BytesIO(data)) as image:
-    _check_values(image)
-    return images.mask_pixels(car_pixels(image))
+    return _decoded_mask(image)
+
+
+def _decoded_mask(image):
+  """As `decode_mask`, of an image of which only the header is read."""
+  _check_values(image)
+  return images.mask_pixels(car_pixels(image))
 
 
 def car_pixels(mask: Image.Image) -> np.ndarray:
@@ -144,13 +161,19 @@ def _unpaired(source: Source) -> list[str]:
   ]
 
 
-def _broken(source: Source, height: int, width: int) -> list[str]:
-  jobs = [(file, _check_photo) for file in source.photos.values()]
-  jobs += [(file, _check_mask) for file in source.masks.values()]
-  jobs += [(file, _check_photo) for file in source.test.values()]
-  problems = threads.ordered_map(
-    lambda job: _problem(*job, height, width), jobs
-  )
+def _broken(source, height, width, encode, kept) -> list[str]:
+  """Returns what is wrong; puts what is kept of masks into the dictionary."""
+
+  def check_photo(_, data):
+    return _check_photo(data, height, width)
+
+  def check_mask(stem, data):
+    kept[stem] = encode(_checked_mask(data, height, width))
+
+  jobs = [(*item, check_photo) for item in source.photos.items()]
+  jobs += [(*item, check_mask) for item in source.masks.items()]
+  jobs += [(*item, check_photo) for item in source.test.items()]
+  problems = threads.ordered_map(lambda job: _problem(*job), jobs)
   seen = progress.bar(
     problems, total=len(jobs), unit=' images', title='checking images'
   )
@@ -158,14 +181,11 @@ def _broken(source: Source, height: int, width: int) -> list[str]:
 
 
 def _problem(
-  file: File,
-  examine: Callable[[bytes, int, int], str | None],
-  height: int,
-  width: int,
+  stem: str, file: File, examine: Callable[[str, bytes], str | None]
 ) -> str | None:
   """Returns what is wrong with a file, in one line; None if nothing is."""
   try:
-    complaint = examine(file.read(), height, width)
+    complaint = examine(stem, file.read())
   except UserError as error:
     return str(error)
   except UnidentifiedImageError:
@@ -194,10 +214,10 @@ def _check_photo(data: bytes, height: int, width: int) -> str:
   return images.check_jpeg(data)
 
 
-def _check_mask(data: bytes, height: int, width: int) -> None:
+def _checked_mask(data: bytes, height: int, width: int) -> np.ndarray:
   with images.opened(io.BytesIO(data)) as image:
     _check_size(image, height, width)  # before so many pixels are decoded
-    _check_values(image)
+    return _decoded_mask(image)
 
 
 def _check_size(image: Image.Image, height: int, width: int) -> None:

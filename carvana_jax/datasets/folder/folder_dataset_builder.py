@@ -71,6 +71,7 @@ def preparation(
     known.remember,
     data_config.fit,
     (*found.lines, *known.news),
+    sum(place.split == 'train' for place in found.places),
   )
 
 

@@ -142,6 +142,11 @@ class BuilderTest(absltest.TestCase):
     name = prepare.for_scoring(self.config).builder_config.name
     self.assertEqual(name, '40x40-pad')
 
+  def test_how_many_photos_are_trained_on_is_told_before(self):
+    begun = []
+    builder = prepare.dataset(self.config, '16x24', begun.append)
+    self.assertEqual(begun, [builder.info.splits['train'].num_examples])
+
   def test_other_options_are_other_data_of_the_same_files(self):
     before, _ = self.prepared('16x24')
     identity = prepare.identity(self.config, before)
