@@ -15,8 +15,8 @@ WORKDIR/evaluation/DATASET-SPLIT-fine.
 
 Of the config's data section, the second network has only empty_studio and the
 size of its tiles to itself; all else is as in the first run, but manual_dir and
-data_dir may be given if the data have moved. The same command, given again, goes
-on where it stopped.
+data_dir may be given if the data have moved. The same command, given again,
+goes on where it stopped.
 """
 
 from absl import flags
