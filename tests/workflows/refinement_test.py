@@ -173,7 +173,8 @@ class RefusedTest(chex.TestCase):
     self.assertEqual(
       of(),
       ConfigDict(
-        config.data.to_dict() | {'size': '128x128', 'coarse': 'coarse'}
+        config.data.to_dict()
+        | {'size': '128x128', 'coarse': 'coarse', 'empty_studio': True}
       ),
     )
     given.data.data_dir = given.data.manual_dir = 'moved'
