@@ -143,7 +143,9 @@ def _crops(pixels, size):
 
 
 def predictions(
-  runs: Sequence[trained_run.Run], given: Iterable[tuple[T, Given]]
+  runs: Sequence[trained_run.Run],
+  given: Iterable[tuple[T, Given]],
+  wanted: Callable[[T], bool] = lambda photo: True,
 ) -> Iterator[tuple[T, Prediction]]:
   """Asks the networks, and their second networks where they have any.
 
@@ -155,6 +157,8 @@ def predictions(
     runs: trained networks.
     given: photos of any sizes and what the networks are given of them, as of
       `inputs`, with `keep_photos` where a run has a second network.
+    wanted: whether second networks look at a photo, and not only use what it
+      shows of the empty studio.
 
   Returns:
     An iterator over every photo, as it came, and the networks' answers.
@@ -162,7 +166,7 @@ def predictions(
   predicted = _first_predictions(runs, given)
   for number, run in enumerate(runs):
     if run.fine:
-      predicted = _refine(predicted, number, run.fine)
+      predicted = _refine(predicted, number, run.fine, wanted)
   return predicted
 
 
@@ -229,13 +233,14 @@ def remedy(runs: Sequence[trained_run.Run], images: int) -> str:
   )
 
 
-def _refine(predicted, number, fine):
+def _refine(predicted, number, fine, wanted):
   """Asks a second network wherever the first one is in doubt.
 
   Args:
     predicted: as returned by `_first_predictions`.
     number: which of the networks the second one is for.
     fine: the run of the second network.
+    wanted: whether it looks at a photo.
 
   Yields:
     As `predictions`; that network's logits have the photo's size.
@@ -245,6 +250,8 @@ def _refine(predicted, number, fine):
 
   def tiles():
     for item in _tiled(predicted, number, fine.config.data):
+      if not wanted(item.photo):
+        item.leave()
       waiting.append(item)
       for cell in item.cells:
         yield (item, cell), item.given(cell, channels)

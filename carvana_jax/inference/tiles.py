@@ -54,6 +54,10 @@ class TiledPhoto:
     self.cells = list(cells) or [None]
     self.left = len(self.cells)
 
+  def leave(self) -> None:
+    """Leaves the photo to the first network."""
+    self.cells, self.left = [None], 1
+
   def given(self, cell: _Cell | None, channels: int) -> Given:
     """Returns what the second network is given of one of the `cells`.
 

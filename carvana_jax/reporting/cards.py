@@ -58,10 +58,15 @@ def _cards(run, summary, rows):
   name = lambda index: source[index]['filename'].decode()
   photo = lambda index: images.decode_photo(source[index]['image'])
   shown = {row['car_id'] for row in rows}
-  cars = folds.cars_of(source, part.all_views())
+  # As in the evaluation.
+  multiview = run.config.data.multiview
+  cars = folds.cars_of(
+    source, part.all_views() if multiview else part.positions
+  )
   by_car = [car for id_, car in cars.items() if id_ in shown]
+  is_shown = lambda index: name(index) in by_name
   if not run.compares_views:  # then the other views are not needed
-    by_car = [[i for i in car if name(i) in by_name] for car in by_car]
+    by_car = [list(filter(is_shown, car)) for car in by_car]
   given = predictor.inputs(
     by_car, photo, [run.config.data], keep_photos=run.fine is not None
   )
@@ -72,8 +77,8 @@ def _cards(run, summary, rows):
       from_logits.mask_of(prediction.levels(), run.config.eval),
       images.decode_mask(source[index]['mask']) > 127,
     )
-    for index, prediction in predictor.predictions([run], given)
-    if name(index) in by_name
+    for index, prediction in predictor.predictions([run], given, is_shown)
+    if is_shown(index)
   }
 
 

@@ -92,7 +92,14 @@ class Fine:
 
 
 class FineTest(chex.TestCase):
-  def asked(self, photos, sizes=('32x48', '16x16'), studio=False, cars=None):
+  def asked(
+    self,
+    photos,
+    sizes=('32x48', '16x16'),
+    studio=False,
+    cars=None,
+    wanted=None,
+  ):
     """Predictions by the first network alone and by both."""
     first, second = map(run_of, sizes)
     second.config.data.coarse = 'coarse'
@@ -111,6 +118,7 @@ class FineTest(chex.TestCase):
             [first.config.data],
             keep_photos=True,
           ),
+          lambda number: number in (wanted or range(len(photos))),
         )
       )
       for run in (first, both)
@@ -175,6 +183,14 @@ class FineTest(chex.TestCase):
     photos[4][12:16] += 9  # beside the car
     cars = [[4, 1, 2, 3], [0]]
     coarse, found = self.asked(photos, studio=True, cars=cars)
+    _, some = self.asked(photos, studio=True, cars=cars, wanted={4, 0})
+    for (number, one), (_, two), (_, first) in zip(
+      some, found, coarse, strict=True
+    ):
+      expected = two.logits[0]
+      if number not in (4, 0):
+        expected = from_logits.enlarge(first.logits[0], SIZE)
+      np.testing.assert_array_equal(one.logits[0], expected)
     self.assertEqual([number for number, _ in found], [4, 1, 2, 3, 0])
     first, alone = found[0][1].logits[0], found[4][1].logits[0]
     in_cells = alone == 0  # a single photo is given zeros
