@@ -2,12 +2,12 @@
 
 import cv2
 import numpy as np
-from absl.testing import absltest
+from absl.testing import absltest, parameterized
 
 from carvana_jax.datasets import empty_studio
 
 
-class EmptyStudioTest(absltest.TestCase):
+class EmptyStudioTest(parameterized.TestCase):
   def test_by_hand(self):
     # A line of four pixels in four views; covered values are in brackets:
     # 10 20 30 40 | 10 (20) 30 (250) | (1) (2) 7 (3) | (9) (9) (9) (9)
@@ -23,16 +23,17 @@ class EmptyStudioTest(absltest.TestCase):
     self.assertEqual(picture[0, :, 2].tolist(), [26, 21, 8, 0])
     self.assertEqual(count.tolist(), [[4, 2, 1, 0]])
 
-  def test_as_numpys_masked_median(self):
-    random = np.random.default_rng(0)
-    photos = random.integers(0, 256, (7, 20, 9, 3)).astype(np.uint8)
-    covered = random.random((7, 20, 9)) < 0.6
+  @parameterized.parameters(2, 3, 4, 7, 16, 23)
+  def test_as_numpys_masked_median(self, views):
+    random = np.random.default_rng(views)
+    photos = random.integers(0, 256, (views, 80, 30, 3)).astype(np.uint8)
+    covered = random.random((views, 80, 30)) < random.random((80, 30))
     picture, count = empty_studio.empty_studio(photos, covered)
     hidden = np.repeat(covered[..., None], 3, axis=3)
     expected = np.ma.median(np.ma.array(photos, float, mask=hidden), axis=0)
     self.assertTrue((count == 0).any())
     np.testing.assert_array_equal(picture, np.rint(expected.filled(0)))
-    np.testing.assert_array_equal(count, 7 - covered.sum(0))
+    np.testing.assert_array_equal(count, views - covered.sum(0))
 
   def test_white_views_count(self):
     photos = np.full((2, 1, 1, 3), 255, np.uint8)
@@ -95,6 +96,17 @@ class FindTest(absltest.TestCase):
       np.testing.assert_array_equal(found.picture[known], studio[known])
       difference = empty_studio.difference(found, 1, other)
       self.assertFalse(difference.any())
+
+  def test_plain_walls(self):
+    photos = [np.full((30, 40, 3), level, np.uint8) for level in (90, 92, 91)]
+    masks = [np.zeros((30, 40), np.uint8)] * 3
+    self.assertTrue(empty_studio.find(photos, masks).fits.all())
+    # In front of stripes a plain wall is another one.
+    striped = [photo.copy() for photo in photos]
+    for photo in striped[:2]:
+      photo[:, ::4] += 6
+    found = empty_studio.find(striped, masks)
+    self.assertEqual(found.fits.tolist(), [True, True, False])
 
   def test_views_of_several_studios_show_none(self):
     photos = [turntable(seed=seed)[1][seed] for seed in range(4)]
