@@ -25,7 +25,9 @@ class MapPredictionsTest(chex.TestCase):
     )
     data = ConfigDict({'multiview': multiview})
     run = types.SimpleNamespace(
-      config=types.SimpleNamespace(data=data), fine=None
+      config=types.SimpleNamespace(data=data),
+      fine=None,
+      compares_views=multiview,
     )
 
     def inputs(cars, *_, **__):
