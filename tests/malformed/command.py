@@ -18,6 +18,7 @@ from absl import app, flags, logging
 from absl.testing import flagsaver
 
 from carvana_jax.system import cli  # noqa: F401, whose flags stay defined
+from carvana_jax.training import early_start
 from tests.helpers.commands import WITHOUT_TENSORFLOW
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -49,6 +50,9 @@ def run(folder: pathlib.Path, verb: str, *arguments: str) -> Result:
   with (
     tempfile.TemporaryDirectory() as kept,
     mock.patch.object(sys, 'argv', [f'{verb}.py', *arguments]),
+    # A process of its own ends when its step is compiled; here what is refused
+    # would leave a thread to the commands that follow.
+    mock.patch.object(early_start.EarlyStart, 'begin'),
     # Alone, as JAX can't look for others once it is in use.
     mock.patch.dict(os.environ, SLURM_NTASKS='1'),
     _flags_of_its_own(),
