@@ -6,9 +6,9 @@
 That of configs/fast.py without its lowest level, at a ninth of the pixels. What
 runs so short gain nothing by is left out: changes of colour and shape, and
 pictures before the first step. benchmarks/recipe.md says what was tried.
-On 60 real cars, 49 of them to train on, Dice at full size on 6 test cars is 0.95
-after 32 s from the command, nothing prepared, 0.985 after 142 s, and 0.9868 at
-the end (seed 0).
+On 60 real cars, 49 of them to train on, Dice at full size on 6 test cars is
+0.95 after 32 s from the command, nothing prepared, 0.985 after 142 s, and
+0.9868 at the end (seed 0).
 """
 
 from carvana_jax.configs import default
