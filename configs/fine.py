@@ -16,7 +16,6 @@ def get_config():
   """Three levels of 64x64 down to 16x16, for tiles of 128x128."""
   config = default.get_config()
   config.data.size = '128x128'
-  config.data.empty_studio = True
   config.model.levels = 3
   config.model.patch = 2
   config.model.widths = (32, 32, 48)
@@ -26,7 +25,6 @@ def get_config():
   config.augment.contrast = 0.2
   config.augment.saturation = 0.3
   config.augment.gray = 0.1
-  config.augment.hide_studio = 0.2
   config.optimizer = fast.get_config().optimizer
   config.optimizer.learning_rate = 5e-3
   config.train.batch_size = 32

@@ -14,7 +14,7 @@ import numpy as np
 
 from carvana_jax.system import threads
 
-CHANNELS = 4  # of `EmptyStudio.difference`
+CHANNELS = 4  # of `difference`
 MOST_VIEWS = 32  # that are held in memory together
 
 _STRIPS = 64  # parts of the picture, which fit a core's cache
@@ -56,10 +56,10 @@ def find(
   """Finds the empty studio in the views of one car.
 
   A view that was taken by another camera, or by one that has moved, or in
-  another light, is noticed and left out.
+  another light, is noticed and left out; so is one of another size than most.
 
   Args:
-    photos: uint8 [H, W, 3] each, of one size; or their luminance, [H, W, 1].
+    photos: uint8 [H, W, 3] each, or their luminance, [H, W, 1].
     probabilities: of car, as a network sees it, uint8 [H, W] each, 0..255.
     slopes_agree: how well the slopes of a view must agree with the studio's,
       up to 1.
@@ -69,15 +69,24 @@ def find(
   """
   if len(photos) < 2:
     return None
-  stack = np.stack(photos)
+  sizes = [photo.shape for photo in photos]
+  size = max(sizes, key=sizes.count)
+  can_fit = np.array([x == size for x in sizes])
+  alike = lambda pictures, size: np.stack(
+    [
+      x if fits else np.zeros(size, np.uint8)
+      for x, fits in zip(pictures, can_fit, strict=True)
+    ]
+  )
+  stack, probabilities = alike(photos, size), alike(probabilities, size[:2])
   margin = max(1, round(_MARGIN * stack.shape[2]))
   maybe = list(threads.ordered_map(lambda x: x >= _MAYBE_CAR, probabilities))
   covered = cover(maybe, margin)
-  fits = np.ones(len(stack), bool)
+  fits = can_fit
   for _ in range(_ROUNDS):
     hidden = covered | ~fits[:, None, None]
     picture, count = empty_studio(stack, hidden)
-    found = _fitting(stack, picture, covered, count, slopes_agree)
+    found = can_fit & _fitting(stack, picture, covered, count, slopes_agree)
     if (found == fits).all():
       return EmptyStudio(picture, count, hidden, fits)
     fits = found

@@ -276,8 +276,7 @@ def _tiled(predicted, number, data_config):
   if not data_config.empty_studio:
     yield from map(tile, predicted)
     return
-  together = lambda pair: (pair[1].given.car, pair[1].given.size)
-  for _, views in itertools.groupby(predicted, together):
+  for _, views in itertools.groupby(predicted, lambda pair: pair[1].given.car):
     while some := list(itertools.islice(views, empty_studio.MOST_VIEWS)):
       items = list(threads.ordered_map(tile, some))
       studio = empty_studio.find(

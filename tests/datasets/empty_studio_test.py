@@ -97,6 +97,17 @@ class FindTest(absltest.TestCase):
       difference = empty_studio.difference(found, 1, other)
       self.assertFalse(difference.any())
 
+  def test_photos_of_another_size_are_left_out(self):
+    studio, photos, masks = turntable()
+    photos[2], masks[2] = photos[2][:, 1:], masks[2][:, 1:]
+    found = empty_studio.find(photos, masks)
+    self.assertEqual(found.fits.tolist(), [True, True, False, *[True] * 3])
+    known = found.count > 0
+    np.testing.assert_array_equal(found.picture[known], studio[known])
+    difference = empty_studio.difference(found, 2, photos[2])
+    self.assertEqual(difference.shape, (60, 89, 4))
+    self.assertFalse(difference.any())
+
   def test_plain_walls(self):
     photos = [np.full((30, 40, 3), level, np.uint8) for level in (90, 92, 91)]
     masks = [np.zeros((30, 40), np.uint8)] * 3

@@ -37,6 +37,8 @@ class RefineTest(chex.TestCase):
     cls.result = cls.command(
       'refine',
       '--config=configs/fine.py',
+      '--config.data.empty_studio=True',
+      '--config.augment.hide_studio=0.2',
       '--config.data.size=32x32',
       '--config.train.epochs=1',
       '--config.train.batch_size=128',
@@ -173,13 +175,14 @@ class RefusedTest(chex.TestCase):
     self.assertEqual(
       of(),
       ConfigDict(
-        config.data.to_dict()
-        | {'size': '128x128', 'coarse': 'coarse', 'empty_studio': True}
+        config.data.to_dict() | {'size': '128x128', 'coarse': 'coarse'}
       ),
     )
     given.data.data_dir = given.data.manual_dir = 'moved'
     self.assertEqual((of().data_dir, of().manual_dir), ('moved', 'moved'))
     given.data.validation_folds = (2,)
+    given.data.empty_studio = True
+    self.assertTrue(of().empty_studio)
     with self.assertRaisesRegex(
       UserError, r"validation_folds=\(2,\) is not the first run's, \(1,\)"
     ):

@@ -36,7 +36,7 @@ class Builder(spec.SizedBuilder):
   The features are those of the source and `coarse`, a network's probability of
   car, 0..255; on demand also `studio`, how the photo differs from the empty
   studio, and `studio_views`, how many views have shown that, see
-  `EmptyStudio.difference`. The pictures show HEIGHTxWIDTH pixels, which the
+  `empty_studio.difference`. The pictures show HEIGHTxWIDTH pixels, which the
   builder config names, at the photo's own size.
   """
 
@@ -104,12 +104,14 @@ class Builder(spec.SizedBuilder):
         yield from examples
       return
     for car, positions in folds.cars_of(source).items():
-      views = list(threads.ordered_map(read, positions))
-      differences = _differences(car, [layers for _, layers in views])
-      cut = lambda pair: list(self._cut(*pair[0], pair[1]))
-      pairs = zip(views, differences, strict=True)
-      for examples in threads.ordered_map(cut, pairs):
-        yield from examples
+      for first in range(0, len(positions), empty_studio.MOST_VIEWS):
+        some = positions[first : first + empty_studio.MOST_VIEWS]
+        views = list(threads.ordered_map(read, some))
+        differences = _differences(car, [layers for _, layers in views])
+        cut = lambda pair: list(self._cut(*pair[0], pair[1]))
+        pairs = zip(views, differences, strict=True)
+        for examples in threads.ordered_map(cut, pairs):
+          yield from examples
 
   def _read(
     self, example: Mapping[str, Any]
