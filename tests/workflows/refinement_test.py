@@ -108,7 +108,8 @@ class RefineTest(chex.TestCase):
   def test_another_first_network_or_the_second_one_alone(self):
     run = trained_run.load(self.root / 'run')
     given = fine.get_config()
-    given.data.size = '32x32'
+    given.data.update(size='32x32', empty_studio=True)
+    given.augment.hide_studio = 0.2
     given.train.update(epochs=1, batch_size=128)
     config = refinement.config_of(run, given, self.root / 'run/coarse')
     run.step += 1  # as if it had been trained on
@@ -180,9 +181,9 @@ class RefusedTest(chex.TestCase):
     )
     given.data.data_dir = given.data.manual_dir = 'moved'
     self.assertEqual((of().data_dir, of().manual_dir), ('moved', 'moved'))
-    given.data.validation_folds = (2,)
     given.data.empty_studio = True
     self.assertTrue(of().empty_studio)
+    given.data.validation_folds = (2,)
     with self.assertRaisesRegex(
       UserError, r"validation_folds=\(2,\) is not the first run's, \(1,\)"
     ):
