@@ -13,6 +13,15 @@ to WORKDIR/coarse; WORKDIR/fine is the run of the second network, an ordinary
 run. Both are then scored together on the validation and the test split:
 WORKDIR/evaluation/DATASET-SPLIT-fine.
 
+A network is surer of photos that it was trained on than of others, so the
+second one learns to trust it too much. Where time allows, give --probabilities
+of networks that have not seen these photos:
+
+    python -m carvana_jax.crossval --config=configs/fast.py --folds=2 \\
+        --save_probabilities --workdir=runs/halves
+    python -m carvana_jax.refine --config=configs/fine.py --workdir=runs/fast \\
+        --probabilities=runs/halves/out_of_fold
+
 Of the config's data section, the second network has only empty_studio and the
 size of its tiles to itself; all else is as in the first run, but manual_dir and
 data_dir may be given if the data have moved. The same command, given again,
@@ -28,6 +37,12 @@ if __name__ == '__main__':
   config_flags.DEFINE_config_file('config', None, 'A file of configs/.')
   flags.DEFINE_string(
     'workdir', None, 'Folder of the first run.', required=True
+  )
+  flags.DEFINE_string(
+    'probabilities',
+    None,
+    'Folder of NAME_probability.png to learn from in place of the first '
+    "network's own, for all photos to train on.",
   )
   cli.parse()
   malloc.keep_freed()
@@ -48,10 +63,12 @@ def main() -> None:
   loop.use_cores(args.config)
   compilation_cache.use()
   run = trained_run.load(workdir)
-  config = refinement.config_of(
-    run, args.config, second_network.probabilities_folder(workdir)
-  )
-  refinement.refine(run, config, workdir)
+  given = files.absolute(args.probabilities) if args.probabilities else None
+  folder = second_network.probabilities_folder(workdir)
+  if given:
+    folder = second_network.given_folder(workdir)
+  config = refinement.config_of(run, args.config, folder)
+  refinement.refine(run, config, workdir, given)
   run = second_network.with_second_network(workdir, run)
   for split in ('validation', 'test'):
     evaluate_run.evaluate(run, config.data, split, workdir)

@@ -20,6 +20,11 @@ def probabilities_folder(workdir: pathlib.Path) -> pathlib.Path:
   return workdir / 'coarse'
 
 
+def given_folder(workdir: pathlib.Path) -> pathlib.Path:
+  """Returns the folder of probabilities of which some are of other networks."""
+  return workdir / 'coarse_given'
+
+
 def claim_for_first_network(
   workdir: pathlib.Path, run: trained_run.Run
 ) -> None:

@@ -1,12 +1,20 @@
-"""Trains a second network along the border of a first one's masks."""
+"""Trains a second network along the border of a first one's masks.
+
+A network is surer of photos that it was trained on than of others. So the
+second one may learn from other networks' probabilities of them, out of fold as
+in stacked generalization (Wolpert 1992).
+"""
 
 import pathlib
 
 from ml_collections import ConfigDict
 
 from carvana_jax.configs import default
-from carvana_jax.datasets import folds, prepare
+from carvana_jax.datasets import chosen_splits, folds, labels, prepare, spec
+from carvana_jax.datasets.names import PROBABILITY_ENDING
 from carvana_jax.inference import second_network
+from carvana_jax.parallel import processes
+from carvana_jax.system import files
 from carvana_jax.system.errors import UserError
 from carvana_jax.training import check_config, loop, run_folder, trained_run
 from carvana_jax.workflows import out_of_fold
@@ -52,7 +60,10 @@ def config_of(
 
 
 def refine(
-  run: trained_run.Run, config: ConfigDict, workdir: pathlib.Path
+  run: trained_run.Run,
+  config: ConfigDict,
+  workdir: pathlib.Path,
+  given: pathlib.Path | None = None,
 ) -> None:
   """Trains a second network, or does what is left of that.
 
@@ -60,11 +71,14 @@ def refine(
     run: the first network.
     config: of the second network, see `config_of`.
     workdir: the first network's folder.
+    given: where NAME_probability.png of the photos to train on are, if not the
+      first network's own are to be learned from. `config.data.coarse` is then
+      another folder than those have.
 
   Raises:
     Interrupted: training is not over, see `loop.train`.
-    UserError: there is a second network for another first one, or
-      `loop.train` refuses to train.
+    UserError: there is a second network for another first one, a photo has no
+      probabilities among those given, or `loop.train` refuses to train.
   """
   # Before the probabilities of all photos, which take minutes.
   check_config.check(config)
@@ -72,10 +86,34 @@ def refine(
   run_folder.refuse_other_config(config, fine)
   second_network.claim_for_first_network(workdir, run)
   builder = prepare.for_scoring(config.data)
+  replaced = _given_files(builder, config, given) if given else []
+  own = second_network.probabilities_folder(workdir)
   out_of_fold.save_probabilities(
-    run,
-    builder,
-    folds.select(builder, 'all'),
-    pathlib.Path(config.data.coarse, 'saved.npz'),
+    run, builder, folds.select(builder, 'all'), own / 'saved.npz'
   )
+  if given:
+    folder = pathlib.Path(config.data.coarse)
+    processes.broadcast_result(lambda: _copy_all(own, replaced, folder))
   loop.train(config, fine)
+
+
+def _given_files(builder, config, given):
+  """Returns the files of the photos to train on, all of which must be there."""
+  part = folds.select(builder, 'train', chosen_splits.of(config.data))
+  names = labels.of(builder, part.split.split('+')).filename[part.positions]
+  found = [given / f'{spec.stem_of(x)}{PROBABILITY_ENDING}' for x in names]
+  missing = [path for path in found if not path.is_file()]
+  if missing:
+    raise UserError(
+      f'{given} lacks {len(missing)} of {len(found)} photos to train on, as '
+      f'{missing[0].name}; give --probabilities a folder that has them all.'
+    )
+  return found
+
+
+def _copy_all(own, replaced, folder):
+  """Copies the first network's own files, and those in the place of some."""
+  for path in [*own.glob(f'*{PROBABILITY_ENDING}'), *replaced]:
+    target = folder / path.name
+    target.parent.mkdir(exist_ok=True)
+    files.write(target, path.read_bytes())

@@ -4,17 +4,18 @@ import json
 import pathlib
 import shutil
 import tempfile
+from unittest import mock
 
 import chex
 import numpy as np
 from ml_collections import ConfigDict
 
 from carvana_jax.configs import debug, fine
-from carvana_jax.datasets import folds, images, prepare
+from carvana_jax.datasets import folds, images, labels, prepare
 from carvana_jax.evaluation import scoring
 from carvana_jax.inference import networks, second_network
 from carvana_jax.system.errors import UserError
-from carvana_jax.training import trained_run
+from carvana_jax.training import loop, trained_run
 from carvana_jax.workflows import refinement
 from tests.helpers import commands, saved_run
 
@@ -131,6 +132,41 @@ class RefineTest(chex.TestCase):
     away.rename(record)
     with self.assertRaisesRegex(UserError, 'alone; give --workdir=.*/run and'):
       trained_run.load(self.root / 'run/fine')
+
+  def test_probabilities_of_others(self):
+    run = trained_run.load(self.root / 'run')
+    workdir, given = self.root / 'again', self.root / 'given'
+    given.mkdir()
+    asked = fine.get_config()
+    asked.data.size = '32x32'
+    config = refinement.config_of(
+      run, asked, second_network.given_folder(workdir)
+    )
+    config.data.data_dir = str(self.root / 'data')
+    own = second_network.probabilities_folder(workdir)
+    shutil.copytree(self.root / 'run/coarse', own)
+    builder = prepare.for_scoring(config.data)
+    learned, others = [
+      [f'{pathlib.Path(x).stem}_probability.png' for x in found.filename]
+      for found in (
+        labels.of(builder, ['train']),
+        labels.of(builder, ['validation', 'test']),
+      )
+    ]
+    for name in learned:
+      with self.assertRaisesRegex(UserError, 'given lacks .* to train on, as'):
+        refinement.refine(run, config, workdir, given)
+      halved = images.decode_mask((own / name).read_bytes()) // 2
+      (given / name).write_bytes(images.encode_png(halved))
+    with mock.patch.object(loop, 'train') as train:
+      refinement.refine(run, config, workdir, given)
+    train.assert_called_once_with(config, workdir / 'fine')
+    mixed = pathlib.Path(config.data.coarse)
+    for name in learned:
+      self.assertEqual((mixed / name).read_bytes(), (given / name).read_bytes())
+    for name in others:
+      self.assertEqual((mixed / name).read_bytes(), (own / name).read_bytes())
+    self.assertLen(list(mixed.iterdir()), len(learned) + len(others))
 
   def test_the_report_shows_both(self):
     result = self.command('report')
