@@ -15,12 +15,9 @@ WORKDIR/evaluation/DATASET-SPLIT-fine.
 
 A network is surer of photos that it was trained on than of others, so the
 second one learns to trust it too much. Where time allows, give --probabilities
-of networks that have not seen these photos:
-
-    python -m carvana_jax.crossval --config=configs/fast.py --folds=2 \\
-        --save_probabilities --workdir=runs/halves
-    python -m carvana_jax.refine --config=configs/fine.py --workdir=runs/fast \\
-        --probabilities=runs/halves/out_of_fold
+of a network that was trained for a shorter time, by `predict
+--save_probabilities`, or of networks that have not seen these photos, by
+`crossval --save_probabilities`.
 
 Of the config's data section, the second network has only empty_studio and the
 size of its tiles to itself; all else is as in the first run, but manual_dir and
