@@ -7,9 +7,9 @@ Patches of 4x4 pixels become channels, so all layers work at 128x192 and below
 while the network sees 512x768. The pictures are changed a lot, cars repainted
 and stretched, since with few cars it is the unusual ones that cost most.
 On 60 real cars, 49 of them to train on, Dice at full size on 6 test cars:
-0.9940 to 0.9942 with seeds 0, 1 and 2 after 25 minutes on a slow machine, 0.9953
-(seed 0) after three times as many epochs (an hour on a faster one), which is
-what validation prefers. 12 epochs are what half an hour allows.
+0.9940 to 0.9942 with seeds 0, 1 and 2 after 25 minutes on a slow machine,
+0.9953 (seed 0) after three times as many epochs (an hour on a faster one),
+which is what validation prefers. 12 epochs are what half an hour allows.
 configs/fine.py is to follow.
 benchmarks/recipe.md holds what was tried, and what each change cost and
 brought.

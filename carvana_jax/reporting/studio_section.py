@@ -149,12 +149,15 @@ def _cars(evaluation, wanted, folder):
 
 def _read(example, folder):
   name = example['filename'].decode()
+  mask = images.decode_mask(example['mask'])
+  height, width = mask.shape
   layers = (
     images.decode_photo(example['image']),
-    images.decode_mask(example['mask']),
-    borders_dataset_builder.read_probability(folder, spec.stem_of(name)),
+    mask,
+    borders_dataset_builder.read_probability(
+      folder, spec.stem_of(name), mask.shape
+    ),
   )
-  height, width = layers[1].shape
   factor = min(1.0, _WIDTH / width)
   size = max(1, round(factor * height)), round(factor * width)
   small = (images.reduce(x, *size) for x in layers)

@@ -105,8 +105,9 @@ def _given_files(builder, config, given):
   missing = [path for path in found if not path.is_file()]
   if missing:
     raise UserError(
-      f'{given} lacks {len(missing)} of {len(found)} photos to train on, as '
-      f'{missing[0].name}; give --probabilities a folder that has them all.'
+      f'{given} lacks {missing[0].name} and so on, {len(missing)} of the '
+      f'{len(found)} photos to train on; give --probabilities a folder that '
+      'has them all.'
     )
   return found
 

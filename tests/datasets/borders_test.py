@@ -134,7 +134,9 @@ class BuilderTest(absltest.TestCase):
     for row in self.builder.as_data_source('validation'):
       whole = wholes[row['filename']]
       name = row['filename'].decode().removesuffix('.jpg')
-      coarse = borders_dataset_builder.read_probability(self.coarse, name)
+      coarse = borders_dataset_builder.read_probability(
+        self.coarse, name, whole['mask'].shape[:2]
+      )
       # Gray noise: there is no other place like it.
       match = cv2.matchTemplate(whole['image'], row['image'], cv2.TM_SQDIFF)
       _, _, (left, top), _ = cv2.minMaxLoc(match)
@@ -209,9 +211,16 @@ class BuilderTest(absltest.TestCase):
       for name in ('image', 'mask', 'coarse', 'filename'):
         np.testing.assert_array_equal(one[name], other[name])
 
-  def test_a_missing_file_is_named(self):
+  def test_a_file_that_is_missing_or_of_another_size_is_named(self):
+    read = borders_dataset_builder.read_probability
     with self.assertRaisesRegex(UserError, 'none_probability.png is missing'):
-      borders_dataset_builder.read_probability(self.coarse, 'none')
+      read(self.coarse, 'none', (64, 96))
+    path = self.folder / 'small_probability.png'
+    path.write_bytes(images.encode_png(np.zeros((32, 48), np.uint8)))
+    with self.assertRaisesRegex(
+      UserError, 'small_probability.png has 32x48 pixels, its photo 64x96'
+    ):
+      read(self.folder, 'small', (64, 96))
 
 
 if __name__ == '__main__':

@@ -154,10 +154,14 @@ class RefineTest(chex.TestCase):
       )
     ]
     for name in learned:
-      with self.assertRaisesRegex(UserError, 'given lacks .* to train on, as'):
-        refinement.refine(run, config, workdir, given)
       halved = images.decode_mask((own / name).read_bytes()) // 2
       (given / name).write_bytes(images.encode_png(halved))
+    away = (given / learned[-1]).rename(self.root / learned[-1])
+    with self.assertRaisesRegex(
+      UserError, f'given lacks {away.name} and so on, 1 of the {len(learned)} '
+    ):
+      refinement.refine(run, config, workdir, given)
+    away.rename(given / away.name)
     with mock.patch.object(loop, 'train') as train:
       refinement.refine(run, config, workdir, given)
     train.assert_called_once_with(config, workdir / 'fine')

@@ -118,10 +118,11 @@ class Builder(spec.SizedBuilder):
   ) -> tuple[Mapping[str, Any], dict[str, np.ndarray]]:
     """Returns a photo's example and its pictures, decoded."""
     file = spec.stem_of(example['filename'].decode())
+    mask = images.decode_mask(example['mask'])
     return example, {
       'image': images.decode_photo(example['image']),
-      'mask': images.decode_mask(example['mask']),
-      'coarse': read_probability(self._probabilities, file),
+      'mask': mask,
+      'coarse': read_probability(self._probabilities, file, mask.shape),
     }
 
   def _cut(
@@ -186,24 +187,33 @@ def _differences(
   return [found[number] for number in range(len(views))]
 
 
-def read_probability(folder: pathlib.Path, name: str) -> np.ndarray:
+def read_probability(
+  folder: pathlib.Path, name: str, size: tuple[int, int]
+) -> np.ndarray:
   """Reads the probabilities of a photo.
 
   Args:
     folder: where NAME_probability.png is.
     name: the photo's, without ending.
+    size: (H, W) of the photo.
 
   Returns:
     uint8 [H, W], 0..255.
 
   Raises:
-    UserError: the file is missing or damaged.
+    UserError: the file is missing, damaged or of another size.
   """
   path = folder / f'{name}{PROBABILITY_ENDING}'
   try:
-    return images.decode_mask(path.read_bytes())
+    found = images.decode_mask(path.read_bytes())
   except (OSError, ValueError) as error:
     raise UserError(
       f'{path} is missing or damaged; remove its folder and give '
       'carvana_jax.refine the same command again.'
     ) from error
+  if found.shape != size:
+    raise UserError(
+      f'{path} has {"x".join(map(str, found.shape))} pixels, its photo '
+      f'{"x".join(map(str, size))}; give the probabilities of that photo.'
+    )
+  return found
