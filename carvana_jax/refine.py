@@ -17,7 +17,8 @@ A network is surer of photos that it was trained on than of others, so the
 second one learns to trust it too much. Where time allows, give --probabilities
 of a network that was trained for a shorter time, by `predict
 --save_probabilities`, or of networks that have not seen these photos, by
-`crossval --save_probabilities`.
+`crossval --save_probabilities`. What the second one then learns from goes to
+WORKDIR/coarse_given.
 
 Of the config's data section, the second network has only empty_studio and the
 size of its tiles to itself; all else is as in the first run, but manual_dir and

@@ -113,8 +113,8 @@ def _given_files(builder, config, given):
 
 
 def _copy_all(own, replaced, folder):
-  """Copies the first network's own files, and those in the place of some."""
-  for path in [*own.glob(f'*{PROBABILITY_ENDING}'), *replaced]:
-    target = folder / path.name
-    target.parent.mkdir(exist_ok=True)
-    files.write(target, path.read_bytes())
+  """Copies the first network's own files, but others in the place of some."""
+  folder.mkdir(exist_ok=True)
+  paths = [*own.glob(f'*{PROBABILITY_ENDING}'), *replaced]
+  for name, path in {path.name: path for path in paths}.items():
+    files.write(folder / name, path.read_bytes())
