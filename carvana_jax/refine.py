@@ -15,10 +15,8 @@ WORKDIR/evaluation/DATASET-SPLIT-fine.
 
 A network is surer of photos that it was trained on than of others, so the
 second one learns to trust it too much. Where time allows, give --probabilities
-of a network that was trained for a shorter time, by `predict
---save_probabilities`, or of networks that have not seen these photos, by
-`crossval --save_probabilities`. What the second one then learns from goes to
-WORKDIR/coarse_given.
+the folder of a run that was trained for a shorter time, or that of files of any
+network's. What the second one then learns from goes to WORKDIR/coarse_given.
 
 Of the config's data section, the second network has only empty_studio and the
 size of its tiles to itself; all else is as in the first run, but manual_dir and
@@ -39,8 +37,8 @@ if __name__ == '__main__':
   flags.DEFINE_string(
     'probabilities',
     None,
-    'Folder of NAME_probability.png to learn from in place of the first '
-    "network's own, for all photos to train on.",
+    'Folder of a run, or of NAME_probability.png of all photos to train on, '
+    "to learn from in place of the first network's own.",
   )
   cli.parse()
   malloc.keep_freed()

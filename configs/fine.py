@@ -13,12 +13,11 @@ from carvana_jax.configs import default, fast
 
 
 def get_config():
-  """Three levels of 64x64 down to 16x16, for tiles of 128x128."""
+  """0.1 M parameters, four levels, for tiles of 128x128."""
   config = default.get_config()
   config.data.size = '128x128'
-  config.model.levels = 3
-  config.model.patch = 2
-  config.model.widths = (32, 32, 48)
+  config.model.levels = 4
+  config.model.widths = (8, 32, 32, 48)
   config.model.decoder_convs = 1
   config.model.upsampling = 'projected'
   config.augment.brightness = 0.1
@@ -28,8 +27,8 @@ def get_config():
   config.optimizer = fast.get_config().optimizer
   config.optimizer.learning_rate = 5e-3
   config.train.batch_size = 32
-  config.train.epochs = 6
-  config.train.loss = 'bce'
+  config.train.epochs = 8
+  config.train.loss = 'border_bce_dice'
   config.train.average_decay = 0.99
   config.train.picture_epochs = 0
   return config

@@ -83,8 +83,9 @@ class MakeTest(absltest.TestCase):
     lines = [x for x in result.stdout.splitlines() if x.startswith('bash ')]
     self.assertEqual(
       [x.split("'")[1] for x in lines],
-      ['--config=configs/fast.py', 'refine', 'export', *['evaluate'] * 4],
-    )
+      [*['--config=configs/fast.py'] * 2, 'refine', 'export',
+       *['evaluate'] * 4],
+    )  # fmt: skip
     for line in lines:
       if "'export'" not in line:
         self.assertIn(str(self.photos), line)
@@ -101,7 +102,7 @@ class MakeTest(absltest.TestCase):
     )
 
   def test_ends_where_a_command_fails(self):
-    for failing, count in (('refine', 2), ('export', 3)):
+    for failing, count in (('refine', 3), ('export', 4)):
       result = self.make('the photos', failing=failing)
       self.assertEqual((result.returncode, result.stderr), (3, ''))
       self.assertLen(result.stdout.splitlines(), count)

@@ -28,8 +28,11 @@ fi
 
 bash run.sh --config=configs/fast.py --workdir=$run \
   --config.train.epochs=36 --config.data.manual_dir="$kaggle"
+# Less sure of the photos that it was trained on, so better to learn from.
+bash run.sh --config=configs/fast.py --workdir=$run/short \
+  --config.data.manual_dir="$kaggle"
 bash run.sh refine --config=configs/fine.py --workdir=$run \
-  --config.train.epochs=8 --config.data.manual_dir="$kaggle"
+  --probabilities=$run/short --config.data.manual_dir="$kaggle"
 mkdir -p $made
 bash run.sh export --workdir=$run --fine --precision=float16 \
   --output=$made/carvana.safetensors

@@ -16,7 +16,13 @@ from carvana_jax.inference import second_network
 from carvana_jax.parallel import processes
 from carvana_jax.system import files
 from carvana_jax.system.errors import UserError
-from carvana_jax.training import check_config, loop, run_folder, trained_run
+from carvana_jax.training import (
+  check_config,
+  loop,
+  run_folder,
+  saved_steps,
+  trained_run,
+)
 from carvana_jax.workflows import out_of_fold
 
 
@@ -71,9 +77,9 @@ def refine(
     run: the first network.
     config: of the second network, see `config_of`.
     workdir: the first network's folder.
-    given: where NAME_probability.png of the photos to train on are, if not the
-      first network's own are to be learned from. `config.data.coarse` is then
-      another folder than those have.
+    given: where NAME_probability.png of the photos to train on are, or the
+      folder of a run that makes them, if not the first network's own are to be
+      learned from. `config.data.coarse` is then another folder than those have.
 
   Raises:
     Interrupted: training is not over, see `loop.train`.
@@ -86,15 +92,23 @@ def refine(
   run_folder.refuse_other_config(config, fine)
   second_network.claim_for_first_network(workdir, run)
   builder = prepare.for_scoring(config.data)
+  if given and saved_steps.exists(given):
+    given = _save_probabilities(trained_run.load(given), builder, given)
   replaced = _given_files(builder, config, given) if given else []
-  own = second_network.probabilities_folder(workdir)
-  out_of_fold.save_probabilities(
-    run, builder, folds.select(builder, 'all'), own / 'saved.npz'
-  )
+  own = _save_probabilities(run, builder, workdir)
   if given:
     folder = pathlib.Path(config.data.coarse)
     processes.broadcast_result(lambda: _copy_all(own, replaced, folder))
   loop.train(config, fine)
+
+
+def _save_probabilities(run, builder, workdir):
+  """Writes those of all photos, unless they are there; returns the folder."""
+  folder = second_network.probabilities_folder(workdir)
+  out_of_fold.save_probabilities(
+    run, builder, folds.select(builder, 'all'), folder / 'saved.npz'
+  )
+  return folder
 
 
 def _given_files(builder, config, given):

@@ -172,6 +172,27 @@ class RefineTest(chex.TestCase):
       self.assertEqual((mixed / name).read_bytes(), (own / name).read_bytes())
     self.assertLen(list(mixed.iterdir()), len(learned) + len(others))
 
+  def test_probabilities_of_another_run(self):
+    run = trained_run.load(self.root / 'run')
+    workdir, other = self.root / 'learner', self.root / 'other'
+    shutil.copytree(
+      self.root / 'run', other, ignore=shutil.ignore_patterns('coarse', 'fine')
+    )
+    shutil.copytree(self.root / 'run/coarse', workdir / 'coarse')
+    asked = fine.get_config()
+    asked.data.size = '32x32'
+    config = refinement.config_of(
+      run, asked, second_network.given_folder(workdir)
+    )
+    config.data.data_dir = str(self.root / 'data')
+    with mock.patch.object(loop, 'train') as train:
+      refinement.refine(run, config, workdir, other)
+    train.assert_called_once_with(config, workdir / 'fine')
+    # The same network makes the same files.
+    for path in (workdir / 'coarse').glob('*.png'):
+      for folder in (other / 'coarse', workdir / 'coarse_given'):
+        self.assertEqual((folder / path.name).read_bytes(), path.read_bytes())
+
   def test_the_report_shows_both(self):
     result = self.command('report')
     self.assertEqual(result.returncode, 0, result.stderr)
