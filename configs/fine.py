@@ -2,9 +2,9 @@
 
     bash run.sh refine --config=configs/fine.py --workdir=runs/fast
 
-Nine minutes of training on two CPU cores for 49 cars, and 0.3 GB for tiles and
-probabilities. After an hour of configs/fast.py, with 8 epochs: Dice at full
-size on 6 test cars 0.9962 instead of 0.9953.
+Half an hour of training on two CPU cores for 49 cars, and 0.3 GB for tiles and
+probabilities. After an hour of configs/fast.py, and from the probabilities of
+half an hour of it: Dice at full size on 6 test cars 0.9966 instead of 0.9952.
 
 Only for `refine`: as a config of its own it would train on whole photos.
 """

@@ -12,7 +12,7 @@ from carvana_jax.system import threads as cores
 from carvana_jax.system.errors import UserError
 
 # Of the pictures that a network is asked about at a time: 24 tiles of 128x128
-# take a third longer than six times four, whose layers fit a core's cache.
+# take a tenth longer than six times four, of which more fits a core's cache.
 _PIXELS = 4 * 128 * 128
 _SILENT = 4  # ONNX Runtime's level of logs: what it fails at, it raises
 
