@@ -15,8 +15,9 @@ WORKDIR/evaluation/DATASET-SPLIT-fine.
 
 A network is surer of photos that it was trained on than of others, so the
 second one learns to trust it too much. Where time allows, give --probabilities
-the folder of a run that was trained for a shorter time, or that of files of any
-network's. What the second one then learns from goes to WORKDIR/coarse_given.
+the folder of a run that was trained for a shorter time, or one of files
+NAME_probability.png. What the second one then learns from goes to
+WORKDIR/coarse_given.
 
 Of the config's data section, the second network has only empty_studio and the
 size of its tiles to itself; all else is as in the first run, but manual_dir and

@@ -4,9 +4,9 @@
 #   bash weights/make.sh KAGGLE
 #
 # KAGGLE is the folder of the competition's files, see docs/data.md. That takes
-# two and a half hours on two CPU cores; after an interruption the same command
-# goes on. The networks are written to runs/carvana/weights, and nothing is
-# overwritten: a last line says how to put them in place.
+# two hours and a quarter on two CPU cores; after an interruption the same
+# command goes on. The networks are written to runs/carvana/weights, and nothing
+# is overwritten: a last line says how to put them in place.
 set -euo pipefail
 
 if [ $# -ne 1 ]; then

@@ -175,10 +175,9 @@ class RefineTest(chex.TestCase):
   def test_probabilities_of_another_run(self):
     run = trained_run.load(self.root / 'run')
     workdir, other = self.root / 'learner', self.root / 'other'
-    shutil.copytree(
-      self.root / 'run', other, ignore=shutil.ignore_patterns('coarse', 'fine')
-    )
-    shutil.copytree(self.root / 'run/coarse', workdir / 'coarse')
+    saved_run.save(other)
+    own = second_network.probabilities_folder(workdir)
+    shutil.copytree(self.root / 'run/coarse', own)
     asked = fine.get_config()
     asked.data.size = '32x32'
     config = refinement.config_of(
@@ -188,10 +187,14 @@ class RefineTest(chex.TestCase):
     with mock.patch.object(loop, 'train') as train:
       refinement.refine(run, config, workdir, other)
     train.assert_called_once_with(config, workdir / 'fine')
-    # The same network makes the same files.
-    for path in (workdir / 'coarse').glob('*.png'):
-      for folder in (other / 'coarse', workdir / 'coarse_given'):
-        self.assertEqual((folder / path.name).read_bytes(), path.read_bytes())
+    learned = labels.of(prepare.for_scoring(config.data), ['train']).filename
+    self.assertNotEmpty(learned)
+    for photo in learned:
+      name = f'{pathlib.Path(photo).stem}_probability.png'
+      mixed = (pathlib.Path(config.data.coarse) / name).read_bytes()
+      made = second_network.probabilities_folder(other) / name
+      self.assertEqual(mixed, made.read_bytes())
+      self.assertNotEqual(mixed, (own / name).read_bytes())
 
   def test_the_report_shows_both(self):
     result = self.command('report')
