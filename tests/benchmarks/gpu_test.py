@@ -321,6 +321,7 @@ class PyTorchTest(GpuTest):
   def test_steps_in_pytorch(self):
     figures = self.root / 'figures.json'
     config = debug.get_config()
+    config.model.levels = 1  # PyTorch takes long to compile more
     started = time.monotonic()
     subprocess.run(
       [PEERS, '-m', 'benchmarks.frameworks.torch_cost',

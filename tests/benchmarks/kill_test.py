@@ -66,6 +66,8 @@ class ShortTest(chex.TestCase):
       'augment.scale': 0,
       'augment.shift': 0,
       'model.levels': 2,
+      'model.encoder_convs': 1,
+      'model.decoder_convs': 1,
       'model.dropout_levels': (1,),
       'train.epochs': 3,
     }
@@ -84,7 +86,7 @@ class ShortTest(chex.TestCase):
     self.assertEqual([found.saved for found in kills], [6, 6])
     expected = remains.of(root / 'alone')
     for name in ('metrics.jsonl line 3', 'TensorBoard event 32', 'step 18 key',
-                 'pictures/epoch_002.png', 'step 6 notes',
+                 'pictures/epoch_002.png', 'step 12 notes',
                  'evaluation/studio-test/images.csv'):  # fmt: skip
       self.assertIn(name, list(expected))
     found = remains.of(root / 'killed')

@@ -18,7 +18,14 @@ from carvana_jax.datasets import spec
 from carvana_jax.reporting import run_report
 from carvana_jax.training import checkpoint, trained_run
 from tests.helpers import browser
-from tests.helpers.commands import ROOT, debug, debug_run, environment, python
+from tests.helpers.commands import (
+  QUICK_TO_COMPILE,
+  ROOT,
+  debug,
+  debug_run,
+  environment,
+  python,
+)
 
 
 def jsonl(path):
@@ -306,10 +313,13 @@ class GoingOnTest(RunTest):
       f'--workdir={workdir}', f'--config.data.data_dir={self.data_dir}',
       '--config.train.epochs=1000',
     ]  # fmt: skip
+    # Another number of epochs is another program.
+    settings = environment(2)
+    settings['XLA_FLAGS'] += f' {QUICK_TO_COMPILE}'
     with subprocess.Popen(
       command,
       cwd=ROOT,
-      env=environment(2),
+      env=settings,
       stdout=subprocess.PIPE,
       text=True,
     ) as process:

@@ -38,7 +38,8 @@ def run_of(multiview: bool) -> trained_run.Run:
   """A network with random parameters."""
   config = default.get_config()
   config.data.size, config.data.multiview = '32x48', multiview
-  config.model.levels, config.model.first_width = 3, 4
+  config.model.update(levels=2, encoder_convs=1, decoder_convs=1)
+  config.model.first_width = 4
   config.eval.flip = not multiview
   model = models.build(config.model)
   image = np.zeros((1, *prepare.input_shape(config.data)), np.float32)

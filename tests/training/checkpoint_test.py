@@ -2,6 +2,7 @@
 
 import collections
 import errno
+import functools
 import itertools
 import math
 import os
@@ -41,6 +42,19 @@ def creator(config):
   return train_state.creator(config, model, optimizer)
 
 
+@functools.cache
+def first():
+  """The function that makes the first state of a small run, and that state."""
+  create = creator(small_config())
+  return create, devices.create(create)
+
+
+def small_config():
+  config = debug.get_config()
+  config.model.update(levels=2, encoder_convs=1, decoder_convs=1)
+  return config
+
+
 def plain(state):
   """NumPy arrays."""
   return jax.tree.map(np.asarray, state)
@@ -52,9 +66,8 @@ class SavingTest(chex.TestCase):
     folder = tempfile.TemporaryDirectory()
     self.addCleanup(folder.cleanup)
     self.workdir = pathlib.Path(folder.name)
-    self.config = debug.get_config()
-    self.create = creator(self.config)
-    self.state = devices.create(self.create)
+    self.config = small_config()
+    self.create, self.state = first()
     self.notes = {
       'config': self.config.to_dict(),
       'data': 'studio/64x96/1.0.0',

@@ -19,6 +19,17 @@ from carvana_jax.training import loop, trained_run
 from carvana_jax.workflows import refinement
 from tests.helpers import commands, saved_run
 
+# configs/fine.py in seconds, with the empty studio.
+_SETTINGS = {
+  'data.empty_studio': True,
+  'data.size': '32x32',
+  'augment.hide_studio': 0.2,
+  'model.levels': 2,
+  'model.widths': (8, 16),
+  'train.epochs': 1,
+  'train.batch_size': 128,
+}
+
 
 def summary(workdir, name):
   path = workdir / 'evaluation' / name / 'summary.json'
@@ -38,11 +49,7 @@ class RefineTest(chex.TestCase):
     cls.result = cls.command(
       'refine',
       '--config=configs/fine.py',
-      '--config.data.empty_studio=True',
-      '--config.augment.hide_studio=0.2',
-      '--config.data.size=32x32',
-      '--config.train.epochs=1',
-      '--config.train.batch_size=128',
+      *(f'--config.{field}={value}' for field, value in _SETTINGS.items()),
     )
 
   @classmethod
@@ -109,9 +116,7 @@ class RefineTest(chex.TestCase):
   def test_another_first_network_or_the_second_one_alone(self):
     run = trained_run.load(self.root / 'run')
     given = fine.get_config()
-    given.data.update(size='32x32', empty_studio=True)
-    given.augment.hide_studio = 0.2
-    given.train.update(epochs=1, batch_size=128)
+    given.update_from_flattened_dict(_SETTINGS)
     config = refinement.config_of(run, given, self.root / 'run/coarse')
     run.step += 1  # as if it had been trained on
     with self.assertRaisesRegex(UserError, 'fine is for another network'):
